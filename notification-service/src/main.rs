@@ -1,0 +1,2 @@
+//! notification-service
+fn main() {}
