@@ -1,1 +1,27 @@
-//! shared
+//! What the two services must agree on, and nothing else.
+//!
+//! ```text
+//!   env ──► telemetry, kafka          how a service starts, logs and reaches the broker
+//!   email_address, person_name,
+//!   locale, request_id, account_id    values that exist only once they are valid
+//!   verification_code                 codes and link tokens, derived on both sides, carried by no event
+//!   event ──► topic                   what happened, and where it is written
+//!   shutdown                          one signal, one token
+//! ```
+
+pub mod event;
+pub mod topic;
+pub mod verification_code;
+pub mod code_secrets;
+pub mod mac;
+
+pub mod account_id;
+pub mod email_address;
+pub mod person_name;
+pub mod locale;
+pub mod request_id;
+
+pub mod env;
+pub mod kafka;
+pub mod telemetry;
+pub mod shutdown;

@@ -1,0 +1,40 @@
+//! The identity of an account: one person, one id, one key for cache, Kafka and compaction.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+use uuid::Uuid;
+
+/// A UUID that the user service derives from the normalised address, so that every replica and every retry
+/// arrives at the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AccountId(Uuid);
+
+impl AccountId {
+    /// Makes a version 8 UUID (RFC 9562, section 5.8) from 128 derived bits.
+    #[must_use]
+    pub fn from_derived(bits: [u8; 16]) -> Self {
+        Self(uuid::Builder::from_custom_bytes(bits).into_uuid())
+    }
+
+    /// The sixteen bytes of the UUID.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for AccountId {
+    type Err = uuid::Error;
+
+    /// Reads the text form of any UUID: an id of another version is merely unknown, not malformed.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::parse_str(text).map(Self)
+    }
+}

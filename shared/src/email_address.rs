@@ -1,0 +1,252 @@
+//! An address that can be mailed: the subset of RFC 5321 that real mailboxes use.
+//!
+//! Refused on purpose: quoted local parts, IP literals and domains without a dot. Nothing is repaired silently:
+//! what is refused says why. The spelling is kept for delivery; identity ignores case (`normalised`).
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
+/// Longest address in octets (RFC 5321, section 4.5.3.1.3: a path of 256 with its angle brackets).
+pub const MAX_OCTETS: usize = 254;
+/// Longest local part in octets (RFC 5321, section 4.5.3.1.1).
+pub const MAX_LOCAL_OCTETS: usize = 64;
+
+/// A valid address; `Debug` shows it masked.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct EmailAddress(Box<str>);
+
+/// Why a text is not an address we can mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EmailAddressError {
+    /// Nothing was given.
+    #[error("must not be empty")]
+    Empty,
+    /// Longer than [`MAX_OCTETS`], or a local part longer than [`MAX_LOCAL_OCTETS`].
+    #[error("must have at most 64 octets before the @ and 254 in all")]
+    TooLong,
+    /// Not exactly one `@`, or nothing on one of its sides.
+    #[error("must have one @ with a name before and a domain after it")]
+    Shape,
+    /// `"john doe"@example.com`.
+    #[error("must not have a quoted part before the @")]
+    QuotedLocalPart,
+    /// A character that an unquoted local part can't have, or a dot at an end or doubled.
+    #[error(
+        "must have only letters, digits, single inner dots and !#$%&'*+-/=?^_`{{|}}~ before the @, and no spaces"
+    )]
+    LocalPart,
+    /// `ada@[192.0.2.1]` or `ada@192.0.2.1`.
+    #[error("must have a domain name after the @, not an IP address")]
+    IpLiteral,
+    /// Not a domain name, also after the conversion of international names (IDNA).
+    #[error("must have a valid domain name with a dot after the @, such as example.com")]
+    Domain,
+}
+
+impl EmailAddress {
+    /// Parses an address as a person types it. An international domain name becomes its ASCII form.
+    ///
+    /// # Errors
+    /// The first rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, EmailAddressError> {
+        if text.is_empty() {
+            return Err(EmailAddressError::Empty);
+        }
+        if text.starts_with('"') {
+            return Err(EmailAddressError::QuotedLocalPart);
+        }
+        let (local, domain) = text.split_once('@').ok_or(EmailAddressError::Shape)?;
+        if local.is_empty() || domain.is_empty() || domain.contains('@') {
+            return Err(EmailAddressError::Shape);
+        }
+        if local.len() > MAX_LOCAL_OCTETS || text.len() > 4 * MAX_OCTETS {
+            return Err(EmailAddressError::TooLong);
+        }
+        if !is_dot_atom(local) {
+            return Err(EmailAddressError::LocalPart);
+        }
+        let address = format!("{local}@{}", ascii_domain(domain)?);
+        if address.len() > MAX_OCTETS {
+            return Err(EmailAddressError::TooLong);
+        }
+        Ok(Self(address.into()))
+    }
+
+    /// The address as it is written into envelopes and headers: its own spelling, an ASCII domain.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The form that decides who somebody is: NFC, without case.
+    #[must_use]
+    pub fn normalised(&self) -> String {
+        self.0.nfc().flat_map(char::to_lowercase).nfc().collect()
+    }
+
+    /// Whether the local part needs the SMTPUTF8 extension (RFC 6531).
+    #[must_use]
+    pub fn needs_smtputf8(&self) -> bool {
+        !self.0.is_ascii()
+    }
+
+    /// A form for logs from which the address can't be read: `a***@e***.com`.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        let (local, domain) = self.0.split_once('@').unwrap_or((&self.0, ""));
+        let first = |text: &str| text.chars().next().map(String::from).unwrap_or_default();
+        let (_, top_level) = domain.rsplit_once('.').unwrap_or(("", domain));
+        format!("{}***@{}***.{top_level}", first(local), first(domain))
+    }
+}
+
+fn is_dot_atom(local: &str) -> bool {
+    local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom_character))
+}
+
+fn is_atom_character(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+    }
+    // RFC 6531 allows all of Unicode; what can't be seen (controls, joiners, overrides, spaces) only helps to deceive.
+    use GeneralCategoryGroup::{Letter, Mark, Number, Symbol};
+    matches!(c.general_category_group(), Letter | Mark | Number | Symbol)
+}
+
+fn ascii_domain(domain: &str) -> Result<String, EmailAddressError> {
+    if domain.starts_with('[') {
+        return Err(EmailAddressError::IpLiteral);
+    }
+    let ascii = idna::domain_to_ascii_strict(domain).map_err(|_| EmailAddressError::Domain)?;
+    let Some((_, top_level)) = ascii.rsplit_once('.') else {
+        return Err(EmailAddressError::Domain);
+    };
+    if top_level.bytes().all(|b| b.is_ascii_digit()) {
+        let only_digits = ascii.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        return Err(if only_digits && !top_level.is_empty() {
+            EmailAddressError::IpLiteral
+        } else {
+            EmailAddressError::Domain
+        });
+    }
+    // The case of an ASCII domain is the person's own; only international names have to be rewritten.
+    Ok(if domain.is_ascii() { domain.to_owned() } else { ascii })
+}
+
+impl fmt::Debug for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EmailAddress({})", self.masked())
+    }
+}
+
+impl From<EmailAddress> for String {
+    fn from(address: EmailAddress) -> Self {
+        address.0.into()
+    }
+}
+
+impl TryFrom<String> for EmailAddress {
+    type Error = EmailAddressError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn refused(text: &str) -> EmailAddressError {
+        EmailAddress::parse(text).expect_err(text)
+    }
+
+    #[test]
+    fn ordinary_addresses_keep_their_spelling() {
+        for text in [
+            "ada@example.com",
+            "Ada.Lovelace+signup@Mail.Example.co.uk",
+            "o'brien@example.org",
+            "jörg@example.de",
+        ] {
+            assert_eq!(EmailAddress::parse(text).expect(text).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn identity_ignores_case_and_unicode_form() {
+        let same = |a: &str, b: &str| {
+            assert_eq!(
+                EmailAddress::parse(a).unwrap().normalised(),
+                EmailAddress::parse(b).unwrap().normalised()
+            );
+        };
+        same("Ada@Example.COM", "ada@example.com");
+        same("ada@BÜCHER.example", "ada@xn--bcher-kva.example");
+        same("J\u{f6}rg@example.com", "jo\u{308}rg@example.com");
+    }
+
+    #[test]
+    fn each_refusal_names_its_rule() {
+        use EmailAddressError as E;
+        assert_eq!(refused(""), E::Empty);
+        for text in ["ada", "@example.com", "ada@", "a@b@example.com"] {
+            assert_eq!(refused(text), E::Shape, "{text}");
+        }
+        for text in [
+            "a b@example.com",
+            ".ada@example.com",
+            "ada.@example.com",
+            "a..b@example.com",
+            "a\u{202e}b@example.com",
+            "a,b@example.com",
+            "a\r\nRCPT TO:<x@example.com",
+        ] {
+            assert_eq!(refused(text), E::LocalPart, "{text:?}");
+        }
+        assert_eq!(refused("\"ada l\"@example.com"), E::QuotedLocalPart);
+        for text in ["ada@[192.0.2.1]", "ada@192.0.2.1", "ada@[IPv6:::1]"] {
+            assert_eq!(refused(text), E::IpLiteral, "{text}");
+        }
+        for text in [
+            "ada@localhost",
+            "ada@example..com",
+            "ada@-example.com",
+            "ada@exam ple.com",
+            "ada@example.com.",
+            "ada@example.com\r\n",
+            "ada@exa_mple.com",
+            "ada@.com",
+            "ada@a.1",
+        ] {
+            assert_eq!(refused(text), E::Domain, "{text:?}");
+        }
+        assert_eq!(refused(&format!("{}@example.com", "a".repeat(65))), E::TooLong);
+        let label = "a".repeat(60);
+        assert_eq!(refused(&format!("ada@{label}.{label}.{label}.{label}.{label}.com")), E::Domain);
+    }
+
+    #[test]
+    fn the_masked_form_hides_all_but_the_initials() {
+        let address = EmailAddress::parse("lovelace@mail.example.com").unwrap();
+        assert_eq!(address.masked(), "l***@m***.com");
+        assert_eq!(format!("{address:?}"), "EmailAddress(l***@m***.com)");
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_is_printable_short_and_stable(text in "\\PC{0,40}@\\PC{0,40}|.{0,80}") {
+            if let Ok(address) = EmailAddress::parse(&text) {
+                prop_assert!(address.as_str().len() <= MAX_OCTETS);
+                prop_assert!(!address.as_str().chars().any(|c| c.is_control() || c.is_whitespace()));
+                prop_assert_eq!(EmailAddress::parse(address.as_str()).unwrap(), address.clone());
+                let normalised = address.normalised();
+                prop_assert_eq!(EmailAddress::parse(&normalised).map(|a| a.normalised()), Ok(normalised));
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Events as records: JSON in the value, CloudEvents 1.0 (binary mode) in the headers.
+
+use super::{Event, EventId, EventKind, VERSION};
+use crate::{account_id::AccountId, topic::Topic};
+use jiff::Timestamp;
+use rdkafka::message::{BorrowedHeaders, Header, Headers, OwnedHeaders};
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// The `ce_source` of everything the user service writes.
+const SOURCE: &str = "/user-service";
+
+/// An event in the form in which it is written to its topic.
+#[derive(Debug, Clone)]
+pub struct EncodedEvent {
+    /// Where it belongs.
+    pub topic: Topic,
+    /// The record's key: the account's id in text form.
+    pub key: String,
+    /// The record's value.
+    pub payload: Vec<u8>,
+    /// CloudEvents attributes and the content type.
+    pub headers: OwnedHeaders,
+}
+
+/// Why a record is not an event that this code understands. What the record held is not repeated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The header `ce_type` is missing or names nothing known: written by a newer version, or by somebody else.
+    #[error("unknown event type")]
+    UnknownType,
+    /// Written by a newer version of this project.
+    #[error("unknown event version {0}")]
+    UnknownVersion(u32),
+    /// Not the JSON of that type.
+    #[error("malformed event at line {line}, column {column}")]
+    Malformed {
+        /// Line of the value, from 1.
+        line: usize,
+        /// Column of the line, from 1.
+        column: usize,
+    },
+}
+
+impl Event {
+    /// Writes the event as a record.
+    ///
+    /// # Errors
+    /// None in practice: every field has a JSON form.
+    pub fn encode(&self) -> Result<EncodedEvent, serde_json::Error> {
+        let payload = match self {
+            Self::Created(event) | Self::CodeResent(event) => serde_json::to_vec(event),
+            Self::RegistrationRepeated(event) => serde_json::to_vec(event),
+            Self::AccountExists(event) => serde_json::to_vec(event),
+            Self::Attempt(event) => serde_json::to_vec(event),
+            Self::Verified(event) => serde_json::to_vec(event),
+        }?;
+        let kind = self.kind();
+        Ok(EncodedEvent {
+            topic: kind.topic(),
+            key: self.account_id().to_string(),
+            payload,
+            headers: headers(self.event_id(), kind, self.occurred_at()),
+        })
+    }
+
+    /// Reads an event from a record's `ce_type` header and value.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; a newer version is told apart from a broken record.
+    pub fn decode(ce_type: Option<&[u8]>, payload: &[u8]) -> Result<Self, DecodeError> {
+        let name = ce_type.and_then(|name| std::str::from_utf8(name).ok());
+        match name.and_then(EventKind::from_name).ok_or(DecodeError::UnknownType)? {
+            EventKind::Created => read(payload, |event: &super::CodeIssued| event.version).map(Self::Created),
+            EventKind::CodeResent => {
+                read(payload, |event: &super::CodeIssued| event.version).map(Self::CodeResent)
+            }
+            EventKind::RegistrationRepeated => {
+                read(payload, |event: &super::RegistrationRepeated| event.version)
+                    .map(Self::RegistrationRepeated)
+            }
+            EventKind::AccountExists => {
+                read(payload, |event: &super::AccountExists| event.version).map(Self::AccountExists)
+            }
+            EventKind::Attempt => read(payload, |event: &super::Attempt| event.version).map(Self::Attempt),
+            EventKind::Verified => read(payload, |event: &super::Verified| event.version).map(Self::Verified),
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(payload: &[u8], version: impl Fn(&T) -> u32) -> Result<T, DecodeError> {
+    #[derive(Deserialize)]
+    struct VersionAlone {
+        version: u32,
+    }
+    match serde_json::from_slice::<T>(payload) {
+        Ok(event) if version(&event) == VERSION => Ok(event),
+        Ok(event) => Err(DecodeError::UnknownVersion(version(&event))),
+        Err(error) => match serde_json::from_slice::<VersionAlone>(payload) {
+            Ok(alone) if alone.version != VERSION => Err(DecodeError::UnknownVersion(alone.version)),
+            _ => Err(DecodeError::Malformed { line: error.line(), column: error.column() }),
+        },
+    }
+}
+
+fn headers(event_id: EventId, kind: EventKind, occurred_at: Timestamp) -> OwnedHeaders {
+    let (ce_id, ce_time) = (event_id.to_string(), rfc3339::text(&occurred_at));
+    let pairs = [
+        ("ce_specversion", "1.0"),
+        ("ce_id", &ce_id),
+        ("ce_source", SOURCE),
+        ("ce_type", kind.name()),
+        ("ce_time", &ce_time),
+        ("content-type", "application/json"),
+    ];
+    pairs.into_iter().fold(OwnedHeaders::new_with_capacity(pairs.len()), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    })
+}
+
+/// The value of a record's first header of that name.
+#[must_use]
+pub fn header<'a>(headers: Option<&'a BorrowedHeaders>, name: &str) -> Option<&'a [u8]> {
+    headers?.iter().find(|header| header.key == name)?.value
+}
+
+/// Times as RFC 3339 in UTC with milliseconds, always three digits of them.
+pub(super) mod rfc3339 {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(in super::super) fn text(time: &Timestamp) -> String {
+        format!("{time:.3}")
+    }
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        time: &Timestamp,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{time:.3}"))
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Timestamp, D::Error> {
+        Timestamp::deserialize(deserializer)
+    }
+}

@@ -1,0 +1,164 @@
+//! How both services reach Kafka: client settings, the topics, and a log that an outage can't flood.
+
+use crate::{
+    env::{self, Env},
+    topic::Topic,
+};
+use rdkafka::{
+    ClientConfig, ClientContext,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    config::RDKafkaLogLevel,
+    consumer::ConsumerContext,
+    error::{KafkaError, RDKafkaErrorCode},
+};
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Where the broker is, and how topics are made when they are missing.
+#[derive(Debug, Clone)]
+pub struct KafkaConfig {
+    /// Bootstrap list, `host:port[,host:port…]`.
+    pub brokers: String,
+    /// Partitions of each topic, fixed when it is created.
+    pub partitions: i32,
+    /// Copies of each partition.
+    pub replication: i32,
+}
+
+impl KafkaConfig {
+    /// Reads `KAFKA_BROKERS`, `KAFKA_PARTITIONS` and `KAFKA_REPLICATION`.
+    pub fn from_env(env: &mut Env) -> Self {
+        Self {
+            brokers: env.or("KAFKA_BROKERS", "localhost:9092".to_owned(), env::text),
+            partitions: env.or("KAFKA_PARTITIONS", 6, env::number(1..=10_000)),
+            replication: env.or("KAFKA_REPLICATION", 1, env::number(1..=100)),
+        }
+    }
+
+    /// The settings that every client of both services starts from.
+    #[must_use]
+    pub fn client(&self) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", concat!("two-step-signup-", env!("CARGO_PKG_VERSION")))
+            .set("socket.keepalive.enable", "true")
+            .set("socket.nagle.disable", "true")
+            // The defaults (100 ms to 10 s) let a service sleep for seconds after its broker is back.
+            .set("reconnect.backoff.ms", "20")
+            .set("reconnect.backoff.max.ms", "500")
+            .set("retry.backoff.ms", "20")
+            .set("retry.backoff.max.ms", "500")
+            // An unknown topic is looked up again at once: it may be created a moment later, by the other service.
+            .set("topic.metadata.refresh.fast.interval.ms", "50")
+            .set("allow.auto.create.topics", "false")
+            .set_log_level(RDKafkaLogLevel::Warning);
+        client
+    }
+
+    /// Creates the topics that are missing, and tries again until that is done or `stop` is cancelled.
+    ///
+    /// A lack of rights is only a warning: the topics may be somebody else's to create.
+    pub async fn ensure_topics(&self, stop: &CancellationToken) {
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match self.create_topics().await {
+                Ok(()) => return,
+                Err(error) => {
+                    log::warn!("error" = error.to_string().as_str(); "topics can't be created yet; trying again")
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(2)),
+            }
+        }
+    }
+
+    async fn create_topics(&self) -> Result<(), KafkaError> {
+        let admin: AdminClient<ClientLog> = self.client().create_with_context(ClientLog::default())?;
+        let in_sync = (self.replication - 1).max(1).to_string();
+        let retentions = Topic::ALL.map(|topic| topic.retention().map(|time| time.as_millis().to_string()));
+        let topics: Vec<_> = Topic::ALL
+            .iter()
+            .zip(&retentions)
+            .map(|(topic, retention)| {
+                let new =
+                    NewTopic::new(topic.name(), self.partitions, TopicReplication::Fixed(self.replication))
+                        .set("min.insync.replicas", &in_sync)
+                        .set("segment.ms", "3600000");
+                match retention {
+                    Some(milliseconds) => {
+                        new.set("cleanup.policy", "delete").set("retention.ms", milliseconds)
+                    }
+                    None => new.set("cleanup.policy", "compact"),
+                }
+            })
+            .collect();
+        let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
+        for result in admin.create_topics(&topics, &options).await? {
+            use RDKafkaErrorCode as Code;
+            match result {
+                Ok(name) => log::info!("kafka.topic" = name.as_str(); "topic created"),
+                Err((_, Code::TopicAlreadyExists)) => {}
+                Err((name, code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed))) => {
+                    log::warn!("kafka.topic" = name.as_str(), "error" = code.to_string().as_str(); "no right to create the topic; it must be there already");
+                }
+                Err((_, code)) => return Err(KafkaError::AdminOp(code)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A client context whose log of connection errors is limited: during an outage librdkafka reports each try.
+#[derive(Debug, Default)]
+pub struct ClientLog {
+    last_error: Mutex<Option<Instant>>,
+}
+
+impl ClientLog {
+    const PAUSE: Duration = Duration::from_secs(10);
+
+    fn is_due(&self) -> bool {
+        let mut last = self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let due = last.is_none_or(|time| time.elapsed() >= Self::PAUSE);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+}
+
+impl ClientContext for ClientLog {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        // Connection failures arrive here and in `error`; one of the two is enough.
+        if facility == "FAIL" || facility == "ERROR" {
+            return;
+        }
+        log::log!(target: "librdkafka", severity(level), "kafka.facility" = facility; "{text}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if self.is_due() {
+            log::warn!(target: "librdkafka", "error" = error.to_string().as_str(); "{reason} (further ones are not shown for 10 s)");
+        }
+    }
+}
+
+impl ConsumerContext for ClientLog {}
+
+fn severity(level: RDKafkaLogLevel) -> log::Level {
+    match level {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error => log::Level::Error,
+        RDKafkaLogLevel::Warning => log::Level::Warn,
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => log::Level::Info,
+        RDKafkaLogLevel::Debug => log::Level::Debug,
+    }
+}

@@ -1,0 +1,139 @@
+//! The log: text for people, one JSON object a line for machines.
+//!
+//! Fields are structured (`log`'s key-values) with dotted names and units in the names of numbers. Codes, tokens
+//! and addresses are never among them; an address appears masked.
+
+use env_logger::{Builder, Env, Target};
+use jiff::Timestamp;
+use log::{Record, kv};
+use serde_json::{Map, Value};
+use std::io::Write;
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// `2026-11-21T10:00:00.123Z INFO  user_service::http registered account.id=…`
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// Parses `LOG_FORMAT`.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("text or json"),
+        }
+    }
+}
+
+/// Sends the log of this process to standard error, filtered by `RUST_LOG` (default `info`).
+///
+/// The first call of a process wins; later ones change nothing, so that tests may all call it.
+pub fn start(format: LogFormat) {
+    let mut builder = Builder::from_env(Env::default().default_filter_or("info"));
+    builder.target(Target::Stderr);
+    match format {
+        LogFormat::Text => builder.format(write_text),
+        LogFormat::Json => builder.format(write_json),
+    };
+    // An error means that a logger is there already.
+    let _ = builder.try_init();
+}
+
+fn write_text(out: &mut impl Write, record: &Record<'_>) -> std::io::Result<()> {
+    write!(out, "{:.3} {:<5} {} {}", Timestamp::now(), record.level(), record.target(), record.args())?;
+    for (name, value) in &fields(record) {
+        match value {
+            Value::String(text) if is_plain(text) => write!(out, " {name}={text}")?,
+            value => write!(out, " {name}={value}")?,
+        }
+    }
+    writeln!(out)
+}
+
+fn write_json(out: &mut impl Write, record: &Record<'_>) -> std::io::Result<()> {
+    let mut line = Map::new();
+    line.insert("timestamp".into(), format!("{:.3}", Timestamp::now()).into());
+    line.insert("level".into(), record.level().as_str().into());
+    line.insert("target".into(), record.target().into());
+    line.insert("message".into(), record.args().to_string().into());
+    line.append(&mut fields(record));
+    serde_json::to_writer(&mut *out, &line)?;
+    writeln!(out)
+}
+
+/// Text that can't be taken for another field or another line.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.:/+@*".contains(c))
+}
+
+fn fields(record: &Record<'_>) -> Map<String, Value> {
+    struct Collect(Map<String, Value>);
+    impl<'kvs> kv::VisitSource<'kvs> for Collect {
+        fn visit_pair(&mut self, key: kv::Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
+            let value = if let Some(number) = value.to_i64() {
+                number.into()
+            } else if let Some(number) = value.to_u64() {
+                number.into()
+            } else if let Some(number) = value.to_f64() {
+                number.into()
+            } else if let Some(flag) = value.to_bool() {
+                flag.into()
+            } else {
+                value.to_string().into()
+            };
+            self.0.insert(key.as_str().to_owned(), value);
+            Ok(())
+        }
+    }
+    let mut collect = Collect(Map::new());
+    // Collecting can't fail: `visit_pair` above never does.
+    let _ = record.key_values().visit(&mut collect);
+    collect.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use log::Level;
+
+    fn line(write: fn(&mut Vec<u8>, &Record<'_>) -> std::io::Result<()>) -> String {
+        let mut out = Vec::new();
+        let fields = [("kafka.partition", kv::Value::from(3)), ("reason", kv::Value::from("two\nlines=1"))];
+        let record = Record::builder()
+            .args(format_args!("delivered"))
+            .level(Level::Info)
+            .target("mailer")
+            .key_values(&fields)
+            .build();
+        write(&mut out, &record).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_text_line_stays_one_line_with_its_fields() {
+        let line = line(write_text);
+        assert!(
+            line.ends_with("INFO  mailer delivered kafka.partition=3 reason=\"two\\nlines=1\"\n"),
+            "{line}"
+        );
+        assert_eq!(line.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_json_line_is_one_object() {
+        let line = line(write_json);
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["message"], "delivered");
+        assert_eq!(value["kafka.partition"], 3);
+        assert_eq!(value["reason"], "two\nlines=1");
+        assert_eq!(line.lines().count(), 1);
+    }
+}

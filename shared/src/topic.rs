@@ -1,0 +1,69 @@
+//! The topics of the contract: names, keys of their configuration, and how long each one keeps its records.
+
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// One of the five topics. All are keyed by the account's id, in text form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    /// One record per window of a new registration.
+    Created,
+    /// What happens to a registration afterwards: resends, repeats, notices, attempts.
+    Activity,
+    /// Verified accounts, for ever; a null value forgets one.
+    Verified,
+    /// Records to mail again.
+    MailRetry,
+    /// Records that could not be mailed.
+    DeadLetter,
+}
+
+impl Topic {
+    /// All topics, in the order in which they are created.
+    pub const ALL: [Self; 5] =
+        [Self::Created, Self::Activity, Self::Verified, Self::MailRetry, Self::DeadLetter];
+
+    /// The topic's name in Kafka.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Created => "user_account_created",
+            Self::Activity => "user_account_activity",
+            Self::Verified => "user_account_verified",
+            Self::MailRetry => "user_account_mail_retry",
+            Self::DeadLetter => "user_account_dead_letter",
+        }
+    }
+
+    /// The topic of that name, if it is one of ours.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|topic| topic.name() == name)
+    }
+
+    /// How long a record is kept; `None` for the compacted topic, which keeps the newest of each key.
+    #[must_use]
+    pub const fn retention(self) -> Option<Duration> {
+        match self {
+            Self::Created => Some(HOUR.saturating_mul(7 * 24)),
+            Self::Activity => Some(HOUR.saturating_mul(24)),
+            Self::Verified => None,
+            Self::MailRetry => Some(HOUR.saturating_mul(2 * 24)),
+            Self::DeadLetter => Some(HOUR.saturating_mul(14 * 24)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_their_topics() {
+        for topic in Topic::ALL {
+            assert_eq!(Topic::from_name(topic.name()), Some(topic));
+        }
+        assert_eq!(Topic::from_name("somebody_elses"), None);
+    }
+}

@@ -1,0 +1,221 @@
+//! Codes and link tokens: derived where they are needed, stored and sent nowhere.
+//!
+//! A code is an HOTP value (RFC 4226, with SHA-256 and six digits). Its key is made from the secret, the account
+//! and the window; its counter is the generation, so a new code needs no new secret. The token of the mail's link
+//! is 128 bits of an HMAC over the same account and window, under another label.
+
+use crate::{account_id::AccountId, code_secrets::CodeKey, mac};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::Mac;
+use std::fmt;
+use subtle::ConstantTimeEq;
+
+/// Digits of a code.
+pub const DIGITS: usize = 6;
+/// Octets of a link token.
+pub const TOKEN_OCTETS: usize = 16;
+
+/// Six digits; `Debug` hides them, and they are compared in constant time only.
+#[derive(Clone)]
+pub struct VerificationCode([u8; DIGITS]);
+
+/// The text is not six digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be the six digits from the mail")]
+pub struct VerificationCodeError;
+
+/// The 128 bits of a mail's link; `Debug` hides them, and they are compared in constant time only.
+#[derive(Clone)]
+pub struct LinkToken([u8; TOKEN_OCTETS]);
+
+/// The text is not a link token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be the token of the mail's link, 22 characters of base64url")]
+pub struct LinkTokenError;
+
+impl VerificationCode {
+    /// Computes the code that is mailed for this account, window and generation.
+    #[must_use]
+    pub fn derive(key: &CodeKey, id: AccountId, window: u64, generation: u32) -> Self {
+        let derived = key.derive(b"two-step signup: code, version 1\0", id, window);
+        let value = hotp(mac::keyed(&derived), u64::from(generation), DIGITS);
+        let mut digits = [b'0'; DIGITS];
+        for (position, digit) in digits.iter_mut().rev().enumerate() {
+            let shifted = value / 10_u32.pow(u32::try_from(position).unwrap_or(0));
+            *digit += u8::try_from(shifted % 10).unwrap_or(0);
+        }
+        Self(digits)
+    }
+
+    /// Parses what a person typed or pasted; spaces and dashes are dropped.
+    ///
+    /// # Errors
+    /// [`VerificationCodeError`] when six ASCII digits are not what remains.
+    pub fn parse(text: &str) -> Result<Self, VerificationCodeError> {
+        let mut digits = [0; DIGITS];
+        let mut count = 0;
+        for c in text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '‐' | '‑' | '–' | '—'))
+        {
+            match u8::try_from(c) {
+                Ok(digit @ b'0'..=b'9') if count < DIGITS => digits[count] = digit,
+                _ => return Err(VerificationCodeError),
+            }
+            count += 1;
+        }
+        if count == DIGITS { Ok(Self(digits)) } else { Err(VerificationCodeError) }
+    }
+
+    /// Compares in constant time.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+
+    /// The six digits, for the mail.
+    #[must_use]
+    pub fn digits(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl LinkToken {
+    /// Computes the token that is mailed for this account and window.
+    #[must_use]
+    pub fn derive(key: &CodeKey, id: AccountId, window: u64) -> Self {
+        let derived = key.derive(b"two-step signup: link, version 1\0", id, window);
+        let mut token = [0; TOKEN_OCTETS];
+        token.copy_from_slice(&derived[..TOKEN_OCTETS]);
+        Self(token)
+    }
+
+    /// Parses the text form.
+    ///
+    /// # Errors
+    /// [`LinkTokenError`] for anything but 16 octets in unpadded base64url.
+    pub fn parse(text: &str) -> Result<Self, LinkTokenError> {
+        let octets = URL_SAFE_NO_PAD.decode(text).map_err(|_| LinkTokenError)?;
+        octets.try_into().map(Self).map_err(|_| LinkTokenError)
+    }
+
+    /// Compares in constant time.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+
+    /// The text form, for the mail's link.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+}
+
+/// HOTP (RFC 4226, section 5.3) with any MAC: dynamic truncation, then the last `digits` decimal digits.
+fn hotp(mut mac: impl Mac, counter: u64, digits: usize) -> u32 {
+    mac.update(&counter.to_be_bytes());
+    let tag = mac.finalize().into_bytes();
+    let offset = usize::from(tag[tag.len() - 1] & 0x0f);
+    let truncated =
+        u32::from_be_bytes([tag[offset], tag[offset + 1], tag[offset + 2], tag[offset + 3]]) & 0x7fff_ffff;
+    truncated % 10_u32.pow(u32::try_from(digits).unwrap_or(0))
+}
+
+impl fmt::Debug for VerificationCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VerificationCode(******)")
+    }
+}
+
+impl fmt::Debug for LinkToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkToken(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code_secrets::CodeSecrets;
+    use hmac::{Hmac, KeyInit};
+    use sha2::Sha256;
+
+    #[test]
+    fn the_vectors_of_rfc_4226_are_met() {
+        // RFC 4226, appendix D: HMAC-SHA-1, the secret "12345678901234567890", counters 0 to 9.
+        let expected =
+            [755_224, 287_082, 359_152, 969_429, 338_314, 254_676, 287_922, 162_583, 399_871, 520_489];
+        for (counter, value) in (0..).zip(expected) {
+            let mac = Hmac::<sha1::Sha1>::new_from_slice(b"12345678901234567890").unwrap();
+            assert_eq!(hotp(mac, counter, 6), value, "counter {counter}");
+        }
+    }
+
+    #[test]
+    fn the_sha_256_vectors_of_rfc_6238_are_met() {
+        // RFC 6238, appendix B: HMAC-SHA-256, eight digits; the counter is the time divided by 30 s.
+        let vectors = [
+            (59, 46_119_246),
+            (1_111_111_109, 68_084_774),
+            (1_234_567_890, 91_819_424),
+            (20_000_000_000, 77_737_706),
+        ];
+        for (seconds, value) in vectors {
+            let mac = Hmac::<Sha256>::new_from_slice(b"12345678901234567890123456789012").unwrap();
+            assert_eq!(hotp(mac, seconds / 30, 8), value, "time {seconds}");
+        }
+    }
+
+    fn key(byte: char) -> CodeSecrets {
+        CodeSecrets::parse(&format!("k:{}=", String::from(byte).repeat(43))).unwrap()
+    }
+
+    #[test]
+    fn a_code_depends_on_secret_account_window_and_generation() {
+        let (a, b) = (key('A'), key('E'));
+        let (ada, bob) = (AccountId::from_derived([1; 16]), AccountId::from_derived([2; 16]));
+        let code = |key: &CodeSecrets, id, window, generation| {
+            VerificationCode::derive(key.current(), id, window, generation).digits().to_owned()
+        };
+        let first = code(&a, ada, 7, 0);
+        assert_eq!(first, code(&a, ada, 7, 0));
+        assert_eq!(first.len(), DIGITS);
+        for other in [code(&b, ada, 7, 0), code(&a, bob, 7, 0), code(&a, ada, 8, 0), code(&a, ada, 7, 1)] {
+            assert_ne!(first, other);
+        }
+    }
+
+    #[test]
+    fn the_derivation_stays_as_it_is() {
+        // Both services must agree across versions: a change here makes every mailed code invalid in a rolling deploy.
+        let id = AccountId::from_derived([1; 16]);
+        let key = key('A');
+        assert_eq!(VerificationCode::derive(key.current(), id, 493_882, 0).digits(), "134462");
+        assert_eq!(LinkToken::derive(key.current(), id, 493_882).to_text(), "fK0_Tr259lwcVCEDEqqEFA");
+    }
+
+    #[test]
+    fn spaces_and_dashes_are_dropped_and_nothing_else() {
+        for text in ["123456", " 123 456 ", "123-456", "12\u{a0}34–56", "1 2 3 4 5 6\n"] {
+            assert_eq!(VerificationCode::parse(text).expect(text).digits(), "123456");
+        }
+        for text in ["", "12345", "1234567", "12345a", "١٢٣٤٥٦", "+12345", "12.456", "１２３４５６"]
+        {
+            assert!(VerificationCode::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_survives_its_text_form() {
+        let token = LinkToken::derive(key('A').current(), AccountId::from_derived([1; 16]), 7);
+        assert!(LinkToken::parse(&token.to_text()).unwrap().matches(&token));
+        for text in ["", "short", &token.to_text()[1..], "!!!!!!!!!!!!!!!!!!!!!!"] {
+            assert!(LinkToken::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn debug_output_hides_what_must_not_leak() {
+        let code = VerificationCode::parse("123456").unwrap();
+        assert_eq!(format!("{code:?}"), "VerificationCode(******)");
+    }
+}
