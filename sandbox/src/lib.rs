@@ -1,1 +1,16 @@
-//! sandbox
+//! What a run on one machine needs instead of Kafka and a mail provider: for `standalone` and for tests.
+//!
+//! ```text
+//!   broker   a Kafka-protocol broker inside this process (feature `broker`)
+//!   smtp     an SMTP server that takes mail, or misbehaves exactly as its script says
+//!   inbox    a web page and MailHog's API over what that server received
+//! ```
+//!
+//! Nothing here is part of a service. Every listener binds to 127.0.0.1.
+
+#[cfg(feature = "broker")]
+pub mod broker;
+//pub mod smtp;
+//pub mod inbox;
+
+mod ports;

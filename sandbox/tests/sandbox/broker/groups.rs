@@ -1,0 +1,83 @@
+use super::*;
+
+fn member(bootstrap: &str, group: &str, topic: &str) -> BaseConsumer {
+    let consumer: BaseConsumer = client(bootstrap)
+        .set("group.id", group)
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "200")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.wait.max.ms", "50")
+        .create()
+        .unwrap();
+    consumer.subscribe(&[topic]).unwrap();
+    consumer
+}
+
+fn poll_until(members: &[&BaseConsumer], reached: impl Fn() -> bool) -> Vec<String> {
+    let started = Instant::now();
+    let mut read = Vec::new();
+    while !reached() {
+        assert!(started.elapsed() < DEADLINE, "not reached in {DEADLINE:?}");
+        for member in members {
+            if let Some(record) = member.poll(Duration::from_millis(10)) {
+                read.push(value(&record.unwrap()));
+            }
+        }
+    }
+    read
+}
+
+fn assigned(member: &BaseConsumer) -> usize {
+    member.assignment().unwrap().count()
+}
+
+#[tokio::test]
+async fn two_members_share_the_partitions_and_the_one_left_takes_all() {
+    let broker = Broker::start(Storage::Temporary, 0).await.unwrap();
+    let bootstrap = broker.bootstrap();
+    create_topic(&bootstrap, topic("shared", 6)).await.unwrap();
+    let first = member(&bootstrap, "sharing", "shared");
+    poll_until(&[&first], || assigned(&first) == 6);
+    let started = Instant::now();
+    let second = member(&bootstrap, "sharing", "shared");
+    poll_until(&[&first, &second], || assigned(&first) == 3 && assigned(&second) == 3);
+    eprintln!("joined in {:?}", started.elapsed());
+    let started = Instant::now();
+    second.unsubscribe();
+    poll_until(&[&first], || assigned(&first) == 6);
+    eprintln!("left in {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn committed_offsets_survive_a_restart_of_the_broker() {
+    let directory = TempDir::new().unwrap();
+    let storage = Storage::Directory(directory.path().into());
+    let broker = Broker::start(storage.clone(), 0).await.unwrap();
+    let bootstrap = broker.bootstrap();
+    create_topic(&bootstrap, topic("commits", 1)).await.unwrap();
+    let producer = producer(&bootstrap);
+    for number in 0..3 {
+        send(&producer, "commits", 0, "key", &number.to_string()).await;
+    }
+    let consumer = member(&bootstrap, "committing", "commits");
+    poll_until(&[&consumer], || assigned(&consumer) == 1);
+    let mut done = TopicPartitionList::new();
+    done.add_partition_offset("commits", 0, Offset::Offset(2)).unwrap();
+    consumer.commit(&done, rdkafka::consumer::CommitMode::Sync).unwrap();
+    drop(consumer);
+    broker.stop().await;
+
+    let broker = Broker::start(storage, 0).await.unwrap();
+    let consumer = member(&broker.bootstrap(), "committing", "commits");
+    let started = Instant::now();
+    let next = loop {
+        assert!(started.elapsed() < DEADLINE);
+        if let Some(record) = consumer.poll(Duration::from_millis(50)) {
+            break value(&record.unwrap());
+        }
+    };
+    assert_eq!(next, "2");
+}

@@ -1,0 +1,106 @@
+use std::env;
+use std::process::{Command, Stdio};
+
+use super::*;
+
+#[tokio::test]
+async fn a_temporary_broker_starts_quickly() {
+    let started = Instant::now();
+    Broker::start(Storage::Temporary, 0).await.unwrap();
+    eprintln!("started in {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_millis(500));
+}
+
+#[tokio::test]
+async fn brokers_of_one_process_know_nothing_of_each_other() {
+    let first = Broker::start(Storage::Temporary, 0).await.unwrap();
+    let second = Broker::start(Storage::Temporary, 0).await.unwrap();
+    for (broker, text) in [(&first, "first"), (&second, "second")] {
+        create_topic(&broker.bootstrap(), topic("same", 1)).await.unwrap();
+        send(&producer(&broker.bootstrap()), "same", 0, "key", text).await;
+    }
+    assert_eq!(read_to_end(&reader(&first.bootstrap(), "same", 0), value), ["first"]);
+    assert_eq!(read_to_end(&reader(&second.bootstrap(), "same", 0), value), ["second"]);
+}
+
+#[tokio::test]
+async fn a_taken_port_is_an_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let error = Broker::start(Storage::Temporary, taken.local_addr().unwrap().port()).await.unwrap_err();
+    assert!(format!("{error:#}").contains("no broker on 127.0.0.1"), "{error:#}");
+}
+
+#[tokio::test]
+async fn a_producer_goes_on_when_the_broker_comes_back_on_its_port() {
+    let directory = TempDir::new().unwrap();
+    let storage = Storage::Directory(directory.path().into());
+    let broker = Broker::start(storage.clone(), 0).await.unwrap();
+    let bootstrap = broker.bootstrap();
+    create_topic(&bootstrap, topic("again", 1)).await.unwrap();
+    let producer = producer(&bootstrap);
+    send(&producer, "again", 0, "key", "before").await;
+    broker.stop().await;
+
+    let pending = producer.send_result(FutureRecord::to("again").key("key").payload("during")).unwrap();
+    let port = bootstrap.rsplit(':').next().unwrap().parse().unwrap();
+    let _broker = Broker::start(storage, port).await.unwrap();
+    let started = Instant::now();
+    pending.await.unwrap().unwrap();
+    eprintln!("acknowledged {:?} after the restart", started.elapsed());
+    send(&producer, "again", 0, "key", "after").await;
+    assert_eq!(read_to_end(&reader(&bootstrap, "again", 0), value), ["before", "during", "after"]);
+}
+
+const CHILD_DIRECTORY: &str = "SANDBOX_TEST_BROKER_DIRECTORY";
+const CHILD_PORT: &str = "SANDBOX_TEST_BROKER_PORT";
+
+/// Starts this very test in a process of its own, where it is the broker that will be killed.
+#[tokio::test]
+async fn acknowledged_records_survive_a_sigkill() {
+    if let (Some(directory), Ok(port)) = (env::var_os(CHILD_DIRECTORY), env::var(CHILD_PORT)) {
+        let _broker =
+            Broker::start(Storage::Directory(directory.into()), port.parse().unwrap()).await.unwrap();
+        return std::future::pending().await;
+    }
+    let directory = TempDir::new().unwrap();
+    let port = Broker::start(Storage::Temporary, 0)
+        .await
+        .unwrap()
+        .bootstrap()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .to_owned();
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "broker::lifecycle::acknowledged_records_survive_a_sigkill"])
+        .env(CHILD_DIRECTORY, directory.path())
+        .env(CHILD_PORT, &port)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let bootstrap = format!("127.0.0.1:{port}");
+    create_topic(&bootstrap, topic("crash", 1)).await.unwrap();
+    let producer = producer(&bootstrap);
+    let mut sent = Vec::new();
+    for number in 0..2_000 {
+        sent.push(
+            producer.send_result(FutureRecord::to("crash").key("key").payload(&number.to_string())).unwrap(),
+        );
+    }
+    let mut acknowledged = 0;
+    for ack in sent {
+        ack.await.unwrap().unwrap();
+        acknowledged += 1;
+        if acknowledged == 1_500 {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(producer);
+
+    let broker = Broker::start(Storage::Directory(directory.path().into()), 0).await.unwrap();
+    let read = read_to_end(&reader(&broker.bootstrap(), "crash", 0), value);
+    assert!(read.len() >= acknowledged, "{acknowledged} acknowledged, {} there", read.len());
+    assert!(read.iter().enumerate().all(|(position, value)| *value == position.to_string()));
+}
