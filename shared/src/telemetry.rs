@@ -3,7 +3,8 @@
 //! Fields are structured (`log`'s key-values) with dotted names and units in the names of numbers. Codes, tokens
 //! and addresses are never among them; an address appears masked.
 
-use env_logger::{Builder, Env, Target};
+use crate::env::{self, Env};
+use env_logger::{Builder, Target};
 use jiff::Timestamp;
 use log::{Record, kv};
 use serde_json::{Map, Value};
@@ -33,12 +34,19 @@ impl LogFormat {
     }
 }
 
-/// Sends the log of this process to standard error, filtered by `RUST_LOG` (default `info`).
+/// Starts the log as `LOG_FORMAT` and `RUST_LOG` say; a wrong value is noted in `env`.
+pub fn start_from_env(env: &mut Env) {
+    let format = env.or("LOG_FORMAT", LogFormat::Text, LogFormat::parse);
+    let filter = env.or("RUST_LOG", "info".to_owned(), env::text);
+    start(format, &filter);
+}
+
+/// Sends the log of this process to standard error; `filter` is in `env_logger`'s syntax, such as `info`.
 ///
 /// The first call of a process wins; later ones change nothing, so that tests may all call it.
-pub fn start(format: LogFormat) {
-    let mut builder = Builder::from_env(Env::default().default_filter_or("info"));
-    builder.target(Target::Stderr);
+pub fn start(format: LogFormat, filter: &str) {
+    let mut builder = Builder::new();
+    builder.parse_filters(filter).target(Target::Stderr);
     match format {
         LogFormat::Text => builder.format(write_text),
         LogFormat::Json => builder.format(write_json),

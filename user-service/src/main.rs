@@ -1,2 +1,63 @@
-//! user-service
-fn main() {}
+//! Starts one user service, or runs its one command: environment, log, start, wait.
+
+use shared::{
+    account_id::AccountId,
+    env::Env,
+    shutdown,
+    telemetry::{self, LogFormat},
+};
+use std::process::ExitCode;
+use user_service::{Application, Config};
+
+const USAGE: &str = "usage: user-service              serves HTTP until SIGINT or SIGTERM
+       user-service forget ID    writes the tombstone that forgets this account
+Configuration comes from the environment and from .env; the README lists the variables.";
+
+enum Command {
+    Serve,
+    Forget(AccountId),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let config = Env::load().and_then(|mut env| {
+        telemetry::start_from_env(&mut env);
+        Config::load(env)
+    });
+    // Where .env itself can't be read the log has not started yet.
+    telemetry::start(LogFormat::Text, "info");
+    let (Some(command), config) = (command(), config) else {
+        log::error!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let config = match config {
+        Ok(config) => config,
+        Err(error) => {
+            log::error!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(command, config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Option<Command> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Some(Command::Serve),
+        ["forget", id] => id.parse().ok().map(Command::Forget),
+        _ => None,
+    }
+}
+
+async fn run(command: Command, config: Config) -> anyhow::Result<()> {
+    match command {
+        Command::Serve => Application::start(config)?.run(shutdown::on_signal()?).await,
+        Command::Forget(id) => user_service::forget(&config, id).await,
+    }
+}

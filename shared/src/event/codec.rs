@@ -1,7 +1,7 @@
 //! Events as records: JSON in the value, CloudEvents 1.0 (binary mode) in the headers.
 
 use super::{Event, EventId, EventKind, VERSION};
-use crate::{account_id::AccountId, topic::Topic};
+use crate::topic::Topic;
 use jiff::Timestamp;
 use rdkafka::message::{BorrowedHeaders, Header, Headers, OwnedHeaders};
 use serde::{Deserialize, de::DeserializeOwned};

@@ -1,0 +1,153 @@
+//! The user service's part of the environment.
+
+use crate::signup::{IdSecret, Rules};
+use shared::{
+    code_secrets::CodeSecrets,
+    env::{self, Env, EnvError},
+    kafka::KafkaConfig,
+    topic::Topic,
+};
+use std::{net::SocketAddr, time::Duration};
+
+/// Slack of the replay's start against clocks that differ between replicas.
+pub(crate) const REPLAY_SLACK: Duration = Duration::from_secs(120);
+
+/// Everything that `Application::start` needs. `Debug` hides the secrets.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where HTTP is served; port 0 takes any free one.
+    pub address: SocketAddr,
+    /// The broker.
+    pub kafka: KafkaConfig,
+    /// What codes and link tokens are derived from.
+    pub code_secrets: CodeSecrets,
+    /// What ids are derived from.
+    pub id_secret: IdSecret,
+    /// The numbers of the flow.
+    pub rules: Rules,
+    /// Most pending registrations; beyond it new ones are refused.
+    pub max_pending: u64,
+    /// The deadline of a request; the broker's ack is awaited for one second less.
+    pub publish_timeout: Duration,
+    /// Pages of other origins that may call the API.
+    pub cors_origins: Vec<String>,
+}
+
+impl Config {
+    /// Reads the variables, and notes in `env` what is wrong with them.
+    ///
+    /// `None` means that a required one is missing or wrong; it is among the problems then.
+    pub fn from_env(env: &mut Env) -> Option<Self> {
+        let rules = Rules {
+            code_ttl: env.or("CODE_TTL", Duration::from_secs(15 * 60), env::duration),
+            code_attempts: env.or("CODE_ATTEMPTS", 5, env::number(1..=100)),
+            resend_cooldown: env.or("RESEND_COOLDOWN", Duration::from_secs(60), env::duration),
+            max_sends: env.or("MAX_SENDS", 5, env::number(1..=100)),
+            window: env.or("WINDOW", Duration::from_secs(60 * 60), env::duration),
+        };
+        check(&rules, env);
+        let publish_timeout = env.or("PUBLISH_TIMEOUT", Duration::from_secs(5), env::duration);
+        if publish_timeout < Duration::from_secs(2) {
+            env.problem(
+                "PUBLISH_TIMEOUT",
+                "expected at least 2s: the broker's ack is awaited for one second less",
+            );
+        }
+        let code_secrets = env.required_secret(
+            "CODE_SECRETS",
+            "key-id:base64 with 32 random bytes, the same in both services",
+            CodeSecrets::parse,
+        );
+        let id_secret = env.required_secret("ID_SECRET", "32 random bytes in base64", IdSecret::parse);
+        Some(Self {
+            address: env.or(
+                "USER_SERVICE_ADDR",
+                SocketAddr::from(([127, 0, 0, 1], 3006)),
+                env::socket_address,
+            ),
+            kafka: KafkaConfig::from_env(env),
+            rules,
+            max_pending: env.or("MAX_PENDING", 1_000_000, env::number(1..=u64::MAX)),
+            publish_timeout,
+            cors_origins: env.or("CORS_ORIGINS", Vec::new(), origins),
+            code_secrets: code_secrets?,
+            id_secret: id_secret?,
+        })
+    }
+
+    /// Reads the whole configuration.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn load(mut env: Env) -> Result<Self, EnvError> {
+        let config = Self::from_env(&mut env);
+        env.finish(|| config)
+    }
+}
+
+fn check(rules: &Rules, env: &mut Env) {
+    if rules.code_ttl > rules.window {
+        env.problem("CODE_TTL", "expected at most WINDOW: no code outlives its window");
+    }
+    // Attempts and resends are counted from the log, so the log must reach back over a whole window.
+    if Topic::Activity.retention().is_some_and(|kept| rules.window + REPLAY_SLACK >= kept) {
+        env.problem(
+            "WINDOW",
+            "expected less than the 24h that the topic user_account_activity keeps its records",
+        );
+    }
+}
+
+fn origins(text: &str) -> Result<Vec<String>, &'static str> {
+    let Ok(origins) = env::list(text);
+    let is_origin = |origin: &String| {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '*', ' ']))
+    };
+    if origins.iter().all(is_origin) {
+        Ok(origins)
+    } else {
+        Err("origins such as https://www.example.com, separated by commas, without a path")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(pairs: &[(&str, &str)]) -> Result<Config, EnvError> {
+        let secret = "d2VsbC1rbm93biBkZXZlbG9wbWVudCBzZWNyZXQgMDE=";
+        let mut env =
+            Env::from_pairs([("CODE_SECRETS", format!("k1:{secret}")), ("ID_SECRET", secret.to_owned())]);
+        for (name, value) in pairs {
+            env.set_default(name, *value);
+        }
+        Config::load(env)
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let config = load(&[]).unwrap();
+        assert_eq!(config.address.to_string(), "127.0.0.1:3006");
+        assert_eq!(config.rules.code_ttl, Duration::from_secs(900));
+        assert!(config.code_secrets.is_development() && config.id_secret.is_development());
+    }
+
+    #[test]
+    fn values_that_contradict_each_other_are_refused() {
+        let wrong = |pairs: &[(&str, &str)]| load(pairs).unwrap_err().to_string();
+        assert!(wrong(&[("CODE_TTL", "2h")]).contains("CODE_TTL: expected at most WINDOW"));
+        assert!(wrong(&[("WINDOW", "24h")]).contains("WINDOW: expected less than the 24h"));
+        assert!(wrong(&[("PUBLISH_TIMEOUT", "1s")]).contains("PUBLISH_TIMEOUT: expected at least 2s"));
+        assert!(
+            wrong(&[("CORS_ORIGINS", "https://a.example, *")]).contains("CORS_ORIGINS: expected origins")
+        );
+    }
+
+    #[test]
+    fn debug_output_hides_the_secrets() {
+        let text = format!("{:?}", load(&[]).unwrap());
+        assert!(text.contains("CodeKey(k1:***)") && text.contains("IdSecret(***)"), "{text}");
+        assert!(!text.contains("d2VsbC1"));
+    }
+}

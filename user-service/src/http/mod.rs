@@ -1,0 +1,84 @@
+//! The HTTP surface: the route table, and what all endpoints share. Only this module knows actix.
+
+mod problem;
+mod body;
+mod request_id;
+mod register;
+mod verify;
+mod health;
+
+use crate::signup::Signup;
+use actix_cors::Cors;
+use actix_web::{
+    HttpResponse, Resource, ResponseError,
+    http::{Method, header},
+    web::{self, Data, PayloadConfig, ServiceConfig},
+};
+use problem::{Kind, Problem};
+pub(crate) use request_id::identify;
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+
+/// What every request may use.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) signup: Signup,
+    pub(crate) runtime: Handle,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// The shape of every success: the one that existing clients of this API read.
+#[derive(Serialize)]
+struct Success<T> {
+    status: bool,
+    message: &'static str,
+    data: T,
+}
+
+impl Context {
+    /// Runs a future in a task of its own: a handler's future is dropped when its client goes away, but what was
+    /// published must also be recorded.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.tasks.spawn_on(future, &self.runtime).await.map_err(|error| {
+            log::error!("error" = error.to_string().as_str(); "a request failed");
+            Problem::new(Kind::Internal, "the fault is on our side; try again")
+        })
+    }
+}
+
+/// The route table. The caller wraps it: `App::new().wrap(cors(…)).wrap(from_fn(identify))`.
+pub(crate) fn routes(context: Context) -> impl FnOnce(&mut ServiceConfig) {
+    move |app| {
+        app.app_data(Data::new(context))
+            .app_data(PayloadConfig::new(body::MAX_OCTETS))
+            .service(resource("/api/register", "POST, OPTIONS").route(web::post().to(register::register)))
+            .service(resource("/api/verify", "POST, OPTIONS").route(web::post().to(verify::verify)))
+            .service(resource("/health/live", "GET").route(web::get().to(health::live)))
+            .service(resource("/health/ready", "GET").route(web::get().to(health::ready)))
+            .default_service(web::to(not_found));
+    }
+}
+
+/// Other origins' pages may call the API only when they are listed.
+pub(crate) fn cors(origins: &[String]) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods([Method::GET, Method::POST])
+        .allowed_headers([header::CONTENT_TYPE, header::ACCEPT_LANGUAGE, request_id::HEADER])
+        .expose_headers([header::RETRY_AFTER, request_id::HEADER])
+        .max_age(3600);
+    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+}
+
+fn resource(path: &'static str, allow: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move || async move {
+        Err::<HttpResponse, _>(Problem::method_not_allowed(allow))
+    }))
+}
+
+async fn not_found() -> HttpResponse {
+    Problem::new(Kind::NotFound, "check the path; the API is described in the README").error_response()
+}

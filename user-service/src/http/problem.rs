@@ -1,0 +1,185 @@
+//! Errors as the person or program that gets them needs them: `application/problem+json` (RFC 9457).
+//!
+//! Each has a stable `type`; `detail` says what was wrong and what to do. The cause of a 5xx goes to the log, once,
+//! where it is handled; here its class is shown.
+
+use crate::signup::Unavailable;
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{
+        StatusCode,
+        header::{ALLOW, RETRY_AFTER},
+    },
+};
+use serde::Serialize;
+use std::fmt;
+
+/// The media type of every error.
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// The kinds of problems; each has a type, a title and a status of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    MalformedBody,
+    InvalidFields,
+    WrongCode,
+    WrongToken,
+    NoLongerValid,
+    UnknownId,
+    NotFound,
+    MethodNotAllowed,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    Unavailable,
+    Rejected,
+    Internal,
+}
+
+/// One wrong field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct FieldError {
+    pub(crate) field: &'static str,
+    pub(crate) detail: String,
+}
+
+/// An error answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    kind: Kind,
+    status: StatusCode,
+    detail: String,
+    errors: Vec<FieldError>,
+    attempts_left: Option<u32>,
+    allow: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts_left: Option<u32>,
+}
+
+impl Kind {
+    const fn parts(self) -> (&'static str, &'static str, StatusCode) {
+        match self {
+            Self::MalformedBody => ("malformed-body", "The body can't be read", StatusCode::BAD_REQUEST),
+            Self::InvalidFields => {
+                ("invalid-fields", "Some fields are not valid", StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Self::WrongCode => ("wrong-code", "The code is wrong", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::WrongToken => ("wrong-token", "The link is wrong", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::NoLongerValid => ("no-longer-valid", "The code is no longer valid", StatusCode::GONE),
+            Self::UnknownId => ("unknown-id", "The id is not known", StatusCode::NOT_FOUND),
+            Self::NotFound => ("not-found", "There is nothing here", StatusCode::NOT_FOUND),
+            Self::MethodNotAllowed => {
+                ("method-not-allowed", "The method is not allowed here", StatusCode::METHOD_NOT_ALLOWED)
+            }
+            Self::BodyTooLarge => ("body-too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::UnsupportedMediaType => (
+                "unsupported-media-type",
+                "The content type is not supported",
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ),
+            Self::Unavailable => {
+                ("unavailable", "Please try again in a moment", StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Self::Rejected => ("rejected", "The request can't be handled", StatusCode::BAD_REQUEST),
+            Self::Internal => ("internal", "Something went wrong here", StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+}
+
+impl Problem {
+    /// A problem of one kind; `detail` says what was wrong and what to do.
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        let (_, _, status) = kind.parts();
+        Self { kind, status, detail: detail.into(), errors: Vec::new(), attempts_left: None, allow: None }
+    }
+
+    /// All fields that are wrong, at once.
+    pub(crate) fn invalid_fields(errors: Vec<FieldError>) -> Self {
+        Self {
+            errors,
+            ..Self::new(Kind::InvalidFields, "correct the fields listed in errors and send the request again")
+        }
+    }
+
+    /// The compared code was wrong.
+    pub(crate) fn wrong_code(attempts_left: u32) -> Self {
+        let detail = match attempts_left {
+            0 => "this was the last attempt; ask for a new code".to_owned(),
+            1 => "check the code in the newest mail; 1 attempt is left".to_owned(),
+            more => format!("check the code in the newest mail; {more} attempts are left"),
+        };
+        Self { attempts_left: Some(attempts_left), ..Self::new(Kind::WrongCode, detail) }
+    }
+
+    /// The path exists, the method does not.
+    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+        let detail = format!("this path takes {allow}");
+        Self { allow: Some(allow), ..Self::new(Kind::MethodNotAllowed, detail) }
+    }
+
+    /// An error that the framework made of a request.
+    pub(crate) fn from_framework(status: StatusCode) -> Self {
+        let problem = match status {
+            StatusCode::NOT_FOUND => {
+                Self::new(Kind::NotFound, "check the path; the API is described in the README")
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(Kind::BodyTooLarge, "the request is too large"),
+            status if status.is_server_error() => {
+                Self::new(Kind::Internal, "the fault is on our side; try again later")
+            }
+            _ => Self::new(Kind::Rejected, "the request is not well-formed"),
+        };
+        Self { status, ..problem }
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(cause: Unavailable) -> Self {
+        log::warn!("error" = cause.to_string().as_str(); "request refused with 503");
+        Self::new(
+            Kind::Unavailable,
+            "nothing was lost or sent twice; repeat the same request after the time in Retry-After",
+        )
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let (name, title, _) = self.kind.parts();
+        let mut response = HttpResponse::build(self.status);
+        response.content_type(MEDIA_TYPE);
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((RETRY_AFTER, "1"));
+        }
+        if let Some(allow) = self.allow {
+            response.insert_header((ALLOW, allow));
+        }
+        response.json(Body {
+            r#type: format!("urn:problem-type:two-step-signup:{name}"),
+            title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+            attempts_left: self.attempts_left,
+        })
+    }
+}

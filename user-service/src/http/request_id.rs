@@ -1,0 +1,50 @@
+//! Around every request: its id, and an error body that programs can read.
+
+use super::problem::{MEDIA_TYPE, Problem};
+use actix_web::{
+    Error, HttpMessage, ResponseError,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{CONTENT_TYPE, HeaderName, HeaderValue},
+    middleware::Next,
+};
+use shared::request_id::RequestId;
+
+/// Taken over from the client when it is harmless, made here when not; returned in every answer.
+pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+pub(crate) async fn identify<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
+    let id = given.and_then(|text| RequestId::parse(text).ok()).unwrap_or_else(RequestId::random);
+    request.extensions_mut().insert(id.clone());
+    let raw_request = request.request().clone();
+    let mut response = match next.call(request).await {
+        Ok(response) => response.map_into_left_body(),
+        Err(error) => ServiceResponse::new(raw_request, error.error_response()).map_into_right_body(),
+    };
+    if is_foreign_error(&response) {
+        let problem = Problem::from_framework(response.status());
+        response = response.into_response(problem.error_response()).map_into_right_body();
+    }
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert(HEADER, value);
+    }
+    log::debug!(
+        "request.id" = id.as_str(), "http.method" = response.request().method().as_str(),
+        "http.path" = response.request().path(), "http.status" = response.status().as_u16();
+        "request answered"
+    );
+    Ok(response)
+}
+
+/// An error with a body that is neither a problem nor one of ours in JSON (health).
+fn is_foreign_error<B>(response: &ServiceResponse<B>) -> bool {
+    let status = response.status();
+    let content_type =
+        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    (status.is_client_error() || status.is_server_error())
+        && !matches!(content_type, MEDIA_TYPE | "application/json")
+}

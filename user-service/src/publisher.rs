@@ -1,0 +1,152 @@
+//! Events into the log: an answer of 2xx is sent only after the broker has acknowledged them.
+//!
+//! Idempotent and `acks=all`. Nothing queues up behind a broker that is away: a full queue and a late ack are errors
+//! at once, and the request becomes a 503. A record that timed out may be in the log after all, which is why
+//! events are derived: a retry writes the same one.
+
+use rdkafka::{
+    ClientContext, Statistics,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::{FutureProducer, FutureRecord, Producer},
+    util::Timeout,
+};
+use shared::{
+    account_id::AccountId,
+    event::Event,
+    kafka::{ClientLog, KafkaConfig},
+    topic::Topic,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// The one producer of a user service; shared by all requests.
+pub(crate) struct Publisher {
+    producer: FutureProducer<Context>,
+    has_producer_id: Arc<AtomicBool>,
+}
+
+/// The event is not known to be in the log.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PublishError {
+    /// No ack in time, or the broker refused the record.
+    #[error("not acknowledged by the broker: {0}")]
+    NotAcknowledged(KafkaError),
+    /// Too much is waiting for acks already.
+    #[error("too many events are waiting for the broker")]
+    Overloaded,
+    /// The event has no JSON form.
+    #[error("the event can't be written: {0}")]
+    Encoding(#[from] serde_json::Error),
+}
+
+impl Publisher {
+    /// Makes the producer; it connects by itself, now or when the broker appears.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the configuration.
+    pub(crate) fn new(kafka: &KafkaConfig, publish_timeout: Duration) -> Result<Self, KafkaError> {
+        let ack_timeout = publish_timeout.saturating_sub(Duration::from_secs(1));
+        let context = Context::default();
+        let has_producer_id = Arc::clone(&context.has_producer_id);
+        let producer = kafka
+            .client()
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "0")
+            .set("message.timeout.ms", ack_timeout.as_millis().to_string())
+            .set("queue.buffering.max.kbytes", "65536")
+            // Tells when the producer id is there: the first send would wait for it, about half a second.
+            .set("statistics.interval.ms", "500")
+            .create_with_context(context)?;
+        Ok(Self { producer, has_producer_id })
+    }
+
+    /// Writes an event and waits for the broker's ack.
+    ///
+    /// # Errors
+    /// [`PublishError`]. After `NotAcknowledged` the event may or may not be in the log.
+    pub(crate) async fn publish(&self, event: &Event) -> Result<(), PublishError> {
+        let encoded = event.encode()?;
+        let record = FutureRecord::to(encoded.topic.name())
+            .key(&encoded.key)
+            .payload(&encoded.payload)
+            .headers(encoded.headers);
+        self.send(record).await
+    }
+
+    /// Writes the tombstone that forgets an account, and waits for the broker's ack.
+    ///
+    /// # Errors
+    /// As for [`Publisher::publish`].
+    pub(crate) async fn forget(&self, id: AccountId) -> Result<(), PublishError> {
+        self.send(FutureRecord::<_, [u8]>::to(Topic::Verified.name()).key(&id.to_string())).await
+    }
+
+    async fn send(
+        &self,
+        record: FutureRecord<'_, String, impl rdkafka::message::ToBytes + ?Sized>,
+    ) -> Result<(), PublishError> {
+        match self.producer.send(record, Timeout::After(Duration::ZERO)).await {
+            Ok(_) => Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                Err(PublishError::Overloaded)
+            }
+            Err((error, _)) => Err(PublishError::NotAcknowledged(error)),
+        }
+    }
+
+    /// Whether the producer has what its first record needs.
+    #[must_use]
+    pub(crate) fn is_warm(&self) -> bool {
+        self.has_producer_id.load(Ordering::Relaxed)
+    }
+
+    /// Whether the broker answers within `timeout`. Blocks.
+    #[must_use]
+    pub(crate) fn broker_answers(&self, timeout: Duration) -> bool {
+        self.producer.client().fetch_metadata(Some(Topic::Created.name()), timeout).is_ok()
+    }
+
+    /// What made the producer unusable for ever, if anything did; only a restart helps then.
+    #[must_use]
+    pub(crate) fn fatal_error(&self) -> Option<String> {
+        self.producer.client().fatal_error().map(|(code, reason)| format!("{code}: {reason}"))
+    }
+
+    /// Waits until everything handed over has its ack. Blocks.
+    ///
+    /// # Errors
+    /// When that takes longer than `timeout`; what is left may or may not be in the log.
+    pub(crate) fn flush(&self, timeout: Duration) -> Result<(), KafkaError> {
+        self.producer.flush(timeout)
+    }
+}
+
+/// Logs as every client does, and watches for the producer id.
+#[derive(Default)]
+struct Context {
+    log: ClientLog,
+    has_producer_id: Arc<AtomicBool>,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.log.log(level, facility, text);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.log.error(error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let assigned = statistics.eos.is_some_and(|state| state.idemp_state == "Assigned");
+        self.has_producer_id.store(assigned, Ordering::Relaxed);
+    }
+}

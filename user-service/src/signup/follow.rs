@@ -1,0 +1,323 @@
+//! From the log into the view: a replay of the last window, then the tail.
+//!
+//! Every replica reads all partitions by itself (`assign`, nothing is ever committed). Until the replay has reached
+//! the ends that the partitions had when it began, the replica knows less than the log and takes no requests.
+
+use super::view::View;
+use crate::config::REPLAY_SLACK;
+use jiff::Timestamp;
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, KafkaResult},
+    message::BorrowedMessage,
+};
+use shared::{
+    event::{Event, header},
+    kafka::{ClientLog, KafkaConfig},
+    topic::Topic,
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
+
+const TOPICS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
+const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
+/// How soon the thread notices that it should end.
+const POLL: Duration = Duration::from_millis(100);
+
+type Partition = (Topic, i32);
+type Offsets = HashMap<Partition, i64>;
+
+/// Reads the log into a view.
+pub(crate) struct Follower {
+    consumer: BaseConsumer<ClientLog>,
+    view: Arc<View>,
+    window: Duration,
+    /// The next offset of each partition, once they are assigned.
+    next: OnceLock<HashMap<Partition, AtomicI64>>,
+    caught_up: AtomicBool,
+    moved: Notify,
+    ends: Mutex<Option<(Instant, Arc<Offsets>)>>,
+}
+
+/// The log's end could not be learnt or reached in time.
+#[derive(Debug, thiserror::Error)]
+#[error("this replica has not reached the end of the log in time")]
+pub(crate) struct BehindLog;
+
+impl Follower {
+    /// Makes the follower; `run` makes it read.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the configuration.
+    pub(crate) fn new(kafka: &KafkaConfig, view: Arc<View>, window: Duration) -> Result<Self, KafkaError> {
+        let consumer = kafka
+            .client()
+            // `assign` needs a group id; nothing is committed under it.
+            .set("group.id", "user-service-view")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            // Bounds what a replay keeps in memory ahead of the view.
+            .set("queued.max.messages.kbytes", "16384")
+            .set("fetch.queue.backoff.ms", "20")
+            .create_with_context(ClientLog::default())?;
+        Ok(Self {
+            consumer,
+            view,
+            window,
+            next: OnceLock::new(),
+            caught_up: AtomicBool::new(false),
+            moved: Notify::new(),
+            ends: Mutex::new(None),
+        })
+    }
+
+    /// Whether the replay is over.
+    #[must_use]
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.caught_up.load(Ordering::Acquire)
+    }
+
+    /// Reads until `stop` is cancelled. Blocks its thread.
+    pub(crate) fn run(&self, stop: &CancellationToken) {
+        let Some(mut replay) = self.begin(stop) else { return };
+        while !stop.is_cancelled() {
+            match self.consumer.poll(POLL) {
+                Some(Ok(record)) => {
+                    self.take(&record);
+                    replay.advance(&record);
+                }
+                // The client's context reports what is wrong with the connection; it recovers by itself.
+                Some(Err(error)) => {
+                    log::debug!("error" = error.to_string().as_str(); "nothing read from the log")
+                }
+                None => {}
+            }
+            if !self.is_caught_up() && replay.is_over() {
+                self.caught_up.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Waits until this replica has read what was in the log when this was called.
+    ///
+    /// # Errors
+    /// [`BehindLog`] when `deadline` passes first.
+    pub(crate) async fn reach_end(self: &Arc<Self>, deadline: Instant) -> Result<(), BehindLog> {
+        tokio::time::timeout_at(deadline.into(), async {
+            let ends = self.ends_since(Instant::now()).await?;
+            loop {
+                let moved = self.moved.notified();
+                tokio::pin!(moved);
+                // From here on no progress is missed, also none between the check and the wait.
+                moved.as_mut().enable();
+                if self.has_reached(&ends) {
+                    return Ok(());
+                }
+                moved.await;
+            }
+        })
+        .await
+        .map_err(|_| BehindLog)?
+    }
+
+    /// The partitions' ends, asked for at `since` or later. One query serves all who wait for it.
+    async fn ends_since(self: &Arc<Self>, since: Instant) -> Result<Arc<Offsets>, BehindLog> {
+        let mut known = self.ends.lock().await;
+        if let Some((_, ends)) = known.as_ref().filter(|(asked, _)| *asked >= since) {
+            return Ok(Arc::clone(ends));
+        }
+        let asked = Instant::now();
+        let follower = Arc::clone(self);
+        let ends = tokio::task::spawn_blocking(move || follower.query_ends())
+            .await
+            .map_err(|_| BehindLog)?
+            .inspect_err(
+                |error| log::warn!("error" = error.to_string().as_str(); "the ends of the log are not known"),
+            )
+            .map_err(|_| BehindLog)?;
+        let ends = Arc::new(ends);
+        *known = Some((asked, Arc::clone(&ends)));
+        Ok(ends)
+    }
+
+    fn query_ends(&self) -> KafkaResult<Offsets> {
+        let partitions = self.next.get().into_iter().flat_map(HashMap::keys);
+        partitions
+            .map(|&(topic, partition)| Ok(((topic, partition), self.watermarks(topic, partition)?.1)))
+            .collect()
+    }
+
+    fn has_reached(&self, ends: &Offsets) -> bool {
+        self.next.get().is_some_and(|next| {
+            ends.iter().all(|(partition, end)| {
+                next.get(partition).is_some_and(|offset| offset.load(Ordering::Acquire) >= *end)
+            })
+        })
+    }
+
+    fn begin(&self, stop: &CancellationToken) -> Option<Replay> {
+        let mut pause = Duration::from_millis(50);
+        while !stop.is_cancelled() {
+            match self.assign() {
+                Ok(replay) => return Some(replay),
+                Err(error) => {
+                    log::info!("error" = error.to_string().as_str(); "the log can't be read yet; trying again")
+                }
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(500));
+        }
+        None
+    }
+
+    /// Assigns all partitions, each from where the last window begins.
+    fn assign(&self) -> KafkaResult<Replay> {
+        let since = Timestamp::now() - self.window - REPLAY_SLACK;
+        let mut wanted = TopicPartitionList::new();
+        for topic in TOPICS {
+            let offset = if topic == Topic::Verified {
+                Offset::Beginning
+            } else {
+                Offset::Offset(since.as_millisecond())
+            };
+            for partition in 0..self.partition_count(topic)? {
+                wanted.add_partition_offset(topic.name(), partition, offset)?;
+            }
+        }
+        let (mut start, mut end) = (Offsets::new(), Offsets::new());
+        let starts = self.consumer.offsets_for_times(timed(&wanted)?, QUERY_TIMEOUT)?;
+        for element in wanted.elements() {
+            let Some(topic) = Topic::from_name(element.topic()) else { continue };
+            let partition = (topic, element.partition());
+            let (low, high) = self.watermarks(topic, element.partition())?;
+            let found = starts.find_partition(element.topic(), element.partition());
+            if let Some(found) = &found {
+                found.error()?;
+            }
+            // Past the end the look-up by time answers `End`.
+            let first = match found.map(|found| found.offset()) {
+                Some(Offset::Offset(offset)) => offset.max(low),
+                Some(_) => high,
+                None => low,
+            };
+            start.insert(partition, first);
+            end.insert(partition, high);
+        }
+        let mut assignment = TopicPartitionList::new();
+        for ((topic, partition), offset) in &start {
+            assignment.add_partition_offset(topic.name(), *partition, Offset::Offset(*offset))?;
+        }
+        // Before the assignment: the first record may arrive at once.
+        let _ = self
+            .next
+            .set(start.iter().map(|(partition, offset)| (*partition, AtomicI64::new(*offset))).collect());
+        self.consumer.assign(&assignment)?;
+        Ok(Replay::new(&start, end))
+    }
+
+    fn partition_count(&self, topic: Topic) -> KafkaResult<i32> {
+        let metadata = self.consumer.fetch_metadata(Some(topic.name()), QUERY_TIMEOUT)?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic.name());
+        match found.map(|found| (found.error(), found.partitions().len())) {
+            Some((None, count)) if count > 0 => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
+            Some((Some(code), _)) => Err(KafkaError::MetadataFetch(code.into())),
+            _ => Err(KafkaError::MetadataFetch(rdkafka::error::RDKafkaErrorCode::UnknownTopicOrPartition)),
+        }
+    }
+
+    fn watermarks(&self, topic: Topic, partition: i32) -> KafkaResult<(i64, i64)> {
+        self.consumer.fetch_watermarks(topic.name(), partition, QUERY_TIMEOUT)
+    }
+
+    fn take(&self, record: &BorrowedMessage<'_>) {
+        let Some(topic) = Topic::from_name(record.topic()) else { return };
+        match record.payload() {
+            Some(payload) => match Event::decode(header(record.headers(), "ce_type"), payload) {
+                Ok(event) => self.view.apply(event),
+                Err(error) => log::warn!(
+                    "kafka.topic" = record.topic(), "kafka.partition" = record.partition(),
+                    "kafka.offset" = record.offset(), "error" = error.to_string().as_str();
+                    "a record is not understood and is passed over"
+                ),
+            },
+            None if topic == Topic::Verified => self.forget(record),
+            None => {}
+        }
+        if let Some(next) = self.next.get().and_then(|next| next.get(&(topic, record.partition()))) {
+            next.store(record.offset() + 1, Ordering::Release);
+        }
+        self.moved.notify_waiters();
+    }
+
+    fn forget(&self, record: &BorrowedMessage<'_>) {
+        let id = record.key().and_then(|key| std::str::from_utf8(key).ok()).and_then(|key| key.parse().ok());
+        let written_at =
+            record.timestamp().to_millis().and_then(|time| Timestamp::from_millisecond(time).ok());
+        if let Some(id) = id {
+            self.view.forget(id, written_at.unwrap_or_else(Timestamp::now));
+        }
+    }
+}
+
+/// The partitions whose start is looked up by time.
+fn timed(wanted: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+    let mut timed = TopicPartitionList::new();
+    for element in wanted.elements().iter().filter(|element| matches!(element.offset(), Offset::Offset(_))) {
+        timed.add_partition_offset(element.topic(), element.partition(), element.offset())?;
+    }
+    Ok(timed)
+}
+
+/// How far the replay has come.
+struct Replay {
+    missing: Offsets,
+    total: i64,
+    read: i64,
+    began: Instant,
+    reported: Instant,
+}
+
+impl Replay {
+    const REPORT: Duration = Duration::from_secs(2);
+
+    fn new(start: &Offsets, mut end: Offsets) -> Self {
+        let total = end.iter().map(|(partition, end)| end - start.get(partition).unwrap_or(end)).sum();
+        end.retain(|partition, end| start.get(partition).is_some_and(|start| start < end));
+        Self { missing: end, total, read: 0, began: Instant::now(), reported: Instant::now() }
+    }
+
+    fn advance(&mut self, record: &BorrowedMessage<'_>) {
+        if self.missing.is_empty() {
+            return;
+        }
+        self.read += 1;
+        if let Some(topic) = Topic::from_name(record.topic()) {
+            let partition = (topic, record.partition());
+            if self.missing.get(&partition).is_some_and(|end| record.offset() + 1 >= *end) {
+                self.missing.remove(&partition);
+            }
+        }
+        if self.reported.elapsed() >= Self::REPORT {
+            self.reported = Instant::now();
+            log::info!("replayed {} of {} records", self.read, self.total);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        if self.missing.is_empty() {
+            let duration_ms = self.began.elapsed().as_millis();
+            log::info!("duration_ms" = u64::try_from(duration_ms).unwrap_or(u64::MAX); "caught up after {} records", self.read);
+        }
+        self.missing.is_empty()
+    }
+}

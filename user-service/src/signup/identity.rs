@@ -1,0 +1,55 @@
+//! One person, one id: an HMAC of the normalised address, so that nobody can compute it from the address alone.
+
+use shared::{account_id::AccountId, code_secrets, email_address::EmailAddress, mac};
+use std::fmt;
+
+/// The secret behind all ids. It never changes: with another one, everybody would be somebody else.
+#[derive(Clone)]
+pub struct IdSecret([u8; mac::OCTETS]);
+
+impl IdSecret {
+    /// Parses 32 octets in base64.
+    ///
+    /// # Errors
+    /// What was expected; the value is not repeated.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        code_secrets::parse_secret(text)
+            .map(Self)
+            .map_err(|_| "32 random bytes in base64 (openssl rand -base64 32)")
+    }
+
+    /// The id of whoever owns this address.
+    #[must_use]
+    pub fn account_id(&self, email: &EmailAddress) -> AccountId {
+        let tag = mac::tag(&self.0, &[b"two-step signup: id, version 1\0", email.normalised().as_bytes()]);
+        let mut bits = [0; 16];
+        bits.copy_from_slice(&tag[..16]);
+        AccountId::from_derived(bits)
+    }
+
+    /// Whether this is the published development secret.
+    #[must_use]
+    pub fn is_development(&self) -> bool {
+        code_secrets::is_development_secret(&self.0)
+    }
+}
+
+impl fmt::Debug for IdSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdSecret(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_address_have_one_id() {
+        let secret = IdSecret([7; 32]);
+        let id = |text| secret.account_id(&EmailAddress::parse(text).unwrap()).to_string();
+        assert_eq!(id("Ada@Example.com"), id("ada@example.com"));
+        assert_ne!(id("ada@example.com"), id("bob@example.com"));
+        assert_eq!(id("ada@example.com").as_bytes()[14], b'8', "a version 8 UUID");
+    }
+}

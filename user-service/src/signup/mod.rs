@@ -1,0 +1,156 @@
+//! The flow: who registers gets exactly one record into the log, who verifies gets a rank from the log.
+//!
+//! ```text
+//! register ─► pending (what next?) ─► publisher ─► log ─► follow ─► view ─► pending …
+//! verify   ─► attempt ─► publisher ─► log ─► follow ─► rank ─► compared, or beyond the budget
+//! ```
+
+mod identity;
+mod pending;
+mod register;
+mod verify;
+mod view;
+mod follow;
+
+pub use identity::IdSecret;
+pub(crate) use pending::Person;
+pub use pending::Rules;
+pub(crate) use verify::{Proof, Verdict};
+
+use crate::{
+    config::Config,
+    publisher::{PublishError, Publisher},
+};
+use follow::{BehindLog, Follower};
+use jiff::Timestamp;
+use rdkafka::error::KafkaError;
+use shared::{account_id::AccountId, code_secrets::CodeSecrets};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+use view::{Standing, View};
+
+/// The signup flow of one replica; cheap to clone, shared by all requests.
+#[derive(Clone)]
+pub(crate) struct Signup(Arc<Inner>);
+
+struct Inner {
+    view: Arc<View>,
+    follower: Arc<Follower>,
+    publisher: Publisher,
+    rules: Rules,
+    max_pending: u64,
+    timeout: Duration,
+    code_secrets: CodeSecrets,
+    id_secret: IdSecret,
+}
+
+/// Nothing was decided; the same request may succeed later or at another replica.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unavailable {
+    /// The replay is not over.
+    #[error("this replica is still reading the log")]
+    CatchingUp,
+    /// The event is not known to be in the log.
+    #[error(transparent)]
+    NotPublished(#[from] PublishError),
+    /// The attempt was not read back, or the log's end was not reached, in time.
+    #[error(transparent)]
+    Behind(#[from] BehindLog),
+    /// `MAX_PENDING` registrations wait for their codes.
+    #[error("too many registrations are pending")]
+    Full,
+}
+
+/// How ready this replica is, part by part.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub(crate) struct Readiness {
+    /// The replay is over.
+    pub(crate) caught_up: bool,
+    /// The producer has what its first record needs.
+    pub(crate) producer_warm: bool,
+    /// The broker answered just now.
+    pub(crate) broker_answers: bool,
+}
+
+impl Signup {
+    /// Makes the flow with its own producer and consumer; both connect by themselves.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the configuration.
+    pub(crate) fn new(config: &Config) -> Result<Self, KafkaError> {
+        let view = Arc::new(View::new(config.rules.window));
+        Ok(Self(Arc::new(Inner {
+            follower: Arc::new(Follower::new(&config.kafka, Arc::clone(&view), config.rules.window)?),
+            view,
+            publisher: Publisher::new(&config.kafka, config.publish_timeout)?,
+            rules: config.rules,
+            max_pending: config.max_pending,
+            timeout: config.publish_timeout,
+            code_secrets: config.code_secrets.clone(),
+            id_secret: config.id_secret.clone(),
+        })))
+    }
+
+    /// Follows the log until `stop` is cancelled. Blocks its thread.
+    pub(crate) fn follow(&self, stop: &CancellationToken) {
+        self.0.follower.run(stop);
+    }
+
+    /// Waits for the acks of everything handed to the producer. Blocks for at most `timeout`.
+    pub(crate) fn flush(&self, timeout: Duration) {
+        if let Err(error) = self.0.publisher.flush(timeout) {
+            log::warn!("error" = error.to_string().as_str(); "some events have no ack yet; their requests were answered with 503");
+        }
+    }
+
+    /// How ready this replica is. Blocks for at most `timeout`.
+    #[must_use]
+    pub(crate) fn readiness(&self, timeout: Duration) -> Readiness {
+        Readiness {
+            caught_up: self.0.follower.is_caught_up(),
+            producer_warm: self.0.publisher.is_warm(),
+            broker_answers: self.0.publisher.broker_answers(timeout),
+        }
+    }
+
+    /// What broke the producer for good, if anything did: only a restart helps.
+    #[must_use]
+    pub(crate) fn fatal_error(&self) -> Option<String> {
+        self.0.publisher.fatal_error()
+    }
+
+    fn caught_up(&self) -> Result<(), Unavailable> {
+        if self.0.follower.is_caught_up() { Ok(()) } else { Err(Unavailable::CatchingUp) }
+    }
+
+    /// What is known of an id. That nothing is known is certain only at the end of the log as of now.
+    async fn standing(&self, id: AccountId, deadline: Instant) -> Result<Standing, Unavailable> {
+        let known = self.0.view.standing(id);
+        if known.registration.is_some() {
+            return Ok(known);
+        }
+        self.0.follower.reach_end(deadline).await?;
+        Ok(self.0.view.standing(id))
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.0.timeout
+    }
+}
+
+/// Now, in the milliseconds that events have.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
+impl Readiness {
+    /// Whether requests should be sent here.
+    #[must_use]
+    pub(crate) const fn is_ready(&self) -> bool {
+        self.caught_up && self.producer_warm && self.broker_answers
+    }
+}

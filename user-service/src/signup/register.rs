@@ -1,0 +1,146 @@
+//! Register: one request, one record, whatever is known of the address.
+
+use super::{
+    Signup, Unavailable, now,
+    pending::{Next, Notice, Pending, Person},
+};
+use jiff::Timestamp;
+use shared::{
+    account_id::AccountId,
+    event::{self, Event, EventId, EventKind},
+    request_id::RequestId,
+};
+use std::time::Duration;
+
+/// The answer to an accepted registration: the same for a new, a pending and a verified address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Registered {
+    /// Whose registration.
+    pub(crate) id: AccountId,
+    /// Now and the life of a code.
+    pub(crate) expires_at: Timestamp,
+    /// The cool-down.
+    pub(crate) resend_after: Duration,
+}
+
+impl Signup {
+    /// Registers a person; when this answers `Ok`, the event is in the log.
+    ///
+    /// Runs to its end once it has begun: callers that may be dropped put it into a task of its own.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; the same request may then be repeated, here or at another replica.
+    pub(crate) async fn register(
+        self,
+        person: Person,
+        request_id: RequestId,
+    ) -> Result<Registered, Unavailable> {
+        self.caught_up()?;
+        let inner = &*self.0;
+        let id = inner.id_secret.account_id(&person.email);
+        let known = inner.view.standing(id);
+        if known.registration.is_none() && inner.view.registrations() >= inner.max_pending {
+            return Err(Unavailable::Full);
+        }
+        let now = now();
+        let registration = known.registration.as_deref().cloned().unwrap_or_default();
+        let current = inner.code_secrets.current().id();
+        let next = registration.register(known.verified, person.clone(), current, now, &inner.rules);
+        let event = into_event(next, id, person, now, request_id);
+        inner.publisher.publish(&event).await?;
+        log::info!(
+            "request.id" = event.request_id().as_str(), "event.type" = event.kind().name(),
+            "event.id" = event.event_id().to_string().as_str();
+            "registration accepted"
+        );
+        inner.view.apply_own(event);
+        Ok(Registered {
+            id,
+            expires_at: now + inner.rules.code_ttl,
+            resend_after: inner.rules.resend_cooldown,
+        })
+    }
+}
+
+fn into_event(next: Next, id: AccountId, person: Person, now: Timestamp, request_id: RequestId) -> Event {
+    match next {
+        Next::Create(pending) => Event::Created(issued(EventKind::Created, id, pending, now, request_id)),
+        Next::Resend(pending) => {
+            Event::CodeResent(issued(EventKind::CodeResent, id, pending, now, request_id))
+        }
+        Next::Repeat(pending) => Event::RegistrationRepeated(repeated(id, pending, now, request_id)),
+        Next::Exists(notice) => Event::AccountExists(exists(id, notice, person, now, request_id)),
+    }
+}
+
+fn issued(
+    kind: EventKind,
+    id: AccountId,
+    it: Pending,
+    now: Timestamp,
+    request_id: RequestId,
+) -> event::CodeIssued {
+    event::CodeIssued {
+        event_id: EventId::derive(kind, id, it.window, it.generation, it.send),
+        occurred_at: now,
+        version: event::VERSION,
+        id,
+        first_name: it.person.first_name,
+        last_name: it.person.last_name,
+        email: it.person.email,
+        locale: it.person.locale,
+        window: it.window,
+        window_started_at: it.window_started_at,
+        generation: it.generation,
+        send: it.send,
+        expires_at: it.expires_at,
+        key: it.key,
+        request_id,
+    }
+}
+
+fn repeated(
+    id: AccountId,
+    it: Pending,
+    now: Timestamp,
+    request_id: RequestId,
+) -> event::RegistrationRepeated {
+    event::RegistrationRepeated {
+        event_id: EventId::derive(EventKind::RegistrationRepeated, id, it.window, it.generation, it.send),
+        occurred_at: now,
+        version: event::VERSION,
+        id,
+        first_name: it.person.first_name,
+        last_name: it.person.last_name,
+        email: it.person.email,
+        locale: it.person.locale,
+        window: it.window,
+        window_started_at: it.window_started_at,
+        generation: it.generation,
+        send: it.send,
+        expires_at: it.expires_at,
+        request_id,
+    }
+}
+
+fn exists(
+    id: AccountId,
+    notice: Notice,
+    person: Person,
+    now: Timestamp,
+    request_id: RequestId,
+) -> event::AccountExists {
+    event::AccountExists {
+        event_id: EventId::derive(EventKind::AccountExists, id, notice.window, 0, 0),
+        occurred_at: now,
+        version: event::VERSION,
+        id,
+        first_name: person.first_name,
+        last_name: person.last_name,
+        email: person.email,
+        locale: person.locale,
+        window: notice.window,
+        window_started_at: notice.window_started_at,
+        request_id,
+    }
+}

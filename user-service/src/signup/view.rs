@@ -1,0 +1,149 @@
+//! What the log says: pending registrations in moka, verified accounts in a set.
+//!
+//! A view, never a store: rebuilt from the topics at start and followed ever after. The cache has no capacity limit
+//! (at capacity moka would refuse new entries, and a mailed code would be unknown); only admission is bounded. Its
+//! time to live merely tidies up: what a registration may do is decided from its own times.
+
+use super::pending::{Notice, Registration};
+use crate::config::REPLAY_SLACK;
+use jiff::Timestamp;
+use moka::{ops::compute::Op, sync::Cache};
+use shared::{
+    account_id::AccountId,
+    event::{Event, EventId},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// The view; all methods may be called from any thread.
+pub(crate) struct View {
+    registrations: Cache<AccountId, Arc<Registration>>,
+    verified: RwLock<HashSet<AccountId>>,
+    awaited: Mutex<HashMap<EventId, oneshot::Sender<u32>>>,
+    window: Duration,
+}
+
+/// What is known of an id at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    /// What the log of the last window says, if it says anything.
+    pub(crate) registration: Option<Arc<Registration>>,
+    /// Whether the account is verified.
+    pub(crate) verified: bool,
+}
+
+/// Waits for an attempt to be read back; dropping it gives up waiting.
+pub(crate) struct AwaitedAttempt<'a> {
+    view: &'a View,
+    event_id: EventId,
+    rank: oneshot::Receiver<u32>,
+}
+
+impl View {
+    /// Makes an empty view for windows of this length.
+    #[must_use]
+    pub(crate) fn new(window: Duration) -> Self {
+        let registrations = Cache::builder().time_to_live(window + 2 * REPLAY_SLACK).build();
+        Self { registrations, verified: RwLock::default(), awaited: Mutex::default(), window }
+    }
+
+    /// What is known of an id.
+    #[must_use]
+    pub(crate) fn standing(&self, id: AccountId) -> Standing {
+        let verified = self.verified.read().unwrap_or_else(PoisonError::into_inner).contains(&id);
+        Standing { registration: self.registrations.get(&id), verified }
+    }
+
+    /// How many registrations the cache holds, about: its own count is settled from time to time.
+    #[must_use]
+    pub(crate) fn registrations(&self) -> u64 {
+        self.registrations.entry_count()
+    }
+
+    /// Takes in an event of this replica's own, so that it is visible before the follower reads it back.
+    ///
+    /// Attempts are left to the follower: only the log's order gives them a rank.
+    pub(crate) fn apply_own(&self, event: Event) {
+        if !matches!(event, Event::Attempt(_)) {
+            self.apply(event);
+        }
+    }
+
+    /// Takes in an event as it was read from the log, each record once and in the order of its partition.
+    pub(crate) fn apply(&self, event: Event) {
+        let id = event.account_id();
+        match event {
+            Event::Created(event) | Event::CodeResent(event) => {
+                self.change(id, |known| known.with_pending(event.into()));
+            }
+            Event::AccountExists(event) => self.change(id, |known| {
+                known.with_notice(Notice {
+                    window: event.window,
+                    window_started_at: event.window_started_at,
+                    repeated_at: event.occurred_at,
+                })
+            }),
+            Event::RegistrationRepeated(_) => {}
+            Event::Verified(_) => {
+                self.verified.write().unwrap_or_else(PoisonError::into_inner).insert(id);
+            }
+            Event::Attempt(attempt) => {
+                let mut rank = u32::MAX;
+                self.change(id, |known| {
+                    let (known, its_rank) = known.with_attempt(attempt.window, attempt.generation);
+                    rank = its_rank;
+                    known
+                });
+                if let Some(waiter) = self.awaited().remove(&attempt.event_id) {
+                    // The request may have given up in this very moment.
+                    let _ = waiter.send(rank);
+                }
+            }
+        }
+    }
+
+    /// Takes in a tombstone: the account and everything pending before it is gone.
+    pub(crate) fn forget(&self, id: AccountId, at: Timestamp) {
+        self.verified.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        // Of an older one nothing is pending any more, and the compacted topic keeps many of those.
+        if Timestamp::now() < at + self.window + REPLAY_SLACK {
+            self.change(id, |known| known.with_forgotten(at));
+        }
+    }
+
+    /// Announces an attempt that is about to be published.
+    #[must_use]
+    pub(crate) fn await_attempt(&self, event_id: EventId) -> AwaitedAttempt<'_> {
+        let (sender, rank) = oneshot::channel();
+        self.awaited().insert(event_id, sender);
+        AwaitedAttempt { view: self, event_id, rank }
+    }
+
+    fn change(&self, id: AccountId, change: impl FnOnce(Registration) -> Registration) {
+        self.registrations.entry(id).and_compute_with(|entry| {
+            let known = entry.map(|entry| entry.into_value()).unwrap_or_default();
+            Op::Put(Arc::new(change(Arc::unwrap_or_clone(known))))
+        });
+    }
+
+    fn awaited(&self) -> std::sync::MutexGuard<'_, HashMap<EventId, oneshot::Sender<u32>>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AwaitedAttempt<'_> {
+    /// The attempt's rank in the log, from 1; waits until the follower has read it.
+    pub(crate) async fn rank(mut self) -> Option<u32> {
+        (&mut self.rank).await.ok()
+    }
+}
+
+impl Drop for AwaitedAttempt<'_> {
+    fn drop(&mut self) {
+        self.view.awaited().remove(&self.event_id);
+    }
+}
