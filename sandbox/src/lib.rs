@@ -10,7 +10,7 @@
 
 #[cfg(feature = "broker")]
 pub mod broker;
-//pub mod smtp;
+pub mod smtp;
 //pub mod inbox;
 
 mod ports;

@@ -1,0 +1,140 @@
+//! What a server has received, and how many sessions it had: shared by its sessions and its owner.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+/// A mail as it came over the wire.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReceivedMail {
+    /// The name that the client gave in `EHLO` or `HELO`.
+    pub helo: String,
+    /// The envelope's sender; empty for a bounce.
+    pub from: String,
+    /// The envelope's recipients.
+    pub recipients: Vec<String>,
+    /// The `Message-ID` header's value.
+    pub message_id: Option<String>,
+    /// Headers and body, without the dots that SMTP adds; empty with [`Keep::Envelopes`].
+    pub data: Vec<u8>,
+    /// When the final dot had arrived.
+    pub received_at: Timestamp,
+}
+
+/// Which mails a server keeps. It counts, and hands to observers, all of them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Keep {
+    /// Every mail, whole: for tests.
+    #[default]
+    All,
+    /// Every mail, but not its data: for load tests.
+    Envelopes,
+    /// None.
+    Nothing,
+}
+
+/// How many sessions a server has had.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SessionCount {
+    /// Since the server was made, restarts included.
+    pub opened: usize,
+    /// At this moment.
+    pub open: usize,
+    /// At the same time, at most.
+    pub peak: usize,
+}
+
+type Observer = Box<dyn Fn(&ReceivedMail) + Send + Sync>;
+
+pub(super) struct Mailroom {
+    keep: Keep,
+    mails: Mutex<Vec<ReceivedMail>>,
+    observers: RwLock<Vec<Observer>>,
+    /// Mails received; watched by those who wait for the next one.
+    count: watch::Sender<usize>,
+    opened: AtomicUsize,
+    open: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+impl Mailroom {
+    pub(super) fn new(keep: Keep) -> Mailroom {
+        Mailroom {
+            keep,
+            mails: Mutex::default(),
+            observers: RwLock::default(),
+            count: watch::Sender::new(0),
+            opened: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn observe(&self, observer: Observer) {
+        self.observers.write().unwrap_or_else(PoisonError::into_inner).push(observer);
+    }
+
+    pub(super) fn receive(&self, mut mail: ReceivedMail) {
+        for observer in self.observers.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            observer(&mail);
+        }
+        if self.keep != Keep::Nothing {
+            if self.keep == Keep::Envelopes {
+                mail.data = Vec::new();
+            }
+            self.mails().push(mail);
+        }
+        self.count.send_modify(|count| *count += 1);
+    }
+
+    pub(super) fn mails(&self) -> MutexGuard<'_, Vec<ReceivedMail>> {
+        self.mails.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        *self.count.borrow()
+    }
+
+    pub(super) fn watch_count(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
+    pub(super) fn sessions(&self) -> SessionCount {
+        SessionCount {
+            opened: self.opened.load(Ordering::SeqCst),
+            open: self.open.load(Ordering::SeqCst),
+            peak: self.peak.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Counts a session until the pass is dropped.
+    pub(super) fn enter(self: &Arc<Self>) -> SessionPass {
+        let number = self.opened.fetch_add(1, Ordering::SeqCst) + 1;
+        let open = self.open.fetch_add(1, Ordering::SeqCst) + 1;
+        self.peak.fetch_max(open, Ordering::SeqCst);
+        SessionPass { mailroom: self.clone(), number }
+    }
+}
+
+impl fmt::Debug for Mailroom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailroom").field("count", &self.count()).field("sessions", &self.sessions()).finish()
+    }
+}
+
+/// An open session's place in the count, and its way to deliver.
+#[derive(Debug)]
+pub(super) struct SessionPass {
+    pub(super) mailroom: Arc<Mailroom>,
+    /// From 1.
+    pub(super) number: usize,
+}
+
+impl Drop for SessionPass {
+    fn drop(&mut self) {
+        self.mailroom.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,169 @@
+//! The listener and its owner's view: start, stop, restart on the same port, and what was received.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+use crate::ports;
+use crate::smtp::mailroom::{Keep, Mailroom, ReceivedMail, SessionCount};
+use crate::smtp::script::Script;
+use crate::smtp::session::Session;
+
+/// A running SMTP server on 127.0.0.1; dropping it stops it.
+#[derive(Debug)]
+pub struct SmtpServer {
+    address: SocketAddr,
+    mailroom: Arc<Mailroom>,
+    script: watch::Sender<Script>,
+    /// `None` while stopped.
+    accepting: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SmtpServer {
+    /// Starts a server that accepts and keeps everything, on any free port for 0.
+    ///
+    /// # Errors
+    /// The port is taken.
+    pub async fn start(port: u16) -> anyhow::Result<SmtpServer> {
+        Self::start_keeping(port, Keep::All).await
+    }
+
+    /// [`SmtpServer::start`] with another rule for which mails are kept.
+    ///
+    /// # Errors
+    /// The port is taken.
+    pub async fn start_keeping(port: u16, keep: Keep) -> anyhow::Result<SmtpServer> {
+        let listener = listen(port).await?;
+        let server = SmtpServer {
+            address: listener.local_addr()?,
+            mailroom: Arc::new(Mailroom::new(keep)),
+            script: watch::Sender::new(Script::accept_all()),
+            accepting: Mutex::new(None),
+        };
+        server.accept_from(listener);
+        Ok(server)
+    }
+
+    /// Where it listens, or will again after [`SmtpServer::restart`].
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Replaces the script, for open sessions too: those that [`hang`](crate::smtp::Action::Hang) ask it at once.
+    pub fn set_script(&self, script: Script) {
+        self.script.send_replace(script);
+    }
+
+    /// Calls this with each mail, before its final dot is answered. It must be quick: the session waits.
+    pub fn on_mail(&self, observer: impl Fn(&ReceivedMail) + Send + Sync + 'static) {
+        self.mailroom.observe(Box::new(observer));
+    }
+
+    /// The mails kept, oldest first.
+    pub fn mails(&self) -> Vec<ReceivedMail> {
+        self.mailroom.mails().clone()
+    }
+
+    /// How many mails were received, kept or not.
+    pub fn count(&self) -> usize {
+        self.mailroom.count()
+    }
+
+    /// How many sessions there were and are.
+    pub fn sessions(&self) -> SessionCount {
+        self.mailroom.sessions()
+    }
+
+    /// Waits until the kept mails satisfy a condition; false when they don't within `limit`.
+    pub async fn wait_for(&self, condition: impl Fn(&[ReceivedMail]) -> bool, limit: Duration) -> bool {
+        let mut count = self.mailroom.watch_count();
+        let satisfied = async {
+            while !condition(&self.mailroom.mails()) {
+                if count.changed().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        timeout(limit, satisfied).await.unwrap_or(false)
+    }
+
+    /// Waits until this many mails were received, kept or not; false when they weren't within `limit`.
+    pub async fn wait_for_count(&self, mails: usize, limit: Duration) -> bool {
+        let mut count = self.mailroom.watch_count();
+        matches!(timeout(limit, count.wait_for(|count| *count >= mails)).await, Ok(Ok(_)))
+    }
+
+    /// Closes the listener and drops all sessions at once, whatever they are doing. Mails and counts stay.
+    pub async fn stop(&self) {
+        let accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = accepting {
+            task.abort();
+            // Cancelled, as asked: when this returns, its listener is closed.
+            drop(task.await);
+        }
+    }
+
+    /// Listens again on the same port, after a stop or instead of one.
+    ///
+    /// # Errors
+    /// Somebody else has taken the port.
+    pub async fn restart(&self) -> anyhow::Result<()> {
+        self.stop().await;
+        self.accept_from(listen(self.address.port()).await?);
+        Ok(())
+    }
+
+    fn accept_from(&self, listener: TcpListener) {
+        let task = tokio::spawn(accept(listener, self.mailroom.clone(), self.script.subscribe()));
+        *self.accepting.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+}
+
+impl Drop for SmtpServer {
+    fn drop(&mut self) {
+        if let Some(task) = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
+}
+
+async fn listen(port: u16) -> anyhow::Result<TcpListener> {
+    let mut refused = None;
+    for port in ports::candidates(port) {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => refused = Some((port, error)),
+        }
+    }
+    let (port, error) = refused.context("no port to try")?;
+    Err(error).with_context(|| format!("cannot listen for SMTP on 127.0.0.1:{port}"))
+}
+
+/// Serves until it is dropped, and all sessions with it.
+async fn accept(listener: TcpListener, mailroom: Arc<Mailroom>, script: watch::Receiver<Script>) {
+    let mut sessions = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    if let Err(error) = stream.set_nodelay(true) {
+                        log::debug!("TCP_NODELAY: {error}");
+                    }
+                    sessions.spawn(Session::new(stream, mailroom.enter(), script.clone()).run());
+                }
+                Err(error) => {
+                    log::warn!("cannot accept an SMTP session: {error}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            Some(_) = sessions.join_next() => {}
+        }
+    }
+}
