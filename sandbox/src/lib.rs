@@ -11,6 +11,6 @@
 #[cfg(feature = "broker")]
 pub mod broker;
 pub mod smtp;
-//pub mod inbox;
+pub mod inbox;
 
 mod ports;

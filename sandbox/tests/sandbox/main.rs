@@ -8,4 +8,5 @@
 
 #[cfg(feature = "broker")]
 mod broker;
+mod inbox;
 mod smtp;

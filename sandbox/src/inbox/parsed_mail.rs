@@ -1,0 +1,67 @@
+//! A received mail with its parts decoded for reading.
+
+use jiff::Timestamp;
+use mail_parser::{MessageParser, PartType};
+
+use crate::smtp::ReceivedMail;
+
+/// A mail as a reader sees it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ParsedMail {
+    /// Its number in this inbox, from 1.
+    pub number: usize,
+    /// The decoded subject; empty when there is none.
+    pub subject: String,
+    /// The envelope's sender.
+    pub from: String,
+    /// The envelope's recipients.
+    pub to: Vec<String>,
+    /// The first plain text part.
+    pub text: Option<String>,
+    /// The first HTML part. It is as untrusted as any mail.
+    pub html: Option<String>,
+    /// The headers in their order, unfolded but not decoded.
+    pub headers: Vec<(String, String)>,
+    /// What follows the headers, not decoded.
+    pub body: String,
+    /// The client's name in EHLO.
+    pub helo: String,
+    /// The whole mail, not decoded.
+    pub raw: String,
+    /// When it arrived.
+    pub received_at: Timestamp,
+}
+
+impl ParsedMail {
+    pub(super) fn parse(number: usize, mail: &ReceivedMail) -> ParsedMail {
+        let parsed = MessageParser::default().parse(&mail.data).unwrap_or_default();
+        let text = parsed.text_bodies().find_map(|part| match &part.body {
+            PartType::Text(text) => Some(text.to_string()),
+            _ => None,
+        });
+        let html = parsed.html_bodies().find_map(|part| match &part.body {
+            PartType::Html(html) => Some(html.to_string()),
+            _ => None,
+        });
+        let headers = parsed.headers_raw().map(|(name, value)| (name.to_owned(), unfolded(value))).collect();
+        let raw = String::from_utf8_lossy(&mail.data).into_owned();
+        ParsedMail {
+            number,
+            subject: parsed.subject().unwrap_or_default().to_owned(),
+            from: mail.from.clone(),
+            to: mail.recipients.clone(),
+            text,
+            html,
+            headers,
+            body: raw.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned()),
+            helo: mail.helo.clone(),
+            raw,
+            received_at: mail.received_at,
+        }
+    }
+}
+
+/// A header's value in one line (RFC 5322, 2.2.3).
+fn unfolded(value: &str) -> String {
+    value.replace("\r\n", "").trim().to_owned()
+}
