@@ -1,16 +1,33 @@
-//! Which ports to try when the caller does not mind.
+//! Listening on 127.0.0.1, with a choice of port when the caller does not mind.
 //!
 //! Port 0 would give one of the range that the kernel also uses for outgoing connections. While a stopped server's
 //! port is free, a client that reconnects in a loop could then be given that very port as its own, and connect to
 //! itself. Ports below that range (from 32,768 on Linux, 49,152 elsewhere) are only taken by those who ask for them.
 
+use std::net::Ipv4Addr;
 use std::ops::Range;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
 
 const UNREGISTERED: Range<u16> = 20_000..32_000;
 const ATTEMPTS: usize = 64;
 
+/// Listens on this port, or for 0 on any free one.
+pub(crate) async fn listen(port: u16) -> anyhow::Result<TcpListener> {
+    let mut refused = None;
+    for port in candidates(port) {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => refused = Some((port, error)),
+        }
+    }
+    let (port, error) = refused.context("no port to try")?;
+    Err(error).with_context(|| format!("cannot listen on 127.0.0.1:{port}"))
+}
+
 /// The ports to try in order: the one asked for, or for 0 some random ones.
-pub(crate) fn candidates(port: u16) -> Vec<u16> {
+fn candidates(port: u16) -> Vec<u16> {
     match port {
         0 => (0..ATTEMPTS).map(|_| rand::random_range(UNREGISTERED)).collect(),
         port => vec![port],

@@ -1,6 +1,6 @@
 //! The listener and its owner's view: start, stop, restart on the same port, and what was received.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ impl SmtpServer {
     /// # Errors
     /// The port is taken.
     pub async fn start_keeping(port: u16, keep: Keep) -> anyhow::Result<SmtpServer> {
-        let listener = listen(port).await?;
+        let listener = ports::listen(port).await.context("no port for SMTP")?;
         let server = SmtpServer {
             address: listener.local_addr()?,
             mailroom: Arc::new(Mailroom::new(keep)),
@@ -116,7 +116,7 @@ impl SmtpServer {
     /// Somebody else has taken the port.
     pub async fn restart(&self) -> anyhow::Result<()> {
         self.stop().await;
-        self.accept_from(listen(self.address.port()).await?);
+        self.accept_from(ports::listen(self.address.port()).await?);
         Ok(())
     }
 
@@ -132,18 +132,6 @@ impl Drop for SmtpServer {
             task.abort();
         }
     }
-}
-
-async fn listen(port: u16) -> anyhow::Result<TcpListener> {
-    let mut refused = None;
-    for port in ports::candidates(port) {
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
-            Ok(listener) => return Ok(listener),
-            Err(error) => refused = Some((port, error)),
-        }
-    }
-    let (port, error) = refused.context("no port to try")?;
-    Err(error).with_context(|| format!("cannot listen for SMTP on 127.0.0.1:{port}"))
 }
 
 /// Serves until it is dropped, and all sessions with it.

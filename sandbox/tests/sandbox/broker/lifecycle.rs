@@ -4,14 +4,6 @@ use std::process::{Command, Stdio};
 use super::*;
 
 #[tokio::test]
-async fn a_temporary_broker_starts_quickly() {
-    let started = Instant::now();
-    Broker::start(Storage::Temporary, 0).await.unwrap();
-    eprintln!("started in {:?}", started.elapsed());
-    assert!(started.elapsed() < Duration::from_millis(500));
-}
-
-#[tokio::test]
 async fn brokers_of_one_process_know_nothing_of_each_other() {
     let first = Broker::start(Storage::Temporary, 0).await.unwrap();
     let second = Broker::start(Storage::Temporary, 0).await.unwrap();
@@ -27,7 +19,7 @@ async fn brokers_of_one_process_know_nothing_of_each_other() {
 async fn a_taken_port_is_an_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let error = Broker::start(Storage::Temporary, taken.local_addr().unwrap().port()).await.unwrap_err();
-    assert!(format!("{error:#}").contains("no broker on 127.0.0.1"), "{error:#}");
+    assert!(format!("{error:#}").contains("cannot listen on 127.0.0.1"), "{error:#}");
 }
 
 #[tokio::test]
@@ -44,9 +36,7 @@ async fn a_producer_goes_on_when_the_broker_comes_back_on_its_port() {
     let pending = producer.send_result(FutureRecord::to("again").key("key").payload("during")).unwrap();
     let port = bootstrap.rsplit(':').next().unwrap().parse().unwrap();
     let _broker = Broker::start(storage, port).await.unwrap();
-    let started = Instant::now();
     pending.await.unwrap().unwrap();
-    eprintln!("acknowledged {:?} after the restart", started.elapsed());
     send(&producer, "again", 0, "key", "after").await;
     assert_eq!(read_to_end(&reader(&bootstrap, "again", 0), value), ["before", "during", "after"]);
 }

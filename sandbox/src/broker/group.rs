@@ -1,0 +1,305 @@
+//! One consumer group: Kafka's classic protocol as a state machine, without clock or sockets.
+//!
+//! A rebalance waits for every member to join again, or for the longest rebalance timeout; then the leader assigns.
+//! Requests that have to wait for the others get the receiving end of a channel.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use nisshi_sans_io::ErrorCode;
+use tokio::sync::oneshot::{self, Receiver, Sender};
+use uuid::Uuid;
+
+/// What a member needs to know of a generation that it belongs to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Membership {
+    pub(super) member_id: String,
+    pub(super) generation: i32,
+    pub(super) protocol_type: String,
+    pub(super) protocol: String,
+    pub(super) leader: String,
+    /// For the leader: every member's id, instance and subscription.
+    pub(super) members: Vec<(String, Option<String>, Bytes)>,
+}
+
+type Joined = Result<Membership, ErrorCode>;
+type Assigned = Result<Bytes, ErrorCode>;
+
+/// A request to join, or to join again.
+#[derive(Clone, Debug)]
+pub(super) struct Join {
+    /// Empty the first time.
+    pub(super) member_id: String,
+    pub(super) instance: Option<String>,
+    pub(super) session_timeout: Duration,
+    pub(super) rebalance_timeout: Duration,
+    pub(super) protocol_type: String,
+    /// Name and subscription, the preferred one first.
+    pub(super) protocols: Vec<(String, Bytes)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Phase {
+    #[default]
+    Empty,
+    /// Members are expected to join again.
+    Joining,
+    /// The leader is expected to assign.
+    Syncing,
+    Stable,
+}
+
+#[derive(Debug)]
+struct Member {
+    join: Join,
+    assignment: Bytes,
+    joining: Option<Sender<Joined>>,
+    syncing: Option<Sender<Assigned>>,
+    heard: Instant,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    phase: Phase,
+    generation: i32,
+    protocol: String,
+    leader: String,
+    members: BTreeMap<String, Member>,
+    /// When a rebalance goes on without those who have not joined again.
+    deadline: Option<Instant>,
+}
+
+impl Group {
+    pub(super) fn join(&mut self, now: Instant, mut join: Join) -> Receiver<Joined> {
+        let (tell, hear) = oneshot::channel();
+        if let Err(code) = self.admit(&mut join) {
+            drop(tell.send(Err(code)));
+            return hear;
+        }
+        let id = join.member_id.clone();
+        let known = self.members.get(&id);
+        let unchanged = known.is_some_and(|member| member.join.protocols == join.protocols);
+        let settled = self.phase == Phase::Syncing || self.phase == Phase::Stable && id != self.leader;
+        if unchanged && settled {
+            drop(tell.send(Ok(self.membership(&id))));
+            return hear;
+        }
+        let assignment = known.map(|member| member.assignment.clone()).unwrap_or_default();
+        let member = Member { join, assignment, joining: Some(tell), syncing: None, heard: now };
+        self.members.insert(id, member);
+        if self.phase != Phase::Joining {
+            self.rebalance(now);
+        }
+        self.finish_joining(now);
+        hear
+    }
+
+    pub(super) fn sync(
+        &mut self,
+        now: Instant,
+        id: &str,
+        generation: i32,
+        assignments: impl IntoIterator<Item = (String, Bytes)>,
+    ) -> Receiver<Assigned> {
+        let (tell, hear) = oneshot::channel();
+        match (self.check(id, generation), self.phase) {
+            (ErrorCode::None, Phase::Syncing) if id == self.leader => {
+                for (member, assignment) in assignments {
+                    if let Some(member) = self.members.get_mut(&member) {
+                        member.assignment = assignment;
+                    }
+                }
+                self.phase = Phase::Stable;
+                for member in self.members.values_mut() {
+                    member.heard = now;
+                    if let Some(waiting) = member.syncing.take() {
+                        drop(waiting.send(Ok(member.assignment.clone())));
+                    }
+                }
+                drop(tell.send(Ok(self.assignment(id))));
+            }
+            (ErrorCode::None, Phase::Syncing) => {
+                if let Some(member) = self.members.get_mut(id) {
+                    member.syncing = Some(tell);
+                }
+            }
+            (ErrorCode::None, Phase::Stable) => drop(tell.send(Ok(self.assignment(id)))),
+            (ErrorCode::None, _) => drop(tell.send(Err(ErrorCode::RebalanceInProgress))),
+            (refused, _) => drop(tell.send(Err(refused))),
+        }
+        hear
+    }
+
+    pub(super) fn heartbeat(&mut self, now: Instant, id: &str, generation: i32) -> ErrorCode {
+        let code = self.check(id, generation);
+        if let Some(member) = self.members.get_mut(id) {
+            member.heard = now;
+        }
+        match code {
+            ErrorCode::None if self.phase == Phase::Joining => ErrorCode::RebalanceInProgress,
+            code => code,
+        }
+    }
+
+    /// Whether offsets may be committed: by a member of this generation, or by anybody while there are no members.
+    pub(super) fn may_commit(&self, id: &str, generation: i32) -> ErrorCode {
+        if generation < 0 && self.members.is_empty() {
+            return ErrorCode::None;
+        }
+        match self.check(id, generation) {
+            ErrorCode::None if self.phase == Phase::Syncing => ErrorCode::RebalanceInProgress,
+            code => code,
+        }
+    }
+
+    /// Removes a member by its id or, with an empty id, by its instance.
+    pub(super) fn leave(&mut self, now: Instant, id: &str, instance: Option<&str>) -> ErrorCode {
+        let by_instance = || instance.and_then(|instance| self.holder(instance));
+        let id = if id.is_empty() { by_instance() } else { Some(id.to_owned()) };
+        match id {
+            Some(id) if self.members.contains_key(&id) => {
+                self.remove(now, &id);
+                ErrorCode::None
+            }
+            _ => ErrorCode::UnknownMemberId,
+        }
+    }
+
+    /// Removes the members that were not heard of for their session timeout, or that hold a rebalance up for too long.
+    pub(super) fn expire(&mut self, now: Instant) {
+        let late = self.phase == Phase::Joining && self.deadline.is_some_and(|deadline| now >= deadline);
+        let gone = |member: &Member| {
+            let waits = member.joining.as_ref().is_some_and(|waiting| !waiting.is_closed())
+                || member.syncing.as_ref().is_some_and(|waiting| !waiting.is_closed());
+            let silent = now.duration_since(member.heard) > member.join.session_timeout;
+            !waits && (silent || late && member.joining.is_none())
+        };
+        let gone: Vec<String> =
+            self.members.iter().filter(|(_, member)| gone(member)).map(|(id, _)| id.clone()).collect();
+        for id in gone {
+            self.remove(now, &id);
+        }
+    }
+
+    /// Checks that a member fits in, and gives it an id if it has none. A static member takes its predecessor's place.
+    fn admit(&mut self, join: &mut Join) -> Result<(), ErrorCode> {
+        let fits = |member: &Member| {
+            member.join.protocol_type == join.protocol_type
+                && member
+                    .join
+                    .protocols
+                    .iter()
+                    .any(|(name, _)| join.protocols.iter().any(|(other, _)| other == name))
+        };
+        if join.protocols.is_empty() || !self.members.values().all(fits) {
+            return Err(ErrorCode::InconsistentGroupProtocol);
+        }
+        if join.member_id.is_empty() {
+            if let Some(predecessor) = join.instance.as_deref().and_then(|instance| self.holder(instance)) {
+                self.members.remove(&predecessor);
+            }
+            join.member_id = Uuid::new_v4().to_string();
+        } else if !self.members.contains_key(&join.member_id) {
+            return Err(ErrorCode::UnknownMemberId);
+        }
+        Ok(())
+    }
+
+    fn rebalance(&mut self, now: Instant) {
+        let longest = self.members.values().map(|member| member.join.rebalance_timeout).max();
+        self.deadline = longest.map(|longest| now + longest);
+        self.phase = Phase::Joining;
+        for member in self.members.values_mut() {
+            if let Some(waiting) = member.syncing.take() {
+                drop(waiting.send(Err(ErrorCode::RebalanceInProgress)));
+            }
+        }
+    }
+
+    /// Begins a generation once everybody has joined.
+    fn finish_joining(&mut self, now: Instant) {
+        if self.phase != Phase::Joining || self.members.values().any(|member| member.joining.is_none()) {
+            return;
+        }
+        self.generation += 1;
+        let Some(first) = self.members.keys().next() else {
+            self.phase = Phase::Empty;
+            return;
+        };
+        if !self.members.contains_key(&self.leader) {
+            self.leader = first.clone();
+        }
+        self.protocol = self.common_protocol();
+        self.phase = Phase::Syncing;
+        let memberships: Vec<Membership> = self.members.keys().map(|id| self.membership(id)).collect();
+        for (member, membership) in self.members.values_mut().zip(memberships) {
+            member.heard = now;
+            if let Some(waiting) = member.joining.take() {
+                drop(waiting.send(Ok(membership)));
+            }
+        }
+    }
+
+    /// The leader's most preferred protocol that all members know.
+    fn common_protocol(&self) -> String {
+        let knows =
+            |member: &Member, name: &str| member.join.protocols.iter().any(|(known, _)| known == name);
+        let preferred = self.members.get(&self.leader).map(|leader| leader.join.protocols.as_slice());
+        let mut names = preferred.unwrap_or_default().iter().map(|(name, _)| name);
+        names
+            .find(|name| self.members.values().all(|member| knows(member, name)))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    fn membership(&self, id: &str) -> Membership {
+        let subscription = |member: &Member| {
+            let mut known = member.join.protocols.iter();
+            known.find(|(name, _)| *name == self.protocol).map(|(_, data)| data.clone()).unwrap_or_default()
+        };
+        let all = self.members.iter();
+        let members =
+            all.map(|(id, member)| (id.clone(), member.join.instance.clone(), subscription(member)));
+        Membership {
+            member_id: id.to_owned(),
+            generation: self.generation,
+            protocol_type: self.members.get(id).map(|own| own.join.protocol_type.clone()).unwrap_or_default(),
+            protocol: self.protocol.clone(),
+            leader: self.leader.clone(),
+            members: if id == self.leader { members.collect() } else { Vec::new() },
+        }
+    }
+
+    fn assignment(&self, id: &str) -> Bytes {
+        self.members.get(id).map(|member| member.assignment.clone()).unwrap_or_default()
+    }
+
+    fn holder(&self, instance: &str) -> Option<String> {
+        let mut members = self.members.iter();
+        members
+            .find(|(_, member)| member.join.instance.as_deref() == Some(instance))
+            .map(|(id, _)| id.clone())
+    }
+
+    fn check(&self, id: &str, generation: i32) -> ErrorCode {
+        if !self.members.contains_key(id) {
+            ErrorCode::UnknownMemberId
+        } else if generation != self.generation {
+            ErrorCode::IllegalGeneration
+        } else {
+            ErrorCode::None
+        }
+    }
+
+    fn remove(&mut self, now: Instant, id: &str) {
+        self.members.remove(id);
+        if self.phase != Phase::Joining {
+            self.rebalance(now);
+        }
+        self.finish_joining(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;
