@@ -6,7 +6,7 @@ use crate::{
     publisher::Publisher,
     signup::Signup,
 };
-use actix_web::{App, HttpServer, middleware::from_fn};
+use actix_web::{App, HttpServer, dev::Server, middleware::from_fn};
 use anyhow::Context as _;
 use shared::account_id::AccountId;
 use std::{
@@ -75,7 +75,9 @@ impl Application {
             async move { kafka.ensure_topics(&stop).await }
         });
         // The follower outlives the server: a verification that is under way waits for its attempt to be read back.
+        // The guard ends its thread also when this future is dropped.
         let stop_following = CancellationToken::new();
+        let _guard = stop_following.clone().drop_guard();
         let following = tokio::task::spawn_blocking({
             let (signup, stop) = (self.signup.clone(), stop_following.clone());
             move || signup.follow(&stop)
@@ -83,21 +85,8 @@ impl Application {
         let tasks = TaskTracker::new();
         let context =
             Context { signup: self.signup.clone(), runtime: Handle::current(), tasks: tasks.clone() };
-        let origins = self.config.cors_origins.clone();
-        let served = HttpServer::new(move || {
-            App::new()
-                .configure(http::routes(context.clone()))
-                .wrap(http::cors(&origins))
-                .wrap(from_fn(http::identify))
-        })
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(REQUEST_TIMEOUT)
-        .tcp_nodelay(true)
-        .shutdown_timeout(DRAIN_SECONDS)
-        .shutdown_signal(stop.clone().cancelled_owned())
-        .listen(self.listener)?
-        .run()
-        .await;
+        let server = serve(self.listener, context, self.config.cors_origins.clone(), stop.clone())?;
+        let served = server.await;
         // Also when the server failed: the other parts then end with it.
         stop.cancel();
         tasks.close();
@@ -110,4 +99,25 @@ impl Application {
         log::info!("user service stopped");
         served.context("the HTTP server failed")
     }
+}
+
+fn serve(
+    listener: TcpListener,
+    context: Context,
+    origins: Vec<String>,
+    stop: CancellationToken,
+) -> std::io::Result<Server> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .configure(http::routes(context.clone()))
+            .wrap(http::cors(&origins))
+            .wrap(from_fn(http::identify))
+    })
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(REQUEST_TIMEOUT)
+    .tcp_nodelay(true)
+    .shutdown_timeout(DRAIN_SECONDS)
+    .shutdown_signal(stop.cancelled_owned())
+    .listen(listener)?;
+    Ok(server.run())
 }

@@ -20,11 +20,11 @@ pub(crate) async fn identify<B: MessageBody>(
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
     let id = given.and_then(|text| RequestId::parse(text).ok()).unwrap_or_else(RequestId::random);
     request.extensions_mut().insert(id.clone());
-    let raw_request = request.request().clone();
-    let mut response = match next.call(request).await {
-        Ok(response) => response.map_into_left_body(),
-        Err(error) => ServiceResponse::new(raw_request, error.error_response()).map_into_right_body(),
-    };
+    // What endpoints refuse is a response already; an error here is the framework's own, with a body for nobody.
+    let answered = next.call(request).await;
+    let mut response = answered
+        .map_err(|error| Error::from(Problem::from_framework(error.as_response_error().status_code())))?
+        .map_into_left_body();
     if is_foreign_error(&response) {
         let problem = Problem::from_framework(response.status());
         response = response.into_response(problem.error_response()).map_into_right_body();

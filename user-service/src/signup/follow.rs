@@ -69,6 +69,9 @@ impl Follower {
             // Bounds what a replay keeps in memory ahead of the view.
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.queue.backoff.ms", "20")
+            // Kafka answers a waiting fetch as soon as there is a record; brokers that look again only after a while
+            // would delay every verification by that while.
+            .set("fetch.wait.max.ms", "100")
             .create_with_context(ClientLog::default())?;
         Ok(Self {
             consumer,

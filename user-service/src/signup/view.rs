@@ -14,7 +14,10 @@ use shared::{
 };
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::oneshot;
@@ -22,6 +25,7 @@ use tokio::sync::oneshot;
 /// The view; all methods may be called from any thread.
 pub(crate) struct View {
     registrations: Cache<AccountId, Arc<Registration>>,
+    count: Arc<AtomicU64>,
     verified: RwLock<HashSet<AccountId>>,
     awaited: Mutex<HashMap<EventId, oneshot::Sender<u32>>>,
     window: Duration,
@@ -47,8 +51,17 @@ impl View {
     /// Makes an empty view for windows of this length.
     #[must_use]
     pub(crate) fn new(window: Duration) -> Self {
-        let registrations = Cache::builder().time_to_live(window + 2 * REPLAY_SLACK).build();
-        Self { registrations, verified: RwLock::default(), awaited: Mutex::default(), window }
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&count);
+        let registrations = Cache::builder()
+            .time_to_live(window + 2 * REPLAY_SLACK)
+            .eviction_listener(move |_, _, cause| {
+                if cause.was_evicted() {
+                    counted.fetch_sub(1, Ordering::Relaxed);
+                }
+            })
+            .build();
+        Self { registrations, count, verified: RwLock::default(), awaited: Mutex::default(), window }
     }
 
     /// What is known of an id.
@@ -58,10 +71,10 @@ impl View {
         Standing { registration: self.registrations.get(&id), verified }
     }
 
-    /// How many registrations the cache holds, about: its own count is settled from time to time.
+    /// How many registrations the cache holds: moka's own count is settled only from time to time.
     #[must_use]
     pub(crate) fn registrations(&self) -> u64 {
-        self.registrations.entry_count()
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Takes in an event of this replica's own, so that it is visible before the follower reads it back.
@@ -125,7 +138,10 @@ impl View {
 
     fn change(&self, id: AccountId, change: impl FnOnce(Registration) -> Registration) {
         self.registrations.entry(id).and_compute_with(|entry| {
-            let known = entry.map(|entry| entry.into_value()).unwrap_or_default();
+            let known = entry.map(|entry| entry.into_value()).unwrap_or_else(|| {
+                self.count.fetch_add(1, Ordering::Relaxed);
+                Arc::default()
+            });
             Op::Put(Arc::new(change(Arc::unwrap_or_clone(known))))
         });
     }

@@ -1,0 +1,69 @@
+//! What all endpoints share: problems for everything, request ids, CORS, health.
+
+use crate::world::{Answer, World};
+use reqwest::{Method, StatusCode};
+use shared::{event::Event, topic::Topic};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_paths_and_methods_are_problems_too() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    let answer = replica.get("/api/nothing").await;
+    assert_eq!((answer.status, answer.problem()), (StatusCode::NOT_FOUND, "not-found"));
+    let answer = replica.get("/api/register").await;
+    assert_eq!((answer.status, answer.problem()), (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"));
+    assert_eq!(answer.headers["allow"], "POST, OPTIONS");
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_harmless_request_id_travels_and_any_other_is_replaced() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    let with_id = |id: &'static str| {
+        let body =
+            serde_json::json!({"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com"});
+        replica.request(Method::POST, "/api/register").header("x-request-id", id).json(&body).send()
+    };
+    let answer = Answer::of(with_id("trace-1.2_3").await.unwrap()).await;
+    assert_eq!(answer.headers["x-request-id"], "trace-1.2_3");
+    let [Event::Created(event)] = &world.events(Topic::Created).await[..] else { panic!("one event") };
+    assert_eq!(event.request_id.as_str(), "trace-1.2_3");
+    let answer = Answer::of(with_id("not harmless!").await.unwrap()).await;
+    let made = answer.headers["x-request-id"].to_str().unwrap();
+    assert_eq!(made.len(), 24, "{made}");
+    assert!(replica.get("/api/nothing").await.headers.contains_key("x-request-id"));
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_listed_origins_may_call_the_api() {
+    let world = World::start().await;
+    let replica = world.replica_with(&[("CORS_ORIGINS", "https://www.example.com")]).await;
+    let preflight = |origin: &'static str| {
+        replica
+            .request(Method::OPTIONS, "/api/register")
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "content-type")
+            .send()
+    };
+    let answer = Answer::of(preflight("https://www.example.com").await.unwrap()).await;
+    assert_eq!(answer.headers["access-control-allow-origin"], "https://www.example.com");
+    let answer = Answer::of(preflight("https://evil.example").await.unwrap()).await;
+    assert!(!answer.headers.contains_key("access-control-allow-origin"), "{answer:?}");
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ready_replica_says_what_it_is_ready_with() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    assert_eq!(replica.get("/health/live").await.status, StatusCode::OK);
+    let ready = replica.get("/health/ready").await;
+    assert_eq!(
+        ready.body,
+        serde_json::json!({"caught_up": true, "producer_warm": true, "broker_answers": true})
+    );
+    replica.stop().await;
+}

@@ -1,0 +1,13 @@
+//! The user service from outside: a real socket, a real broker protocol. One file per endpoint or concern.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod world;
+
+mod register;
+mod verify;
+mod bad_input;
+mod http;
+mod replay;
+mod replicas;
+mod start;
