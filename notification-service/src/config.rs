@@ -1,0 +1,164 @@
+//! The service's configuration, and where it comes from.
+
+use crate::{
+    consumer::{CommitConfig, GroupConfig},
+    mailer::SmtpConfig,
+};
+use lettre::message::Mailbox;
+use shared::{
+    code_secrets::CodeSecrets,
+    env::{self, Env, EnvError},
+    kafka::KafkaConfig,
+};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+/// All that a notification service needs to know. `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where Kafka is.
+    pub kafka: KafkaConfig,
+    /// How this process takes part in the consumer group.
+    pub group: GroupConfig,
+    /// When offsets are committed.
+    pub commit: CommitConfig,
+    /// The keys from which mailed codes are derived.
+    pub code_secrets: CodeSecrets,
+    /// Where health is served; port 0 takes any free one.
+    pub address: SocketAddr,
+    /// The mail server.
+    pub smtp: SmtpConfig,
+    /// Sender of all emails.
+    pub mail_from: Mailbox,
+    /// Where the link of an email leads, without a slash at its end.
+    pub public_url: String,
+}
+
+impl Config {
+    /// Reads everything from the environment.
+    ///
+    /// # Errors
+    /// All wrong values at once.
+    pub fn load(mut env: Env) -> Result<Self, EnvError> {
+        let config = Self::from_env(&mut env);
+        env.finish(|| config)
+    }
+
+    /// Reads everything from the environment and leaves the problems there; `None` when a required value is missing.
+    pub fn from_env(env: &mut Env) -> Option<Self> {
+        let kafka = KafkaConfig::from_env(env);
+        let code_secrets = env.required_secret(
+            "CODE_SECRETS",
+            "a list of key-id:base64, separated by commas, 32 bytes each",
+            CodeSecrets::parse,
+        );
+        let default_address = SocketAddr::from((Ipv4Addr::LOCALHOST, 3007));
+        let address = env.or("NOTIFICATION_SERVICE_ADDR", default_address, env::socket_address);
+        let group = GroupConfig {
+            group: env.or("KAFKA_GROUP", "notification-service".to_owned(), env::text),
+            instance_id: env.optional("KAFKA_GROUP_INSTANCE_ID", env::text),
+        };
+        let smtp = SmtpConfig {
+            host: env.or("SMTP_HOST", "localhost".to_owned(), env::text),
+            port: env.or("SMTP_PORT", 1025, env::number(1..=u16::MAX)),
+            connections: env.or("SMTP_CONNECTIONS", 16, env::number(1..=1_000)),
+            timeout: env.or("SMTP_TIMEOUT", Duration::from_secs(10), env::duration),
+        };
+        let commit = CommitConfig {
+            max_records: env.or("COMMIT_MAX_RECORDS", 100, env::number(1..=100_000)),
+            max_wait: env.or("COMMIT_MAX_WAIT", Duration::from_millis(250), env::duration),
+            max_uncommitted: env.or("MAX_UNCOMMITTED", 500, env::number(1..=1_000_000)),
+        };
+        if commit.max_uncommitted < smtp.connections.max(commit.max_records) {
+            env.problem("MAX_UNCOMMITTED", "expected at least SMTP_CONNECTIONS and COMMIT_MAX_RECORDS");
+        }
+        let mail_from = env.optional("MAIL_FROM", mailbox).or_else(|| mailbox(DEFAULT_SENDER).ok());
+        let public_url = env.or("PUBLIC_URL", "http://localhost:3006".to_owned(), web_address);
+        Some(Self {
+            kafka,
+            group,
+            commit,
+            code_secrets: code_secrets?,
+            address,
+            smtp,
+            mail_from: mail_from?,
+            public_url,
+        })
+    }
+}
+
+const DEFAULT_SENDER: &str = "Two-step signup <no-reply@example.com>";
+
+fn mailbox(text: &str) -> Result<Mailbox, &'static str> {
+    const EXPECTED: &str = "a sender such as Example <no-reply@example.com>";
+    let mailbox: Mailbox = text.parse().map_err(|_| EXPECTED)?;
+    let harmless = !text.contains(char::is_control) && AsRef::<str>::as_ref(&mailbox.email).is_ascii();
+    if harmless { Ok(mailbox) } else { Err(EXPECTED) }
+}
+
+fn web_address(text: &str) -> Result<String, &'static str> {
+    const EXPECTED: &str = "an address such as https://signup.example.com, without ? and #";
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(EXPECTED)?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]%@".contains(c);
+    let valid =
+        rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && rest.chars().all(allowed);
+    if valid { Ok(text.trim_end_matches('/').to_owned()) } else { Err(EXPECTED) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRETS: (&str, &str) = ("CODE_SECRETS", "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+
+    #[test]
+    fn defaults_need_nothing_but_the_secrets() {
+        let config = Config::load(Env::from_pairs([SECRETS])).unwrap();
+        assert_eq!(
+            (config.smtp.host.as_str(), config.smtp.port, config.smtp.connections),
+            ("localhost", 1025, 16)
+        );
+        assert_eq!(config.address.to_string(), "127.0.0.1:3007");
+        assert_eq!(config.mail_from.to_string(), "Two-step signup <no-reply@example.com>");
+        assert!(!format!("{config:?}").contains("AAAA"));
+    }
+
+    #[test]
+    fn all_wrong_values_are_listed_at_once() {
+        let wrong = [
+            ("NOTIFICATION_SERVICE_ADDR", "localhost"),
+            ("SMTP_PORT", "70000"),
+            ("SMTP_CONNECTIONS", "0"),
+            ("SMTP_TIMEOUT", "10"),
+            ("COMMIT_MAX_RECORDS", "-1"),
+            ("COMMIT_MAX_WAIT", "never"),
+            ("MAX_UNCOMMITTED", "many"),
+            ("MAIL_FROM", "nobody"),
+            ("PUBLIC_URL", "javascript:alert(1)"),
+        ];
+        let error = Config::load(Env::from_pairs(wrong)).unwrap_err();
+        let mut named: Vec<_> = error.problems().iter().map(|problem| problem.name).collect();
+        named.sort_unstable();
+        let mut expected: Vec<_> = wrong.iter().map(|(name, _)| *name).chain(["CODE_SECRETS"]).collect();
+        expected.sort_unstable();
+        assert_eq!(named, expected);
+    }
+
+    #[test]
+    fn a_bound_that_could_not_be_kept_is_refused() {
+        let error = Config::load(Env::from_pairs([SECRETS, ("MAX_UNCOMMITTED", "50")])).unwrap_err();
+        assert_eq!(error.problems()[0].name, "MAX_UNCOMMITTED");
+    }
+
+    #[test]
+    fn a_link_has_no_double_slash_and_no_foreign_scheme() {
+        assert_eq!(web_address("https://a.example/app/").unwrap(), "https://a.example/app");
+        for text in
+            ["ftp://a.example", "https://", "https://a?b", "https://a#b", "https://a b", "https://a\"b"]
+        {
+            assert!(web_address(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The one owner of the Kafka consumer, of offsets and of commits: what is taken, what is started, what is settled.
+//!
+//! ```text
+//!   recv ──► backlog ──► running deliveries ──► offsets ──► commit
+//!               ▲               │ interrupted      (contiguous prefix, in batches, off the async threads)
+//!               └───────────────┘
+//! ```
+//!
+//! One loop, so nothing here is shared. It never stops calling `recv`, which also serves the group: back-pressure is
+//! paused partitions. Giving up partitions and stopping are states of the loop, not loops of their own.
+
+use crate::{
+    delivery::{self, Delivery, Task},
+    gate::{Admission, Gate},
+    offsets::{Offsets, Partition, Position},
+    outcome::{Outcome, Report},
+    record::Content,
+    status::Status,
+};
+use anyhow::Context as _;
+use backlog::{Backlog, Flow, Item};
+use commit::Batch;
+use group::{GroupClient, GroupEvent};
+use jiff::Timestamp;
+use rdkafka::{
+    TopicPartitionList,
+    consumer::Consumer as _,
+    error::{KafkaError, KafkaResult},
+    message::BorrowedMessage,
+};
+use recent::Recent;
+use shared::{event::EventId, kafka::KafkaConfig};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{sync::mpsc::UnboundedReceiver, task};
+use tokio_util::sync::CancellationToken;
+
+mod backlog;
+mod commit;
+mod dispatch;
+mod group;
+mod recent;
+mod settle;
+
+pub use commit::CommitConfig;
+pub use group::GroupConfig;
+
+/// For each session one delivery that uses it and one that is next.
+const DELIVERIES_PER_SESSION: usize = 2;
+/// The loop looks at its deadlines at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// See the module's text.
+pub(crate) struct Consumer {
+    /// Before the client, so that it is dropped first: the client's end waits for an answer to its last rebalance.
+    events: UnboundedReceiver<GroupEvent>,
+    client: Arc<GroupClient>,
+    config: CommitConfig,
+    delivery: Arc<Delivery>,
+    status: Arc<Status>,
+    max_running: usize,
+
+    offsets: Offsets,
+    backlog: Backlog,
+    sources: Flow,
+    retries: Flow,
+    gate: Gate,
+    /// Cancelled when deliveries that still wait for a session shall not begin any more.
+    round: CancellationToken,
+    running: task::JoinSet<Report>,
+    started: HashMap<task::Id, Started>,
+    mailing: HashSet<EventId>,
+    recent: Recent,
+    batch: Batch,
+    commits: task::JoinSet<(Vec<Position>, KafkaResult<()>)>,
+    revocation: Option<Revocation>,
+    stop: Option<Stop>,
+    last_error: Option<Instant>,
+}
+
+/// A delivery that was started.
+struct Started {
+    item: Item,
+    task: Task,
+    probe: bool,
+    abort: task::AbortHandle,
+}
+
+/// Partitions that are being given up.
+struct Revocation {
+    list: TopicPartitionList,
+    partitions: HashSet<Partition>,
+    /// Then unfinished deliveries are dropped.
+    deadline: Instant,
+    dropped: bool,
+}
+
+/// The end of the process' work.
+struct Stop {
+    /// Then unfinished deliveries are dropped.
+    deadline: Instant,
+    dropped: bool,
+}
+
+impl Consumer {
+    pub(crate) fn new(
+        kafka: &KafkaConfig,
+        group: &GroupConfig,
+        config: CommitConfig,
+        sessions: usize,
+        delivery: Delivery,
+        status: Arc<Status>,
+    ) -> anyhow::Result<Self> {
+        let (client, events) = group::client(kafka, group).context("the Kafka consumer can't be made")?;
+        Ok(Self {
+            client: Arc::new(client),
+            events,
+            config,
+            delivery: Arc::new(delivery),
+            status,
+            max_running: sessions * DELIVERIES_PER_SESSION,
+            offsets: Offsets::default(),
+            backlog: Backlog::default(),
+            sources: Flow::default(),
+            retries: Flow::default(),
+            gate: Gate::default(),
+            round: CancellationToken::new(),
+            running: task::JoinSet::new(),
+            started: HashMap::new(),
+            mailing: HashSet::new(),
+            recent: Recent::default(),
+            batch: Batch::default(),
+            commits: task::JoinSet::new(),
+            revocation: None,
+            stop: None,
+            last_error: None,
+        })
+    }
+
+    /// Takes part in the group until `stop` is cancelled, then drains, commits and leaves.
+    ///
+    /// # Errors
+    /// A fatal error of the client, after which it can't be used.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        let client = Arc::clone(&self.client);
+        client.subscribe(&group::TOPICS.map(|topic| topic.name())).context("can't subscribe")?;
+        let ended = loop {
+            let now = Instant::now();
+            self.backlog.take_up_due(Timestamp::now());
+            self.dispatch(now);
+            self.settle(now);
+            self.adjust_flow();
+            if self.is_drained() {
+                break Ok(());
+            }
+            let wake = self.next_wake(now);
+            tokio::select! {
+                () = stop.cancelled(), if self.stop.is_none() => self.begin_stop(),
+                Some(event) = self.events.recv() => self.on_group_event(event),
+                Some(ended) = self.running.join_next_with_id() => self.on_ended(ended),
+                Some(committed) = self.commits.join_next() => self.on_committed(committed),
+                received = client.recv() => match received {
+                    Ok(record) => self.take(&record),
+                    Err(KafkaError::MessageConsumptionFatal(code)) => {
+                        break Err(anyhow::anyhow!("fatal error of the Kafka consumer: {code}"));
+                    }
+                    Err(error) => self.note_error(&error),
+                },
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+        };
+        drop(client);
+        self.leave().await;
+        ended
+    }
+
+    /// Takes a record; what asks for no email is finished at once.
+    fn take(&mut self, record: &BorrowedMessage<'_>) {
+        if self.stop.is_some() {
+            return;
+        }
+        let Some((partition, offset)) = group::origin(record) else { return };
+        let Some(position) = self.offsets.take(partition, offset) else { return };
+        let record = group::own(record, position);
+        self.status.taken();
+        if delivery::deadline(&record).is_none() {
+            self.finish(position, Outcome::Ignored);
+        } else {
+            self.backlog.add(record, Timestamp::now());
+        }
+    }
+
+    fn finish(&mut self, position: Position, outcome: Outcome) {
+        // False: the partition is gone, and its unfinished records were counted as handed back.
+        if self.offsets.finish(position) {
+            self.status.ended(outcome);
+        }
+    }
+
+    /// Takes in how a delivery ended.
+    fn on_ended(&mut self, ended: Result<(task::Id, Report), task::JoinError>) {
+        let (id, report) = match ended {
+            Ok((id, report)) => (id, Some(report)),
+            Err(error) => (error.id(), None),
+        };
+        let Some(started) = self.started.remove(&id) else { return };
+        if let Some(event_id) = mailed_event(&started) {
+            self.mailing.remove(&event_id);
+            if report.as_ref().is_some_and(|report| report.outcome == Outcome::Delivered) {
+                self.recent.insert(event_id);
+            }
+        }
+        let position = started.item.record.position;
+        match report {
+            Some(report) => {
+                self.observe(&report, &started);
+                if report.outcome == Outcome::Interrupted {
+                    self.put_back(started, &report);
+                } else {
+                    self.finish(position, report.outcome);
+                }
+            }
+            // Aborted: its partition or the process was given up.
+            None if !self.offsets.is_current(position) || self.is_given_up(position.partition) => {}
+            None => {
+                log::error!(
+                    "kafka.topic" = position.partition.topic.name(),
+                    "kafka.partition" = position.partition.number,
+                    "kafka.offset" = position.offset;
+                    "a delivery ended in a bug; the record becomes a dead letter"
+                );
+                if started.probe {
+                    self.gate.observe(crate::gate::Signal::Silent, true, Instant::now(), 0.0);
+                }
+                self.start(started.item, Task::GiveUp, false);
+            }
+        }
+    }
+
+    fn is_given_up(&self, partition: Partition) -> bool {
+        let revoked =
+            self.revocation.as_ref().is_some_and(|r| r.dropped && r.partitions.contains(&partition));
+        revoked || self.stop.as_ref().is_some_and(|stop| stop.dropped)
+    }
+
+    /// Pauses partitions when too much waits, and resumes them when little does.
+    fn adjust_flow(&mut self) {
+        use backlog::{DELAYED_HIGH, DELAYED_LOW, READY_HIGH, READY_LOW};
+        let (ready, delayed) = (self.backlog.ready(), self.backlog.delayed());
+        let (high, low) = (ready >= READY_HIGH, ready <= READY_LOW);
+        if let Some(paused) = self.sources.update(high, low) {
+            self.set_paused(paused, false);
+        }
+        if let Some(paused) =
+            self.retries.update(high || delayed >= DELAYED_HIGH, low && delayed <= DELAYED_LOW)
+        {
+            self.set_paused(paused, true);
+        }
+    }
+
+    fn next_wake(&self, now: Instant) -> Instant {
+        let gate = match self.gate.admission(now) {
+            Admission::Nothing(until) if self.backlog.ready() > 0 => until,
+            _ => None,
+        };
+        let due = self.backlog.next_due().map(|due| {
+            now + Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
+        });
+        let commit = if self.commits.is_empty() { self.batch.due_at(&self.config) } else { None };
+        let revocation = self.revocation.as_ref().map(|revocation| revocation.deadline);
+        let stop = self.stop.as_ref().map(|stop| stop.deadline);
+        let deadlines = [gate, due, commit, revocation, stop].into_iter().flatten();
+        // A deadline that has passed and still stands waits for something else to happen.
+        deadlines
+            .filter(|deadline| *deadline > now)
+            .min()
+            .map_or(now + LONGEST_SLEEP, |deadline| deadline.min(now + LONGEST_SLEEP))
+    }
+
+    fn note_error(&mut self, error: &KafkaError) {
+        const PAUSE: Duration = Duration::from_secs(10);
+        let now = Instant::now();
+        if self.last_error.is_none_or(|last| now > last + PAUSE) {
+            self.last_error = Some(now);
+            log::warn!("error" = error.to_string().as_str(); "reading from Kafka failed; librdkafka tries again");
+        }
+    }
+}
+
+/// The event that a delivery mails.
+fn mailed_event(started: &Started) -> Option<EventId> {
+    match &started.item.record.content {
+        Content::Event(event) if started.task == Task::Mail => Some(event.event_id()),
+        _ => None,
+    }
+}

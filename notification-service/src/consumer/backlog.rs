@@ -1,0 +1,125 @@
+//! Records that were taken and wait: for their turn, or for the time of their next try.
+//!
+//! Both are bounded by pausing partitions. Resuming one costs a fetch, so there is a wide gap between the level that
+//! pauses and the one that resumes, and what lies between keeps all sessions busy meanwhile. Pure.
+
+use crate::{offsets::Position, record::Record};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+/// Records that wait for their turn at most, before partitions are paused.
+pub(super) const READY_HIGH: usize = 2_000;
+pub(super) const READY_LOW: usize = 1_000;
+/// Records that wait for the time of their next try at most, before the retry topic is paused.
+pub(super) const DELAYED_HIGH: usize = 2_000;
+pub(super) const DELAYED_LOW: usize = 1_000;
+/// No record waits longer, whatever its header says.
+const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(120);
+
+/// A record, and how often the server failed on it while it served others.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) record: Arc<Record>,
+    pub(super) failures: u32,
+}
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    ready: VecDeque<Item>,
+    /// By due time; the number tells apart what is due at one time.
+    delayed: BTreeMap<(Timestamp, u64), Item>,
+    next: u64,
+}
+
+impl Backlog {
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(super) fn delayed(&self) -> usize {
+        self.delayed.len()
+    }
+
+    /// Adds a record that was just taken; one whose next try lies ahead waits for it.
+    pub(super) fn add(&mut self, record: Record, now: Timestamp) {
+        let not_before = record.retry.as_ref().map(|retry| retry.not_before).filter(|time| *time > now);
+        let item = Item { record: Arc::new(record), failures: 0 };
+        match not_before {
+            None => self.ready.push_back(item),
+            Some(time) => {
+                let latest = now.checked_add(LONGEST_DELAY).unwrap_or(time);
+                self.next += 1;
+                self.delayed.insert((time.min(latest), self.next), item);
+            }
+        }
+    }
+
+    /// Moves what is due before everything else: it has waited longest.
+    pub(super) fn take_up_due(&mut self, now: Timestamp) {
+        while let Some(entry) = self.delayed.first_entry()
+            && entry.key().0 <= now
+        {
+            self.ready.push_front(entry.remove());
+        }
+    }
+
+    /// When the next delayed record is due.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.delayed.first_key_value().map(|(key, _)| key.0)
+    }
+
+    /// The record whose turn it is.
+    pub(super) fn pop(&mut self) -> Option<Item> {
+        self.ready.pop_front()
+    }
+
+    /// The first ready record that fits.
+    pub(super) fn pop_ready(&mut self, fits: impl Fn(Position) -> bool) -> Option<Item> {
+        let index = self.ready.iter().position(|item| fits(item.record.position))?;
+        self.ready.remove(index)
+    }
+
+    /// A delayed record that fits.
+    pub(super) fn pop_delayed(&mut self, fits: impl Fn(Position) -> bool) -> Option<Item> {
+        let key = self.delayed.iter().find(|(_, item)| fits(item.record.position)).map(|(key, _)| *key)?;
+        self.delayed.remove(&key)
+    }
+
+    /// Puts a record back so that it is next.
+    pub(super) fn push_front(&mut self, item: Item) {
+        self.ready.push_front(item);
+    }
+
+    /// Puts a record back so that others come first.
+    pub(super) fn push_back(&mut self, item: Item) {
+        self.ready.push_back(item);
+    }
+
+    /// Keeps only the records that fit.
+    pub(super) fn retain(&mut self, fits: impl Fn(Position) -> bool) {
+        self.ready.retain(|item| fits(item.record.position));
+        self.delayed.retain(|_, item| fits(item.record.position));
+    }
+}
+
+/// Pauses above a high level and resumes below a low one.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    paused: bool,
+}
+
+impl Flow {
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Returns whether to pause (true) or resume (false), when that changes.
+    pub(super) fn update(&mut self, high: bool, low: bool) -> Option<bool> {
+        let paused = if self.paused { !low } else { high };
+        (paused != std::mem::replace(&mut self.paused, paused)).then_some(paused)
+    }
+}

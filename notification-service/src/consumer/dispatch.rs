@@ -1,0 +1,130 @@
+//! Which record is started when: as the gate, the sessions and the bound on uncommitted records allow.
+
+use super::{Consumer, Started, backlog::Item};
+use crate::{
+    delivery::{self, Task},
+    gate::{Admission, Signal},
+    outcome::{Outcome, Report},
+    record::Content,
+};
+use jiff::Timestamp;
+use std::{sync::Arc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+/// A record on which the server failed so often while it served others is put off, as if it had been refused.
+const FAILURES_OF_ONE_RECORD: u32 = 3;
+
+impl Consumer {
+    /// Starts all deliveries that may start now.
+    pub(super) fn dispatch(&mut self, now: Instant) {
+        if self.stop.is_some() {
+            return;
+        }
+        let mut twins = Vec::new();
+        while self.running.len() < self.max_running {
+            let probe = match self.gate.admission(now) {
+                Admission::All => false,
+                Admission::Probe => true,
+                Admission::Nothing(_) => break,
+            };
+            let Some(item) = self.next_item() else { break };
+            if let Some(outcome) = self.settled(&item) {
+                self.finish(item.record.position, outcome);
+                continue;
+            }
+            if self.is_being_mailed(&item) {
+                twins.push(item);
+                continue;
+            }
+            let task = if item.failures >= FAILURES_OF_ONE_RECORD { Task::Postpone } else { Task::Mail };
+            self.start(item, task, probe);
+        }
+        twins.into_iter().rev().for_each(|item| self.backlog.push_front(item));
+    }
+
+    /// The next record, or, at the bound on uncommitted records, only one that holds up a commit.
+    fn next_item(&mut self) -> Option<Item> {
+        if self.offsets.finished() + self.running.len() < self.config.max_uncommitted {
+            return self.backlog.pop();
+        }
+        let offsets = &self.offsets;
+        if let Some(item) = self.backlog.pop_ready(|position| offsets.is_first_unfinished(position)) {
+            return Some(item);
+        }
+        let waiting = self.backlog.pop_delayed(|position| offsets.is_first_unfinished(position))?;
+        self.start(waiting, Task::Requeue, false);
+        None
+    }
+
+    /// The outcome of a record that needs no delivery.
+    fn settled(&self, item: &Item) -> Option<Outcome> {
+        let Content::Event(event) = &item.record.content else { return None };
+        if self.recent.contains(event.event_id()) {
+            return Some(Outcome::Duplicate);
+        }
+        let expired = delivery::deadline(&item.record).is_some_and(|deadline| deadline <= Timestamp::now());
+        if expired {
+            delivery::note_expired(&item.record);
+        }
+        expired.then_some(Outcome::Expired)
+    }
+
+    /// Whether another record of the same event is on its way at this moment.
+    fn is_being_mailed(&self, item: &Item) -> bool {
+        matches!(&item.record.content, Content::Event(event) if self.mailing.contains(&event.event_id()))
+    }
+
+    pub(super) fn start(&mut self, item: Item, task: Task, probe: bool) {
+        if probe {
+            self.gate.probe_started();
+        }
+        if let (Task::Mail, Content::Event(event)) = (task, &item.record.content) {
+            self.mailing.insert(event.event_id());
+        }
+        let (delivery, record) = (Arc::clone(&self.delivery), Arc::clone(&item.record));
+        let round = self.round.clone();
+        let abort = self.running.spawn(async move { delivery.run(task, &record, &round).await });
+        self.started.insert(abort.id(), Started { item, task, probe, abort });
+    }
+
+    /// Tells the gate how a delivery ended. When it closes, deliveries that wait for a session are called back.
+    pub(super) fn observe(&mut self, report: &Report, started: &Started) {
+        let was_open = self.gate.is_open();
+        self.gate.observe(report.signal, started.probe, Instant::now(), rand::random_range(0.0..1.0));
+        match (was_open, self.gate.is_open()) {
+            (true, false) => {
+                let reason = report
+                    .failure
+                    .as_ref()
+                    .map_or_else(|| "refused many recipients in a row".to_owned(), ToString::to_string);
+                log::warn!("reason" = reason.as_str(); "mail server not usable: gate closed, probing");
+                self.status.set_gate(Some(reason));
+                self.round.cancel();
+                self.round = CancellationToken::new();
+            }
+            (false, true) => {
+                log::info!("mail server usable again: gate open");
+                self.status.set_gate(None);
+            }
+            (false, false) => {
+                if let Some(failure) = &report.failure {
+                    self.status.set_gate(Some(failure.to_string()));
+                }
+            }
+            (true, true) => {}
+        }
+    }
+
+    /// Puts an interrupted record back into the backlog. A failed probe goes last, so that a record on which the
+    /// server always fails can't keep the gate closed.
+    pub(super) fn put_back(&mut self, started: Started, report: &Report) {
+        let Started { mut item, probe, .. } = started;
+        if !self.offsets.is_current(item.record.position) {
+            return;
+        }
+        if report.signal == Signal::Failed && !probe {
+            item.failures += 1;
+        }
+        if probe { self.backlog.push_back(item) } else { self.backlog.push_front(item) }
+    }
+}

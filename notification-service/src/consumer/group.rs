@@ -1,0 +1,149 @@
+//! The consumer group: client settings, and rebalances as events.
+//!
+//! librdkafka reports a rebalance inside `recv` and waits until the change is made. The callback only passes it on;
+//! the consumer's loop makes the change when it has settled what the partitions' records need. When nobody listens
+//! any more, the consumer is being closed and the change is made at once.
+
+use crate::{
+    offsets::{Partition, Position},
+    record::{Header, Record},
+};
+use rdkafka::{
+    ClientContext, Message, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext, StreamConsumer},
+    error::{KafkaError, KafkaResult},
+    message::{BorrowedMessage, Headers},
+    types::RDKafkaRespErr,
+};
+use shared::{
+    kafka::{ClientLog, KafkaConfig},
+    topic::Topic,
+};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// The topics whose records may ask for an email.
+pub(super) const TOPICS: [Topic; 4] = [Topic::Created, Topic::Activity, Topic::Verified, Topic::MailRetry];
+
+/// A change of the assignment that the loop has to make.
+#[derive(Debug)]
+pub(super) enum GroupEvent {
+    /// These partitions are added.
+    Assigned(TopicPartitionList),
+    /// These partitions are to be given up; `lost` when they already belong to somebody else.
+    Revoked { partitions: TopicPartitionList, lost: bool },
+}
+
+/// Passes rebalances on.
+pub(super) struct GroupContext {
+    log: ClientLog,
+    events: UnboundedSender<GroupEvent>,
+}
+
+/// The client, with its rebalances in a channel.
+pub(super) type GroupClient = StreamConsumer<GroupContext>;
+
+/// How this process takes part in the group.
+#[derive(Debug, Clone)]
+pub struct GroupConfig {
+    /// Name of the group.
+    pub group: String,
+    /// Name of this member, for static membership.
+    pub instance_id: Option<String>,
+}
+
+pub(super) fn client(
+    kafka: &KafkaConfig,
+    group: &GroupConfig,
+) -> KafkaResult<(GroupClient, UnboundedReceiver<GroupEvent>)> {
+    let mut config = kafka.client();
+    config
+        .set("group.id", &group.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        // The shortest that a broker takes by default: a crashed member's partitions move on after it.
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "500")
+        // A broker answers as soon as there is one byte, so the wait only bounds how late a resumed partition is
+        // asked for again.
+        .set("fetch.wait.max.ms", "100")
+        .set("fetch.error.backoff.ms", "50")
+        // Little is fetched ahead, as what is paused is thrown away; a full queue is looked at again soon.
+        .set("queued.min.messages", "2000")
+        .set("queued.max.messages.kbytes", "4096")
+        .set("fetch.queue.backoff.ms", "5")
+        // Topics that this process may not create can appear at any time.
+        .set("topic.metadata.refresh.interval.ms", "10000");
+    if let Some(instance_id) = &group.instance_id {
+        config.set("group.instance.id", instance_id);
+    }
+    let (events, receiver) = unbounded_channel();
+    let context = GroupContext { log: ClientLog::default(), events };
+    Ok((config.create_with_context(context)?, receiver))
+}
+
+impl ClientContext for GroupContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.log.log(level, facility, text);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.log.error(error, reason);
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        kind: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let assigned = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let event = if assigned {
+            GroupEvent::Assigned(partitions.clone())
+        } else {
+            GroupEvent::Revoked { partitions: partitions.clone(), lost: consumer.assignment_lost() }
+        };
+        if self.events.send(event).is_err() {
+            let changed = if assigned {
+                consumer.incremental_assign(partitions)
+            } else {
+                consumer.incremental_unassign(partitions)
+            };
+            if let Err(error) = changed {
+                log::warn!("error" = error.to_string().as_str(); "partitions not given back in order");
+            }
+        }
+    }
+}
+
+/// The partitions of a list that belong to this project's topics.
+pub(super) fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
+    list.elements()
+        .iter()
+        .filter_map(|element| {
+            Some(Partition { topic: Topic::from_name(element.topic())?, number: element.partition() })
+        })
+        .collect()
+}
+
+/// Where the record came from.
+pub(super) fn origin(record: &BorrowedMessage<'_>) -> Option<(Partition, i64)> {
+    let partition = Partition { topic: Topic::from_name(record.topic())?, number: record.partition() };
+    Some((partition, record.offset()))
+}
+
+/// Copies the record out of librdkafka's buffer, which must not be held across the work on it.
+pub(super) fn own(record: &BorrowedMessage<'_>, position: Position) -> Record {
+    let headers = record.headers().map_or_else(Vec::new, |headers| {
+        headers
+            .iter()
+            .map(|header| Header { name: header.key.to_owned(), value: header.value.map(<[u8]>::to_vec) })
+            .collect()
+    });
+    let key = record.key().map(<[u8]>::to_vec);
+    Record::new(position, key, record.payload().map(<[u8]>::to_vec), headers)
+}

@@ -1,0 +1,71 @@
+//! What the copy of a record in the dead-letter topic looks like: its bytes and headers as they were, and why it is
+//! there.
+
+use crate::{
+    outcome::Reason,
+    record::{Header, Record},
+    retry::{self, Retry},
+};
+use jiff::Timestamp;
+
+/// `topic/partition/offset` of the record that could not be mailed; names the dead letter.
+pub(crate) const SOURCE: &str = "dead_letter_source";
+/// The topic alone.
+pub(crate) const SOURCE_TOPIC: &str = "dead_letter_source_topic";
+/// The partition alone.
+pub(crate) const SOURCE_PARTITION: &str = "dead_letter_source_partition";
+/// The offset alone.
+pub(crate) const SOURCE_OFFSET: &str = "dead_letter_source_offset";
+/// The reason's class.
+pub(crate) const REASON: &str = "dead_letter_reason";
+/// The mail server's reply code; absent when it was not asked.
+pub(crate) const SMTP_STATUS: &str = "dead_letter_smtp_status";
+/// Deliveries tried.
+pub(crate) const ATTEMPTS: &str = "dead_letter_attempts";
+/// Time of the first failure, RFC 3339.
+pub(crate) const FIRST_FAILURE: &str = "dead_letter_first_failure";
+/// Time of the last failure, RFC 3339.
+pub(crate) const LAST_FAILURE: &str = "dead_letter_last_failure";
+
+const PREFIX: &str = "dead_letter_";
+
+/// The headers of the dead letter that the record becomes. `status` 0 stands for none.
+pub(crate) fn headers(record: &Record, reason: Reason, status: u16, now: Timestamp) -> Vec<Header> {
+    let source = source(record);
+    let first_failure = record.retry.as_ref().map_or(now, |retry| retry.first_failure);
+    let mut parts = source.split('/');
+    let mut part = || parts.next().unwrap_or_default().to_owned();
+    let mut added = vec![
+        (SOURCE_TOPIC, part()),
+        (SOURCE_PARTITION, part()),
+        (SOURCE_OFFSET, part()),
+        (REASON, reason.name().to_owned()),
+        (ATTEMPTS, (record.earlier_attempts() + 1).to_string()),
+        (FIRST_FAILURE, format!("{first_failure:.3}")),
+        (LAST_FAILURE, format!("{now:.3}")),
+    ];
+    if status > 0 {
+        added.push((SMTP_STATUS, status.to_string()));
+    }
+    added.push((SOURCE, source));
+    original(&record.headers).chain(added.into_iter().map(text)).collect()
+}
+
+/// The headers of the retry record that the record becomes.
+pub(crate) fn retry_headers(record: &Record, retry: &Retry) -> Vec<Header> {
+    original(&record.headers).chain(retry.headers().into_iter().map(text)).collect()
+}
+
+/// The record that was read first: itself, or the one that the retry record names.
+pub(crate) fn source(record: &Record) -> String {
+    record.retry.as_ref().map_or_else(|| retry::source_name(record.position), |retry| retry.source.clone())
+}
+
+/// The headers that the record had when it was written first.
+pub(crate) fn original(headers: &[Header]) -> impl Iterator<Item = Header> {
+    headers.iter().filter(|header| !Retry::owns(&header.name) && !header.name.starts_with(PREFIX)).cloned()
+}
+
+fn text((name, value): (&'static str, String)) -> Header {
+    Header { name: name.to_owned(), value: Some(value.into_bytes()) }
+}

@@ -1,0 +1,204 @@
+//! One record to one outcome: mailed, handed on, given up, or left for later.
+//!
+//! A delivery holds a session only while it talks to the mail server. Expiry is judged when the transaction begins,
+//! after the wait for a session. One log line tells how each email ended; it has no code, token or address in it.
+
+use crate::{
+    dead_letter,
+    email::{self, Letterhead, UnwritableError},
+    gate::Signal,
+    mailer::{Mailer, Refusal, RefusalKind, SendError},
+    outcome::{Outcome, Reason, Report},
+    record::{self, Content, Record},
+    retry::{self, Retry},
+    writer::Writer,
+};
+use jiff::{SignedDuration, Timestamp};
+use shared::{
+    event::{DecodeError, Event},
+    topic::Topic,
+};
+use std::{sync::Arc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+mod journal;
+
+pub(crate) use journal::note_expired;
+
+/// How long a record that this version does not understand waits for a service that does.
+const FOREIGN_LIFE: SignedDuration = SignedDuration::from_hours(24);
+
+/// What to do with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Mail it.
+    Mail,
+    /// The server failed on it again and again while it served others: try later, as after a temporary refusal.
+    Postpone,
+    /// Write it to the retry topic as it is: it waits, and holds up the commits of those behind it.
+    Requeue,
+    /// A delivery of it ended in a bug.
+    GiveUp,
+}
+
+/// All that a delivery needs; shared by all deliveries.
+pub(crate) struct Delivery {
+    pub(crate) letterhead: Letterhead,
+    pub(crate) mailer: Arc<Mailer>,
+    pub(crate) writer: Writer,
+}
+
+/// The time after which the record is not mailed; `None` when it asks for no email.
+pub(crate) fn deadline(record: &Record) -> Option<Timestamp> {
+    match &record.content {
+        Content::Tombstone => None,
+        Content::Event(event) => email::deadline(event),
+        Content::NotUnderstood(_) => Some(Timestamp::MAX),
+    }
+}
+
+impl Delivery {
+    /// Does the task. Cancelling `round` ends the wait for a session, and nothing that has begun.
+    pub(crate) async fn run(&self, task: Task, record: &Record, round: &CancellationToken) -> Report {
+        let silent = |outcome| Report::new(outcome, Signal::Silent);
+        match (task, &record.content) {
+            (Task::GiveUp, _) => silent(self.dead_letter(record, Reason::Panicked, 0).await),
+            (Task::Requeue, _) => silent(self.requeue(record).await),
+            (_, Content::Tombstone) => silent(Outcome::Ignored),
+            (_, Content::NotUnderstood(error)) => silent(self.not_understood(record, error).await),
+            (Task::Mail, Content::Event(event)) => self.mail(record, event, round).await,
+            (Task::Postpone, Content::Event(event)) => silent(match email::deadline(event) {
+                Some(deadline) => self.later(record, deadline, None).await,
+                None => Outcome::Ignored,
+            }),
+        }
+    }
+
+    async fn mail(&self, record: &Record, event: &Event, round: &CancellationToken) -> Report {
+        let started = Instant::now();
+        let Some(deadline) = email::deadline(event) else {
+            return Report::new(Outcome::Ignored, Signal::Silent);
+        };
+        let report = loop {
+            let session = tokio::select! {
+                biased;
+                () = round.cancelled() => return Report::new(Outcome::Interrupted, Signal::Silent),
+                session = self.mailer.session() => session,
+            };
+            let session = match session {
+                Ok(session) => session,
+                Err(failure) => return Report::server_failed(failure),
+            };
+            let now = Timestamp::now();
+            if now >= deadline {
+                session.put_back();
+                break Report::new(Outcome::Expired, Signal::Silent);
+            }
+            let email = match email::write(event, &self.letterhead, now) {
+                Ok(email) => email,
+                Err(error) => {
+                    session.put_back();
+                    break Report::new(self.unwritable(record, deadline, error).await, Signal::Silent);
+                }
+            };
+            match session.send(&email).await {
+                Ok(()) => break Report::new(Outcome::Delivered, Signal::Accepted),
+                Err(SendError::ClosedWhileIdle) => {}
+                Err(SendError::Server(failure)) => return Report::server_failed(failure),
+                Err(SendError::Refused(refusal)) => break self.refused(record, deadline, &refusal).await,
+            }
+        };
+        journal::note(record, event, &report, started);
+        report
+    }
+
+    async fn refused(&self, record: &Record, deadline: Timestamp, refusal: &Refusal) -> Report {
+        let status = refusal.status;
+        match refusal.kind {
+            RefusalKind::Temporary => Report::new(self.later(record, deadline, None).await, Signal::Refused),
+            RefusalKind::Content => {
+                let give_up = Some((Reason::ContentRefused, status));
+                Report::new(self.later(record, deadline, give_up).await, Signal::Refused)
+            }
+            RefusalKind::Recipient => {
+                let outcome = self.dead_letter(record, Reason::RecipientRefused, status).await;
+                Report::new(outcome, Signal::RecipientRefused)
+            }
+            RefusalKind::NeedsSmtpUtf8 => {
+                let outcome = self.dead_letter(record, Reason::Smtputf8Missing, status).await;
+                Report::new(outcome, Signal::Silent)
+            }
+        }
+    }
+
+    async fn unwritable(&self, record: &Record, deadline: Timestamp, error: UnwritableError) -> Outcome {
+        match error {
+            // A replica that was started later may know the key.
+            UnwritableError::UnknownKey => self.later(record, deadline, Some((Reason::UnknownKey, 0))).await,
+            UnwritableError::Address | UnwritableError::Compose => {
+                self.dead_letter(record, Reason::Unwritable, 0).await
+            }
+        }
+    }
+
+    /// A newer version may be on its way (a rolling deploy); what no version can read is a dead letter at once.
+    async fn not_understood(&self, record: &Record, error: &DecodeError) -> Outcome {
+        let has_type = record::value(&record.headers, "ce_type").is_some();
+        let outcome = match error {
+            DecodeError::UnknownVersion(_) => self.foreign(record).await,
+            DecodeError::UnknownType if has_type => self.foreign(record).await,
+            DecodeError::UnknownType | DecodeError::Malformed { .. } => {
+                self.dead_letter(record, Reason::Undecodable, 0).await
+            }
+        };
+        journal::note_not_understood(record, error, outcome);
+        outcome
+    }
+
+    async fn foreign(&self, record: &Record) -> Outcome {
+        let written = record::text(&record.headers, "ce_time").and_then(|time| time.parse().ok());
+        let since = written.or(record.retry.as_ref().map(|retry| retry.first_failure));
+        let deadline =
+            since.unwrap_or_else(Timestamp::now).checked_add(FOREIGN_LIFE).unwrap_or(Timestamp::MAX);
+        self.later(record, deadline, Some((Reason::UnknownVersion, 0))).await
+    }
+
+    /// Hands the record on to the retry topic; when its time is over, it is a dead letter if there is a reason for
+    /// one, and expired otherwise.
+    async fn later(&self, record: &Record, deadline: Timestamp, give_up: Option<(Reason, u16)>) -> Outcome {
+        let now = Timestamp::now();
+        let attempts = record.earlier_attempts() + 1;
+        let jitter = rand::random_range(0.0..1.0);
+        let Some(not_before) = retry::next_try(attempts, now, deadline, jitter) else {
+            return match give_up {
+                Some((reason, status)) => self.dead_letter(record, reason, status).await,
+                None => Outcome::Expired,
+            };
+        };
+        let first_failure = record.retry.as_ref().map_or(now, |retry| retry.first_failure);
+        let source = dead_letter::source(record);
+        self.hand_on(record, &Retry { not_before, attempts, source, first_failure }).await
+    }
+
+    async fn requeue(&self, record: &Record) -> Outcome {
+        match &record.retry {
+            Some(retry) => self.hand_on(record, retry).await,
+            // Only records of the retry topic wait.
+            None => Outcome::Interrupted,
+        }
+    }
+
+    async fn hand_on(&self, record: &Record, retry: &Retry) -> Outcome {
+        let headers = dead_letter::retry_headers(record, retry);
+        self.writer.write(Topic::MailRetry, record.key.as_deref(), record.payload.as_deref(), &headers).await;
+        Outcome::HandedOn
+    }
+
+    async fn dead_letter(&self, record: &Record, reason: Reason, status: u16) -> Outcome {
+        let headers = dead_letter::headers(record, reason, status, Timestamp::now());
+        self.writer
+            .write(Topic::DeadLetter, record.key.as_deref(), record.payload.as_deref(), &headers)
+            .await;
+        Outcome::DeadLettered(reason)
+    }
+}

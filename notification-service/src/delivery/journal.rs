@@ -1,0 +1,66 @@
+//! One log line for each email, whatever became of it.
+
+use crate::{
+    email,
+    outcome::{Outcome, Report},
+    record::{Content, Record},
+};
+use jiff::Timestamp;
+use log::Level;
+use shared::event::{DecodeError, Event};
+use std::time::Instant;
+
+pub(super) fn note(record: &Record, event: &Event, report: &Report, started: Instant) {
+    let (level, reason) = match report.outcome {
+        Outcome::DeadLettered(reason) => (Level::Warn, reason.name()),
+        _ => (Level::Info, ""),
+    };
+    let age = Timestamp::now().duration_since(event.occurred_at());
+    log::log!(
+        level,
+        "request.id" = event.request_id().as_str(),
+        "event.id" = event.event_id().to_string().as_str(),
+        "event.type" = event.kind().name(),
+        "email.masked" = email::masked_address(event).as_str(),
+        "attempt" = record.earlier_attempts() + 1,
+        "duration_ms" = duration_ms(started),
+        "age_ms" = u64::try_from(age.as_millis()).unwrap_or(0),
+        "reason" = reason;
+        "{}", title(report.outcome)
+    );
+}
+
+/// A line for a record whose time was over before a delivery began.
+pub(crate) fn note_expired(record: &Record) {
+    if let Content::Event(event) = &record.content {
+        let report = Report::new(Outcome::Expired, crate::gate::Signal::Silent);
+        note(record, event, &report, Instant::now());
+    }
+}
+
+pub(super) fn note_not_understood(record: &Record, error: &DecodeError, outcome: Outcome) {
+    log::warn!(
+        "kafka.topic" = record.position.partition.topic.name(),
+        "kafka.partition" = record.position.partition.number,
+        "kafka.offset" = record.position.offset,
+        "attempt" = record.earlier_attempts() + 1,
+        "error" = error.to_string().as_str();
+        "record not understood: {}", title(outcome)
+    );
+}
+
+fn title(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Delivered => "email delivered",
+        Outcome::HandedOn => "email refused for now; it will be tried again",
+        Outcome::DeadLettered(_) => "dead letter",
+        Outcome::Expired => "email not sent: its time was over",
+        Outcome::Ignored => "no email asked for",
+        Outcome::Duplicate => "email not sent again: it was delivered before",
+        Outcome::Interrupted => "delivery interrupted",
+    }
+}
+
+fn duration_ms(started: Instant) -> f64 {
+    (started.elapsed().as_secs_f64() * 1e5).round() / 100.0
+}

@@ -1,0 +1,27 @@
+//! The languages that there are emails in.
+
+use shared::locale::Locale;
+
+/// Chosen by the event's locale; English for all that is not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Language {
+    English,
+    German,
+}
+
+impl Language {
+    pub(super) fn of(locale: &Locale) -> Self {
+        match locale.language().as_str() {
+            "de" => Self::German,
+            _ => Self::English,
+        }
+    }
+
+    /// The tag for the HTML part and for `Content-Language` (BCP 47).
+    pub(super) fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::German => "de",
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The email as bytes: headers, and a body in two forms.
+//!
+//! Nothing a person typed gets into a header but the address, which its type keeps free of CR, LF and spaces.
+
+use super::{Email, Letterhead, Parts, UnwritableError};
+use jiff::Timestamp;
+use lettre::{
+    Address, Message,
+    message::{
+        Mailbox, MultiPart, SinglePart,
+        header::{HeaderName, HeaderValue},
+    },
+};
+use shared::{email_address::EmailAddress, event::Event};
+use std::time::SystemTime;
+
+pub(super) fn compose(
+    event: &Event,
+    letterhead: &Letterhead,
+    to: &EmailAddress,
+    parts: &Parts,
+    now: Timestamp,
+) -> Result<Email, UnwritableError> {
+    let to = address(to)?;
+    let from = letterhead.from.email.clone();
+    let event_id = event.event_id();
+    let message = Message::builder()
+        .from(letterhead.from.clone())
+        .to(Mailbox::new(None, to.clone()))
+        .subject(parts.subject)
+        .date(SystemTime::from(now))
+        .message_id(Some(format!("<{event_id}@{}>", from.domain())))
+        .raw_header(header("Auto-Submitted", "auto-generated")?)
+        .raw_header(header("X-Request-Id", event.request_id().as_str())?)
+        .multipart(
+            // The boundary, too, is the same for every copy.
+            MultiPart::alternative()
+                .boundary(format!("part-{event_id}"))
+                .singlepart(SinglePart::plain(parts.text.clone()))
+                .singlepart(SinglePart::html(parts.html.clone())),
+        )
+        .map_err(|_| UnwritableError::Compose)?;
+    let mut bytes = message.formatted();
+    // SMTP's end of data brings a line end of its own.
+    if bytes.ends_with(b"\r\n") {
+        bytes.truncate(bytes.len() - 2);
+    }
+    Ok(Email { from, to, bytes })
+}
+
+fn address(address: &EmailAddress) -> Result<Address, UnwritableError> {
+    let (local, domain) = address.as_str().split_once('@').ok_or(UnwritableError::Address)?;
+    Address::new(local, domain).map_err(|_| UnwritableError::Address)
+}
+
+fn header(name: &'static str, value: &str) -> Result<HeaderValue, UnwritableError> {
+    let name = HeaderName::new_from_ascii(name.to_owned()).map_err(|_| UnwritableError::Compose)?;
+    Ok(HeaderValue::new(name, value.to_owned()))
+}

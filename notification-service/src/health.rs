@@ -1,0 +1,60 @@
+//! `GET /health/live` and `GET /health/ready`: whether this process runs, and whether it takes part.
+//!
+//! Ready means: it has joined the consumer group and a broker answers. A closed gate is shown and is not a failure:
+//! restarting this service would not bring a mail server back.
+
+use crate::{status::Status, writer::Writer};
+use actix_web::{App, HttpResponse, HttpServer, dev::Server, web};
+use serde_json::json;
+use std::{net::TcpListener, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+const BROKER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the routes report on.
+#[derive(Clone)]
+pub(crate) struct Sources {
+    pub(crate) status: Arc<Status>,
+    pub(crate) writer: Writer,
+}
+
+/// Serves until `stop` is cancelled.
+pub(crate) fn serve(
+    listener: TcpListener,
+    sources: Sources,
+    stop: CancellationToken,
+) -> std::io::Result<Server> {
+    let app = move || {
+        App::new()
+            .app_data(web::Data::new(sources.clone()))
+            .route("/health/live", web::get().to(live))
+            .route("/health/ready", web::get().to(ready))
+    };
+    let server = HttpServer::new(app)
+        .workers(1)
+        .disable_signals()
+        .shutdown_signal(stop.cancelled_owned())
+        .shutdown_timeout(1)
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "live"}))
+}
+
+async fn ready(sources: web::Data<Sources>) -> HttpResponse {
+    let state = sources.status.snapshot();
+    let writer = sources.writer.clone();
+    // The client blocks; asked on a thread of its own.
+    let broker = web::block(move || writer.broker_answers(BROKER_TIMEOUT)).await.unwrap_or(false);
+    let ready = state.joined && broker;
+    let body = json!({
+        "status": if ready { "ready" } else { "not ready" },
+        "joined": state.joined,
+        "broker": broker,
+        "gate": {"open": state.gate_closed_by.is_none(), "closed_by": state.gate_closed_by},
+        "records": state.ledger,
+    });
+    if ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+}

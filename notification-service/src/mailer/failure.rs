@@ -1,0 +1,122 @@
+//! What can go wrong with an email: the server's fault, or this email's.
+//!
+//! The text of a reply is not kept, as it often repeats the recipient's address; its code is.
+
+use lettre::transport::smtp;
+use std::{fmt, io};
+
+/// The step of a session that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Connect,
+    Greeting,
+    MailFrom,
+    Recipient,
+    Data,
+    Content,
+}
+
+/// The server can't be reached, does not answer, or takes mail from nobody.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{phase}: {cause}")]
+pub(crate) struct ServerFailure {
+    pub(crate) phase: Phase,
+    pub(crate) cause: Cause,
+}
+
+/// Why the server is not usable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Cause {
+    #[error("no answer in time")]
+    Timeout,
+    #[error("connection closed or garbled")]
+    Broken,
+    #[error("reply {0}")]
+    Reply(u16),
+    #[error("{0}")]
+    Io(String),
+    #[error("closing")]
+    Closing,
+}
+
+/// The server refused this email.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) kind: RefusalKind,
+    /// The reply's code; 0 when the email can't be offered to this server at all.
+    pub(crate) status: u16,
+}
+
+/// What a refusal is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RefusalKind {
+    /// 4xx to the recipient or to the content.
+    Temporary,
+    /// 5xx to the content: mostly the server's opinion of the sender.
+    Content,
+    /// 5xx to the recipient.
+    Recipient,
+    /// The address needs SMTPUTF8 (RFC 6531), which the server does not offer.
+    NeedsSmtpUtf8,
+}
+
+/// Why an email was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SendError {
+    /// The session had been closed while it was idle; nothing was tried. Another session may do.
+    ClosedWhileIdle,
+    Server(ServerFailure),
+    Refused(Refusal),
+}
+
+impl ServerFailure {
+    pub(super) fn timeout(phase: Phase) -> Self {
+        Self { phase, cause: Cause::Timeout }
+    }
+
+    pub(super) fn closing() -> Self {
+        Self { phase: Phase::Connect, cause: Cause::Closing }
+    }
+
+    pub(super) fn io(phase: Phase, error: &io::Error) -> Self {
+        Self { phase, cause: Cause::Io(error.to_string()) }
+    }
+
+    pub(super) fn smtp(phase: Phase, error: &smtp::Error) -> Self {
+        let cause = error.status().map_or(Cause::Broken, |code| Cause::Reply(code.into()));
+        Self { phase, cause }
+    }
+}
+
+impl SendError {
+    /// Judges a failed step by its phase and the reply's code (RFC 5321, section 4.2).
+    pub(super) fn of(phase: Phase, error: &smtp::Error) -> Self {
+        let Some(status) = error.status().map(u16::from) else {
+            return Self::Server(ServerFailure::smtp(phase, error));
+        };
+        let refused = |kind| Self::Refused(Refusal { kind, status });
+        match (phase, status) {
+            // "Service not available, closing transmission channel".
+            (_, 421) => Self::Server(ServerFailure::smtp(phase, error)),
+            (Phase::Recipient | Phase::Data | Phase::Content, 400..500) => refused(RefusalKind::Temporary),
+            (Phase::Recipient, _) => refused(RefusalKind::Recipient),
+            (Phase::Data | Phase::Content, _) => refused(RefusalKind::Content),
+            (Phase::Connect | Phase::Greeting | Phase::MailFrom, _) => {
+                Self::Server(ServerFailure::smtp(phase, error))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connect",
+            Self::Greeting => "greeting",
+            Self::MailFrom => "MAIL FROM",
+            Self::Recipient => "RCPT TO",
+            Self::Data => "DATA",
+            Self::Content => "content",
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! One session in the hands of one delivery.
+
+use super::{
+    Mailer,
+    failure::{Phase, Refusal, RefusalKind, SendError, ServerFailure},
+};
+use crate::email::Email;
+use lettre::transport::smtp::{
+    self,
+    client::AsyncSmtpConnection,
+    commands::{Data, Mail, Rcpt, Rset},
+    extension::{Extension, MailBodyParameter, MailParameter},
+    response::Response,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+
+/// Dropping it, also by a cancelled send, closes the connection.
+pub(crate) struct Session {
+    mailer: Arc<Mailer>,
+    connection: AsyncSmtpConnection,
+    permit: OwnedSemaphorePermit,
+    reused: bool,
+}
+
+impl Session {
+    pub(super) fn new(
+        mailer: Arc<Mailer>,
+        connection: AsyncSmtpConnection,
+        permit: OwnedSemaphorePermit,
+        reused: bool,
+    ) -> Self {
+        Self { mailer, connection, permit, reused }
+    }
+
+    /// Hands one email over; when it returns, the server has taken responsibility for it.
+    ///
+    /// # Errors
+    /// [`SendError`]. After a refusal the session is still good and goes back into the pool.
+    pub(crate) async fn send(mut self, email: &Email) -> Result<(), SendError> {
+        match self.transaction(email).await {
+            Ok(()) => {
+                self.put_back();
+                Ok(())
+            }
+            Err(SendError::Refused(refusal)) => {
+                // Without an orderly end of the transaction the next email would begin in the middle of this one.
+                if timeout(self.timeout(), self.connection.command(Rset))
+                    .await
+                    .is_ok_and(|reset| reset.is_ok())
+                {
+                    self.put_back();
+                }
+                Err(SendError::Refused(refusal))
+            }
+            Err(SendError::ClosedWhileIdle) => {
+                self.mailer.forget_idle();
+                Err(SendError::ClosedWhileIdle)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives the session back unused.
+    pub(crate) fn put_back(self) {
+        self.mailer.put_back(self.connection, self.permit);
+    }
+
+    async fn transaction(&mut self, email: &Email) -> Result<(), SendError> {
+        let limit = self.timeout();
+        let mail = Mail::new(Some(email.from.clone()), self.parameters(email)?);
+        let began = step(Phase::MailFrom, limit, self.connection.command(mail)).await;
+        began.map_err(|error| if self.reused { closed_while_idle(error) } else { error })?;
+        let recipient = Rcpt::new(email.to.clone(), vec![]);
+        step(Phase::Recipient, limit, self.connection.command(recipient)).await?;
+        step(Phase::Data, limit, self.connection.command(Data)).await?;
+        step(Phase::Content, limit, self.connection.message(&email.bytes)).await
+    }
+
+    fn parameters(&self, email: &Email) -> Result<Vec<MailParameter>, SendError> {
+        let server = self.connection.server_info();
+        let mut parameters = Vec::new();
+        let address: &str = email.to.as_ref();
+        if !address.is_ascii() {
+            if !server.supports_feature(Extension::SmtpUtfEight) {
+                return Err(SendError::Refused(Refusal { kind: RefusalKind::NeedsSmtpUtf8, status: 0 }));
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        if !email.bytes.is_ascii() {
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        Ok(parameters)
+    }
+
+    fn timeout(&self) -> Duration {
+        self.mailer.config.timeout
+    }
+}
+
+async fn step(
+    phase: Phase,
+    limit: Duration,
+    exchange: impl Future<Output = Result<Response, smtp::Error>>,
+) -> Result<(), SendError> {
+    match timeout(limit, exchange).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(SendError::of(phase, &error)),
+        Err(_) => Err(SendError::Server(ServerFailure::timeout(phase))),
+    }
+}
+
+/// A server may close an idle session at any time, with 421 or without a word.
+fn closed_while_idle(error: SendError) -> SendError {
+    use super::failure::Cause;
+    match error {
+        SendError::Server(ServerFailure { cause: Cause::Broken | Cause::Reply(421), .. }) => {
+            SendError::ClosedWhileIdle
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,151 @@
+//! What may be committed: of each partition the contiguous prefix of finished records, and nothing behind a gap.
+//!
+//! Records finish in any order. The state of a partition dies with its assignment: each assignment has an epoch, and
+//! what finishes under an old one changes nothing. Pure: no Kafka, no clock.
+
+use shared::topic::Topic;
+use std::collections::{HashMap, VecDeque};
+
+/// A partition of one of the project's topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Partition {
+    pub(crate) topic: Topic,
+    pub(crate) number: i32,
+}
+
+/// Where a record stands, and under which assignment it was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Position {
+    pub(crate) partition: Partition,
+    pub(crate) offset: i64,
+    pub(crate) epoch: u64,
+}
+
+/// The records that were taken and are not yet known to be committed.
+#[derive(Debug, Default)]
+pub(crate) struct Offsets {
+    partitions: HashMap<Partition, Assigned>,
+    epochs: u64,
+    finished: usize,
+}
+
+#[derive(Debug)]
+struct Assigned {
+    epoch: u64,
+    /// Ascending offsets, not always consecutive: compaction leaves holes.
+    taken: VecDeque<Taken>,
+    /// How many at the front are finished.
+    prefix: usize,
+    /// How many of the prefix were handed out by the last `prefixes`.
+    stored: usize,
+}
+
+#[derive(Debug)]
+struct Taken {
+    offset: i64,
+    finished: bool,
+}
+
+impl Offsets {
+    /// Begins an assignment; whatever was known of an earlier one is forgotten.
+    pub(crate) fn assign(&mut self, partition: Partition) {
+        self.revoke(partition);
+        self.epochs += 1;
+        let assigned = Assigned { epoch: self.epochs, taken: VecDeque::new(), prefix: 0, stored: 0 };
+        self.partitions.insert(partition, assigned);
+    }
+
+    /// Ends an assignment and returns how many of its records were unfinished.
+    pub(crate) fn revoke(&mut self, partition: Partition) -> usize {
+        let Some(assigned) = self.partitions.remove(&partition) else { return 0 };
+        let finished = assigned.taken.iter().filter(|taken| taken.finished).count();
+        self.finished -= finished;
+        assigned.taken.len() - finished
+    }
+
+    /// Notes a record as taken; `None` when the partition is not assigned or the record was taken before.
+    pub(crate) fn take(&mut self, partition: Partition, offset: i64) -> Option<Position> {
+        let assigned = self.partitions.get_mut(&partition)?;
+        if assigned.taken.back().is_some_and(|last| last.offset >= offset) {
+            return None;
+        }
+        assigned.taken.push_back(Taken { offset, finished: false });
+        Some(Position { partition, offset, epoch: assigned.epoch })
+    }
+
+    /// Notes a record as finished; false when its assignment is over or it was finished before.
+    pub(crate) fn finish(&mut self, position: Position) -> bool {
+        let Some(assigned) = self.current(position) else { return false };
+        let Ok(index) = assigned.taken.binary_search_by_key(&position.offset, |taken| taken.offset) else {
+            return false;
+        };
+        if std::mem::replace(&mut assigned.taken[index].finished, true) {
+            return false;
+        }
+        while assigned.taken.get(assigned.prefix).is_some_and(|taken| taken.finished) {
+            assigned.prefix += 1;
+        }
+        self.finished += 1;
+        true
+    }
+
+    /// Whether the assignment that the record was taken under still holds.
+    pub(crate) fn is_current(&self, position: Position) -> bool {
+        self.partitions.get(&position.partition).is_some_and(|assigned| assigned.epoch == position.epoch)
+    }
+
+    /// Whether nothing before this record is unfinished: until it is done, its partition commits no further.
+    pub(crate) fn is_first_unfinished(&self, position: Position) -> bool {
+        self.partitions.get(&position.partition).is_some_and(|assigned| {
+            assigned.epoch == position.epoch
+                && assigned.taken.get(assigned.prefix).is_some_and(|taken| taken.offset == position.offset)
+        })
+    }
+
+    /// Records that are finished and not known to be committed.
+    pub(crate) fn finished(&self) -> usize {
+        self.finished
+    }
+
+    /// Records that could be committed and were not handed out by [`Offsets::prefixes`] yet.
+    pub(crate) fn committable(&self) -> usize {
+        self.partitions.values().map(|assigned| assigned.prefix - assigned.stored).sum()
+    }
+
+    /// The last record of each prefix that grew, to be stored and committed next.
+    pub(crate) fn prefixes(&mut self) -> Vec<Position> {
+        let grown = self.partitions.iter_mut().filter(|(_, assigned)| assigned.prefix > assigned.stored);
+        grown
+            .filter_map(|(partition, assigned)| {
+                assigned.stored = assigned.prefix;
+                let last = assigned.taken.get(assigned.prefix - 1)?;
+                Some(Position { partition: *partition, offset: last.offset, epoch: assigned.epoch })
+            })
+            .collect()
+    }
+
+    /// Notes that everything up to this record is committed, and forgets it.
+    pub(crate) fn committed(&mut self, position: Position) {
+        let Some(assigned) = self.current(position) else { return };
+        let mut forgotten = 0;
+        while assigned.taken.front().is_some_and(|taken| taken.finished && taken.offset <= position.offset) {
+            assigned.taken.pop_front();
+            forgotten += 1;
+        }
+        assigned.prefix -= forgotten;
+        assigned.stored = assigned.stored.saturating_sub(forgotten);
+        self.finished -= forgotten;
+    }
+
+    /// Notes that a commit failed: what it was to commit will be handed out again.
+    pub(crate) fn commit_failed(&mut self) {
+        self.partitions.values_mut().for_each(|assigned| assigned.stored = 0);
+    }
+
+    fn current(&mut self, position: Position) -> Option<&mut Assigned> {
+        self.partitions.get_mut(&position.partition).filter(|assigned| assigned.epoch == position.epoch)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+use super::*;
+use proptest::prelude::*;
+
+const PARTITION: Partition = Partition { topic: Topic::Created, number: 3 };
+
+fn offsets_with(count: i64) -> (Offsets, Vec<Position>) {
+    let mut offsets = Offsets::default();
+    offsets.assign(PARTITION);
+    let positions = (0..count).map(|offset| offsets.take(PARTITION, offset).unwrap()).collect();
+    (offsets, positions)
+}
+
+fn prefix(offsets: &mut Offsets) -> Option<i64> {
+    offsets.prefixes().first().map(|position| position.offset)
+}
+
+#[test]
+fn offsets_behind_a_gap_are_not_committed() {
+    let (mut offsets, records) = offsets_with(4);
+    for index in [1, 2] {
+        assert!(offsets.finish(records[index]));
+    }
+    assert_eq!((prefix(&mut offsets), offsets.committable(), offsets.finished()), (None, 0, 2));
+    assert!(offsets.is_first_unfinished(records[0]) && !offsets.is_first_unfinished(records[3]));
+    offsets.finish(records[0]);
+    assert_eq!(offsets.committable(), 3);
+    assert_eq!(prefix(&mut offsets), Some(2));
+    assert_eq!(
+        (prefix(&mut offsets), offsets.committable()),
+        (None, 0),
+        "what was handed out waits for its answer"
+    );
+}
+
+#[test]
+fn finished_records_count_until_their_commit_is_confirmed() {
+    let (mut offsets, records) = offsets_with(3);
+    offsets.finish(records[0]);
+    let stored = offsets.prefixes()[0];
+    offsets.finish(records[1]);
+    assert_eq!(offsets.finished(), 2);
+    offsets.committed(stored);
+    assert_eq!((offsets.finished(), offsets.committable()), (1, 1));
+    assert_eq!(prefix(&mut offsets), Some(1));
+}
+
+#[test]
+fn a_failed_commit_is_handed_out_again() {
+    let (mut offsets, records) = offsets_with(1);
+    offsets.finish(records[0]);
+    assert_eq!(prefix(&mut offsets), Some(0));
+    offsets.commit_failed();
+    assert_eq!(prefix(&mut offsets), Some(0));
+}
+
+#[test]
+fn what_finishes_late_can_not_touch_a_new_assignment() {
+    let (mut offsets, old) = offsets_with(2);
+    offsets.finish(old[1]);
+    assert_eq!(offsets.revoke(PARTITION), 1);
+    assert_eq!(offsets.finished(), 0);
+    offsets.assign(PARTITION);
+    let new = offsets.take(PARTITION, 0).unwrap();
+    assert!(!offsets.finish(old[0]) && !offsets.is_current(old[0]));
+    offsets.committed(old[1]);
+    assert_eq!((prefix(&mut offsets), offsets.finished()), (None, 0));
+    assert!(offsets.finish(new));
+    assert_eq!(prefix(&mut offsets), Some(0));
+}
+
+#[test]
+fn a_record_is_taken_once_and_only_while_its_partition_is_assigned() {
+    let (mut offsets, _) = offsets_with(2);
+    assert!(offsets.take(PARTITION, 1).is_none());
+    assert!(offsets.take(Partition { number: 4, ..PARTITION }, 0).is_none());
+}
+
+proptest! {
+    #[test]
+    fn any_order_of_completion_commits_exactly_the_contiguous_prefix(
+        order in Just((0..40_usize).collect::<Vec<_>>()).prop_shuffle(),
+        holes in proptest::collection::vec(1..5_i64, 40),
+        commits in proptest::collection::vec(any::<Option<bool>>(), 40),
+    ) {
+        let mut offsets = Offsets::default();
+        offsets.assign(PARTITION);
+        let mut next = 0;
+        let records: Vec<_> = holes.iter().map(|hole| {
+            next += hole;
+            offsets.take(PARTITION, next).unwrap()
+        }).collect();
+        let mut done = [false; 40];
+        let mut committed = 0;
+        for (index, commit) in order.into_iter().zip(commits) {
+            prop_assert!(offsets.finish(records[index]));
+            prop_assert!(!offsets.finish(records[index]));
+            done[index] = true;
+            let contiguous = done.iter().take_while(|done| **done).count();
+            if let Some(succeeds) = commit {
+                let handed_out = offsets.prefixes();
+                if contiguous > committed {
+                    prop_assert_eq!(&handed_out, &[records[contiguous - 1]]);
+                } else {
+                    prop_assert!(handed_out.is_empty());
+                }
+                if succeeds {
+                    handed_out.into_iter().for_each(|position| offsets.committed(position));
+                    committed = contiguous;
+                } else {
+                    offsets.commit_failed();
+                }
+            }
+            prop_assert_eq!(offsets.finished(), done.iter().filter(|done| **done).count() - committed);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! How a delivery ends. The consumer, which alone decides what becomes of a record, matches on it.
+
+use crate::{gate::Signal, mailer::ServerFailure};
+use std::fmt;
+
+/// What became of one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The mail server has it.
+    Delivered,
+    /// A copy stands in the retry topic, acknowledged by the broker.
+    HandedOn,
+    /// A copy stands in the dead-letter topic, acknowledged by the broker.
+    DeadLettered(Reason),
+    /// Its time was over before it could be mailed.
+    Expired,
+    /// It asks for no email.
+    Ignored,
+    /// Its event was delivered by this process before.
+    Duplicate,
+    /// Not finished: it has to be taken up again.
+    Interrupted,
+}
+
+/// Why a record is a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Reason {
+    /// Not an event of a known form.
+    Undecodable,
+    /// Of a newer version, and no newer service took it in time.
+    UnknownVersion,
+    /// Its key id stayed unknown until its time was over.
+    UnknownKey,
+    /// 5xx to the recipient.
+    RecipientRefused,
+    /// 5xx to the content until its time was over.
+    ContentRefused,
+    /// The address needs SMTPUTF8, and the server does not offer it.
+    Smtputf8Missing,
+    /// The address can't stand in an email header, or the email can't be composed.
+    Unwritable,
+    /// The delivery ended in a bug of this service.
+    Panicked,
+}
+
+/// The outcome of a delivery, and what it says about the mail server.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) outcome: Outcome,
+    pub(crate) signal: Signal,
+    pub(crate) failure: Option<ServerFailure>,
+}
+
+impl Report {
+    pub(crate) fn new(outcome: Outcome, signal: Signal) -> Self {
+        Self { outcome, signal, failure: None }
+    }
+
+    pub(crate) fn server_failed(failure: ServerFailure) -> Self {
+        Self { outcome: Outcome::Interrupted, signal: Signal::Failed, failure: Some(failure) }
+    }
+}
+
+impl Reason {
+    /// The value of the dead letter's header and of the metric's label.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Undecodable => "undecodable",
+            Self::UnknownVersion => "unknown_version",
+            Self::UnknownKey => "unknown_key",
+            Self::RecipientRefused => "recipient_refused",
+            Self::ContentRefused => "content_refused",
+            Self::Smtputf8Missing => "smtputf8_missing",
+            Self::Unwritable => "unwritable",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

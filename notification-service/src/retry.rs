@@ -1,0 +1,131 @@
+//! When a record is tried again: exponential back-off with full jitter, and what its headers say about it.
+//!
+//! Full jitter (a uniform draw between nothing and the whole back-off) spreads the records of an outage evenly. Pure:
+//! `now` and the randomness are arguments.
+
+use crate::{
+    offsets::Position,
+    record::{self, Header},
+};
+use jiff::{SignedDuration, Timestamp};
+
+/// Time of the next try, RFC 3339.
+pub(crate) const NOT_BEFORE: &str = "retry_not_before";
+/// Deliveries tried so far.
+pub(crate) const ATTEMPT: &str = "retry_attempt";
+/// `topic/partition/offset` of the record that was read first.
+pub(crate) const SOURCE: &str = "retry_source";
+/// Time of the first failure, RFC 3339.
+pub(crate) const FIRST_FAILURE: &str = "retry_first_failure";
+
+const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(2);
+const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(120);
+
+/// What the headers of a record of the retry topic say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Retry {
+    pub(crate) not_before: Timestamp,
+    pub(crate) attempts: u32,
+    pub(crate) source: String,
+    pub(crate) first_failure: Timestamp,
+}
+
+impl Retry {
+    /// Reads the headers; `None` when they are absent or not what this service writes.
+    pub(crate) fn from_headers(headers: &[Header]) -> Option<Self> {
+        let not_before = record::text(headers, NOT_BEFORE)?.parse().ok()?;
+        Some(Self {
+            not_before,
+            attempts: record::text(headers, ATTEMPT)?.parse().ok()?,
+            source: record::text(headers, SOURCE)?.to_owned(),
+            first_failure: record::text(headers, FIRST_FAILURE)
+                .and_then(|t| t.parse().ok())
+                .unwrap_or(not_before),
+        })
+    }
+
+    /// The headers that replace those of an earlier try.
+    pub(crate) fn headers(&self) -> [(&'static str, String); 4] {
+        [
+            (NOT_BEFORE, format!("{:.3}", self.not_before)),
+            (ATTEMPT, self.attempts.to_string()),
+            (SOURCE, self.source.clone()),
+            (FIRST_FAILURE, format!("{:.3}", self.first_failure)),
+        ]
+    }
+
+    /// Whether a header is one of these.
+    pub(crate) fn owns(name: &str) -> bool {
+        [NOT_BEFORE, ATTEMPT, SOURCE, FIRST_FAILURE].contains(&name)
+    }
+}
+
+/// `topic/partition/offset`: the name of a record for as long as its topic exists.
+pub(crate) fn source_name(position: Position) -> String {
+    format!("{}/{}/{}", position.partition.topic.name(), position.partition.number, position.offset)
+}
+
+/// The time of the next try after `attempts` failed ones, or `None` when the mail's time is over before it.
+///
+/// `jitter` is uniform in 0..1. The last try is moved up to a second before the end rather than left out.
+pub(crate) fn next_try(attempts: u32, now: Timestamp, deadline: Timestamp, jitter: f64) -> Option<Timestamp> {
+    let whole = FIRST_BACK_OFF
+        .checked_mul(1 << attempts.saturating_sub(1).min(10))
+        .map_or(LONGEST_BACK_OFF, |back_off| back_off.min(LONGEST_BACK_OFF));
+    let back_off = SignedDuration::from_secs_f64(whole.as_secs_f64() * jitter.clamp(0.0, 1.0));
+    let last = deadline.checked_sub(SignedDuration::from_secs(1)).ok()?;
+    if now >= last {
+        return None;
+    }
+    Some(now.checked_add(back_off).unwrap_or(last).min(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    #[test]
+    fn the_back_off_doubles_up_to_its_longest() {
+        let wait =
+            |attempts| next_try(attempts, at(0), at(100_000), 1.0).unwrap().duration_since(at(0)).as_secs();
+        assert_eq!([1, 2, 3, 4, 7, 8, 100].map(wait), [2, 4, 8, 16, 120, 120, 120]);
+    }
+
+    #[test]
+    fn the_last_try_comes_just_before_the_end_and_none_after_it() {
+        assert_eq!(next_try(9, at(0), at(60), 1.0), Some(at(59)));
+        assert_eq!(next_try(9, at(59), at(60), 0.0), None);
+        assert_eq!(next_try(1, at(80), at(60), 0.5), None);
+    }
+
+    #[test]
+    fn headers_survive_their_text_form_and_foreign_ones_are_ignored() {
+        let retry = Retry { not_before: at(5), attempts: 3, source: "t/1/2".into(), first_failure: at(1) };
+        let headers: Vec<_> = retry
+            .headers()
+            .into_iter()
+            .map(|(name, text)| Header { name: name.into(), value: Some(text.into_bytes()) })
+            .collect();
+        assert_eq!(Retry::from_headers(&headers), Some(retry));
+        assert!(headers.iter().all(|header| Retry::owns(&header.name)));
+        let broken = [Header { name: NOT_BEFORE.into(), value: Some(b"soon".to_vec()) }];
+        assert_eq!(Retry::from_headers(&broken), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_try_is_never_in_the_past_nor_after_the_deadline(
+            attempts in any::<u32>(), life in -100..100_000_i64, jitter in 0.0..1.0,
+        ) {
+            if let Some(next) = next_try(attempts, at(0), at(life), jitter) {
+                prop_assert!(next >= at(0) && next < at(life));
+                prop_assert!(next.duration_since(at(0)) <= LONGEST_BACK_OFF);
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+use crate::world::{World, address, created};
+use sandbox::smtp::{Action, Script, Stage};
+use shared::topic::Topic;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn offsets_behind_a_delivery_that_is_under_way_are_not_committed() {
+    let world = World::new(1).await;
+    world.smtp.set_script(Script::recipient(&address(3), Action::Hang));
+    let service = world.start(&[("SMTP_TIMEOUT", "20s")]).await;
+    world.publish(&(1..=9).map(created).collect::<Vec<_>>()).await;
+    world.wait_for_mails(8).await;
+    world.wait_for_committed(Topic::Created, 2).await;
+    let health = service.wait_until(|body| body["records"]["delivered"] == 8).await;
+    assert_eq!(health["records"]["in_flight"], 1);
+    assert_eq!(world.committed(Topic::Created).await, 2);
+
+    world.smtp.set_script(Script::accept_all());
+    world.wait_for_mails(9).await;
+    world.wait_for_committed(Topic::Created, 9).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_most_the_configured_number_is_finished_but_uncommitted_and_the_rest_goes_on_afterwards() {
+    let world = World::new(1).await;
+    world.smtp.set_script(Script::recipient(&address(0), Action::Hang));
+    let changes = [
+        ("SMTP_TIMEOUT", "20s"),
+        ("SMTP_CONNECTIONS", "2"),
+        ("COMMIT_MAX_RECORDS", "5"),
+        ("MAX_UNCOMMITTED", "10"),
+    ];
+    let service = world.start(&changes).await;
+    world.publish(&(0..50).map(created).collect::<Vec<_>>()).await;
+    world.wait_for_mails(9).await;
+    let stalled = service.ready().await;
+    assert_eq!(stalled["records"]["delivered"].as_u64(), Some(9), "{stalled}");
+    assert_eq!(world.smtp.count(), 9);
+
+    world.smtp.set_script(Script::accept_all());
+    world.wait_for_mails(50).await;
+    world.wait_for_committed(Topic::Created, 50).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_events_use_several_sessions_and_no_more_than_configured() {
+    let world = World::new(2).await;
+    world.smtp.set_script(Script::at(Stage::EndOfData, Action::Delay(Duration::from_millis(20))));
+    let service = world.start(&[("SMTP_CONNECTIONS", "5")]).await;
+    world.publish(&(0..100).map(created).collect::<Vec<_>>()).await;
+    world.wait_for_mails(100).await;
+    world.wait_for_committed(Topic::Created, 100).await;
+    let sessions = world.smtp.sessions();
+    assert_eq!((sessions.opened, sessions.peak), (5, 5));
+    service.stop().await;
+    assert_eq!(world.smtp.sessions().open, 0);
+}

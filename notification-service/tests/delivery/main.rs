@@ -1,0 +1,18 @@
+//! The notification service from event to mail, over real sockets: a broker that speaks Kafka's protocol, and a mail
+//! server that misbehaves as its script says.
+//!
+//! What counts is seen from outside: the mails that arrived, the dead letters, and the offsets that were committed.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod world;
+
+mod batches;
+mod happy_path;
+mod refusals;
+mod server_away;
+mod stopping;

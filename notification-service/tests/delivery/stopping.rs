@@ -1,0 +1,49 @@
+use crate::world::{World, created};
+use sandbox::smtp::{Action, Script, Stage};
+use shared::topic::Topic;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarts_in_order_mail_nothing_twice_and_lose_nothing() {
+    let world = World::new(3).await;
+    world.smtp.set_script(Script::at(Stage::EndOfData, Action::Delay(Duration::from_millis(10))));
+    world.publish(&(0..200).map(created).collect::<Vec<_>>()).await;
+    for part in 1..=3 {
+        let service = world.start(&[("SMTP_CONNECTIONS", "4")]).await;
+        world.wait_for_mails(part * 40).await;
+        service.stop().await;
+        let mails = i64::try_from(world.smtp.count()).unwrap();
+        assert_eq!(world.committed(Topic::Created).await, mails, "what was mailed is committed");
+    }
+    let service = world.start(&[]).await;
+    assert_eq!(world.wait_for_mails(200).await.len(), 200);
+    world.wait_for_committed(Topic::Created, 200).await;
+    service.stop().await;
+    assert_eq!(world.smtp.count(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_services_share_the_work_and_one_that_leaves_makes_no_copies() {
+    let world = World::new(4).await;
+    world.smtp.set_script(Script::at(Stage::EndOfData, Action::Delay(Duration::from_millis(10))));
+    let staying = world.start(&[("SMTP_CONNECTIONS", "2")]).await;
+    staying.wait_until(|body| body["joined"] == true).await;
+    world.publish(&(0..=254).map(created).collect::<Vec<_>>()).await;
+    let leaving = world.start(&[("SMTP_CONNECTIONS", "2")]).await;
+    leaving.wait_until(|body| body["records"]["delivered"].as_u64() > Some(5)).await;
+    leaving.stop().await;
+    assert_eq!(world.wait_for_mails(255).await.len(), 255);
+    world.wait_for_committed(Topic::Created, 255).await;
+    staying.stop().await;
+    assert_eq!(world.smtp.count(), 255);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_without_broker_and_mail_server_starts_answers_and_stops() {
+    let world = World::new(1).await;
+    let changes = [("KAFKA_BROKERS", "127.0.0.1:1"), ("SMTP_PORT", "1")];
+    let service = world.start(&changes).await;
+    let health = service.ready().await;
+    assert_eq!((&health["http_status"], &health["joined"]), (&503.into(), &false.into()));
+    service.stop().await;
+}

@@ -1,0 +1,357 @@
+//! A broker, a mail server and a service, all on free ports, and what a test can do with them.
+
+use jiff::{SignedDuration, Timestamp};
+use notification_service::{Application, Config};
+use rdkafka::{
+    ClientConfig, Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    message::Headers,
+    producer::{FutureProducer, FutureRecord},
+};
+use sandbox::{
+    broker::{Broker, Storage},
+    smtp::{ReceivedMail, SmtpServer},
+};
+use shared::{
+    account_id::AccountId,
+    code_secrets::{CodeSecrets, KeyId},
+    env::Env,
+    event::{AccountExists, Attempt, CodeIssued, Event, EventId, EventKind, RegistrationRepeated, Verified},
+    kafka::KafkaConfig,
+    locale::Locale,
+    request_id::RequestId,
+    topic::Topic,
+    verification_code::VerificationCode,
+};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// No wait in a test is longer.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+const SECRETS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// What one test has to itself.
+pub(crate) struct World {
+    pub(crate) broker: Broker,
+    pub(crate) smtp: SmtpServer,
+    pub(crate) producer: FutureProducer,
+    kafka: KafkaConfig,
+}
+
+/// A service that runs in this process.
+pub(crate) struct Service {
+    address: std::net::SocketAddr,
+    stop: CancellationToken,
+    running: JoinHandle<anyhow::Result<()>>,
+}
+
+/// A dead letter as an operator sees it.
+#[derive(Debug)]
+pub(crate) struct DeadLetter {
+    pub(crate) payload: Vec<u8>,
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+impl World {
+    /// The topics have the given number of partitions.
+    pub(crate) async fn new(partitions: i32) -> Self {
+        let broker = Broker::start(Storage::Temporary, 0).await.unwrap();
+        let smtp = SmtpServer::start(0).await.unwrap();
+        let kafka = KafkaConfig { brokers: broker.bootstrap(), partitions, replication: 1 };
+        kafka.ensure_topics(&CancellationToken::new()).await;
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", broker.bootstrap())
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "0")
+            .create()
+            .unwrap();
+        Self { broker, smtp, producer, kafka }
+    }
+
+    /// Starts a service with `changes` to a configuration that suits tests.
+    pub(crate) async fn start(&self, changes: &[(&str, &str)]) -> Service {
+        let mut pairs: BTreeMap<String, String> = [
+            ("KAFKA_BROKERS", self.broker.bootstrap()),
+            ("KAFKA_PARTITIONS", self.kafka.partitions.to_string()),
+            ("CODE_SECRETS", SECRETS.to_owned()),
+            ("NOTIFICATION_SERVICE_ADDR", "127.0.0.1:0".to_owned()),
+            ("SMTP_HOST", self.smtp.address().ip().to_string()),
+            ("SMTP_PORT", self.smtp.address().port().to_string()),
+            ("SMTP_TIMEOUT", "500ms".to_owned()),
+            ("COMMIT_MAX_WAIT", "50ms".to_owned()),
+            ("PUBLIC_URL", "https://signup.example.com".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        pairs.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let config = Config::load(Env::from_pairs(pairs)).unwrap();
+        let application = Application::start(config).unwrap();
+        let address = application.address();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(application.run(stop.clone()));
+        Service { address, stop, running }
+    }
+
+    /// Writes events and waits for the broker's acks.
+    pub(crate) async fn publish(&self, events: &[Event]) {
+        for event in events {
+            let encoded = event.encode().unwrap();
+            let record = FutureRecord::to(encoded.topic.name())
+                .key(&encoded.key)
+                .payload(&encoded.payload)
+                .headers(encoded.headers);
+            self.producer.send(record, DEADLINE).await.unwrap();
+        }
+    }
+
+    /// The next offset of each partition that has a commit, added up.
+    pub(crate) async fn committed(&self, topic: Topic) -> i64 {
+        let (brokers, partitions) = (self.broker.bootstrap(), self.kafka.partitions);
+        tokio::task::spawn_blocking(move || {
+            let consumer = reader(&brokers, "notification-service");
+            let mut list = TopicPartitionList::new();
+            (0..partitions).for_each(|number| {
+                list.add_partition(topic.name(), number);
+            });
+            let committed = consumer.committed_offsets(list, DEADLINE).unwrap();
+            committed.elements().iter().map(|element| element.offset().to_raw().unwrap_or(0).max(0)).sum()
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Waits until so many records of the topic are committed.
+    pub(crate) async fn wait_for_committed(&self, topic: Topic, records: i64) {
+        let started = Instant::now();
+        loop {
+            let committed = self.committed(topic).await;
+            if committed == records {
+                return;
+            }
+            assert!(started.elapsed() < DEADLINE, "{committed} of {records} of {} committed", topic.name());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// All dead letters that are there now.
+    pub(crate) async fn dead_letters(&self) -> Vec<DeadLetter> {
+        let (brokers, partitions) = (self.broker.bootstrap(), self.kafka.partitions);
+        tokio::task::spawn_blocking(move || read_all(&brokers, Topic::DeadLetter, partitions)).await.unwrap()
+    }
+
+    /// Waits until so many dead letters are there.
+    pub(crate) async fn wait_for_dead_letters(&self, count: usize) -> Vec<DeadLetter> {
+        let started = Instant::now();
+        loop {
+            let letters = self.dead_letters().await;
+            if letters.len() >= count {
+                return letters;
+            }
+            assert!(started.elapsed() < DEADLINE, "{} of {count} dead letters", letters.len());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits for mails and asserts that no event was mailed twice.
+    pub(crate) async fn wait_for_mails(&self, count: usize) -> Vec<ReceivedMail> {
+        let arrived = self.smtp.wait_for_count(count, DEADLINE).await;
+        let mails = self.smtp.mails();
+        assert!(arrived, "{} of {count} mails", mails.len());
+        assert_eq!(distinct_ids(&mails), mails.len(), "an event was mailed twice");
+        mails
+    }
+}
+
+impl Service {
+    /// Stops in order.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(DEADLINE, self.running).await.expect("stops in time").unwrap().unwrap();
+    }
+
+    /// The answer of `/health/ready`, with its status.
+    pub(crate) async fn ready(&self) -> serde_json::Value {
+        let response = reqwest::get(format!("http://{}/health/ready", self.address)).await.unwrap();
+        let status = response.status().as_u16();
+        let mut body: serde_json::Value = response.json().await.unwrap();
+        body["http_status"] = status.into();
+        body
+    }
+
+    /// Waits until the answer of `/health/ready` fits.
+    pub(crate) async fn wait_until(&self, fits: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+        let started = Instant::now();
+        loop {
+            let body = self.ready().await;
+            if fits(&body) {
+                return body;
+            }
+            assert!(started.elapsed() < DEADLINE, "{body}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+pub(crate) fn distinct_ids(mails: &[ReceivedMail]) -> usize {
+    mails.iter().map(|mail| mail.message_id.clone().unwrap()).collect::<std::collections::HashSet<_>>().len()
+}
+
+fn reader(brokers: &str, group: &str) -> BaseConsumer {
+    ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("fetch.wait.max.ms", "50")
+        .create()
+        .unwrap()
+}
+
+fn read_all(brokers: &str, topic: Topic, partitions: i32) -> Vec<DeadLetter> {
+    let consumer = reader(brokers, "reader");
+    let mut list = TopicPartitionList::new();
+    for number in 0..partitions {
+        list.add_partition_offset(topic.name(), number, Offset::Beginning).unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    let (mut ends, mut letters) = (0, Vec::new());
+    let started = Instant::now();
+    while ends < partitions {
+        assert!(started.elapsed() < DEADLINE, "the end of {} was not reached", topic.name());
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(record)) => {
+                let headers = record.headers().map_or_else(BTreeMap::new, |headers| {
+                    headers
+                        .iter()
+                        .map(|h| {
+                            (h.key.to_owned(), String::from_utf8_lossy(h.value.unwrap_or_default()).into())
+                        })
+                        .collect()
+                });
+                letters.push(DeadLetter { payload: record.payload().unwrap_or_default().to_vec(), headers });
+            }
+            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => ends += 1,
+            Some(Err(error)) => panic!("{error}"),
+            None => {}
+        }
+    }
+    letters
+}
+
+/// The person of that number.
+pub(crate) fn address(number: u8) -> String {
+    format!("person{number}@example.com")
+}
+
+fn id(number: u8) -> AccountId {
+    AccountId::from_derived([number; 16])
+}
+
+/// A fresh registration, with a code that is valid for a quarter of an hour.
+pub(crate) fn created(number: u8) -> Event {
+    created_until(number, Timestamp::now() + SignedDuration::from_mins(15))
+}
+
+pub(crate) fn created_until(number: u8, expires_at: Timestamp) -> Event {
+    Event::Created(issued(EventKind::Created, number, expires_at))
+}
+
+pub(crate) fn resent(number: u8) -> Event {
+    Event::CodeResent(issued(EventKind::CodeResent, number, Timestamp::now() + SignedDuration::from_mins(15)))
+}
+
+fn issued(kind: EventKind, number: u8, expires_at: Timestamp) -> CodeIssued {
+    let now = Timestamp::now();
+    CodeIssued {
+        event_id: EventId::derive(kind, id(number), 493_882, 0, 1),
+        occurred_at: now,
+        version: 1,
+        id: id(number),
+        first_name: "Ada".to_owned().try_into().unwrap(),
+        last_name: "Lovelace".to_owned().try_into().unwrap(),
+        email: address(number).try_into().unwrap(),
+        locale: Locale::default(),
+        window: 493_882,
+        window_started_at: now,
+        generation: 0,
+        send: 1,
+        expires_at,
+        key: KeyId::parse("k1").unwrap(),
+        request_id: RequestId::parse(&format!("request-{number}")).unwrap(),
+    }
+}
+
+pub(crate) fn code_of(number: u8) -> String {
+    let secrets = CodeSecrets::parse(SECRETS).unwrap();
+    VerificationCode::derive(secrets.current(), id(number), 493_882, 0).digits().to_owned()
+}
+
+pub(crate) fn verified(number: u8, occurred_at: Timestamp) -> Event {
+    let issued = issued(EventKind::Verified, number, occurred_at);
+    Event::Verified(Verified {
+        event_id: issued.event_id,
+        occurred_at,
+        version: 1,
+        id: issued.id,
+        first_name: issued.first_name,
+        last_name: issued.last_name,
+        email: issued.email,
+        locale: Locale::parse("de-CH").unwrap(),
+        request_id: issued.request_id,
+    })
+}
+
+/// The first one of a window begins it.
+pub(crate) fn account_exists(number: u8, first_of_window: bool) -> Event {
+    let issued = issued(EventKind::AccountExists, number, Timestamp::now());
+    let earlier = SignedDuration::from_mins(if first_of_window { 0 } else { 5 });
+    Event::AccountExists(AccountExists {
+        event_id: issued.event_id,
+        occurred_at: issued.occurred_at,
+        version: 1,
+        id: issued.id,
+        first_name: issued.first_name,
+        last_name: issued.last_name,
+        email: issued.email,
+        locale: issued.locale,
+        window: issued.window,
+        window_started_at: issued.occurred_at - earlier,
+        request_id: issued.request_id,
+    })
+}
+
+pub(crate) fn repeated(number: u8) -> Event {
+    let issued = issued(EventKind::RegistrationRepeated, number, Timestamp::now());
+    Event::RegistrationRepeated(RegistrationRepeated {
+        event_id: issued.event_id,
+        occurred_at: issued.occurred_at,
+        version: 1,
+        id: issued.id,
+        first_name: issued.first_name,
+        last_name: issued.last_name,
+        email: issued.email,
+        locale: issued.locale,
+        window: issued.window,
+        window_started_at: issued.window_started_at,
+        generation: 0,
+        send: 1,
+        expires_at: issued.expires_at,
+        request_id: issued.request_id,
+    })
+}
+
+pub(crate) fn attempt(number: u8) -> Event {
+    Event::Attempt(Attempt {
+        event_id: EventId::random(),
+        occurred_at: Timestamp::now(),
+        version: 1,
+        id: id(number),
+        window: 493_882,
+        generation: 0,
+        request_id: RequestId::parse("r").unwrap(),
+    })
+}
