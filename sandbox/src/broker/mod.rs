@@ -17,7 +17,9 @@
 //! that waits looks again after half of what is left of `fetch.wait.max.ms`, not when a record arrives; no
 //! transactions, no commit metadata, and `acks=all` means one copy.
 //!
-//! The library writes its events to `log` (targets `nisshi_*`, `rama*`) and nothing to stdout.
+//! The library reports through `tracing`, many times for each request, which without a subscriber ends up in `log`. The
+//! broker's threads therefore have a subscriber that ignores everything. (A side effect of `tracing`: once any thread
+//! has one, events of `tracing` no longer reach `log` anywhere in the process.)
 
 mod groups;
 mod group;
@@ -35,6 +37,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
+use tracing::subscriber::NoSubscriber;
 use url::Url;
 use uuid::Uuid;
 
@@ -86,6 +89,7 @@ impl Broker {
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("sandbox-broker")
+            .on_thread_start(ignore_tracing)
             .enable_all()
             .build()?;
         let mut broker = Broker { port, runtime: Some(runtime), _temporary: temporary };
@@ -130,6 +134,11 @@ impl Drop for Broker {
             runtime.shutdown_background();
         }
     }
+}
+
+/// Ignores the tracing of this thread, for as long as it lives.
+fn ignore_tracing() {
+    std::mem::forget(tracing::subscriber::set_default(NoSubscriber::new()));
 }
 
 /// Serves until it is dropped, and all connections with it.

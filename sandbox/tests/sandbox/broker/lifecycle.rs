@@ -1,5 +1,6 @@
-use std::env;
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::{env, fs};
 
 use super::*;
 
@@ -42,33 +43,51 @@ async fn a_producer_goes_on_when_the_broker_comes_back_on_its_port() {
 }
 
 const CHILD_DIRECTORY: &str = "SANDBOX_TEST_BROKER_DIRECTORY";
-const CHILD_PORT: &str = "SANDBOX_TEST_BROKER_PORT";
+/// Written by the child next to its data when it is ready.
+const CHILD_BOOTSTRAP: &str = "bootstrap";
+
+/// A process that does not outlive the test.
+struct Doomed(Child);
+
+impl Doomed {
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
 
 /// Starts this very test in a process of its own, where it is the broker that will be killed.
 #[tokio::test]
 async fn acknowledged_records_survive_a_sigkill() {
-    if let (Some(directory), Ok(port)) = (env::var_os(CHILD_DIRECTORY), env::var(CHILD_PORT)) {
-        let _broker =
-            Broker::start(Storage::Directory(directory.into()), port.parse().unwrap()).await.unwrap();
+    if let Some(directory) = env::var_os(CHILD_DIRECTORY) {
+        let directory = PathBuf::from(directory);
+        let broker = Broker::start(Storage::Directory(directory.clone()), 0).await.unwrap();
+        fs::write(directory.join("unfinished"), broker.bootstrap()).unwrap();
+        fs::rename(directory.join("unfinished"), directory.join(CHILD_BOOTSTRAP)).unwrap();
         return std::future::pending().await;
     }
     let directory = TempDir::new().unwrap();
-    let port = Broker::start(Storage::Temporary, 0)
-        .await
-        .unwrap()
-        .bootstrap()
-        .rsplit(':')
-        .next()
-        .unwrap()
-        .to_owned();
-    let mut child = Command::new(env::current_exe().unwrap())
+    let child = Command::new(env::current_exe().unwrap())
         .args(["--exact", "broker::lifecycle::acknowledged_records_survive_a_sigkill"])
         .env(CHILD_DIRECTORY, directory.path())
-        .env(CHILD_PORT, &port)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let bootstrap = format!("127.0.0.1:{port}");
+    let mut child = Doomed(child);
+    let started = Instant::now();
+    let bootstrap = loop {
+        if let Ok(bootstrap) = fs::read_to_string(directory.path().join(CHILD_BOOTSTRAP)) {
+            break bootstrap;
+        }
+        assert!(started.elapsed() < DEADLINE && child.0.try_wait().unwrap().is_none(), "no broker");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
     create_topic(&bootstrap, topic("crash", 1)).await.unwrap();
     let producer = producer(&bootstrap);
     let mut sent = Vec::new();
@@ -85,8 +104,7 @@ async fn acknowledged_records_survive_a_sigkill() {
             break;
         }
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill();
     drop(producer);
 
     let broker = Broker::start(Storage::Directory(directory.path().into()), 0).await.unwrap();

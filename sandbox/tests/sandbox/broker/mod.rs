@@ -1,4 +1,5 @@
 //! The broker as librdkafka sees it.
+#![expect(clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
 use std::time::{Duration, Instant};
 
