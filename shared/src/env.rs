@@ -11,7 +11,7 @@ use std::{
 };
 
 /// The variables that a service reads, and what was wrong with them.
-#[derive(Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Env {
     values: HashMap<String, String>,
     names: BTreeSet<&'static str>,
@@ -59,6 +59,11 @@ impl Env {
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self { values, ..Self::default() }
+    }
+
+    /// Sets a value, whatever the environment says.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.values.insert(name.to_owned(), value.into());
     }
 
     /// Sets a value that the environment does not have.

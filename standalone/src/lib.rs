@@ -1,1 +1,14 @@
-//! standalone
+//! The whole system in one process, for a first look and for end-to-end tests.
+//!
+//! ```text
+//!   data_folder ──► system: broker ─ inbox ─ user service ─ notification service ──► terminal
+//! ```
+//!
+//! The services are the same as in production and know nothing of each other; only the broker and the mail server
+//! are the sandbox's. Everything listens on 127.0.0.1.
+
+mod data_folder;
+mod system;
+pub mod terminal;
+
+pub use system::{Ports, System};

@@ -1,6 +1,6 @@
 //! The user service from outside: a real socket, a real broker protocol. One file per endpoint or concern.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod world;
 

@@ -1,0 +1,80 @@
+//! What a second run must find again: the broker's data, and the secrets behind ids and codes.
+
+use anyhow::Context;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use rand::{TryRng, rngs::SysRng};
+use std::{
+    collections::HashMap,
+    fs,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+const SECRETS: &str = "secrets.env";
+const BROKER: &str = "broker";
+
+/// The folder in which everything is kept.
+pub(crate) struct DataFolder(PathBuf);
+
+impl DataFolder {
+    /// Opens the folder; a new one gets fresh secrets.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(path).with_context(|| format!("can't make the data folder {}", path.display()))?;
+        let folder = Self(path.to_owned());
+        if !folder.secrets_file().exists() {
+            folder.make_secrets()?;
+        }
+        Ok(folder)
+    }
+
+    /// Where the broker keeps its records.
+    pub(crate) fn broker(&self) -> PathBuf {
+        self.0.join(BROKER)
+    }
+
+    /// The variables `CODE_SECRETS` and `ID_SECRET` of this folder.
+    pub(crate) fn secrets(&self) -> anyhow::Result<HashMap<String, String>> {
+        let file = self.secrets_file();
+        let text = fs::read_to_string(&file).with_context(|| format!("can't read {}", file.display()))?;
+        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    fn secrets_file(&self) -> PathBuf {
+        self.0.join(SECRETS)
+    }
+
+    /// Writes fresh secrets, readable by their owner alone; under another name first, so that none are half there.
+    fn make_secrets(&self) -> anyhow::Result<()> {
+        let text = format!("CODE_SECRETS=k1:{}\nID_SECRET={}\n", random_secret()?, random_secret()?);
+        let unfinished = self.0.join("secrets.env.new");
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&unfinished, self.secrets_file()).context("can't write the secrets")
+    }
+}
+
+fn random_secret() -> anyhow::Result<String> {
+    let mut secret = [0; shared::code_secrets::SECRET_OCTETS];
+    SysRng.try_fill_bytes(&mut secret).context("the operating system gives no random numbers")?;
+    Ok(STANDARD.encode(secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_made_once_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = DataFolder::open(folder.path()).unwrap().secrets().unwrap();
+        assert_eq!(first.len(), 2);
+        assert!(shared::code_secrets::CodeSecrets::parse(&first["CODE_SECRETS"]).is_ok());
+        assert_eq!(DataFolder::open(folder.path()).unwrap().secrets().unwrap(), first);
+        let other = tempfile::tempdir().unwrap();
+        assert_ne!(DataFolder::open(other.path()).unwrap().secrets().unwrap(), first);
+    }
+}

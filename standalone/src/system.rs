@@ -1,0 +1,127 @@
+//! Broker, inbox and both services: started in an order that needs no waiting, ended in the reverse one.
+
+use crate::data_folder::DataFolder;
+use anyhow::Context;
+use sandbox::{
+    broker::{Broker, Storage},
+    inbox::Inbox,
+};
+use shared::env::Env;
+use std::{net::SocketAddr, path::Path};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Where the parts listen on 127.0.0.1; 0 takes any free port.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    /// The broker, for every Kafka client.
+    pub kafka: u16,
+    /// The inbox's SMTP server.
+    pub smtp: u16,
+    /// The inbox's web page.
+    pub inbox: u16,
+}
+
+/// The running system.
+pub struct System {
+    broker: Broker,
+    inbox: Inbox,
+    user_service: SocketAddr,
+    notification_service: SocketAddr,
+    services: JoinSet<anyhow::Result<()>>,
+    stop: CancellationToken,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self { kafka: 9092, smtp: 1025, inbox: 8025 }
+    }
+}
+
+impl System {
+    /// Starts everything, with its data in `folder`. Other variables of `env` reach the services.
+    ///
+    /// # Errors
+    /// When a port is taken, a variable is wrong or the folder can't be used.
+    pub async fn start(folder: &Path, ports: Ports, mut env: Env) -> anyhow::Result<Self> {
+        let folder = DataFolder::open(folder)?;
+        let broker = Broker::start(Storage::Directory(folder.broker()), ports.kafka)
+            .await
+            .with_context(|| format!("the broker can't start on port {}", ports.kafka))?;
+        let inbox = Inbox::start(ports.smtp, ports.inbox)
+            .await
+            .with_context(|| format!("the inbox can't start on ports {} and {}", ports.smtp, ports.inbox))?;
+        for (name, value) in folder.secrets()? {
+            env.set(&name, value);
+        }
+        env.set("KAFKA_BROKERS", broker.bootstrap());
+        env.set("KAFKA_REPLICATION", "1");
+        env.set("SMTP_HOST", inbox.smtp_address().ip().to_string());
+        env.set("SMTP_PORT", inbox.smtp_address().port().to_string());
+        let user_service = user_service::Application::start(user_service::Config::load(env.clone())?)?;
+        env.set_default("PUBLIC_URL", format!("http://{}", user_service.address()));
+        let notification_service =
+            notification_service::Application::start(notification_service::Config::load(env)?)?;
+        let (user_service_at, notification_service_at) =
+            (user_service.address(), notification_service.address());
+        let stop = CancellationToken::new();
+        let mut services = JoinSet::new();
+        services.spawn(user_service.run(stop.clone()));
+        services.spawn(notification_service.run(stop.clone()));
+        Ok(Self {
+            broker,
+            inbox,
+            user_service: user_service_at,
+            notification_service: notification_service_at,
+            services,
+            stop,
+        })
+    }
+
+    /// The broker, as `bootstrap.servers`.
+    #[must_use]
+    pub fn kafka(&self) -> String {
+        self.broker.bootstrap()
+    }
+
+    /// The inbox.
+    #[must_use]
+    pub fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
+    /// Where the user service answers.
+    #[must_use]
+    pub fn user_service(&self) -> SocketAddr {
+        self.user_service
+    }
+
+    /// Where the notification service shows its health.
+    #[must_use]
+    pub fn notification_service(&self) -> SocketAddr {
+        self.notification_service
+    }
+
+    /// Waits until `stop` is cancelled or a service ends, then stops everything in order.
+    ///
+    /// # Errors
+    /// What the service that failed said.
+    pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut outcome = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            Some(ended) = self.services.join_next() => flatten(ended),
+        };
+        self.stop.cancel();
+        while let Some(ended) = self.services.join_next().await {
+            outcome = outcome.and(flatten(ended));
+        }
+        // The services have had their last acks and the mail server's last answers.
+        self.inbox.stop().await;
+        self.broker.stop().await;
+        outcome
+    }
+}
+
+fn flatten(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {
+    ended.context("a service ended in a bug")?
+}

@@ -1,0 +1,31 @@
+//! What a person at the terminal sees: where to click, and each mail as it arrives.
+#![expect(clippy::print_stdout, reason = "this is the program's output, not its log")]
+
+use crate::System;
+use sandbox::inbox::ParsedMail;
+use std::path::Path;
+
+/// Says where everything is.
+pub fn print_welcome(system: &System, folder: &Path) {
+    let (service, inbox) = (system.user_service(), system.inbox().web_address());
+    println!(
+        "Two-step signup is running. Register, and read the code in the inbox:
+
+  inbox      http://{inbox}/
+  register   curl http://{service}/api/register -d first_name=Ada -d last_name=Lovelace -d email=ada@example.com
+  verify     curl http://{service}/api/verify -d id=ID -d code=CODE
+  Kafka      {kafka}, for any client; its data and the secrets are in {folder}
+
+Ctrl-C stops it; the next run goes on where this one ended. Mails appear here as they arrive.
+",
+        kafka = system.kafka(),
+        folder = folder.display(),
+    );
+}
+
+/// Shows one mail.
+pub fn print_mail(mail: &ParsedMail) {
+    let text = mail.text.as_deref().unwrap_or("(no text part)");
+    let indented: String = text.trim().lines().map(|line| format!("    {line}\n")).collect();
+    println!("mail to {}: {}\n{indented}", mail.to.join(", "), mail.subject);
+}
