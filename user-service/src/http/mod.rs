@@ -5,7 +5,9 @@ mod body;
 mod request_id;
 mod register;
 mod verify;
+mod resend;
 mod health;
+mod page;
 
 use crate::signup::Signup;
 use actix_cors::Cors;
@@ -57,8 +59,10 @@ pub(crate) fn routes(context: Context) -> impl FnOnce(&mut ServiceConfig) {
             .app_data(PayloadConfig::new(body::MAX_OCTETS))
             .service(resource("/api/register", "POST, OPTIONS").route(web::post().to(register::register)))
             .service(resource("/api/verify", "POST, OPTIONS").route(web::post().to(verify::verify)))
+            .service(resource("/api/resend", "POST, OPTIONS").route(web::post().to(resend::resend)))
             .service(resource("/health/live", "GET").route(web::get().to(health::live)))
             .service(resource("/health/ready", "GET").route(web::get().to(health::ready)))
+            .configure(page::routes)
             .default_service(web::to(not_found));
     }
 }

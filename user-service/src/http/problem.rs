@@ -12,7 +12,7 @@ use actix_web::{
     },
 };
 use serde::Serialize;
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// The media type of every error.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -30,6 +30,7 @@ pub(crate) enum Kind {
     MethodNotAllowed,
     BodyTooLarge,
     UnsupportedMediaType,
+    TooSoon,
     Unavailable,
     Rejected,
     Internal,
@@ -51,6 +52,7 @@ pub(crate) struct Problem {
     errors: Vec<FieldError>,
     attempts_left: Option<u32>,
     allow: Option<&'static str>,
+    retry_after: Option<Duration>,
 }
 
 #[derive(Serialize)]
@@ -86,6 +88,7 @@ impl Kind {
                 "The content type is not supported",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ),
+            Self::TooSoon => ("too-soon", "Too soon for another mail", StatusCode::TOO_MANY_REQUESTS),
             Self::Unavailable => {
                 ("unavailable", "Please try again in a moment", StatusCode::SERVICE_UNAVAILABLE)
             }
@@ -99,7 +102,15 @@ impl Problem {
     /// A problem of one kind; `detail` says what was wrong and what to do.
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let (_, _, status) = kind.parts();
-        Self { kind, status, detail: detail.into(), errors: Vec::new(), attempts_left: None, allow: None }
+        Self {
+            kind,
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            attempts_left: None,
+            allow: None,
+            retry_after: None,
+        }
     }
 
     /// All fields that are wrong, at once.
@@ -118,6 +129,17 @@ impl Problem {
             more => format!("check the code in the newest mail; {more} attempts are left"),
         };
         Self { attempts_left: Some(attempts_left), ..Self::new(Kind::WrongCode, detail) }
+    }
+
+    /// The id is not known.
+    pub(crate) fn unknown_id() -> Self {
+        Self::new(Kind::UnknownId, "nobody registered under this id lately; register first")
+    }
+
+    /// The cool-down is not over, or the window has had its last mail.
+    pub(crate) fn too_soon(wait: Duration) -> Self {
+        let detail = "look for the mail in all folders; another can be sent after the time in Retry-After";
+        Self { retry_after: Some(wait), ..Self::new(Kind::TooSoon, detail) }
     }
 
     /// The path exists, the method does not.
@@ -145,10 +167,8 @@ impl Problem {
 impl From<Unavailable> for Problem {
     fn from(cause: Unavailable) -> Self {
         log::warn!("error" = cause.to_string().as_str(); "request refused with 503");
-        Self::new(
-            Kind::Unavailable,
-            "nothing was lost or sent twice; repeat the same request after the time in Retry-After",
-        )
+        let detail = "repeat the same request after the time in Retry-After; nothing is done or mailed twice";
+        Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Kind::Unavailable, detail) }
     }
 }
 
@@ -167,8 +187,9 @@ impl ResponseError for Problem {
         let (name, title, _) = self.kind.parts();
         let mut response = HttpResponse::build(self.status);
         response.content_type(MEDIA_TYPE);
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((RETRY_AFTER, "1"));
+        if let Some(wait) = self.retry_after {
+            // Rounded up: a client that comes back then is not told to wait again.
+            response.insert_header((RETRY_AFTER, wait.as_millis().div_ceil(1000).to_string()));
         }
         if let Some(allow) = self.allow {
             response.insert_header((ALLOW, allow));

@@ -57,17 +57,13 @@ pub(super) async fn verify(
         Verdict::Expired => {
             Err(Problem::new(Kind::NoLongerValid, "its time is over; register again to get a new one"))
         }
-        Verdict::Unknown => {
-            Err(Problem::new(Kind::UnknownId, "nobody registered under this id lately; register first"))
-        }
+        Verdict::Unknown => Err(Problem::unknown_id()),
     }
 }
 
 fn parse(body: Body) -> Result<(AccountId, Proof), Problem> {
     let mut fields = Fields::default();
-    let id = fields.required("id", body.id.or(body.uid), |text| {
-        text.parse::<AccountId>().map_err(|_| "must be the id from the answer to the registration")
-    });
+    let id = fields.required("id", body.id.or(body.uid), parse_id);
     let proof = match (body.code, body.token) {
         (Some(code), None) => fields.required("code", Some(code), VerificationCode::parse).map(Proof::Code),
         (None, Some(token)) => fields.required("token", Some(token), LinkToken::parse).map(Proof::Token),
@@ -78,4 +74,9 @@ fn parse(body: Body) -> Result<(AccountId, Proof), Problem> {
         (Some(id), Some(proof)) => Ok((id, proof)),
         _ => Err(fields.into_problem()),
     }
+}
+
+/// Parses the id of a registration.
+pub(super) fn parse_id(text: &str) -> Result<AccountId, &'static str> {
+    text.parse().map_err(|_| "must be the id from the answer to the registration")
 }

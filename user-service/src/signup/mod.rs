@@ -1,20 +1,25 @@
 //! The flow: who registers gets exactly one record into the log, who verifies gets a rank from the log.
 //!
 //! ```text
-//! register ─► pending (what next?) ─► publisher ─► log ─► follow ─► view ─► pending …
+//! register ─► registration (what next?) ─► publisher ─► log ─► follow ─► view ─► registration …
 //! verify   ─► attempt ─► publisher ─► log ─► follow ─► rank ─► compared, or beyond the budget
 //! ```
 
 mod identity;
-mod pending;
 mod register;
+mod resend;
 mod verify;
+mod registration;
+mod pending;
+mod notice;
+mod attempts;
 mod view;
 mod follow;
 
 pub use identity::IdSecret;
 pub(crate) use pending::Person;
 pub use pending::Rules;
+pub(crate) use resend::Resent;
 pub(crate) use verify::{Proof, Verdict};
 
 use crate::{
@@ -24,7 +29,7 @@ use crate::{
 use follow::{BehindLog, Follower};
 use jiff::Timestamp;
 use rdkafka::error::KafkaError;
-use shared::{account_id::AccountId, code_secrets::CodeSecrets};
+use shared::{account_id::AccountId, code_secrets::CodeSecrets, event::Event};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -81,7 +86,7 @@ impl Signup {
     /// # Errors
     /// When librdkafka refuses the configuration.
     pub(crate) fn new(config: &Config) -> Result<Self, KafkaError> {
-        let view = Arc::new(View::new(config.rules.window));
+        let view = Arc::new(View::new(config.rules));
         Ok(Self(Arc::new(Inner {
             follower: Arc::new(Follower::new(&config.kafka, Arc::clone(&view), config.rules.window)?),
             view,
@@ -134,6 +139,18 @@ impl Signup {
         }
         self.0.follower.reach_end(deadline).await?;
         Ok(self.0.view.standing(id))
+    }
+
+    /// Writes an event and, once the broker has acknowledged it, takes it in.
+    async fn publish(&self, event: Event) -> Result<(), Unavailable> {
+        self.0.publisher.publish(&event).await?;
+        log::info!(
+            "request.id" = event.request_id().as_str(), "event.type" = event.kind().name(),
+            "event.id" = event.event_id().to_string().as_str();
+            "event published"
+        );
+        self.0.view.apply_own(event);
+        Ok(())
     }
 
     fn deadline(&self) -> Instant {

@@ -2,7 +2,8 @@
 
 use super::{
     Signup, Unavailable, now,
-    pending::{Next, Notice, Pending, Person},
+    pending::{Pending, Person},
+    registration::Next,
 };
 use jiff::Timestamp;
 use shared::{
@@ -45,15 +46,9 @@ impl Signup {
         let now = now();
         let registration = known.registration.as_deref().cloned().unwrap_or_default();
         let current = inner.code_secrets.current().id();
-        let next = registration.register(known.verified, person.clone(), current, now, &inner.rules);
-        let event = into_event(next, id, person, now, request_id);
-        inner.publisher.publish(&event).await?;
-        log::info!(
-            "request.id" = event.request_id().as_str(), "event.type" = event.kind().name(),
-            "event.id" = event.event_id().to_string().as_str();
-            "registration accepted"
-        );
-        inner.view.apply_own(event);
+        let next = registration.register(known.verified, person, current, now, &inner.rules);
+        let event = next.into_event(id, now, request_id);
+        self.publish(event).await?;
         Ok(Registered {
             id,
             expires_at: now + inner.rules.code_ttl,
@@ -62,14 +57,31 @@ impl Signup {
     }
 }
 
-fn into_event(next: Next, id: AccountId, person: Person, now: Timestamp, request_id: RequestId) -> Event {
-    match next {
-        Next::Create(pending) => Event::Created(issued(EventKind::Created, id, pending, now, request_id)),
-        Next::Resend(pending) => {
-            Event::CodeResent(issued(EventKind::CodeResent, id, pending, now, request_id))
+impl Next {
+    /// The one record that this leads to.
+    pub(super) fn into_event(self, id: AccountId, now: Timestamp, request_id: RequestId) -> Event {
+        match self {
+            Self::Create(pending) => Event::Created(issued(EventKind::Created, id, pending, now, request_id)),
+            Self::Resend(pending) => {
+                Event::CodeResent(issued(EventKind::CodeResent, id, pending, now, request_id))
+            }
+            Self::Repeat(pending) => Event::RegistrationRepeated(repeated(id, pending, now, request_id)),
+            Self::Exists { window, window_started_at, person } => {
+                Event::AccountExists(event::AccountExists {
+                    event_id: EventId::derive(EventKind::AccountExists, id, window, 0, 0),
+                    occurred_at: now,
+                    version: event::VERSION,
+                    id,
+                    first_name: person.first_name,
+                    last_name: person.last_name,
+                    email: person.email,
+                    locale: person.locale,
+                    window,
+                    window_started_at,
+                    request_id,
+                })
+            }
         }
-        Next::Repeat(pending) => Event::RegistrationRepeated(repeated(id, pending, now, request_id)),
-        Next::Exists(notice) => Event::AccountExists(exists(id, notice, person, now, request_id)),
     }
 }
 
@@ -119,28 +131,6 @@ fn repeated(
         generation: it.generation,
         send: it.send,
         expires_at: it.expires_at,
-        request_id,
-    }
-}
-
-fn exists(
-    id: AccountId,
-    notice: Notice,
-    person: Person,
-    now: Timestamp,
-    request_id: RequestId,
-) -> event::AccountExists {
-    event::AccountExists {
-        event_id: EventId::derive(EventKind::AccountExists, id, notice.window, 0, 0),
-        occurred_at: now,
-        version: event::VERSION,
-        id,
-        first_name: person.first_name,
-        last_name: person.last_name,
-        email: person.email,
-        locale: person.locale,
-        window: notice.window,
-        window_started_at: notice.window_started_at,
         request_id,
     }
 }

@@ -3,10 +3,7 @@
 //! A code is compared only after its attempt was read back from the log with a rank inside the budget. The link's
 //! token (128 bits) needs no budget, so strangers who burn a victim's attempts can't lock the victim out.
 
-use super::{
-    Signup, Unavailable, now,
-    pending::{Challenge, Pending},
-};
+use super::{Signup, Unavailable, now, pending::Pending, registration::Challenge};
 use jiff::Timestamp;
 use shared::{
     account_id::AccountId,
@@ -63,7 +60,7 @@ impl Signup {
         let known = self.standing(id, deadline).await?;
         let now = now();
         let registration = known.registration.as_deref().cloned().unwrap_or_default();
-        let (window, generation, pending) = match registration.challenge(now, &self.0.rules) {
+        let (window, generation, pending) = match registration.challenge(now) {
             Challenge::Unknown => return Ok(Verdict::Unknown),
             Challenge::Expired => return Ok(Verdict::Expired),
             Challenge::Open { window, generation, pending } => (window, generation, pending),
@@ -125,7 +122,7 @@ impl Signup {
             request_id: request_id.clone(),
         };
         let awaited = self.0.view.await_attempt(attempt.event_id);
-        self.0.publisher.publish(&Event::Attempt(attempt)).await?;
+        self.publish(Event::Attempt(attempt)).await?;
         match tokio::time::timeout_at(deadline.into(), awaited.rank()).await {
             Ok(Some(rank)) => Ok(rank),
             Ok(None) | Err(_) => Err(super::BehindLog.into()),
@@ -154,13 +151,7 @@ impl Signup {
             locale: pending.person.locale,
             request_id,
         });
-        self.0.publisher.publish(&event).await?;
-        log::info!(
-            "request.id" = event.request_id().as_str(), "event.type" = event.kind().name(),
-            "event.id" = event.event_id().to_string().as_str();
-            "account verified"
-        );
-        self.0.view.apply_own(event);
+        self.publish(event).await?;
         Ok(Verdict::Verified)
     }
 }

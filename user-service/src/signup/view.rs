@@ -4,7 +4,7 @@
 //! (at capacity moka would refuse new entries, and a mailed code would be unknown); only admission is bounded. Its
 //! time to live merely tidies up: what a registration may do is decided from its own times.
 
-use super::pending::{Notice, Registration};
+use super::{pending::Rules, registration::Registration};
 use crate::config::REPLAY_SLACK;
 use jiff::Timestamp;
 use moka::{ops::compute::Op, sync::Cache};
@@ -18,7 +18,6 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 use tokio::sync::oneshot;
 
@@ -28,7 +27,7 @@ pub(crate) struct View {
     count: Arc<AtomicU64>,
     verified: RwLock<HashSet<AccountId>>,
     awaited: Mutex<HashMap<EventId, oneshot::Sender<u32>>>,
-    window: Duration,
+    rules: Rules,
 }
 
 /// What is known of an id at one moment.
@@ -48,20 +47,20 @@ pub(crate) struct AwaitedAttempt<'a> {
 }
 
 impl View {
-    /// Makes an empty view for windows of this length.
+    /// Makes an empty view.
     #[must_use]
-    pub(crate) fn new(window: Duration) -> Self {
+    pub(crate) fn new(rules: Rules) -> Self {
         let count = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&count);
         let registrations = Cache::builder()
-            .time_to_live(window + 2 * REPLAY_SLACK)
+            .time_to_live(rules.window + 2 * REPLAY_SLACK)
             .eviction_listener(move |_, _, cause| {
                 if cause.was_evicted() {
                     counted.fetch_sub(1, Ordering::Relaxed);
                 }
             })
             .build();
-        Self { registrations, count, verified: RwLock::default(), awaited: Mutex::default(), window }
+        Self { registrations, count, verified: RwLock::default(), awaited: Mutex::default(), rules }
     }
 
     /// What is known of an id.
@@ -93,13 +92,7 @@ impl View {
             Event::Created(event) | Event::CodeResent(event) => {
                 self.change(id, |known| known.with_pending(event.into()));
             }
-            Event::AccountExists(event) => self.change(id, |known| {
-                known.with_notice(Notice {
-                    window: event.window,
-                    window_started_at: event.window_started_at,
-                    repeated_at: event.occurred_at,
-                })
-            }),
+            Event::AccountExists(event) => self.change(id, |known| known.with_notice(event, &self.rules)),
             Event::RegistrationRepeated(_) => {}
             Event::Verified(_) => {
                 self.verified.write().unwrap_or_else(PoisonError::into_inner).insert(id);
@@ -123,7 +116,7 @@ impl View {
     pub(crate) fn forget(&self, id: AccountId, at: Timestamp) {
         self.verified.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
         // Of an older one nothing is pending any more, and the compacted topic keeps many of those.
-        if Timestamp::now() < at + self.window + REPLAY_SLACK {
+        if Timestamp::now() < at + self.rules.window + REPLAY_SLACK {
             self.change(id, |known| known.with_forgotten(at));
         }
     }

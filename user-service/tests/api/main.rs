@@ -1,11 +1,12 @@
 //! The user service from outside: a real socket, a real broker protocol. One file per endpoint or concern.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
 mod register;
 mod verify;
+mod resend;
 mod bad_input;
 mod http;
 mod replay;

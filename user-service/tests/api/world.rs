@@ -155,6 +155,10 @@ impl Replica {
         answer.body["data"]["id"].as_str().expect("an id").to_owned()
     }
 
+    pub(crate) async fn resend(&self, id: &str) -> Answer {
+        self.post("/api/resend", json!({"id": id})).await
+    }
+
     pub(crate) async fn verify(&self, id: &str, code: &str) -> Answer {
         self.post("/api/verify", json!({"id": id, "code": code})).await
     }

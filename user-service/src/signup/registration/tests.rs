@@ -1,5 +1,13 @@
 use super::*;
 use proptest::prelude::*;
+use shared::{
+    account_id::AccountId,
+    email_address::EmailAddress,
+    event::{self, EventId, EventKind},
+    locale::Locale,
+    person_name::PersonName,
+    request_id::RequestId,
+};
 
 const RULES: Rules = Rules {
     code_ttl: Duration::from_secs(900),
@@ -36,8 +44,32 @@ fn registered(known: Registration, seconds: i64) -> Registration {
     match register(&known, seconds) {
         Next::Create(pending) | Next::Resend(pending) => known.with_pending(pending),
         Next::Repeat(_) => known,
-        Next::Exists(notice) => known.with_notice(notice),
+        next @ Next::Exists { .. } => known.with_notice(exists_event(next, seconds), &RULES),
     }
+}
+
+fn exists_event(next: Next, seconds: i64) -> AccountExists {
+    let Next::Exists { window, window_started_at, person } = next else { panic!("{next:?}") };
+    let id = AccountId::from_derived([1; 16]);
+    AccountExists {
+        event_id: EventId::derive(EventKind::AccountExists, id, window, 0, 0),
+        occurred_at: at(seconds),
+        version: event::VERSION,
+        id,
+        first_name: person.first_name,
+        last_name: person.last_name,
+        email: person.email,
+        locale: person.locale,
+        window,
+        window_started_at,
+        request_id: RequestId::parse("test").unwrap(),
+    }
+}
+
+/// The registration after somebody registered the address of the verified account at that second.
+fn registered_again(known: Registration, seconds: i64) -> Registration {
+    let next = known.register(true, ada(), &key("k1"), at(seconds), &RULES);
+    known.with_notice(exists_event(next, seconds), &RULES)
 }
 
 fn guessed(mut known: Registration, times: u32) -> Registration {
@@ -101,57 +133,86 @@ fn after_the_last_mail_of_a_window_nothing_is_mailed_until_the_next() {
 
 #[test]
 fn a_verified_account_gets_one_notice_a_window() {
-    let exists =
+    let begins =
         |known: &Registration, seconds| match known.register(true, ada(), &key("k1"), at(seconds), &RULES) {
-            Next::Exists(notice) => notice,
+            Next::Exists { window_started_at, .. } => window_started_at == at(seconds),
             other => panic!("{other:?}"),
         };
-    let first = exists(&Registration::default(), 0);
-    assert_eq!(first.window_started_at, at(0));
-    let known = Registration::default().with_notice(first);
-    let second = exists(&known, 3599);
-    assert_eq!((second.window_started_at, second.repeated_at), (at(0), at(3599)));
-    assert_eq!(exists(&known.with_notice(second), 3600).window_started_at, at(3600));
+    assert!(begins(&Registration::default(), 0));
+    let known = registered_again(Registration::default(), 0);
+    assert!(!begins(&known, 59) && !begins(&known, 3599));
+    assert!(begins(&known, 3600));
+}
+
+#[test]
+fn a_resend_waits_for_the_cool_down_and_for_the_next_window() {
+    let resend = |known: &Registration, seconds| known.resend(false, &key("k1"), at(seconds), &RULES);
+    assert_eq!(resend(&Registration::default(), 0), Resend::Unknown);
+    let mut known = registered(Registration::default(), 0);
+    assert_eq!(resend(&known, 20), Resend::Wait(Duration::from_secs(40)));
+    assert_eq!(resend(&known, 900), Resend::Expired);
+    for minute in 1..5 {
+        let Resend::Next(Next::Resend(pending), expires_at) = resend(&known, 60 * minute) else {
+            panic!("not resent")
+        };
+        assert_eq!((pending.expires_at, expires_at), (at(60 * minute + 900), at(60 * minute + 900)));
+        known = known.with_pending(pending);
+    }
+    assert_eq!(resend(&known, 300), Resend::Wait(Duration::from_secs(3300)));
+}
+
+#[test]
+fn a_verified_account_answers_every_request_as_a_pending_one_does() {
+    // The same requests at the same times: one address is new, the other belongs to a verified account.
+    let mut pending = registered(Registration::default(), 0);
+    let mut verified = registered_again(Registration::default(), 0);
+    for second in [1, 30, 61, 70, 125, 130, 200, 260, 330, 900, 1000, 1225, 1226, 2000, 3599] {
+        let shape = |resend: &Resend| match resend {
+            Resend::Next(_, expires_at) => format!("next, expires {expires_at}"),
+            other => format!("{other:?}"),
+        };
+        let next = [
+            pending.resend(false, &key("k1"), at(second), &RULES),
+            verified.resend(true, &key("k1"), at(second), &RULES),
+        ];
+        assert_eq!(shape(&next[0]), shape(&next[1]), "at {second}");
+        let [a, b] = next;
+        if let (Resend::Next(Next::Resend(mailed), _), Resend::Next(exists, _)) = (a, b) {
+            pending = pending.with_pending(mailed);
+            verified = verified.with_notice(exists_event(exists, second), &RULES);
+        }
+        for guess in 0..2 {
+            let open = [pending.challenge(at(second)), verified.challenge(at(second))].map(|challenge| {
+                match challenge {
+                    Challenge::Open { window, generation, .. } => Some((window, generation)),
+                    _ => None,
+                }
+            });
+            assert_eq!(open[0], open[1], "guess {guess} at {second}");
+            if let Some((window, generation)) = open[0] {
+                let (next_pending, rank) = pending.with_attempt(window, generation);
+                let (next_verified, other_rank) = verified.with_attempt(window, generation);
+                assert_eq!(rank, other_rank, "guess {guess} at {second}");
+                (pending, verified) = (next_pending, next_verified);
+            }
+        }
+    }
 }
 
 #[test]
 fn a_code_is_open_until_it_expires() {
-    assert_eq!(Registration::default().challenge(at(0), &RULES), Challenge::Unknown);
+    assert_eq!(Registration::default().challenge(at(0)), Challenge::Unknown);
     let known = registered(Registration::default(), 0);
-    assert!(matches!(known.challenge(at(899), &RULES), Challenge::Open { pending: Some(_), .. }));
-    assert_eq!(known.challenge(at(900), &RULES), Challenge::Expired);
-}
-
-#[test]
-fn a_verified_account_looks_like_a_pending_one_to_who_guesses() {
-    let Next::Exists(notice) = Registration::default().register(true, ada(), &key("k1"), at(0), &RULES)
-    else {
-        panic!("no notice")
-    };
-    let known = Registration::default().with_notice(notice);
-    assert!(matches!(known.challenge(at(899), &RULES), Challenge::Open { pending: None, .. }));
-    assert_eq!(known.challenge(at(900), &RULES), Challenge::Expired);
-}
-
-#[test]
-fn the_log_hands_out_attempts_in_its_own_order() {
-    let mut known = Registration::default();
-    for expected in 1..=7 {
-        let (next, rank) = known.with_attempt(500_000, 0);
-        assert_eq!(rank, expected);
-        known = next;
-    }
-    let (known, rank) = known.with_attempt(500_000, 1);
-    assert_eq!(rank, 1, "a new code has a budget of its own");
-    assert_eq!(known.with_attempt(500_000, 0).1, u32::MAX, "an old code has none left");
+    assert!(matches!(known.challenge(at(899)), Challenge::Open { pending: Some(_), .. }));
+    assert_eq!(known.challenge(at(900)), Challenge::Expired);
 }
 
 #[test]
 fn a_forgotten_account_begins_anew() {
     let known = registered(Registration::default(), 0).with_forgotten(at(10));
-    assert_eq!(known.challenge(at(11), &RULES), Challenge::Unknown);
+    assert_eq!(known.challenge(at(11)), Challenge::Unknown);
     let known = registered(known, 11);
-    let Challenge::Open { generation, pending: Some(_), .. } = known.challenge(at(12), &RULES) else {
+    let Challenge::Open { generation, pending: Some(_), .. } = known.challenge(at(12)) else {
         panic!("not open")
     };
     assert_eq!(generation, 1, "the forgotten code stays invalid");
@@ -160,7 +221,6 @@ fn a_forgotten_account_begins_anew() {
 #[derive(Debug, Clone)]
 enum Fact {
     Mailed(Pending),
-    Noticed(Notice),
     Forgotten(Timestamp),
 }
 
@@ -173,17 +233,13 @@ fn facts() -> impl Strategy<Value = Vec<Fact>> {
             Fact::Mailed(Pending { window, generation, send, ..pending })
         },
     );
-    let noticed = (0..3_u64, 0..4_i64, 0..4_i64).prop_map(|(window, started, repeated)| {
-        Fact::Noticed(Notice { window, window_started_at: at(started), repeated_at: at(repeated) })
-    });
     let forgotten = (0..4_i64).prop_map(|second| Fact::Forgotten(at(second)));
-    prop::collection::vec(prop_oneof![mailed, noticed, forgotten], 0..8)
+    prop::collection::vec(prop_oneof![mailed, forgotten], 0..8)
 }
 
 fn merged<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Registration {
     facts.into_iter().fold(Registration::default(), |known, fact| match fact.clone() {
         Fact::Mailed(pending) => known.with_pending(pending),
-        Fact::Noticed(notice) => known.with_notice(notice),
         Fact::Forgotten(at) => known.with_forgotten(at),
     })
 }
