@@ -1,0 +1,99 @@
+//! The REST API as a client uses it: one request, one answer, and the moments of both.
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::{net::SocketAddr, time::Duration};
+
+/// Longer than anything is allowed to take: running into it fails the test.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The API of one user service; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Api {
+    client: reqwest::Client,
+    address: SocketAddr,
+}
+
+/// An answer, read to its end.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// Seconds of `Retry-After`.
+    pub retry_after: Option<u64>,
+    /// The body; `Null` when it isn't JSON.
+    pub body: Value,
+    /// Just before the request was sent.
+    pub sent_at: Timestamp,
+    /// When the body was there.
+    pub answered_at: Timestamp,
+}
+
+impl Api {
+    /// The API of the service at this address.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        let client = reqwest::Client::builder().timeout(TIMEOUT).tcp_nodelay(true).build();
+        Self { client: client.expect("a client"), address }
+    }
+
+    /// Registers Ada Lovelace with this address.
+    pub async fn register(&self, email: &str) -> Answer {
+        let person = json!({"first_name": "Ada", "last_name": "Lovelace", "email": email});
+        self.post("/api/register", person).await
+    }
+
+    /// Verifies with a code.
+    pub async fn verify(&self, id: &str, code: &str) -> Answer {
+        self.post("/api/verify", json!({"id": id, "code": code})).await
+    }
+
+    /// Verifies with the token of a mail's link.
+    pub async fn verify_by_link(&self, id: &str, token: &str) -> Answer {
+        self.post("/api/verify", json!({"id": id, "token": token})).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Answer {
+        let request = self.client.post(format!("http://{}{path}", self.address)).json(&body);
+        let sent_at = Timestamp::now();
+        let response = request.send().await.expect("an answer");
+        let status = response.status();
+        let header = response.headers().get("retry-after").cloned();
+        let body = response.bytes().await.expect("a whole answer");
+        Answer {
+            status,
+            retry_after: header.and_then(|value| value.to_str().ok()?.parse().ok()),
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+            sent_at,
+            answered_at: Timestamp::now(),
+        }
+    }
+}
+
+impl Answer {
+    /// From the request to the answer.
+    #[must_use]
+    pub fn latency(&self) -> Duration {
+        between(self.sent_at, self.answered_at)
+    }
+
+    /// The id of an accepted registration.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.body["data"]["id"].as_str().expect("an id")
+    }
+
+    /// Whether it says that the code was compared and is wrong.
+    #[must_use]
+    pub fn is_wrong_code(&self) -> bool {
+        let name = self.body["type"].as_str().unwrap_or_default();
+        self.status == StatusCode::UNPROCESSABLE_ENTITY && name.ends_with(":wrong-code")
+    }
+}
+
+/// From one moment to a later one; zero when it is not later.
+#[must_use]
+pub fn between(from: Timestamp, to: Timestamp) -> Duration {
+    to.duration_since(from).try_into().unwrap_or(Duration::ZERO)
+}

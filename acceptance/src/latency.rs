@@ -1,0 +1,71 @@
+//! Percentiles of measured times.
+
+use std::{fmt, time::Duration};
+
+/// Measured times, in order.
+#[derive(Debug, Clone)]
+pub struct Latencies(Vec<Duration>);
+
+impl Latencies {
+    /// The smallest time that at least this share (0 to 1) of all times don't exceed (nearest rank).
+    #[must_use]
+    pub fn percentile(&self, share: f64) -> Duration {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a rank among some thousands"
+        )]
+        let rank = (self.0.len() as f64 * share).ceil() as usize;
+        self.0.get(rank.saturating_sub(1)).copied().expect("something was measured")
+    }
+
+    /// Half of the times don't exceed this.
+    #[must_use]
+    pub fn p50(&self) -> Duration {
+        self.percentile(0.5)
+    }
+
+    /// 99 of 100 times don't exceed this.
+    #[must_use]
+    pub fn p99(&self) -> Duration {
+        self.percentile(0.99)
+    }
+
+    /// The longest time.
+    #[must_use]
+    pub fn max(&self) -> Duration {
+        self.percentile(1.0)
+    }
+}
+
+impl FromIterator<Duration> for Latencies {
+    fn from_iter<I: IntoIterator<Item = Duration>>(times: I) -> Self {
+        let mut times: Vec<_> = times.into_iter().collect();
+        times.sort_unstable();
+        Self(times)
+    }
+}
+
+impl fmt::Display for Latencies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        let (p50, p99, max) = (ms(self.p50()), ms(self.p99()), ms(self.max()));
+        write!(f, "p50 {p50:.1} ms, p99 {p99:.1} ms, max {max:.1} ms (n = {})", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_nearest_ranks() {
+        let latencies: Latencies = (1..=200).rev().map(Duration::from_millis).collect();
+        assert_eq!(latencies.p50(), Duration::from_millis(100));
+        assert_eq!(latencies.p99(), Duration::from_millis(198));
+        assert_eq!(latencies.max(), Duration::from_millis(200));
+        let one: Latencies = [Duration::from_millis(7)].into_iter().collect();
+        assert_eq!((one.p50(), one.max()), (Duration::from_millis(7), Duration::from_millis(7)));
+    }
+}

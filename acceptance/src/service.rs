@@ -1,0 +1,171 @@
+//! A release binary as a process of its own, at an address that it keeps over its restarts.
+
+use crate::ports;
+use reqwest::StatusCode;
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs::File,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long a process may take to become ready, or to end when it is asked to.
+const DEADLINE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(10);
+
+/// One service; killed when it is dropped.
+#[derive(Debug)]
+pub struct Service {
+    binary: PathBuf,
+    folder: PathBuf,
+    log: PathBuf,
+    address: SocketAddr,
+    variables: Vec<(String, String)>,
+    client: reqwest::Client,
+    process: Option<Child>,
+}
+
+impl Service {
+    /// A service that does not run yet. `name` is that of its log, `address_variable` where it reads its address.
+    pub(crate) fn new(
+        binary: &str,
+        name: &str,
+        address_variable: &str,
+        folder: &Path,
+        variables: &[(&str, String)],
+    ) -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
+        let service = Self {
+            binary: release_binary(binary),
+            folder: folder.to_owned(),
+            log: folder.join(format!("{name}.log")),
+            address,
+            variables: Vec::new(),
+            client: reqwest::Client::builder().timeout(Duration::from_secs(5)).build().expect("a client"),
+            process: None,
+        };
+        let service = service.with(address_variable, &address.to_string());
+        variables.iter().fold(service, |service, (variable, value)| service.with(variable, value))
+    }
+
+    /// Sets a variable of its environment; nothing else but these is in it.
+    #[must_use]
+    pub fn with(mut self, variable: &str, value: &str) -> Self {
+        self.variables.push((variable.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Where it serves HTTP.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts the process and waits for nothing.
+    pub fn start(&mut self) {
+        assert!(self.process.is_none(), "it runs already");
+        let log = File::options().create(true).append(true).open(&self.log).expect("a log file");
+        let process = Command::new(&self.binary)
+            .env_clear()
+            .envs(self.variables.iter().map(|(variable, value)| (variable, value)))
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log file again"))
+            .stderr(log)
+            .spawn();
+        self.process = Some(process.expect("the binary can be run"));
+    }
+
+    /// Starts the process, and waits until it is ready.
+    pub async fn start_and_wait(&mut self) {
+        self.start();
+        self.ready().await;
+    }
+
+    /// Waits until it is ready, and answers how long that took.
+    pub async fn ready(&self) -> Duration {
+        let began = Instant::now();
+        while self.health("ready").await != Some(StatusCode::OK) {
+            assert!(began.elapsed() < DEADLINE, "not ready in time, see {}", self.log.display());
+            tokio::time::sleep(POLL).await;
+        }
+        began.elapsed()
+    }
+
+    /// Waits until it answers that it is alive and not ready.
+    pub async fn alive_and_not_ready(&self) {
+        let began = Instant::now();
+        while self.health("live").await != Some(StatusCode::OK) {
+            assert!(began.elapsed() < DEADLINE, "not alive in time, see {}", self.log.display());
+            tokio::time::sleep(POLL).await;
+        }
+        assert_eq!(
+            self.health("ready").await,
+            Some(StatusCode::SERVICE_UNAVAILABLE),
+            "{}",
+            self.log.display()
+        );
+    }
+
+    async fn health(&self, which: &str) -> Option<StatusCode> {
+        let asked = self.client.get(format!("http://{}/health/{which}", self.address));
+        asked.send().await.ok().map(|answer| answer.status())
+    }
+
+    /// Crashes it: SIGKILL.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.kill().expect("SIGKILL can be sent");
+        process.wait().expect("it has ended");
+    }
+
+    /// Stops it in order (SIGTERM), and expects that it ends well.
+    pub async fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        let began = Instant::now();
+        let mut process = self.process.take().expect("it runs");
+        let status = loop {
+            if let Some(status) = process.try_wait().expect("its state") {
+                break status;
+            }
+            assert!(began.elapsed() < DEADLINE, "not stopped in time, see {}", self.log.display());
+            tokio::time::sleep(POLL).await;
+        };
+        assert!(status.success(), "ended with {status}, see {}", self.log.display());
+    }
+
+    /// Freezes it (SIGSTOP), until it is thawed.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let process = self.process.as_ref().expect("it runs");
+        kill_process(Pid::from_child(process), signal).expect("a signal can be sent");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if self.process.is_some() {
+            self.kill();
+        }
+    }
+}
+
+/// The release binary beside the profile that this test was built in.
+fn release_binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("this test's own path");
+    // target/debug/deps/test
+    let target = test.ancestors().nth(3).expect("the target folder");
+    let binary = target.join("release").join(name);
+    assert!(binary.exists(), "{} is missing: run scripts/acceptance.sh", binary.display());
+    binary
+}

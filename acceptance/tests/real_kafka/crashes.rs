@@ -1,0 +1,127 @@
+//! `kill -9`: what was answered stays true.
+
+use acceptance::{
+    api::Api,
+    inbox::{Inbox, VERIFY},
+    ledger::{Registration, all_mailed},
+    load::open_loop,
+    world::{World, show},
+};
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const REGISTRATIONS: usize = 300;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_mailed_code_verifies_after_a_kill_of_the_user_service_and_at_a_replica_that_starts_later() {
+    let world = World::start().await;
+    let (mut user_service, api) = world.ready_user_service("user").await;
+    let _notification_service = world.ready_notification_service("notification").await;
+    let mut registrations = register(&api, "person", 2 * REGISTRATIONS).await;
+    let later = registrations.split_off(REGISTRATIONS);
+    user_service.kill();
+
+    let began = Instant::now();
+    user_service.start_and_wait().await;
+    show(&format!("ready {:.2?} after the start that followed the kill", began.elapsed()));
+    let (_replica, replica_api) = world.ready_user_service("replica").await;
+    all_mailed(&registrations, &world.inbox, LIMIT).await;
+    all_mailed(&later, &world.inbox, LIMIT).await;
+    let after_restart = verified(&api, &registrations, &world.inbox).await;
+    let at_replica = verified(&replica_api, &later, &world.inbox).await;
+    show(&format!(
+        "{after_restart} of {REGISTRATIONS} verified after the restart, {at_replica} of {REGISTRATIONS} at a replica started later"
+    ));
+    assert_eq!((after_restart, at_replica), (REGISTRATIONS, REGISTRATIONS));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answered_registration_is_mailed_although_the_notification_service_is_killed_again_and_again() {
+    const CRASHES: usize = 5;
+    const MAX_UNCOMMITTED: usize = 100;
+    const SMTP_CONNECTIONS: usize = 8;
+    let world = Arc::new(World::start().await);
+    let (_user_service, api) = world.ready_user_service("user").await;
+    let mut notification_service = world
+        .notification_service("notification")
+        .with("MAX_UNCOMMITTED", &MAX_UNCOMMITTED.to_string())
+        .with("SMTP_CONNECTIONS", &SMTP_CONNECTIONS.to_string());
+    notification_service.start_and_wait().await;
+
+    let over = Arc::new(AtomicBool::new(false));
+    let load = tokio::spawn({
+        let over = Arc::clone(&over);
+        async move {
+            let more = |_| !over.load(Ordering::Relaxed);
+            let begin = |number| {
+                let api = api.clone();
+                async move { Registration::accepted(&api, format!("person{number}@example.com")).await }
+            };
+            open_loop(100, more, begin).await
+        }
+    });
+    let mut crashes = Vec::new();
+    for _ in 0..CRASHES {
+        // In the middle of the work: what piled up while it was away goes out in one go.
+        let some_mails = world.inbox.count() + 150;
+        assert!(world.inbox.wait_for_count(some_mails, LIMIT).await, "no mails flow");
+        notification_service.kill();
+        crashes.push(Timestamp::now());
+        notification_service.start();
+    }
+    over.store(true, Ordering::Relaxed);
+    let registrations = load.await.expect("the load ends");
+    all_mailed(&registrations, &world.inbox, LIMIT).await;
+    // Ends with what it has in hand, so that no copy is still under way.
+    notification_service.ready().await;
+    notification_service.stop().await;
+
+    let mut copies = vec![0; CRASHES];
+    for registration in &registrations {
+        for copy in &registration.code_mails(&world.inbox)[1..] {
+            // What it is a copy of was mailed by a process that had crashed before.
+            let crash = crashes.iter().rposition(|crash| copy.received_at > *crash);
+            copies[crash.expect("no copy without a crash")] += 1;
+        }
+    }
+    show(&format!("{} registrations, {CRASHES} kills, copies after each: {copies:?}", registrations.len()));
+    let bound = MAX_UNCOMMITTED + SMTP_CONNECTIONS;
+    assert!(copies.iter().all(|copies| *copies <= bound), "{copies:?}, more than {bound} after one crash");
+}
+
+/// Registers so many people, twenty at a time.
+async fn register(api: &Api, name: &str, count: usize) -> Vec<Registration> {
+    let mut registrations = Vec::new();
+    while registrations.len() < count {
+        let batch = (registrations.len()..count).take(20);
+        registrations.extend(
+            join_all(batch.map(|number| Registration::accepted(api, format!("{name}{number}@example.com"))))
+                .await,
+        );
+    }
+    registrations
+}
+
+/// How many of these people can verify with the code they were mailed.
+async fn verified(api: &Api, registrations: &[Registration], inbox: &Inbox) -> usize {
+    let mut refused = HashMap::new();
+    for registration in registrations {
+        let answer = api.verify(&registration.id, &registration.code(inbox)).await;
+        if answer.status != StatusCode::OK {
+            *refused.entry(answer.body.to_string()).or_insert(0) += 1;
+        }
+    }
+    assert!(refused.is_empty(), "{refused:?}");
+    assert!(registrations.iter().all(|it| inbox.mails(&it.email, VERIFY).len() == 1), "each code once");
+    registrations.len()
+}

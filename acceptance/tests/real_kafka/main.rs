@@ -1,0 +1,12 @@
+//! The release binaries on a real Apache Kafka: what they promise, through crashes and outages.
+//!
+//! Run by `scripts/acceptance.sh`, one test after the other: each has a broker, an inbox and processes of its own.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod signup;
+mod start_order;
+mod crashes;
+mod attempts;
+mod broker_outage;
+mod mail_outage;

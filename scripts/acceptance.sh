@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# acceptance.sh - builds the two release binaries and holds them to their promises on a real Apache Kafka.
+#
+#   acceptance.sh [FILTER] [-- options of the test harness]     --nocapture shows the figures
+#
+# One test after the other: each starts a broker of its own. Needs JDK 17+, and Maven for the first run
+# (see kafka.sh). Whatever a failed test leaves behind is in the folder that it names.
+set -euo pipefail
+cd "$(dirname "$(realpath "$0")")/.."
+
+filter=()
+while (($#)) && [[ $1 != -- ]]; do filter+=("$1"); shift; done
+(($#)) && shift
+
+scripts/kafka.sh install
+cargo build --locked --release -p user-service -p notification-service
+cargo test --locked -p acceptance --features real-kafka "${filter[@]}" -- --test-threads 1 "$@"
