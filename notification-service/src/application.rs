@@ -9,6 +9,7 @@ use crate::{
     email::Letterhead,
     health::{self, Sources},
     mailer::Mailer,
+    metrics::Metrics,
     status::Status,
     writer::Writer,
 };
@@ -63,7 +64,9 @@ impl Application {
         let mailer = Mailer::new(config.smtp.clone(), config.mail_from.email.domain());
         // Health answers until all else has ended.
         let health_stop = CancellationToken::new();
-        let sources = Sources { status: Arc::clone(&status), writer: writer.clone() };
+        let metrics = Arc::new(Metrics::new(Arc::clone(&status), Arc::clone(&mailer)));
+        let accepted_after = metrics.accepted_after.clone();
+        let sources = Sources { status: Arc::clone(&status), writer: writer.clone(), metrics };
         let health = tokio::spawn(health::serve(listener, sources, health_stop.clone())?);
 
         // A subscription to a topic that is not there yet would wait for the next look at the cluster.
@@ -73,7 +76,7 @@ impl Application {
             public_url: config.public_url,
             secrets: config.code_secrets,
         };
-        let delivery = Delivery { letterhead, mailer, writer };
+        let delivery = Delivery { letterhead, mailer, writer, accepted_after };
         let ended = if stop.is_cancelled() {
             Ok(())
         } else {

@@ -114,7 +114,8 @@ impl Consumer {
         delivery: Delivery,
         status: Arc<Status>,
     ) -> anyhow::Result<Self> {
-        let (client, events) = group::client(kafka, group).context("the Kafka consumer can't be made")?;
+        let (client, events) =
+            group::client(kafka, group, Arc::clone(&status)).context("the Kafka consumer can't be made")?;
         Ok(Self {
             client: Arc::new(client),
             events,

@@ -27,6 +27,11 @@ pub(crate) const FIRST_FAILURE: &str = "dead_letter_first_failure";
 /// Time of the last failure, RFC 3339.
 pub(crate) const LAST_FAILURE: &str = "dead_letter_last_failure";
 
+/// On a marker: the offset of the dead letter, in the same partition, that it resolves.
+pub(crate) const RESOLVED: &str = "dead_letter_resolved";
+/// On a marker: `replayed` or `discarded`.
+pub(crate) const RESOLUTION: &str = "dead_letter_resolution";
+
 const PREFIX: &str = "dead_letter_";
 
 /// The headers of the dead letter that the record becomes. `status` 0 stands for none.
@@ -48,12 +53,12 @@ pub(crate) fn headers(record: &Record, reason: Reason, status: u16, now: Timesta
         added.push((SMTP_STATUS, status.to_string()));
     }
     added.push((SOURCE, source));
-    original(&record.headers).chain(added.into_iter().map(text)).collect()
+    original(&record.headers).chain(added.into_iter().map(Header::text)).collect()
 }
 
 /// The headers of the retry record that the record becomes.
 pub(crate) fn retry_headers(record: &Record, retry: &Retry) -> Vec<Header> {
-    original(&record.headers).chain(retry.headers().into_iter().map(text)).collect()
+    original(&record.headers).chain(retry.to_headers()).collect()
 }
 
 /// The record that was read first: itself, or the one that the retry record names.
@@ -64,8 +69,4 @@ pub(crate) fn source(record: &Record) -> String {
 /// The headers that the record had when it was written first.
 pub(crate) fn original(headers: &[Header]) -> impl Iterator<Item = Header> {
     headers.iter().filter(|header| !Retry::owns(&header.name) && !header.name.starts_with(PREFIX)).cloned()
-}
-
-fn text((name, value): (&'static str, String)) -> Header {
-    Header { name: name.to_owned(), value: Some(value.into_bytes()) }
 }

@@ -9,11 +9,12 @@ use crate::{
     gate::Signal,
     mailer::{Mailer, Refusal, RefusalKind, SendError},
     outcome::{Outcome, Reason, Report},
-    record::{self, Content, Record},
+    record::{self, Content, Header, Record},
     retry::{self, Retry},
-    writer::Writer,
+    writer::{Outgoing, Writer},
 };
 use jiff::{SignedDuration, Timestamp};
+use prometheus_client::metrics::histogram::Histogram;
 use shared::{
     event::{DecodeError, Event},
     topic::Topic,
@@ -46,6 +47,8 @@ pub(crate) struct Delivery {
     pub(crate) letterhead: Letterhead,
     pub(crate) mailer: Arc<Mailer>,
     pub(crate) writer: Writer,
+    /// Seconds from an event to the acceptance of its email.
+    pub(crate) accepted_after: Histogram,
 }
 
 /// The time after which the record is not mailed; `None` when it asks for no email.
@@ -102,7 +105,11 @@ impl Delivery {
                 }
             };
             match session.send(&email).await {
-                Ok(()) => break Report::new(Outcome::Delivered, Signal::Accepted),
+                Ok(()) => {
+                    let age = Timestamp::now().duration_since(event.occurred_at());
+                    self.accepted_after.observe(age.as_secs_f64().max(0.0));
+                    break Report::new(Outcome::Delivered, Signal::Accepted);
+                }
                 Err(SendError::ClosedWhileIdle) => {}
                 Err(SendError::Server(failure)) => return Report::server_failed(failure),
                 Err(SendError::Refused(refusal)) => break self.refused(record, deadline, &refusal).await,
@@ -189,16 +196,19 @@ impl Delivery {
     }
 
     async fn hand_on(&self, record: &Record, retry: &Retry) -> Outcome {
-        let headers = dead_letter::retry_headers(record, retry);
-        self.writer.write(Topic::MailRetry, record.key.as_deref(), record.payload.as_deref(), &headers).await;
+        self.copy(record, Topic::MailRetry, dead_letter::retry_headers(record, retry)).await;
         Outcome::HandedOn
     }
 
     async fn dead_letter(&self, record: &Record, reason: Reason, status: u16) -> Outcome {
         let headers = dead_letter::headers(record, reason, status, Timestamp::now());
-        self.writer
-            .write(Topic::DeadLetter, record.key.as_deref(), record.payload.as_deref(), &headers)
-            .await;
+        self.copy(record, Topic::DeadLetter, headers).await;
         Outcome::DeadLettered(reason)
+    }
+
+    /// Key and bytes stay as they are.
+    async fn copy(&self, record: &Record, topic: Topic, headers: Vec<Header>) {
+        let (key, payload) = (record.key.as_deref(), record.payload.as_deref());
+        self.writer.write(&Outgoing { topic, partition: None, key, payload, headers }).await;
     }
 }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use lettre::{Address, message::Mailbox};
 use shared::{
     code_secrets::CodeSecrets,
+    email_address::EmailAddress,
     event::{CodeIssued, Event},
     verification_code::{LinkToken, VerificationCode},
 };
@@ -67,15 +68,20 @@ pub(crate) fn deadline(event: &Event) -> Option<Timestamp> {
     }
 }
 
-/// A form of the event's address from which it can't be read, for the log.
-pub(crate) fn masked_address(event: &Event) -> String {
+/// The address that the event names, if it names one.
+pub(crate) fn address(event: &Event) -> Option<&EmailAddress> {
     match event {
-        Event::Created(event) | Event::CodeResent(event) => event.email.masked(),
-        Event::Verified(event) => event.email.masked(),
-        Event::AccountExists(event) => event.email.masked(),
-        Event::RegistrationRepeated(event) => event.email.masked(),
-        Event::Attempt(_) => String::new(),
+        Event::Created(event) | Event::CodeResent(event) => Some(&event.email),
+        Event::Verified(event) => Some(&event.email),
+        Event::AccountExists(event) => Some(&event.email),
+        Event::RegistrationRepeated(event) => Some(&event.email),
+        Event::Attempt(_) => None,
     }
+}
+
+/// A form of that address from which it can't be read, for the log.
+pub(crate) fn masked_address(event: &Event) -> String {
+    address(event).map_or_else(String::new, EmailAddress::masked)
 }
 
 /// Writes the event's email.

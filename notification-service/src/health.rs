@@ -1,9 +1,13 @@
-//! `GET /health/live` and `GET /health/ready`: whether this process runs, and whether it takes part.
+//! `GET /health/live` and `GET /health/ready`: whether this process runs, and whether it takes part; `GET /metrics`.
 //!
 //! Ready means: it has joined the consumer group and a broker answers. A closed gate is shown and is not a failure:
 //! restarting this service would not bring a mail server back.
 
-use crate::{status::Status, writer::Writer};
+use crate::{
+    metrics::{self, Metrics},
+    status::Status,
+    writer::Writer,
+};
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, web};
 use serde_json::json;
 use std::{net::TcpListener, sync::Arc, time::Duration};
@@ -16,6 +20,7 @@ const BROKER_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Sources {
     pub(crate) status: Arc<Status>,
     pub(crate) writer: Writer,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// Serves until `stop` is cancelled.
@@ -29,6 +34,7 @@ pub(crate) fn serve(
             .app_data(web::Data::new(sources.clone()))
             .route("/health/live", web::get().to(live))
             .route("/health/ready", web::get().to(ready))
+            .route("/metrics", web::get().to(metrics))
     };
     let server = HttpServer::new(app)
         .workers(1)
@@ -57,4 +63,11 @@ async fn ready(sources: web::Data<Sources>) -> HttpResponse {
         "records": state.ledger,
     });
     if ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+}
+
+async fn metrics(sources: web::Data<Sources>) -> HttpResponse {
+    match sources.metrics.text() {
+        Ok(text) => HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
 }

@@ -24,11 +24,14 @@ mod offsets;
 mod gate;
 mod retry;
 mod dead_letter;
+mod dead_letters;
 
 mod status;
+mod metrics;
 mod health;
 
 pub use application::Application;
 pub use config::Config;
 pub use consumer::{CommitConfig, GroupConfig};
+pub use dead_letters::{DeadLetters, Selection, run as run_dead_letters};
 pub use mailer::SmtpConfig;

@@ -87,6 +87,11 @@ impl Mailer {
         let _ = tokio::time::timeout(QUIT_TIMEOUT, futures_util::future::join_all(goodbyes)).await;
     }
 
+    /// Sessions in use, and idle ones.
+    pub(crate) fn sessions(&self) -> (usize, usize) {
+        (self.config.connections - self.permits.available_permits(), self.idle().len())
+    }
+
     fn take_idle(&self) -> Option<AsyncSmtpConnection> {
         let mut idle = self.idle();
         idle.retain(|session| session.since.elapsed() < LONGEST_IDLE);

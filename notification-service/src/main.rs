@@ -1,27 +1,54 @@
-//! The notification service as a process: environment, log, start, wait for a signal, drain.
+//! The notification service as a process, or its one command: environment, log, start, wait for a signal, drain.
 
-use notification_service::{Application, Config};
+use clap::{Parser, Subcommand};
+use notification_service::{Application, Config, DeadLetters, run_dead_letters};
 use shared::{
     env::Env,
+    kafka::KafkaConfig,
     shutdown,
     telemetry::{self, LogFormat},
 };
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
+
+/// Mails verification codes and confirmations until SIGINT or SIGTERM; configured by the environment and `.env`.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows, replays or discards what could not be mailed.
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = Env::load().and_then(|mut env| {
-        telemetry::start_from_env(&mut env);
-        Config::load(env)
-    });
+    let ended = run(Arguments::parse().command).await;
     // Where .env itself can't be read the log has not started yet.
     telemetry::start(LogFormat::Text, "info");
-    let ended = async { Application::start(config?)?.run(shutdown::on_signal()?).await };
-    match ended.await {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Option<Command>) -> anyhow::Result<()> {
+    let mut env = Env::load()?;
+    telemetry::start_from_env(&mut env);
+    match command {
+        None => Application::start(Config::load(env)?)?.run(shutdown::on_signal()?).await,
+        Some(Command::DeadLetters(command)) => {
+            let kafka = KafkaConfig::from_env(&mut env);
+            let kafka = env.finish(|| Some(kafka))?;
+            let text = run_dead_letters(command, &kafka).await?;
+            Ok(std::io::stdout().write_all(text.as_bytes())?)
         }
     }
 }

@@ -62,6 +62,18 @@ impl Report {
 }
 
 impl Reason {
+    /// All of them, for the metrics.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Undecodable,
+        Self::UnknownVersion,
+        Self::UnknownKey,
+        Self::RecipientRefused,
+        Self::ContentRefused,
+        Self::Smtputf8Missing,
+        Self::Unwritable,
+        Self::Panicked,
+    ];
+
     /// The value of the dead letter's header and of the metric's label.
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -22,6 +22,12 @@ pub(crate) struct Header {
     pub(crate) value: Option<Vec<u8>>,
 }
 
+impl Header {
+    pub(crate) fn text((name, value): (&str, String)) -> Self {
+        Self { name: name.to_owned(), value: Some(value.into_bytes()) }
+    }
+}
+
 /// What the record says.
 #[derive(Debug)]
 pub(crate) enum Content {

@@ -45,13 +45,14 @@ impl Retry {
     }
 
     /// The headers that replace those of an earlier try.
-    pub(crate) fn headers(&self) -> [(&'static str, String); 4] {
+    pub(crate) fn to_headers(&self) -> [Header; 4] {
         [
             (NOT_BEFORE, format!("{:.3}", self.not_before)),
             (ATTEMPT, self.attempts.to_string()),
             (SOURCE, self.source.clone()),
             (FIRST_FAILURE, format!("{:.3}", self.first_failure)),
         ]
+        .map(Header::text)
     }
 
     /// Whether a header is one of these.
@@ -106,11 +107,7 @@ mod tests {
     #[test]
     fn headers_survive_their_text_form_and_foreign_ones_are_ignored() {
         let retry = Retry { not_before: at(5), attempts: 3, source: "t/1/2".into(), first_failure: at(1) };
-        let headers: Vec<_> = retry
-            .headers()
-            .into_iter()
-            .map(|(name, text)| Header { name: name.into(), value: Some(text.into_bytes()) })
-            .collect();
+        let headers = retry.to_headers();
         assert_eq!(Retry::from_headers(&headers), Some(retry));
         assert!(headers.iter().all(|header| Retry::owns(&header.name)));
         let broken = [Header { name: NOT_BEFORE.into(), value: Some(b"soon".to_vec()) }];

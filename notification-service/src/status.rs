@@ -3,9 +3,12 @@
 //! Written by the consumer alone, read by health and metrics. All of it lies under one lock, so that a reader never
 //! sees half a change: at any time, what was taken is what ended plus what is in flight.
 
-use crate::outcome::Outcome;
+use crate::{offsets::Partition, outcome::Outcome};
 use serde::Serialize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 /// Shared by the consumer and those who report on it.
 #[derive(Debug, Default)]
@@ -19,6 +22,10 @@ pub(crate) struct State {
     /// Why the gate is closed; `None` when it is open.
     pub(crate) gate_closed_by: Option<String>,
     pub(crate) ledger: Ledger,
+    /// Dead letters by the name of their reason.
+    pub(crate) dead_letters: BTreeMap<&'static str, u64>,
+    /// Records of each assigned partition that are not committed yet, as of a few seconds ago.
+    pub(crate) lag: BTreeMap<Partition, i64>,
 }
 
 /// Records since the start of the process.
@@ -49,6 +56,10 @@ impl Status {
         self.lock().gate_closed_by = closed_by;
     }
 
+    pub(crate) fn set_lag(&self, lag: BTreeMap<Partition, i64>) {
+        self.lock().lag = lag;
+    }
+
     pub(crate) fn taken(&self) {
         let ledger = &mut self.lock().ledger;
         ledger.taken += 1;
@@ -57,7 +68,11 @@ impl Status {
 
     /// Enters how a record ended; an interrupted one stays in flight.
     pub(crate) fn ended(&self, outcome: Outcome) {
-        let ledger = &mut self.lock().ledger;
+        let mut state = self.lock();
+        if let Outcome::DeadLettered(reason) = outcome {
+            *state.dead_letters.entry(reason.name()).or_default() += 1;
+        }
+        let ledger = &mut state.ledger;
         let count = match outcome {
             Outcome::Delivered => &mut ledger.delivered,
             Outcome::HandedOn => &mut ledger.handed_on,

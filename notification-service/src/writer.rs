@@ -20,6 +20,16 @@ pub(crate) struct Writer {
     producer: FutureProducer<ClientLog>,
 }
 
+/// A record to be written.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) topic: Topic,
+    /// `None`: as the key decides.
+    pub(crate) partition: Option<i32>,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) payload: Option<&'a [u8]>,
+    pub(crate) headers: Vec<Header>,
+}
+
 impl Writer {
     pub(crate) fn new(kafka: &KafkaConfig) -> anyhow::Result<Self> {
         let producer = kafka
@@ -36,21 +46,17 @@ impl Writer {
 
     /// Writes a record and tries again until the broker has acknowledged it. Dropping the future ends the tries; the
     /// record may then have been written or not.
-    pub(crate) async fn write(
-        &self,
-        topic: Topic,
-        key: Option<&[u8]>,
-        payload: Option<&[u8]>,
-        headers: &[Header],
-    ) {
+    pub(crate) async fn write(&self, outgoing: &Outgoing<'_>) {
+        let topic = outgoing.topic.name();
         loop {
-            let mut record = FutureRecord::<[u8], [u8]>::to(topic.name()).headers(owned(headers));
-            record.key = key;
-            record.payload = payload;
+            let mut record = FutureRecord::<[u8], [u8]>::to(topic).headers(owned(&outgoing.headers));
+            record.partition = outgoing.partition;
+            record.key = outgoing.key;
+            record.payload = outgoing.payload;
             match self.producer.send(record, Timeout::Never).await {
                 Ok(_) => return,
                 Err((error, _)) => {
-                    log::warn!("kafka.topic" = topic.name(), "error" = error.to_string().as_str(); "record not written; trying again");
+                    log::warn!("kafka.topic" = topic, "error" = error.to_string().as_str(); "record not written; trying again");
                     tokio::time::sleep(PAUSE).await;
                 }
             }

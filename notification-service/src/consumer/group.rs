@@ -7,9 +7,10 @@
 use crate::{
     offsets::{Partition, Position},
     record::{Header, Record},
+    status::Status,
 };
 use rdkafka::{
-    ClientContext, Message, TopicPartitionList,
+    ClientContext, Message, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext, StreamConsumer},
     error::{KafkaError, KafkaResult},
@@ -20,6 +21,7 @@ use shared::{
     kafka::{ClientLog, KafkaConfig},
     topic::Topic,
 };
+use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// The topics whose records may ask for an email.
@@ -38,6 +40,7 @@ pub(super) enum GroupEvent {
 pub(super) struct GroupContext {
     log: ClientLog,
     events: UnboundedSender<GroupEvent>,
+    status: Arc<Status>,
 }
 
 /// The client, with its rebalances in a channel.
@@ -55,6 +58,7 @@ pub struct GroupConfig {
 pub(super) fn client(
     kafka: &KafkaConfig,
     group: &GroupConfig,
+    status: Arc<Status>,
 ) -> KafkaResult<(GroupClient, UnboundedReceiver<GroupEvent>)> {
     let mut config = kafka.client();
     config
@@ -74,13 +78,15 @@ pub(super) fn client(
         .set("queued.min.messages", "2000")
         .set("queued.max.messages.kbytes", "4096")
         .set("fetch.queue.backoff.ms", "5")
+        // For the lag.
+        .set("statistics.interval.ms", "5000")
         // Topics that this process may not create can appear at any time.
         .set("topic.metadata.refresh.interval.ms", "10000");
     if let Some(instance_id) = &group.instance_id {
         config.set("group.instance.id", instance_id);
     }
     let (events, receiver) = unbounded_channel();
-    let context = GroupContext { log: ClientLog::default(), events };
+    let context = GroupContext { log: ClientLog::default(), events, status };
     Ok((config.create_with_context(context)?, receiver))
 }
 
@@ -91,6 +97,20 @@ impl ClientContext for GroupContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.log.error(error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let lag = statistics.topics.iter().flat_map(|(name, topic)| {
+            let topic_of_ours = Topic::from_name(name);
+            // Negative: not known, or not assigned here.
+            topic.partitions.values().filter(|partition| partition.consumer_lag >= 0).filter_map(
+                move |partition| {
+                    let partition_of_ours = Partition { topic: topic_of_ours?, number: partition.partition };
+                    Some((partition_of_ours, partition.consumer_lag))
+                },
+            )
+        });
+        self.status.set_lag(lag.collect());
     }
 }
 

@@ -12,7 +12,9 @@
 mod world;
 
 mod batches;
+mod dead_letters;
 mod happy_path;
+mod observing;
 mod refusals;
 mod server_away;
 mod stopping;

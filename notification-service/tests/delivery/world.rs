@@ -39,7 +39,7 @@ pub(crate) struct World {
     pub(crate) broker: Broker,
     pub(crate) smtp: SmtpServer,
     pub(crate) producer: FutureProducer,
-    kafka: KafkaConfig,
+    pub(crate) kafka: KafkaConfig,
 }
 
 /// A service that runs in this process.
@@ -180,6 +180,11 @@ impl Service {
         let mut body: serde_json::Value = response.json().await.unwrap();
         body["http_status"] = status.into();
         body
+    }
+
+    /// The text of `/metrics`.
+    pub(crate) async fn metrics(&self) -> String {
+        reqwest::get(format!("http://{}/metrics", self.address)).await.unwrap().text().await.unwrap()
     }
 
     /// Waits until the answer of `/health/ready` fits.

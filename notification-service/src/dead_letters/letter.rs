@@ -1,0 +1,123 @@
+//! One dead letter as an operator sees it. Addresses are masked unless they are asked for.
+
+use crate::{
+    dead_letter, email,
+    record::{self, Header},
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use shared::event::Event;
+use std::fmt::Write;
+
+/// A dead letter, where it stands, and what it says.
+#[derive(Debug)]
+pub(super) struct Letter {
+    /// `topic/partition/offset` of the record that could not be mailed.
+    pub(super) id: String,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) payload: Option<Vec<u8>>,
+    pub(super) headers: Vec<Header>,
+    pub(super) reason: String,
+    event: Option<Event>,
+}
+
+impl Letter {
+    pub(super) fn new(
+        (partition, offset): (i32, i64),
+        key: Option<Vec<u8>>,
+        payload: Option<Vec<u8>>,
+        headers: Vec<Header>,
+    ) -> Self {
+        let text = |name| record::text(&headers, name).map(str::to_owned);
+        let event = payload
+            .as_ref()
+            .and_then(|payload| Event::decode(record::value(&headers, "ce_type"), payload).ok());
+        Self {
+            id: text(dead_letter::SOURCE).unwrap_or_else(|| format!("unknown/{partition}/{offset}")),
+            reason: text(dead_letter::REASON).unwrap_or_else(|| "unknown".to_owned()),
+            partition,
+            offset,
+            key,
+            payload,
+            headers,
+            event,
+        }
+    }
+
+    /// Whether its email would not be sent any more.
+    pub(super) fn is_expired(&self, now: Timestamp) -> bool {
+        self.event.as_ref().and_then(email::deadline).is_some_and(|deadline| deadline <= now)
+    }
+
+    fn header(&self, name: &str) -> &str {
+        record::text(&self.headers, name).unwrap_or_default()
+    }
+
+    fn address(&self, show: bool) -> String {
+        match &self.event {
+            Some(event) if show => {
+                email::address(event).map_or_else(String::new, |address| address.as_str().to_owned())
+            }
+            Some(event) => email::masked_address(event),
+            None => String::new(),
+        }
+    }
+}
+
+/// Columns for people.
+pub(super) fn table(letters: &[Letter], show_addresses: bool) -> String {
+    let now = Timestamp::now();
+    let mut rows =
+        vec![["ID", "REASON", "STATUS", "TRIES", "LAST FAILURE", "TYPE", "ADDRESS", ""].map(str::to_owned)];
+    rows.extend(letters.iter().map(|letter| {
+        [
+            letter.id.clone(),
+            letter.reason.clone(),
+            letter.header(dead_letter::SMTP_STATUS).to_owned(),
+            letter.header(dead_letter::ATTEMPTS).to_owned(),
+            letter.header(dead_letter::LAST_FAILURE).to_owned(),
+            letter.header("ce_type").to_owned(),
+            letter.address(show_addresses),
+            if letter.is_expired(now) { "expired" } else { "" }.to_owned(),
+        ]
+    }));
+    let mut widths = [0; 8];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+    let _ = writeln!(text, "{} unresolved", letters.len());
+    text
+}
+
+/// One object a line for machines.
+pub(super) fn json(letters: &[Letter], show_addresses: bool) -> String {
+    let now = Timestamp::now();
+    let line = |letter: &Letter| -> Value {
+        json!({
+            "id": letter.id,
+            "reason": letter.reason,
+            "smtp_status": letter.header(dead_letter::SMTP_STATUS).parse::<u16>().ok(),
+            "attempts": letter.header(dead_letter::ATTEMPTS).parse::<u32>().ok(),
+            "first_failure": letter.header(dead_letter::FIRST_FAILURE),
+            "last_failure": letter.header(dead_letter::LAST_FAILURE),
+            "event_type": letter.header("ce_type"),
+            "event_id": letter.event.as_ref().map(|event| event.event_id().to_string()),
+            "request_id": letter.event.as_ref().map(|event| event.request_id().to_string()),
+            "address": letter.address(show_addresses),
+            "expired": letter.is_expired(now),
+        })
+    };
+    letters.iter().fold(String::new(), |mut text, letter| {
+        let _ = writeln!(text, "{}", line(letter));
+        text
+    })
+}

@@ -1,0 +1,101 @@
+//! Reads the dead-letter topic from its start to its end as of now, without a trace in any consumer group.
+
+use super::letter::Letter;
+use crate::{
+    dead_letter::RESOLVED,
+    record::{self, Header},
+};
+use anyhow::{Context, bail};
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    message::Headers,
+};
+use shared::{
+    kafka::{ClientLog, KafkaConfig},
+    topic::Topic,
+};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+/// For each answer of the broker.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The dead letters that no marker resolves, in the order of their partitions and offsets.
+pub(super) async fn unresolved(kafka: &KafkaConfig) -> anyhow::Result<Vec<Letter>> {
+    let kafka = kafka.clone();
+    tokio::task::spawn_blocking(move || read(&kafka)).await.context("reading ended in a bug")?
+}
+
+fn read(kafka: &KafkaConfig) -> anyhow::Result<Vec<Letter>> {
+    let topic = Topic::DeadLetter.name();
+    let consumer: BaseConsumer<ClientLog> = kafka
+        .client()
+        // Needed to assign partitions; nothing is ever committed under it.
+        .set("group.id", "dead-letters-command")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .create_with_context(ClientLog::default())?;
+    let mut ends = ends(&consumer, topic)?;
+    let mut start = TopicPartitionList::new();
+    for partition in ends.keys() {
+        start.add_partition_offset(topic, *partition, Offset::Beginning)?;
+    }
+    consumer.assign(&start)?;
+    let mut letters = BTreeMap::new();
+    let mut heard = Instant::now();
+    while !ends.is_empty() {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(record) => {
+                let record = record.context("reading the dead-letter topic")?;
+                heard = Instant::now();
+                let place = (record.partition(), record.offset());
+                let headers = headers(&record);
+                match resolved(&headers) {
+                    // A letter that was written again after the deed stands behind the offset and stays.
+                    Some(offset) => drop(letters.remove(&(record.partition(), offset))),
+                    None => {
+                        let (key, payload) =
+                            (record.key().map(<[u8]>::to_vec), record.payload().map(<[u8]>::to_vec));
+                        letters.insert(place, Letter::new(place, key, payload, headers));
+                    }
+                }
+                if ends.get(&place.0).is_some_and(|end| place.1 + 1 >= *end) {
+                    ends.remove(&place.0);
+                }
+            }
+            None if heard.elapsed() > TIMEOUT => bail!("the broker does not answer"),
+            None => {}
+        }
+    }
+    Ok(letters.into_values().collect())
+}
+
+/// The end of each partition that holds anything.
+fn ends(consumer: &BaseConsumer<ClientLog>, topic: &str) -> anyhow::Result<BTreeMap<i32, i64>> {
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).context("the broker does not answer")?;
+    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+    let mut ends = BTreeMap::new();
+    for partition in partitions {
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
+        if low < high {
+            ends.insert(partition.id(), high);
+        }
+    }
+    Ok(ends)
+}
+
+fn resolved(headers: &[Header]) -> Option<i64> {
+    record::text(headers, RESOLVED)?.parse().ok()
+}
+
+fn headers(record: &impl Message<Headers = rdkafka::message::BorrowedHeaders>) -> Vec<Header> {
+    record.headers().map_or_else(Vec::new, |headers| {
+        headers
+            .iter()
+            .map(|header| Header { name: header.key.to_owned(), value: header.value.map(<[u8]>::to_vec) })
+            .collect()
+    })
+}

@@ -1,0 +1,157 @@
+//! `GET /metrics`: the ledger, the gate, the sessions, the lag, and how long after its event an email was accepted.
+//!
+//! Nothing is counted here: a scrape reads one snapshot of the status, so its numbers always add up.
+
+use crate::{
+    mailer::Mailer,
+    outcome::Reason,
+    status::{Ledger, State, Status},
+};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use std::{fmt, sync::Arc};
+
+/// The content type of OpenMetrics text, which Prometheus asks for.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds in seconds: an idle system takes milliseconds, an outage minutes.
+const BUCKETS: [f64; 14] =
+    [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0];
+
+/// The registry of one service.
+pub(crate) struct Metrics {
+    registry: Registry,
+    /// Seconds from an event to the mail server's acceptance of its email.
+    pub(crate) accepted_after: Histogram,
+}
+
+impl Metrics {
+    pub(crate) fn new(status: Arc<Status>, mailer: Arc<Mailer>) -> Self {
+        let mut registry = Registry::with_prefix("notification");
+        let accepted_after = Histogram::new(BUCKETS);
+        registry.register_with_unit(
+            "event_to_accepted",
+            "Time from an event to the mail server's acceptance of its email",
+            Unit::Seconds,
+            accepted_after.clone(),
+        );
+        registry.register_collector(Box::new(Snapshot { status, mailer }));
+        Self { registry, accepted_after }
+    }
+
+    /// Writes everything in the OpenMetrics text format.
+    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+struct Snapshot {
+    status: Arc<Status>,
+    mailer: Arc<Mailer>,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Snapshot")
+    }
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let State { gate_closed_by, ledger, dead_letters, lag, .. } = self.status.snapshot();
+        counter(&mut encoder, "records_taken", "Records taken from Kafka", [([], ledger.taken)])?;
+        let ended = outcomes(&ledger).map(|(outcome, count)| ([("outcome", outcome)], count));
+        counter(&mut encoder, "records_ended", "Records by how they ended", ended)?;
+        gauge(
+            &mut encoder,
+            "records_in_flight",
+            "Records taken and not ended",
+            [([], signed(ledger.in_flight))],
+        )?;
+        let letters = Reason::ALL.map(|reason| {
+            ([("reason", reason.name())], dead_letters.get(reason.name()).copied().unwrap_or(0))
+        });
+        counter(&mut encoder, "dead_letters", "Dead letters by reason", letters)?;
+        let open = i64::from(gate_closed_by.is_none());
+        gauge(
+            &mut encoder,
+            "gate_open",
+            "1 while mail may be tried, 0 while the mail server is probed",
+            [([], open)],
+        )?;
+        let (busy, idle) = self.mailer.sessions();
+        let sessions = [([("state", "busy")], busy), ([("state", "idle")], idle)]
+            .map(|(label, count)| (label, i64::try_from(count).unwrap_or(i64::MAX)));
+        gauge(&mut encoder, "smtp_sessions", "SMTP sessions", sessions)?;
+        let lag: Vec<_> = lag
+            .into_iter()
+            .map(|(partition, records)| (partition.topic.name(), partition.number.to_string(), records))
+            .collect();
+        let lag = lag.iter().map(|(topic, partition, records)| {
+            ([("topic", *topic), ("partition", partition.as_str())], *records)
+        });
+        gauge(&mut encoder, "lag_records", "Records of a partition that are not committed yet", lag)
+    }
+}
+
+/// How a record can end, with its count.
+fn outcomes(ledger: &Ledger) -> [(&'static str, u64); 7] {
+    [
+        ("delivered", ledger.delivered),
+        ("handed_on", ledger.handed_on),
+        ("dead_lettered", ledger.dead_lettered),
+        ("expired", ledger.expired),
+        ("ignored", ledger.ignored),
+        ("duplicate", ledger.duplicates),
+        ("handed_back", ledger.handed_back),
+    ]
+}
+
+fn counter<'a, const LABELS: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = ([(&'a str, &'a str); LABELS], u64)>,
+) -> fmt::Result {
+    family(encoder, name, help, MetricType::Counter, values, ConstCounter::new)
+}
+
+fn gauge<'a, const LABELS: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = ([(&'a str, &'a str); LABELS], i64)>,
+) -> fmt::Result {
+    family(encoder, name, help, MetricType::Gauge, values, ConstGauge::new)
+}
+
+fn family<'a, const LABELS: usize, Value, Metric: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    kind: MetricType,
+    values: impl IntoIterator<Item = ([(&'a str, &'a str); LABELS], Value)>,
+    metric: impl Fn(Value) -> Metric,
+) -> fmt::Result
+where
+    [(&'a str, &'a str); LABELS]: EncodeLabelSet,
+{
+    let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+    for (labels, value) in values {
+        if LABELS == 0 {
+            return metric(value).encode(family);
+        }
+        metric(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,56 @@
+use crate::world::{World, account_exists, address, attempt, created, created_until};
+use jiff::{SignedDuration, Timestamp};
+use sandbox::smtp::{Action, Script, Stage};
+use std::time::Duration;
+
+/// The sum of a metric's samples, whatever their labels.
+fn sum(metrics: &str, name: &str) -> u64 {
+    let samples = metrics
+        .lines()
+        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+    samples.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_any_time_what_was_taken_is_what_ended_and_what_is_in_flight() {
+    let world = World::new(2).await;
+    world.smtp.set_script(Script::new(|step| match step.stage {
+        Stage::Rcpt if step.argument == address(1) => Action::reply(550, "unknown"),
+        Stage::Rcpt if step.argument == address(2) => Action::reply(451, "later"),
+        Stage::EndOfData => Action::Delay(Duration::from_millis(5)),
+        _ => Action::Accept,
+    }));
+    let service = world.start(&[("SMTP_CONNECTIONS", "2")]).await;
+    let mut events: Vec<_> = (0..100).map(created).collect();
+    events.push(created_until(101, Timestamp::now() - SignedDuration::from_secs(1)));
+    events.extend([created(3), attempt(1), account_exists(5, false)]);
+    world.publish(&events).await;
+    let mut scrapes = 0;
+    let metrics = loop {
+        let metrics = service.metrics().await;
+        let taken = sum(&metrics, "notification_records_taken_total");
+        let ended = sum(&metrics, "notification_records_ended_total");
+        assert_eq!(taken, ended + sum(&metrics, "notification_records_in_flight"), "{metrics}");
+        scrapes += 1;
+        if sum(&metrics, "notification_records_ended_total{outcome=\"delivered\"}") == 98 {
+            break metrics;
+        }
+        assert!(scrapes < 10_000, "{metrics}");
+    };
+    assert!(scrapes > 3, "the system was seen at work");
+    for (line, expected) in [
+        ("notification_dead_letters_total{reason=\"recipient_refused\"}", 1),
+        ("notification_records_ended_total{outcome=\"dead_lettered\"}", 1),
+        ("notification_records_ended_total{outcome=\"expired\"}", 1),
+        ("notification_records_ended_total{outcome=\"ignored\"}", 2),
+        ("notification_records_ended_total{outcome=\"duplicate\"}", 1),
+        ("notification_event_to_accepted_seconds_count", 98),
+        ("notification_gate_open", 1),
+    ] {
+        let found =
+            metrics.lines().find_map(|l| l.strip_prefix(line)).unwrap_or_else(|| panic!("{line}\n{metrics}"));
+        assert_eq!(found.trim(), expected.to_string(), "{line}");
+    }
+    assert!(!metrics.contains('@') && metrics.ends_with("# EOF\n"));
+    service.stop().await;
+}
