@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Installs what the suites need and this machine lacks (Debian; needs root when something is missing).
+set -euo pipefail
+
+wanted=()
+need() { command -v "$1" >/dev/null 2>&1 || wanted+=("$2"); }
+need cc build-essential
+need perl perl
+need curl curl
+need java openjdk-17-jre-headless
+need mvn maven
+if ((${#wanted[@]})); then
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq update
+  apt-get -qq install -y --no-install-recommends "${wanted[@]}" >/dev/null
+fi
+# The toolchain file pins the compiler; components may be missing where the toolchain was installed without them.
+cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+printf '%s\n' "$(rustc --version)" "$(cc --version | head -1)" "$(java -version 2>&1 | head -1)" "$(mvn --version | head -1)"

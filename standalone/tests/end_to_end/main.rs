@@ -1,0 +1,5 @@
+//! Both services, the embedded broker and the inbox in one process, used as a person uses them.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod configuration;
+mod signup;
