@@ -61,7 +61,7 @@ impl Application {
         let Self { config, listener, .. } = self;
         let status = Arc::new(Status::default());
         let writer = Writer::new(&config.kafka).context("the Kafka producer can't be made")?;
-        let mailer = Mailer::new(config.smtp.clone(), config.mail_from.email.domain());
+        let mailer = Mailer::new(config.smtp.clone(), config.mail_from.email.domain())?;
         // Health answers until all else has ended.
         let health_stop = CancellationToken::new();
         let metrics = Arc::new(Metrics::new(Arc::clone(&status), Arc::clone(&mailer)));

@@ -2,7 +2,7 @@
 
 use crate::{
     consumer::{CommitConfig, GroupConfig},
-    mailer::SmtpConfig,
+    mailer::{self, Certificates, Encryption, SmtpConfig, SmtpCredentials},
 };
 use lettre::message::Mailbox;
 use shared::{
@@ -60,12 +60,7 @@ impl Config {
             group: env.or("KAFKA_GROUP", "notification-service".to_owned(), env::text),
             instance_id: env.optional("KAFKA_GROUP_INSTANCE_ID", env::text),
         };
-        let smtp = SmtpConfig {
-            host: env.or("SMTP_HOST", "localhost".to_owned(), env::text),
-            port: env.or("SMTP_PORT", 1025, env::number(1..=u16::MAX)),
-            connections: env.or("SMTP_CONNECTIONS", 16, env::number(1..=1_000)),
-            timeout: env.or("SMTP_TIMEOUT", Duration::from_secs(10), env::duration),
-        };
+        let smtp = smtp(env);
         let commit = CommitConfig {
             max_records: env.or("COMMIT_MAX_RECORDS", 100, env::number(1..=100_000)),
             max_wait: env.or("COMMIT_MAX_WAIT", Duration::from_millis(250), env::duration),
@@ -87,6 +82,40 @@ impl Config {
             public_url,
         })
     }
+}
+
+fn smtp(env: &mut Env) -> SmtpConfig {
+    let username = env.optional("SMTP_USERNAME", env::text);
+    let password = env.optional("SMTP_PASSWORD", env::text);
+    if username.is_some() != password.is_some() {
+        env.problem("SMTP_PASSWORD", "expected together with SMTP_USERNAME, or neither of the two");
+    }
+    SmtpConfig {
+        host: env.or("SMTP_HOST", "localhost".to_owned(), env::text),
+        port: env.or("SMTP_PORT", 1025, env::number(1..=u16::MAX)),
+        connections: env.or("SMTP_CONNECTIONS", 16, env::number(1..=1_000)),
+        timeout: env.or("SMTP_TIMEOUT", Duration::from_secs(10), env::duration),
+        encryption: env.or("SMTP_ENCRYPTION", Encryption::None, encryption),
+        trusted: env.or("SMTP_CA_FILE", Certificates::default(), mailer::certificates),
+        credentials: username.zip(password).map(|(name, password)| SmtpCredentials::new(name, password)),
+        max_rate: env.or("SMTP_MAX_RATE", None, max_rate),
+    }
+}
+
+fn encryption(text: &str) -> Result<Encryption, &'static str> {
+    match text {
+        "none" => Ok(Encryption::None),
+        "starttls" => Ok(Encryption::StartTls),
+        "tls" => Ok(Encryption::Tls),
+        _ => Err("none, starttls or tls"),
+    }
+}
+
+fn max_rate(text: &str) -> Result<Option<u32>, &'static str> {
+    if text == "off" {
+        return Ok(None);
+    }
+    env::number(1..=100_000)(text).map(Some).map_err(|_| "off, or emails a second from 1 to 100000")
 }
 
 const DEFAULT_SENDER: &str = "Two-step signup <no-reply@example.com>";
@@ -132,6 +161,10 @@ mod tests {
             ("SMTP_PORT", "70000"),
             ("SMTP_CONNECTIONS", "0"),
             ("SMTP_TIMEOUT", "10"),
+            ("SMTP_ENCRYPTION", "yes"),
+            ("SMTP_CA_FILE", "/nowhere"),
+            ("SMTP_PASSWORD", "alone"),
+            ("SMTP_MAX_RATE", "0"),
             ("COMMIT_MAX_RECORDS", "-1"),
             ("COMMIT_MAX_WAIT", "never"),
             ("MAX_UNCOMMITTED", "many"),

@@ -34,4 +34,4 @@ pub use application::Application;
 pub use config::Config;
 pub use consumer::{CommitConfig, GroupConfig};
 pub use dead_letters::{DeadLetters, Selection, run as run_dead_letters};
-pub use mailer::SmtpConfig;
+pub use mailer::{Certificates, Encryption, SmtpConfig, SmtpCredentials};

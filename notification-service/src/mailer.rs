@@ -4,19 +4,29 @@
 //! time-outs, and hands a connection out again after a cancelled send. Here every phase has a time-out, and a session
 //! comes back into the pool only after a complete, orderly exchange; whatever else happens to it drops it.
 
-use lettre::transport::smtp::{client::AsyncSmtpConnection, extension::ClientId};
+use lettre::transport::smtp::{
+    authentication::Credentials, client::AsyncSmtpConnection, extension::ClientId,
+};
+use rate::Rate;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+use tls::Tls;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 mod connect;
 mod failure;
+mod rate;
 mod session;
+mod starttls;
+mod stream;
+mod tls;
 
 pub(crate) use failure::{Refusal, RefusalKind, SendError, ServerFailure};
 pub(crate) use session::Session;
+pub use tls::Certificates;
+pub(crate) use tls::certificates;
 
 /// An older one is not tried: the server, or a router on the way, has probably forgotten it.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
@@ -34,12 +44,46 @@ pub struct SmtpConfig {
     pub connections: usize,
     /// For each phase: connect, greeting, each command, the content.
     pub timeout: Duration,
+    /// How the connection is protected.
+    pub encryption: Encryption,
+    /// Certificates that are trusted besides the system's.
+    pub trusted: Certificates,
+    /// For a server that wants a login.
+    pub credentials: Option<SmtpCredentials>,
+    /// Emails a second at most.
+    pub max_rate: Option<u32>,
+}
+
+/// How the connection to the mail server is protected. There is no "if possible": who can read the mail can also
+/// suppress the offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// Not at all.
+    None,
+    /// TLS after a greeting in the clear (RFC 3207).
+    StartTls,
+    /// TLS from the first byte (RFC 8314).
+    Tls,
+}
+
+/// Name and password; `Debug` shows neither.
+#[derive(Debug, Clone)]
+pub struct SmtpCredentials(Credentials);
+
+impl SmtpCredentials {
+    /// Takes them as they are.
+    #[must_use]
+    pub fn new(username: String, password: String) -> Self {
+        Self(Credentials::new(username, password))
+    }
 }
 
 /// The pool.
 pub(crate) struct Mailer {
     config: SmtpConfig,
     hello: ClientId,
+    tls: Option<Tls>,
+    rate: Option<Mutex<Rate>>,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
 }
@@ -51,16 +95,26 @@ struct Idle {
 
 impl Mailer {
     /// Connects to nothing yet. `domain` is how this client calls itself.
-    pub(crate) fn new(config: SmtpConfig, domain: &str) -> Arc<Self> {
-        Arc::new(Self {
+    ///
+    /// # Errors
+    /// When encryption is asked for and can't be set up.
+    pub(crate) fn new(config: SmtpConfig, domain: &str) -> anyhow::Result<Arc<Self>> {
+        let encrypted = config.encryption != Encryption::None;
+        if config.credentials.is_some() && !encrypted {
+            log::warn!("the SMTP password is sent without encryption (SMTP_ENCRYPTION)");
+        }
+        Ok(Arc::new(Self {
             hello: ClientId::Domain(domain.to_owned()),
+            tls: if encrypted { Some(Tls::new(&config)?) } else { None },
+            rate: config.max_rate.map(|per_second| Mutex::new(Rate::new(per_second))),
             permits: Arc::new(Semaphore::new(config.connections)),
             idle: Mutex::default(),
             config,
-        })
+        }))
     }
 
-    /// Waits until fewer than the configured number of sessions are in use, then takes an idle one or opens one.
+    /// Waits until fewer than the configured number of sessions are in use and the rate allows another email, then
+    /// takes an idle session or opens one.
     ///
     /// # Errors
     /// [`ServerFailure`] when a new session can't be opened.
@@ -70,9 +124,13 @@ impl Mailer {
         let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
             return Err(ServerFailure::closing());
         };
+        if let Some(rate) = &self.rate {
+            let slot = rate.lock().unwrap_or_else(PoisonError::into_inner).reserve(Instant::now());
+            tokio::time::sleep_until(slot.into()).await;
+        }
         let (connection, reused) = match self.take_idle() {
             Some(connection) => (connection, true),
-            None => (connect::connect(&self.config, &self.hello).await?, false),
+            None => (self.connect().await?, false),
         };
         Ok(Session::new(Arc::clone(self), connection, permit, reused))
     }

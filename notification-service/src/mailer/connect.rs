@@ -1,24 +1,64 @@
-//! How a session begins: the TCP connection, the greeting and EHLO, each within the time-out.
+//! How a session begins: the TCP connection, TLS, the greeting and EHLO, the login; each within the time-out.
 
 use super::{
-    SmtpConfig,
+    Encryption, Mailer,
     failure::{Phase, ServerFailure},
+    starttls,
+    stream::Encrypted,
 };
-use lettre::transport::smtp::{client::AsyncSmtpConnection, extension::ClientId};
+use lettre::transport::smtp::{
+    authentication::Mechanism,
+    client::{AsyncSmtpConnection, AsyncTokioStream},
+};
+use std::time::Duration;
 use tokio::{net::TcpStream, time::timeout};
 
-pub(super) async fn connect(
-    config: &SmtpConfig,
-    hello: &ClientId,
-) -> Result<AsyncSmtpConnection, ServerFailure> {
-    let stream = timeout(config.timeout, TcpStream::connect((config.host.as_str(), config.port)))
-        .await
-        .map_err(|_| ServerFailure::timeout(Phase::Connect))?
-        .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-        .map_err(|error| ServerFailure::io(Phase::Connect, &error))?;
-    let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello);
-    timeout(config.timeout, greeting)
-        .await
-        .map_err(|_| ServerFailure::timeout(Phase::Greeting))?
-        .map_err(|error| ServerFailure::smtp(Phase::Greeting, &error))
+impl Mailer {
+    pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, ServerFailure> {
+        let limit = self.config.timeout;
+        let address = (self.config.host.as_str(), self.config.port);
+        let stream = within(limit, Phase::Connect, async {
+            let stream = TcpStream::connect(address).await;
+            let stream = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+            stream.map_err(|error| ServerFailure::io(Phase::Connect, &error))
+        });
+        let stream = self.encrypt(stream.await?).await?;
+        let mut connection = within(limit, Phase::Greeting, async {
+            let greeted = AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await;
+            greeted.map_err(|error| ServerFailure::smtp(Phase::Greeting, &error))
+        })
+        .await?;
+        if let Some(credentials) = &self.config.credentials {
+            within(limit, Phase::Login, async {
+                let login = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials.0).await;
+                login.map_err(|error| ServerFailure::smtp(Phase::Login, &error))
+            })
+            .await?;
+        }
+        Ok(connection)
+    }
+
+    async fn encrypt(&self, stream: TcpStream) -> Result<Box<dyn AsyncTokioStream>, ServerFailure> {
+        let limit = self.config.timeout;
+        match (&self.tls, self.config.encryption) {
+            (None, _) | (_, Encryption::None) => Ok(Box::new(stream)),
+            (Some(tls), Encryption::Tls) => {
+                Ok(Box::new(Encrypted::new(within(limit, Phase::Tls, tls.handshake(stream)).await?)))
+            }
+            (Some(tls), Encryption::StartTls) => {
+                let stream = within(limit, Phase::Greeting, starttls::dialogue(stream, &self.hello)).await?;
+                Ok(Box::new(Encrypted::after_starttls(
+                    within(limit, Phase::Tls, tls.handshake(stream)).await?,
+                )))
+            }
+        }
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    phase: Phase,
+    step: impl Future<Output = Result<T, ServerFailure>>,
+) -> Result<T, ServerFailure> {
+    timeout(limit, step).await.unwrap_or_else(|_| Err(ServerFailure::timeout(phase)))
 }

@@ -9,7 +9,9 @@ use std::{fmt, io};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Connect,
+    Tls,
     Greeting,
+    Login,
     MailFrom,
     Recipient,
     Data,
@@ -35,6 +37,8 @@ pub(crate) enum Cause {
     Reply(u16),
     #[error("{0}")]
     Io(String),
+    #[error("the server does not offer STARTTLS")]
+    StartTlsMissing,
     #[error("closing")]
     Closing,
 }
@@ -101,7 +105,7 @@ impl SendError {
             (Phase::Recipient | Phase::Data | Phase::Content, 400..500) => refused(RefusalKind::Temporary),
             (Phase::Recipient, _) => refused(RefusalKind::Recipient),
             (Phase::Data | Phase::Content, _) => refused(RefusalKind::Content),
-            (Phase::Connect | Phase::Greeting | Phase::MailFrom, _) => {
+            (Phase::Connect | Phase::Tls | Phase::Greeting | Phase::Login | Phase::MailFrom, _) => {
                 Self::Server(ServerFailure::smtp(phase, error))
             }
         }
@@ -112,7 +116,9 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "connect",
+            Self::Tls => "TLS",
             Self::Greeting => "greeting",
+            Self::Login => "login",
             Self::MailFrom => "MAIL FROM",
             Self::Recipient => "RCPT TO",
             Self::Data => "DATA",

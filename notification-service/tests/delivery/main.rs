@@ -9,12 +9,14 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod front;
 mod world;
 
 mod batches;
 mod dead_letters;
 mod happy_path;
 mod observing;
+mod providers;
 mod refusals;
 mod server_away;
 mod stopping;

@@ -265,6 +265,12 @@ pub(crate) fn created_until(number: u8, expires_at: Timestamp) -> Event {
     Event::Created(issued(EventKind::Created, number, expires_at))
 }
 
+pub(crate) fn created_to(number: u8, address: &str) -> Event {
+    let mut issued = issued(EventKind::Created, number, Timestamp::now() + SignedDuration::from_mins(15));
+    issued.email = address.to_owned().try_into().unwrap();
+    Event::Created(issued)
+}
+
 pub(crate) fn resent(number: u8) -> Event {
     Event::CodeResent(issued(EventKind::CodeResent, number, Timestamp::now() + SignedDuration::from_mins(15)))
 }

@@ -1,0 +1,42 @@
+//! The provider's limit: so many emails a second, evenly spread. Pure: `now` is an argument.
+
+use std::time::{Duration, Instant};
+
+/// Hands out the times at which an email may start.
+#[derive(Debug)]
+pub(super) struct Rate {
+    interval: Duration,
+    next: Option<Instant>,
+}
+
+impl Rate {
+    /// `per_second` is above zero.
+    pub(super) fn new(per_second: u32) -> Self {
+        Self { interval: Duration::from_secs(1) / per_second.max(1), next: None }
+    }
+
+    /// Takes the next free time, now or later.
+    pub(super) fn reserve(&mut self, now: Instant) -> Instant {
+        let slot = self.next.map_or(now, |next| next.max(now));
+        self.next = Some(slot + self.interval);
+        slot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emails_are_spread_evenly_and_unused_time_is_not_saved_up() {
+        let now = Instant::now();
+        let mut rate = Rate::new(10);
+        let tenth = Duration::from_millis(100);
+        assert_eq!(
+            [rate.reserve(now), rate.reserve(now), rate.reserve(now)],
+            [now, now + tenth, now + 2 * tenth]
+        );
+        let later = now + Duration::from_secs(5);
+        assert_eq!([rate.reserve(later), rate.reserve(later)], [later, later + tenth]);
+    }
+}
