@@ -112,6 +112,7 @@ fn serve(
             .configure(http::routes(context.clone()))
             .wrap(http::cors(&origins))
             .wrap(from_fn(http::identify))
+            .wrap(http::default_headers())
     })
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(REQUEST_TIMEOUT)

@@ -16,6 +16,7 @@ use actix_web::{
     http::{Method, header},
     web::{self, Data, PayloadConfig, ServiceConfig},
 };
+pub(crate) use page::default_headers;
 use problem::{Kind, Problem};
 pub(crate) use request_id::identify;
 use serde::Serialize;
@@ -52,7 +53,7 @@ impl Context {
     }
 }
 
-/// The route table. The caller wraps it: `App::new().wrap(cors(…)).wrap(from_fn(identify))`.
+/// The route table. The caller wraps it: `App::new().wrap(cors(…)).wrap(from_fn(identify)).wrap(default_headers())`.
 pub(crate) fn routes(context: Context) -> impl FnOnce(&mut ServiceConfig) {
     move |app| {
         app.app_data(Data::new(context))

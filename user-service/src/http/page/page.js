@@ -90,11 +90,11 @@ at("resend").addEventListener("click", () => {
       keep({ ...registration(), ...received(outcome.data) });
       clearProblems(at("code-form"));
       describeCode();
-      answerResend("We have sent another mail. Please use the code in the newest one.");
+      answerResend("We have sent another email. Please use the code in the newest one.");
       at("code").focus();
     } else if (outcome.status === 429) {
       keep({ ...registration(), resendAt: Date.now() + (outcome.retryAfter || 1) * 1000 });
-      answerResend("Another mail can't be sent yet. Please use the newest one, or wait.", true);
+      answerResend("Another email can't be sent yet. Please use the newest one, or wait.", true);
     } else {
       answerResend(sentence(outcome), true);
     }
@@ -125,7 +125,7 @@ onSubmit(at("link-form"), async () => {
   const outcome = await post("api/verify", { id, token });
   if (outcome.ok) return finish();
   const isForeign = outcome.problem.errors !== undefined;
-  showProblem(at("link-form"), isForeign ? "This link is not complete. Please open it from the mail again." : sentence(outcome));
+  showProblem(at("link-form"), isForeign ? "This link is not complete. Please open it from the email again." : sentence(outcome));
 });
 
 at("type-code").addEventListener("click", ({ target }) => {
