@@ -3,6 +3,7 @@
 //! Its data and its port outlive a stop and a crash, as those of a broker do.
 
 use crate::ports;
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -39,6 +40,22 @@ impl Kafka {
     /// Crashes it (SIGKILL), and waits until it has gone.
     pub async fn kill(&self) {
         self.run("kill").await;
+    }
+
+    /// Freezes it (SIGSTOP), until it is thawed.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = std::fs::read_to_string(self.folder.join("kafka.pid")).expect("it runs");
+        let id = id.trim().parse().ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(id, signal).expect("a signal can be sent");
     }
 
     async fn run(&self, command: &str) {

@@ -1,19 +1,21 @@
-//! The broker dies and comes back under load.
+//! The broker goes away and comes back under load.
 
 use acceptance::{
-    api::Answer,
+    api::{Answer, Api, between},
     latency::Latencies,
     ledger::{Registration, all_mailed},
     load::open_loop,
+    service::Service,
     world::{World, show},
 };
+use jiff::Timestamp;
 use reqwest::StatusCode;
 use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::time::sleep;
 
@@ -23,47 +25,51 @@ const MARGIN: Duration = Duration::from_secs(1);
 const READY_AGAIN: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(60);
 
+#[derive(Debug, Clone, Copy)]
+enum Outage {
+    /// SIGKILL, and a start after this time.
+    Killed(Duration),
+    /// SIGSTOP for this time: what was sent to it arrives later.
+    Frozen(Duration),
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_while_the_broker_is_away_is_accepted_later_and_mailed_with_one_code() {
-    let world = Arc::new(World::start().await);
+async fn what_is_refused_while_the_broker_is_dead_is_accepted_later_and_mailed_with_one_code() {
+    // Back at once, and back only after requests have run out of time.
+    survives(&[Outage::Killed(Duration::ZERO), Outage::Killed(2 * PUBLISH_TIMEOUT)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_frozen_broker_took_after_its_refusal_leads_to_no_second_code() {
+    survives(&[Outage::Frozen(PUBLISH_TIMEOUT + Duration::from_secs(2))]).await;
+}
+
+/// Goes through the outages with 100 registrations a second at two replicas; whoever is refused tries the other one.
+async fn survives(outages: &[Outage]) {
+    let world = World::start().await;
     let (a, at_a) = world.ready_user_service("a").await;
     let (b, at_b) = world.ready_user_service("b").await;
     let _notification_service = world.ready_notification_service("notification").await;
-    let replicas: Arc<[_]> = [at_a.clone(), at_b].into();
 
     let over = Arc::new(AtomicBool::new(false));
-    let load = tokio::spawn({
-        let over = Arc::clone(&over);
-        async move {
-            let more = |_| !over.load(Ordering::Relaxed);
-            let begin = |number| {
-                let replicas = Arc::clone(&replicas);
-                async move { Registration::insist(&replicas, number, format!("person{number}@example.com")).await }
-            };
-            open_loop(100, more, begin).await
-        }
-    });
-    // Once back at once, once only after requests have run out of time.
-    for away in [Duration::ZERO, 2 * PUBLISH_TIMEOUT] {
+    let load = tokio::spawn(insist_until(Arc::clone(&over), [at_a.clone(), at_b].into()));
+    let mut returns = Vec::new();
+    for outage in outages {
         sleep(Duration::from_secs(3)).await;
-        world.kafka.kill().await;
-        sleep(away).await;
-        world.kafka.start().await;
-        let back = Instant::now();
-        tokio::join!(a.ready(), b.ready());
-        let ready = back.elapsed();
-        show(&format!("both replicas ready {ready:.2?} after the broker was back"));
-        assert!(ready < READY_AGAIN, "{ready:?}");
+        returns.push(suffer(&world, *outage, [&a, &b]).await);
     }
     sleep(Duration::from_secs(3)).await;
     over.store(true, Ordering::Relaxed);
     let registrations = load.await.expect("the load ends");
 
-    let refusals: Vec<&Answer> = registrations.iter().flat_map(|it| &it.refusals).collect();
-    let times: Latencies = refusals.iter().map(|refusal| refusal.latency()).collect();
-    show(&format!("{} registrations, {} refusals: {times}", registrations.len(), refusals.len()));
-    assert!(times.max() < PUBLISH_TIMEOUT + MARGIN, "a refusal took {:?}", times.max());
-
+    for (outage, back) in outages.iter().zip(returns) {
+        let accepted =
+            registrations.iter().map(|it| it.answered_at).filter(|answered| *answered > back).min();
+        let first = between(back, accepted.expect("registrations are accepted again"));
+        show(&format!("{outage:?}: first registration accepted {first:.2?} after the broker was back"));
+        assert!(first < READY_AGAIN, "{first:?}");
+    }
+    refused_in_time(&registrations);
     all_mailed(&registrations, &world.inbox, LIMIT).await;
     let mut copies = 0;
     for registration in &registrations {
@@ -72,5 +78,42 @@ async fn what_is_refused_while_the_broker_is_away_is_accepted_later_and_mailed_w
         let answer = at_a.verify(&registration.id, mails[0].code()).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     }
-    show(&format!("all mailed, all verified; {copies} mails more than once"));
+    show(&format!("all mailed, all verified; {copies} mails came twice"));
+}
+
+async fn insist_until(over: Arc<AtomicBool>, replicas: Arc<[Api]>) -> Vec<Registration> {
+    let begin = |number| {
+        let replicas = Arc::clone(&replicas);
+        async move { Registration::insist(&replicas, number, format!("person{number}@example.com")).await }
+    };
+    open_loop(100, |_| !over.load(Ordering::Relaxed), begin).await
+}
+
+/// Takes the broker away and brings it back; when both replicas are ready again, answers when it was back.
+async fn suffer(world: &World, outage: Outage, replicas: [&Service; 2]) -> Timestamp {
+    match outage {
+        Outage::Killed(time) => {
+            world.kafka.kill().await;
+            sleep(time).await;
+            world.kafka.start().await;
+        }
+        Outage::Frozen(time) => {
+            world.kafka.freeze();
+            sleep(time).await;
+            world.kafka.thaw();
+        }
+    }
+    let back = Timestamp::now();
+    tokio::join!(replicas[0].ready(), replicas[1].ready());
+    let ready = between(back, Timestamp::now());
+    show(&format!("{outage:?}: both replicas ready {ready:.2?} after the broker was back"));
+    assert!(ready < READY_AGAIN, "{ready:?}");
+    back
+}
+
+fn refused_in_time(registrations: &[Registration]) {
+    let refusals: Vec<&Answer> = registrations.iter().flat_map(|it| &it.refusals).collect();
+    let times: Latencies = refusals.iter().map(|refusal| refusal.latency()).collect();
+    show(&format!("{} registrations, {} refusals: {times}", registrations.len(), refusals.len()));
+    assert!(times.max() < PUBLISH_TIMEOUT + MARGIN, "a refusal took {:?}", times.max());
 }
