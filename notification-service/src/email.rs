@@ -155,3 +155,6 @@ fn link(issued: &CodeIssued, letterhead: &Letterhead) -> Result<String, Unwritab
 fn minutes_left(expires_at: Timestamp, now: Timestamp) -> i64 {
     expires_at.duration_since(now).as_mins().max(1)
 }
+
+#[cfg(test)]
+mod tests;
