@@ -1,13 +1,20 @@
 //! The user service's part of the environment.
 
-use crate::signup::{IdSecret, Rules};
+use crate::{
+    rate_limit::RateLimit,
+    signup::{IdSecret, Rules},
+};
+use ipnet::IpNet;
 use shared::{
     code_secrets::CodeSecrets,
     env::{self, Env, EnvError},
     kafka::KafkaConfig,
     topic::Topic,
 };
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 /// Slack of the replay's start against clocks that differ between replicas.
 pub(crate) const REPLAY_SLACK: Duration = Duration::from_secs(120);
@@ -17,6 +24,8 @@ pub(crate) const REPLAY_SLACK: Duration = Duration::from_secs(120);
 pub struct Config {
     /// Where HTTP is served; port 0 takes any free one.
     pub address: SocketAddr,
+    /// Where metrics and health are served; port 0 takes any free one.
+    pub admin_address: SocketAddr,
     /// The broker.
     pub kafka: KafkaConfig,
     /// What codes and link tokens are derived from.
@@ -29,6 +38,10 @@ pub struct Config {
     pub max_pending: u64,
     /// The deadline of a request; the broker's ack is awaited for one second less.
     pub publish_timeout: Duration,
+    /// POSTs per client address; `None` is `off`.
+    pub rate_limit: Option<RateLimit>,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Pages of other origins that may call the API.
     pub cors_origins: Vec<String>,
 }
@@ -65,10 +78,17 @@ impl Config {
                 SocketAddr::from(([127, 0, 0, 1], 3006)),
                 env::socket_address,
             ),
+            admin_address: env.or(
+                "USER_SERVICE_ADMIN_ADDR",
+                SocketAddr::from(([127, 0, 0, 1], 3008)),
+                env::socket_address,
+            ),
             kafka: KafkaConfig::from_env(env),
             rules,
             max_pending: env.or("MAX_PENDING", 1_000_000, env::number(1..=u64::MAX)),
             publish_timeout,
+            rate_limit: env.or("RATE_LIMIT", RateLimit::parse("30/1m").ok().flatten(), RateLimit::parse),
+            trusted_proxies: env.or("TRUSTED_PROXIES", Vec::new(), networks),
             cors_origins: env.or("CORS_ORIGINS", Vec::new(), origins),
             code_secrets: code_secrets?,
             id_secret: id_secret?,
@@ -96,6 +116,13 @@ fn check(rules: &Rules, env: &mut Env) {
             "expected less than the 24h that the topic user_account_activity keeps its records",
         );
     }
+}
+
+fn networks(text: &str) -> Result<Vec<IpNet>, &'static str> {
+    let Ok(networks) = env::list(text);
+    let network = |text: &String| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let parsed: Result<_, _> = networks.iter().map(network).collect();
+    parsed.map_err(|_| "networks such as 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7, separated by commas")
 }
 
 fn origins(text: &str) -> Result<Vec<String>, &'static str> {

@@ -14,7 +14,10 @@ mod config;
 mod http;
 mod signup;
 mod publisher;
+mod rate_limit;
+mod metrics;
 
 pub use application::{Application, forget};
 pub use config::Config;
+pub use rate_limit::RateLimit;
 pub use signup::{IdSecret, Rules};

@@ -29,6 +29,7 @@ impl Person {
     async fn starts(folder: &Path) -> Self {
         let env = Env::from_pairs([
             ("USER_SERVICE_ADDR", "127.0.0.1:0"),
+            ("USER_SERVICE_ADMIN_ADDR", "127.0.0.1:0"),
             ("NOTIFICATION_SERVICE_ADDR", "127.0.0.1:0"),
         ]);
         let ports = Ports { kafka: 0, smtp: 0, inbox: 0 };
@@ -116,8 +117,11 @@ async fn a_person_registers_reads_the_code_verifies_and_gets_a_confirmation_with
 #[tokio::test(flavor = "multi_thread")]
 async fn each_mail_is_shown_as_it_arrives_and_none_comes_twice() {
     let folder = tempfile::tempdir().unwrap();
-    let env =
-        Env::from_pairs([("USER_SERVICE_ADDR", "127.0.0.1:0"), ("NOTIFICATION_SERVICE_ADDR", "127.0.0.1:0")]);
+    let env = Env::from_pairs([
+        ("USER_SERVICE_ADDR", "127.0.0.1:0"),
+        ("USER_SERVICE_ADMIN_ADDR", "127.0.0.1:0"),
+        ("NOTIFICATION_SERVICE_ADDR", "127.0.0.1:0"),
+    ]);
     let system = System::start(folder.path(), Ports { kafka: 0, smtp: 0, inbox: 0 }, env).await.unwrap();
     let (sender, mut shown) = tokio::sync::mpsc::unbounded_channel();
     system.inbox().on_mail(move |mail: &ParsedMail| drop(sender.send(Arc::new(mail.clone()))));

@@ -2,24 +2,28 @@
 
 mod problem;
 mod body;
+mod limits;
 mod request_id;
 mod register;
 mod verify;
 mod resend;
 mod health;
+mod metrics;
 mod page;
 
-use crate::signup::Signup;
+use crate::{metrics::Metrics, signup::Signup};
 use actix_cors::Cors;
 use actix_web::{
     HttpResponse, Resource, ResponseError,
     http::{Method, header},
     web::{self, Data, PayloadConfig, ServiceConfig},
 };
+pub(crate) use limits::{Limits, limit};
 pub(crate) use page::default_headers;
 use problem::{Kind, Problem};
 pub(crate) use request_id::identify;
 use serde::Serialize;
+use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
@@ -29,6 +33,7 @@ pub(crate) struct Context {
     pub(crate) signup: Signup,
     pub(crate) runtime: Handle,
     pub(crate) tasks: TaskTracker,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// The shape of every success: the one that existing clients of this API read.
@@ -53,10 +58,11 @@ impl Context {
     }
 }
 
-/// The route table. The caller wraps it: `App::new().wrap(cors(…)).wrap(from_fn(identify)).wrap(default_headers())`.
-pub(crate) fn routes(context: Context) -> impl FnOnce(&mut ServiceConfig) {
+/// The public route table. The caller wraps it in limits, CORS, request ids and security headers.
+pub(crate) fn routes(context: Context, limits: Data<Limits>) -> impl FnOnce(&mut ServiceConfig) {
     move |app| {
         app.app_data(Data::new(context))
+            .app_data(limits)
             .app_data(PayloadConfig::new(body::MAX_OCTETS))
             .service(resource("/api/register", "POST, OPTIONS").route(web::post().to(register::register)))
             .service(resource("/api/verify", "POST, OPTIONS").route(web::post().to(verify::verify)))
@@ -68,12 +74,23 @@ pub(crate) fn routes(context: Context) -> impl FnOnce(&mut ServiceConfig) {
     }
 }
 
+/// The route table of the admin address.
+pub(crate) fn admin_routes(context: Context) -> impl FnOnce(&mut ServiceConfig) {
+    move |app| {
+        app.app_data(Data::new(context))
+            .service(resource("/metrics", "GET").route(web::get().to(metrics::metrics)))
+            .service(resource("/health/live", "GET").route(web::get().to(health::live)))
+            .service(resource("/health/ready", "GET").route(web::get().to(health::ready)))
+            .default_service(web::to(not_found));
+    }
+}
+
 /// Other origins' pages may call the API only when they are listed.
 pub(crate) fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST])
         .allowed_headers([header::CONTENT_TYPE, header::ACCEPT_LANGUAGE, request_id::HEADER])
-        .expose_headers([header::RETRY_AFTER, request_id::HEADER])
+        .expose_headers([header::RETRY_AFTER, request_id::HEADER, limits::POLICY, limits::STATE])
         .max_age(3600);
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
 }

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     BodyTooLarge,
     UnsupportedMediaType,
     TooSoon,
+    TooManyRequests,
+    RequestTimeout,
     Unavailable,
     Rejected,
     Internal,
@@ -88,6 +90,12 @@ impl Kind {
                 "The content type is not supported",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ),
+            Self::TooManyRequests => {
+                ("too-many-requests", "Too many requests", StatusCode::TOO_MANY_REQUESTS)
+            }
+            Self::RequestTimeout => {
+                ("request-timeout", "The request came too slowly", StatusCode::REQUEST_TIMEOUT)
+            }
             Self::TooSoon => ("too-soon", "Too soon for another mail", StatusCode::TOO_MANY_REQUESTS),
             Self::Unavailable => {
                 ("unavailable", "Please try again in a moment", StatusCode::SERVICE_UNAVAILABLE)
@@ -140,6 +148,18 @@ impl Problem {
     pub(crate) fn too_soon(wait: Duration) -> Self {
         let detail = "look for the mail in all folders; another can be sent after the time in Retry-After";
         Self { retry_after: Some(wait), ..Self::new(Kind::TooSoon, detail) }
+    }
+
+    /// The client's bucket is empty.
+    pub(crate) fn too_many_requests(wait: Duration) -> Self {
+        let detail = "there were too many requests from this address; wait for the time in Retry-After";
+        Self { retry_after: Some(wait), ..Self::new(Kind::TooManyRequests, detail) }
+    }
+
+    /// Too much is under way here.
+    pub(crate) fn overloaded() -> Self {
+        let detail = "too many requests are under way; repeat this one after the time in Retry-After";
+        Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Kind::Unavailable, detail) }
     }
 
     /// The path exists, the method does not.

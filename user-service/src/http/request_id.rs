@@ -1,14 +1,19 @@
 //! Around every request: its id, and an error body that programs can read.
 
-use super::problem::{MEDIA_TYPE, Problem};
+use super::{
+    Context,
+    problem::{MEDIA_TYPE, Problem},
+};
 use actix_web::{
     Error, HttpMessage, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::header::{CONTENT_TYPE, HeaderName, HeaderValue},
     middleware::Next,
+    web::Data,
 };
 use shared::request_id::RequestId;
+use std::time::Instant;
 
 /// Taken over from the client when it is harmless, made here when not; returned in every answer.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -20,10 +25,14 @@ pub(crate) async fn identify<B: MessageBody>(
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
     let id = given.and_then(|text| RequestId::parse(text).ok()).unwrap_or_else(RequestId::random);
     request.extensions_mut().insert(id.clone());
+    let (began, context) = (Instant::now(), request.app_data::<Data<Context>>().cloned());
     // What endpoints refuse is a response already; an error here is the framework's own, with a body for nobody.
     let answered = next.call(request).await;
     let mut response = answered
-        .map_err(|error| Error::from(Problem::from_framework(error.as_response_error().status_code())))?
+        .map_err(|error| match error.as_error::<Problem>() {
+            Some(_) => error,
+            None => Problem::from_framework(error.as_response_error().status_code()).into(),
+        })?
         .map_into_left_body();
     if is_foreign_error(&response) {
         let problem = Problem::from_framework(response.status());
@@ -31,6 +40,11 @@ pub(crate) async fn identify<B: MessageBody>(
     }
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(HEADER, value);
+    }
+    if let Some(context) = context {
+        // The route's pattern: what somebody made up as a path is no label.
+        let endpoint = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
+        context.metrics.answered(&endpoint, response.status().as_u16(), began.elapsed());
     }
     log::debug!(
         "request.id" = id.as_str(), "http.method" = response.request().method().as_str(),

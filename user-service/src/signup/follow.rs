@@ -21,7 +21,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -44,6 +44,8 @@ pub(crate) struct Follower {
     /// The next offset of each partition, once they are assigned.
     next: OnceLock<HashMap<Partition, AtomicI64>>,
     caught_up: AtomicBool,
+    replayed: AtomicU64,
+    replay_total: AtomicU64,
     moved: Notify,
     ends: Mutex<Option<(Instant, Arc<Offsets>)>>,
 }
@@ -79,6 +81,8 @@ impl Follower {
             window,
             next: OnceLock::new(),
             caught_up: AtomicBool::new(false),
+            replayed: AtomicU64::new(0),
+            replay_total: AtomicU64::new(0),
             moved: Notify::new(),
             ends: Mutex::new(None),
         })
@@ -93,11 +97,13 @@ impl Follower {
     /// Reads until `stop` is cancelled. Blocks its thread.
     pub(crate) fn run(&self, stop: &CancellationToken) {
         let Some(mut replay) = self.begin(stop) else { return };
+        self.replay_total.store(replay.total.unsigned_abs(), Ordering::Relaxed);
         while !stop.is_cancelled() {
             match self.consumer.poll(POLL) {
                 Some(Ok(record)) => {
                     self.take(&record);
                     replay.advance(&record);
+                    self.replayed.store(replay.read.unsigned_abs(), Ordering::Relaxed);
                 }
                 // The client's context reports what is wrong with the connection; it recovers by itself.
                 Some(Err(error)) => {
@@ -109,6 +115,22 @@ impl Follower {
                 self.caught_up.store(true, Ordering::Release);
             }
         }
+    }
+
+    /// How many records the replay has read, and of how many.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        (self.replayed.load(Ordering::Relaxed), self.replay_total.load(Ordering::Relaxed))
+    }
+
+    /// How many records of the log are not in the view; `None` when the log's ends are not known by the deadline.
+    pub(crate) async fn lag(self: &Arc<Self>, deadline: Instant) -> Option<u64> {
+        let ends =
+            tokio::time::timeout_at(deadline.into(), self.ends_since(Instant::now())).await.ok()?.ok()?;
+        let next = self.next.get()?;
+        let behind = |(partition, end): (&Partition, &i64)| {
+            next.get(partition).map_or(0, |next| (end - next.load(Ordering::Acquire)).max(0).unsigned_abs())
+        };
+        Some(ends.iter().map(behind).sum())
     }
 
     /// Waits until this replica has read what was in the log when this was called.

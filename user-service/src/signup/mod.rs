@@ -24,6 +24,7 @@ pub(crate) use verify::{Proof, Verdict};
 
 use crate::{
     config::Config,
+    metrics::{Metrics, ViewNumbers},
     publisher::{PublishError, Publisher},
 };
 use follow::{BehindLog, Follower};
@@ -37,6 +38,9 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use view::{Standing, View};
 
+/// How long the look at the log's ends may take when numbers are asked for.
+const NUMBERS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The signup flow of one replica; cheap to clone, shared by all requests.
 #[derive(Clone)]
 pub(crate) struct Signup(Arc<Inner>);
@@ -46,6 +50,7 @@ struct Inner {
     follower: Arc<Follower>,
     publisher: Publisher,
     rules: Rules,
+    metrics: Arc<Metrics>,
     max_pending: u64,
     timeout: Duration,
     code_secrets: CodeSecrets,
@@ -85,13 +90,14 @@ impl Signup {
     ///
     /// # Errors
     /// When librdkafka refuses the configuration.
-    pub(crate) fn new(config: &Config) -> Result<Self, KafkaError> {
+    pub(crate) fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, KafkaError> {
         let view = Arc::new(View::new(config.rules));
         Ok(Self(Arc::new(Inner {
             follower: Arc::new(Follower::new(&config.kafka, Arc::clone(&view), config.rules.window)?),
             view,
             publisher: Publisher::new(&config.kafka, config.publish_timeout)?,
             rules: config.rules,
+            metrics,
             max_pending: config.max_pending,
             timeout: config.publish_timeout,
             code_secrets: config.code_secrets.clone(),
@@ -127,6 +133,19 @@ impl Signup {
         self.0.publisher.fatal_error()
     }
 
+    /// What the view and its follower know of themselves.
+    pub(crate) async fn numbers(&self) -> ViewNumbers {
+        let (replayed, replay_total) = self.0.follower.progress();
+        ViewNumbers {
+            registrations: self.0.view.registrations(),
+            verified: self.0.view.verified(),
+            caught_up: self.0.follower.is_caught_up(),
+            replayed,
+            replay_total,
+            lag: self.0.follower.lag(Instant::now() + NUMBERS_TIMEOUT).await,
+        }
+    }
+
     fn caught_up(&self) -> Result<(), Unavailable> {
         if self.0.follower.is_caught_up() { Ok(()) } else { Err(Unavailable::CatchingUp) }
     }
@@ -143,7 +162,9 @@ impl Signup {
 
     /// Writes an event and, once the broker has acknowledged it, takes it in.
     async fn publish(&self, event: Event) -> Result<(), Unavailable> {
-        self.0.publisher.publish(&event).await?;
+        self.0.publisher.publish(&event).await.inspect_err(|_| {
+            self.0.metrics.publish_failures.inc();
+        })?;
         log::info!(
             "request.id" = event.request_id().as_str(), "event.type" = event.kind().name(),
             "event.id" = event.event_id().to_string().as_str();

@@ -76,6 +76,12 @@ impl View {
         self.count.load(Ordering::Relaxed)
     }
 
+    /// How many accounts are verified.
+    pub(crate) fn verified(&self) -> u64 {
+        let verified = self.verified.read().unwrap_or_else(PoisonError::into_inner).len();
+        u64::try_from(verified).unwrap_or(u64::MAX)
+    }
+
     /// Takes in an event of this replica's own, so that it is visible before the follower reads it back.
     ///
     /// Attempts are left to the follower: only the log's order gives them a rank.

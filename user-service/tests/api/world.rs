@@ -34,6 +34,7 @@ pub(crate) struct World {
 /// One running user service.
 pub(crate) struct Replica {
     pub(crate) address: SocketAddr,
+    admin_address: SocketAddr,
     client: Client,
     stop: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
@@ -97,16 +98,20 @@ impl Replica {
             ("KAFKA_BROKERS", brokers),
             ("KAFKA_PARTITIONS", "3"),
             ("USER_SERVICE_ADDR", "127.0.0.1:0"),
+            ("USER_SERVICE_ADMIN_ADDR", "127.0.0.1:0"),
+            ("RATE_LIMIT", "off"),
             ("CODE_SECRETS", CODE_SECRETS),
             ("ID_SECRET", ID_SECRET),
         ] {
             env.set_default(name, value);
         }
         let application = Application::start(Config::load(env).expect("valid")).expect("the service starts");
-        let (address, stop) = (application.address(), CancellationToken::new());
+        let (address, admin_address) = (application.address(), application.admin_address());
+        let stop = CancellationToken::new();
         let running = tokio::spawn(application.run(stop.clone()));
         Self {
             address,
+            admin_address,
             client: Client::builder().timeout(DEADLINE).build().expect("a client"),
             stop,
             running,
@@ -153,6 +158,12 @@ impl Replica {
         let answer = self.register(email).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
         answer.body["data"]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The text of `/metrics`.
+    pub(crate) async fn metrics(&self) -> String {
+        let answer = self.client.get(format!("http://{}/metrics", self.admin_address)).send().await;
+        answer.expect("an answer").text().await.expect("a body")
     }
 
     pub(crate) async fn resend(&self, id: &str) -> Answer {

@@ -1,0 +1,130 @@
+//! What an operator can see in numbers. No address, code or id is ever a label.
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use std::time::Duration;
+
+/// Bounds of the latency histogram, in seconds: from a quick ack to the publish time-out and beyond.
+const BUCKETS: [f64; 13] = [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5, 5.0];
+
+/// The numbers of one user service.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<EndpointLabels, Histogram>,
+    /// Events whose ack did not come.
+    pub(crate) publish_failures: Counter,
+    /// Requests refused with 429 by the client's rate limit.
+    pub(crate) rate_limited: Counter,
+    /// Requests refused with 503 because too many were in flight.
+    pub(crate) overloaded: Counter,
+    registrations: Gauge,
+    verified: Gauge,
+    caught_up: Gauge,
+    replayed: Gauge,
+    replay_total: Gauge,
+    lag: Gauge,
+}
+
+/// What the view and its follower know of themselves.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ViewNumbers {
+    pub(crate) registrations: u64,
+    pub(crate) verified: u64,
+    pub(crate) caught_up: bool,
+    pub(crate) replayed: u64,
+    pub(crate) replay_total: u64,
+    /// Records in the log that are not in the view yet; `None` while the log's ends are not known.
+    pub(crate) lag: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    endpoint: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndpointLabels {
+    endpoint: String,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("user_service");
+        let metrics = Self {
+            requests: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            publish_failures: Counter::default(),
+            rate_limited: Counter::default(),
+            overloaded: Counter::default(),
+            registrations: Gauge::default(),
+            verified: Gauge::default(),
+            caught_up: Gauge::default(),
+            replayed: Gauge::default(),
+            replay_total: Gauge::default(),
+            lag: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register("http_requests", "Requests by endpoint and status", metrics.requests.clone());
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time from a request's head to its answer",
+            Unit::Seconds,
+            metrics.durations.clone(),
+        );
+        for (name, help, counter) in [
+            ("publish_failures", "Events that were not acknowledged in time", &metrics.publish_failures),
+            (
+                "rate_limited_requests",
+                "Requests refused by the limit per client address",
+                &metrics.rate_limited,
+            ),
+            ("overloaded_requests", "Requests refused because too many were in flight", &metrics.overloaded),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        for (name, help, gauge) in [
+            ("registrations", "Registrations in memory", &metrics.registrations),
+            ("verified_accounts", "Verified accounts in memory", &metrics.verified),
+            ("caught_up", "1 when the replay is over", &metrics.caught_up),
+            ("replay_records_read", "Records of the replay that were read", &metrics.replayed),
+            ("replay_records_total", "Records that the replay has to read", &metrics.replay_total),
+            (
+                "log_lag_records",
+                "Records in the log that are not in memory yet; -1 when unknown",
+                &metrics.lag,
+            ),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        Self { registry, ..metrics }
+    }
+
+    /// Counts an answered request.
+    pub(crate) fn answered(&self, endpoint: &str, status: u16, duration: Duration) {
+        self.requests.get_or_create(&RequestLabels { endpoint: endpoint.to_owned(), status }).inc();
+        let labels = EndpointLabels { endpoint: endpoint.to_owned() };
+        self.durations.get_or_create(&labels).observe(duration.as_secs_f64());
+    }
+
+    /// All numbers in the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// None in practice: writing to a string does not fail.
+    pub(crate) fn text(&self, view: ViewNumbers) -> Result<String, std::fmt::Error> {
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.registrations.set(gauge(view.registrations));
+        self.verified.set(gauge(view.verified));
+        self.caught_up.set(i64::from(view.caught_up));
+        self.replayed.set(gauge(view.replayed));
+        self.replay_total.set(gauge(view.replay_total));
+        self.lag.set(view.lag.map_or(-1, gauge));
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry)?;
+        Ok(out)
+    }
+}

@@ -1,0 +1,79 @@
+//! One client can't take the service away from the others.
+
+use crate::world::{Answer, World};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_the_rate_limit_one_is_told_how_long_to_wait() {
+    let world = World::start().await;
+    let replica = world.replica_with(&[("RATE_LIMIT", "3/1h")]).await;
+    for remaining in [2, 1, 0] {
+        let answer = replica.post("/api/verify", json!({})).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(answer.headers["ratelimit-policy"], "\"client\";q=3;w=3600");
+        assert_eq!(answer.headers["ratelimit"], format!("\"client\";r={remaining}"));
+    }
+    let answer = replica.register("ada@example.com").await;
+    assert_eq!((answer.status, answer.problem()), (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"));
+    let wait: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1190..=1200).contains(&wait), "{wait}");
+    assert!(answer.headers.contains_key("x-request-id"));
+    assert_eq!(replica.get("/health/live").await.status, StatusCode::OK, "only POSTs are limited");
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_trusted_proxy_says_who_the_client_is() {
+    let world = World::start().await;
+    let ask = async |trusted: &str, forwarded: &[&str]| {
+        let replica = world.replica_with(&[("RATE_LIMIT", "1/1h"), ("TRUSTED_PROXIES", trusted)]).await;
+        let mut statuses = Vec::new();
+        for value in forwarded {
+            let request = replica
+                .request(Method::POST, "/api/verify")
+                .header("x-forwarded-for", *value)
+                .json(&json!({}));
+            statuses.push(Answer::of(request.send().await.unwrap()).await.status.as_u16());
+        }
+        replica.stop().await;
+        statuses
+    };
+    assert_eq!(ask("", &["192.0.2.1", "192.0.2.2"]).await, [422, 429], "anybody can write the header");
+    assert_eq!(ask("127.0.0.0/8", &["192.0.2.1", "192.0.2.2", "192.0.2.1"]).await, [422, 422, 429]);
+    // What stands left of the nearest address that is no proxy of ours was written by the client.
+    let forged = ["198.51.100.1, 192.0.2.1", "198.51.100.2, 192.0.2.1, 10.0.0.1"];
+    assert_eq!(ask("127.0.0.1, 10.0.0.0/8", &forged).await, [422, 429]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_its_head_too_slowly_is_cut_off() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    let mut slow = TcpStream::connect(replica.address).await.unwrap();
+    slow.write_all(b"POST /api/register HTTP/1.1\r\nhost: a\r\n").await.unwrap();
+    let mut answer = String::new();
+    let read = tokio::time::timeout(std::time::Duration::from_secs(15), slow.read_to_string(&mut answer));
+    read.await.expect("cut off in time").unwrap();
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_its_body_too_slowly_is_cut_off() {
+    let world = World::start().await;
+    let replica = world.replica_with(&[("PUBLISH_TIMEOUT", "2s")]).await;
+    let mut slow = TcpStream::connect(replica.address).await.unwrap();
+    let head = "POST /api/register HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let read = tokio::time::timeout(std::time::Duration::from_secs(20), slow.read(&mut answer));
+    let count = read.await.expect("cut off in time").unwrap();
+    let answer = String::from_utf8_lossy(&answer[..count]);
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("request-timeout"), "{answer}");
+    replica.stop().await;
+}

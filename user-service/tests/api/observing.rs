@@ -1,0 +1,55 @@
+//! Operators can see how it goes, and see nobody's data.
+
+use crate::world::{World, code, wrong_code};
+use reqwest::StatusCode;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_on_the_admin_address_alone_and_name_nobody() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    let id = replica.registered("ada.lovelace@example.com").await;
+    let issued = world.newest_code(&id).await;
+    replica.verify(&id, &wrong_code(&issued)).await;
+    replica.verify(&id, &code(&issued)).await;
+    replica.get(&format!("/somewhere/{id}")).await;
+    assert_eq!(replica.get("/metrics").await.status, StatusCode::NOT_FOUND);
+    let text = replica.metrics().await;
+    for line in [
+        "user_service_http_requests_total{endpoint=\"/api/register\",status=\"202\"} 1",
+        "user_service_http_requests_total{endpoint=\"/api/verify\",status=\"422\"} 1",
+        "user_service_http_requests_total{endpoint=\"/api/verify\",status=\"200\"} 1",
+        "user_service_http_requests_total{endpoint=\"none\",status=\"404\"}",
+        "user_service_http_request_duration_seconds_count{endpoint=\"/api/register\"} 1",
+        "user_service_registrations 1",
+        "user_service_verified_accounts 1",
+        "user_service_caught_up 1",
+        "user_service_log_lag_records 0",
+        "user_service_publish_failures_total 0",
+    ] {
+        assert!(text.contains(line), "{line} is missing in\n{text}");
+    }
+    for secret in [id.as_str(), "lovelace", &code(&issued)] {
+        assert!(!text.contains(secret), "{secret} is in\n{text}");
+    }
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_shows_how_far_it_has_come() {
+    let world = World::start().await;
+    let first = world.replica().await;
+    for number in 0..5 {
+        first.registered(&format!("person{number}@example.com")).await;
+    }
+    first.stop().await;
+    let second = world.replica().await;
+    let text = second.metrics().await;
+    for line in [
+        "user_service_replay_records_read 5",
+        "user_service_replay_records_total 5",
+        "user_service_registrations 5",
+    ] {
+        assert!(text.contains(line), "{line} is missing in\n{text}");
+    }
+    second.stop().await;
+}
