@@ -47,8 +47,7 @@ async fn what_a_frozen_broker_took_after_its_refusal_leads_to_no_second_code() {
 /// Goes through the outages with 100 registrations a second at two replicas; whoever is refused tries the other one.
 async fn survives(outages: &[Outage]) {
     let world = World::start().await;
-    let (a, at_a) = world.ready_user_service("a").await;
-    let (b, at_b) = world.ready_user_service("b").await;
+    let ((a, at_a), (b, at_b)) = (replica(&world, "a").await, replica(&world, "b").await);
     let _notification_service = world.ready_notification_service("notification").await;
 
     let over = Arc::new(AtomicBool::new(false));
@@ -79,6 +78,14 @@ async fn survives(outages: &[Outage]) {
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     }
     show(&format!("all mailed, all verified; {copies} mails came twice"));
+}
+
+/// A replica whose windows are long: with the end of one, an outage rightly leads to another code.
+async fn replica(world: &World, name: &str) -> (Service, Api) {
+    let mut service = world.user_service(name).with("WINDOW", "23h");
+    service.start_and_wait().await;
+    let api = Api::new(service.address());
+    (service, api)
 }
 
 async fn insist_until(over: Arc<AtomicBool>, replicas: Arc<[Api]>) -> Vec<Registration> {
