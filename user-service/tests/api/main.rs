@@ -12,6 +12,8 @@ mod http;
 mod page;
 mod replay;
 mod replicas;
+mod retries;
+mod rotation;
 mod start;
 mod limits;
 mod observing;
