@@ -36,7 +36,7 @@ pub(crate) enum Task {
     Mail,
     /// The server failed on it again and again while it served others: try later, as after a temporary refusal.
     Postpone,
-    /// Write it to the retry topic as it is: it waits, and holds up the commits of those behind it.
+    /// Write it to the retry topic as it is: it waits, and holds up the commit of finished ones behind it.
     Requeue,
     /// A delivery of it ended in a bug.
     GiveUp,
@@ -188,11 +188,14 @@ impl Delivery {
     }
 
     async fn requeue(&self, record: &Record) -> Outcome {
-        match &record.retry {
-            Some(retry) => self.hand_on(record, retry).await,
-            // Only records of the retry topic wait.
-            None => Outcome::Interrupted,
-        }
+        let now = Timestamp::now();
+        let untried = || Retry {
+            not_before: now,
+            attempts: 0,
+            source: dead_letter::source(record),
+            first_failure: now,
+        };
+        self.hand_on(record, &record.retry.clone().unwrap_or_else(untried)).await
     }
 
     async fn hand_on(&self, record: &Record, retry: &Retry) -> Outcome {

@@ -102,6 +102,14 @@ impl Offsets {
         })
     }
 
+    /// Whether a record behind this one is finished: then leaving this one undone costs copies of those.
+    pub(crate) fn holds_up_finished(&self, position: Position) -> bool {
+        self.partitions.get(&position.partition).is_some_and(|assigned| {
+            let later = assigned.taken.iter().rev().take_while(|taken| taken.offset > position.offset);
+            assigned.epoch == position.epoch && later.into_iter().any(|taken| taken.finished)
+        })
+    }
+
     /// Records that are finished and not known to be committed.
     pub(crate) fn finished(&self) -> usize {
         self.finished

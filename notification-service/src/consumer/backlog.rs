@@ -89,6 +89,16 @@ impl Backlog {
         self.delayed.remove(&key)
     }
 
+    /// All records that fit.
+    pub(super) fn take_all(&mut self, fits: impl Fn(Position) -> bool) -> Vec<Item> {
+        let ready = std::mem::take(&mut self.ready).into_iter();
+        let (mut taken, kept): (VecDeque<_>, _) = ready.partition(|item| fits(item.record.position));
+        self.ready = kept;
+        let delayed = self.delayed.extract_if(.., |_, item| fits(item.record.position));
+        taken.extend(delayed.map(|(_, item)| item));
+        taken.into()
+    }
+
     /// Puts a record back so that it is next.
     pub(super) fn push_front(&mut self, item: Item) {
         self.ready.push_front(item);

@@ -45,7 +45,10 @@ impl Consumer {
     /// The next record, or, at the bound on uncommitted records, only one that holds up a commit.
     fn next_item(&mut self) -> Option<Item> {
         if self.offsets.finished() + self.running.len() < self.config.max_uncommitted {
-            return self.backlog.pop();
+            return match &self.revocation {
+                None => self.backlog.pop(),
+                Some(revoked) => self.backlog.pop_ready(|at| !revoked.partitions.contains(&at.partition)),
+            };
         }
         let offsets = &self.offsets;
         if let Some(item) = self.backlog.pop_ready(|position| offsets.is_first_unfinished(position)) {

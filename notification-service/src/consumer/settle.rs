@@ -4,7 +4,10 @@ use super::{
     Consumer, Revocation, Stop,
     group::{self, GroupEvent},
 };
-use crate::offsets::{Partition, Position};
+use crate::{
+    delivery::Task,
+    offsets::{Partition, Position},
+};
 use rdkafka::{
     TopicPartitionList,
     consumer::{CommitMode, Consumer as _},
@@ -80,9 +83,7 @@ impl Consumer {
                 let now = Instant::now();
                 // What is lost already belongs to somebody else: there is nothing to wait for or to commit.
                 let deadline = if lost { now } else { now + REVOCATION_DRAIN };
-                let revocation = Revocation { list, partitions, deadline, dropped: false };
-                self.backlog.retain(|position| !revocation.partitions.contains(&position.partition));
-                self.revocation = Some(revocation);
+                self.revocation = Some(Revocation { list, partitions, deadline, dropped: false });
                 if lost {
                     self.drop_revoked();
                     self.give_up();
@@ -112,12 +113,14 @@ impl Consumer {
     /// are committed.
     fn advance_revocation(&mut self, now: Instant) {
         let Some(revocation) = &self.revocation else { return };
-        let overdue = now >= revocation.deadline;
-        let dropped = revocation.dropped;
-        let busy =
-            self.started.values().any(|s| revocation.partitions.contains(&s.item.record.position.partition));
+        let (overdue, dropped) = (now >= revocation.deadline, revocation.dropped);
+        let partitions = revocation.partitions.clone();
+        let busy = self.started.values().any(|s| partitions.contains(&s.item.record.position.partition));
         if busy && overdue && !dropped {
             self.drop_revoked();
+        }
+        if !busy && !overdue && self.requeue_blockers(|partition| partitions.contains(&partition)) {
+            return;
         }
         let settled = !busy && self.offsets.committable() == 0 && self.commits.is_empty();
         if settled || now >= self.revocation.as_ref().map_or(now, |r| r.deadline + LEAVE_TIMEOUT) {
@@ -137,6 +140,7 @@ impl Consumer {
 
     fn give_up(&mut self) {
         let Some(revocation) = self.revocation.take() else { return };
+        self.backlog.retain(|position| !revocation.partitions.contains(&position.partition));
         let handed_back: usize = revocation.partitions.iter().map(|p| self.offsets.revoke(*p)).sum();
         self.status.handed_back(handed_back);
         if let Err(error) = self.client.incremental_unassign(&revocation.list) {
@@ -156,7 +160,19 @@ impl Consumer {
             stop.dropped = true;
             stop.deadline = now + LEAVE_TIMEOUT;
             self.running.abort_all();
+        } else if self.running.is_empty() && !stop.dropped {
+            self.requeue_blockers(|_| true);
         }
+    }
+
+    /// Writes the unfinished records that stand before finished ones to the retry topic, so that those can be
+    /// committed and nothing is mailed twice after an orderly end. Returns whether there were any.
+    fn requeue_blockers(&mut self, concerned: impl Fn(Partition) -> bool) -> bool {
+        let offsets = &self.offsets;
+        let blockers = self.backlog.take_all(|at| concerned(at.partition) && offsets.holds_up_finished(at));
+        let any = !blockers.is_empty();
+        blockers.into_iter().for_each(|item| self.start(item, Task::Requeue, false));
+        any
     }
 
     /// Whether the loop can end: all has ended and is committed, or the time for that is over.

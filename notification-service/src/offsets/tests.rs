@@ -33,6 +33,13 @@ fn offsets_behind_a_gap_are_not_committed() {
 }
 
 #[test]
+fn a_record_holds_up_only_what_finished_behind_it() {
+    let (mut offsets, records) = offsets_with(3);
+    offsets.finish(records[1]);
+    assert_eq!([0, 1, 2].map(|index| offsets.holds_up_finished(records[index])), [true, false, false]);
+}
+
+#[test]
 fn finished_records_count_until_their_commit_is_confirmed() {
     let (mut offsets, records) = offsets_with(3);
     offsets.finish(records[0]);
