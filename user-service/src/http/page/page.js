@@ -49,7 +49,7 @@ function describeCode() {
   const { email, expiresAt } = registration();
   at("address").textContent = email ?? "your address";
   const time = new Date(expiresAt).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  at("validity").textContent = expiresAt ? `It is valid until ${time}.` : "";
+  at("validity").textContent = expiresAt ? `The code is valid until ${time}.` : "";
   tick();
 }
 

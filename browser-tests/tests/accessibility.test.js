@@ -1,0 +1,82 @@
+// The whole way by keyboard alone, and every step checked against WCAG, in both colour schemes.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { mailTo, wrong } from "../inbox.js";
+import { pageTest } from "../page_test.js";
+import { focused, newcomer, sees, submitCode, submitRegistration } from "../person.js";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** What axe finds against WCAG 2.2 A and AA: contrast, names, roles, structure. */
+async function assertAccessible(page, step) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() =>
+    globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }),
+  );
+  assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), [], step);
+}
+
+pageTest("everything can be done by keyboard alone", async (page) => {
+  const { firstName, lastName, email } = newcomer();
+  await page.goto("/");
+  await sees(page, "Create your account");
+  for (const text of [firstName, lastName, email]) {
+    await page.keyboard.press("Tab");
+    await page.keyboard.type(text);
+  }
+  await page.keyboard.press("Enter");
+  await sees(page, "Check your inbox");
+  assert.equal(await focused(page), "code");
+  const { code } = await mailTo(email);
+  await page.keyboard.type(wrong(code));
+  await page.keyboard.press("Enter");
+  await sees(page, "You have 4 attempts left.");
+  const order = [];
+  for (let presses = 0; presses < 3; presses += 1) {
+    await page.keyboard.press("Tab");
+    order.push(await focused(page));
+  }
+  assert.deepEqual(order, ["Confirm", "resend", "Start again"]);
+  for (let presses = 0; presses < 3; presses += 1) await page.keyboard.press("Shift+Tab");
+  // The wrong code is selected: typing replaces it.
+  await page.keyboard.type(code);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Space");
+  await sees(page, "Your address is confirmed");
+  assert.equal(await focused(page), "done-heading");
+});
+
+for (const colorScheme of ["light", "dark"]) {
+  pageTest(`every step keeps to WCAG in ${colorScheme} colours`, async (page) => {
+    const person = newcomer();
+    await page.goto("/");
+    await sees(page, "Create your account");
+    await assertAccessible(page, "register");
+    await submitRegistration(page, { ...person, firstName: "", email: "" });
+    await sees(page, "First name is required.");
+    await assertAccessible(page, "wrong fields");
+    await submitRegistration(page, person);
+    await sees(page, "Check your inbox");
+    const { code, link } = await mailTo(person.email);
+    await submitCode(page, wrong(code));
+    await sees(page, "You have 4 attempts left.");
+    await assertAccessible(page, "wrong code");
+    await page.goto(link);
+    await sees(page, "You opened the link in our email.");
+    await assertAccessible(page, "link");
+    await page.getByRole("button", { name: "Confirm my address" }).click();
+    await sees(page, "Your address is confirmed");
+    await assertAccessible(page, "done");
+  }, { colorScheme });
+}
+
+for (const [name, width] of [["a small phone", 320], ["a tablet", 768]]) {
+  pageTest(`nothing is cut off on ${name}`, async (page) => {
+    await page.goto("/");
+    await submitRegistration(page, { ...newcomer(), email: `${"long".repeat(16)}@${"domain".repeat(10)}.example.com` });
+    await sees(page, "Check your inbox");
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
+  }, { viewport: { width, height: 640 } });
+}

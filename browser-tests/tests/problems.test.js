@@ -1,0 +1,103 @@
+// What a person sees when something is refused, and that nothing typed is lost by it.
+
+import assert from "node:assert/strict";
+import { pageTest } from "../page_test.js";
+import { focused, newcomer, register, sees, submitCode, submitRegistration } from "../person.js";
+
+const problem = (status, headers = {}) => ({ status, headers, contentType: "application/problem+json", body: JSON.stringify({ status }) });
+
+pageTest("each wrong field has its sentence, and the first of them the focus", async (page) => {
+  await page.goto("/");
+  await submitRegistration(page, { firstName: "www.example.com", lastName: "", email: "ada@localhost" });
+  await sees(page, "First name must have a period only before a space or at the end.");
+  await sees(page, "Last name is required.");
+  await sees(page, /^Email address must have a valid domain name with a dot after the @/);
+  assert.equal(await focused(page), "first_name");
+  for (const label of ["First name", "Last name", "Email address"]) {
+    const input = page.getByLabel(label);
+    assert.equal(await input.getAttribute("aria-invalid"), "true", label);
+    const describedBy = await input.getAttribute("aria-describedby");
+    assert.match(await page.locator(`#${describedBy}`).innerText(), new RegExp(`^${label} `));
+  }
+  await submitRegistration(page, newcomer());
+  await sees(page, "Check your inbox");
+  await page.getByRole("button", { name: "Start again" }).click();
+  assert.equal(await page.locator("[aria-invalid]").count(), 0);
+});
+
+for (const [what, answer, sentence] of [
+  ["a service that is away", (route) => route.fulfill(problem(503, { "Retry-After": "1" })), "The service is not available for the moment."],
+  ["too many requests", (route) => route.fulfill(problem(429, { "Retry-After": "20" })), "Please try again in 20 seconds."],
+  ["a fault", (route) => route.fulfill(problem(500)), "Something went wrong on our side."],
+  ["an answer that is not ours", (route) => route.fulfill({ status: 502, body: "<h1>Bad Gateway</h1>" }), "Something went wrong on our side."],
+  ["no connection", (route) => route.abort(), "We could not reach the service."],
+]) {
+  pageTest(`${what} is told, the form stays as it is, and trying again works`, async (page) => {
+    const person = newcomer();
+    await page.route("**/api/register", answer);
+    await page.goto("/");
+    await submitRegistration(page, person);
+    await sees(page, sentence);
+    assert.equal(await page.getByLabel("Email address").inputValue(), person.email);
+    await page.unroute("**/api/register");
+    await page.getByRole("button", { name: "Send me a code" }).click();
+    await sees(page, "Check your inbox");
+  });
+}
+
+pageTest("a registration that is known no more leads back to the start", async (page) => {
+  await register(page);
+  await page.route("**/api/verify", (route) => route.fulfill(problem(404)));
+  await submitCode(page, "123456");
+  await sees(page, "We don't know this registration any more. Please start again.");
+});
+
+pageTest("a second click while a request is under way sends nothing", async (page) => {
+  let posts = 0;
+  let release;
+  const released = new Promise((resolve) => (release = resolve));
+  await page.route("**/api/register", async (route) => {
+    posts += 1;
+    await released;
+    await route.continue();
+  });
+  await page.goto("/");
+  await submitRegistration(page, newcomer());
+  await page.getByRole("button", { name: "Sending…" }).click();
+  await page.keyboard.press("Enter");
+  release();
+  await sees(page, "Check your inbox");
+  assert.equal(posts, 1);
+});
+
+pageTest("without JavaScript the page says what it needs", async (page) => {
+  await page.goto("/");
+  // Playwright looks for texts everywhere but in this element.
+  await page.locator("noscript p", { hasText: "This page needs JavaScript." }).waitFor();
+  assert.equal(await page.locator("form:visible").count(), 0);
+}, { javaScriptEnabled: false });
+
+pageTest("the policy stops scripts that are not the page's own", async (page) => {
+  await page.goto("/");
+  const directives = await page.evaluate(async () => {
+    const refused = [];
+    document.addEventListener("securitypolicyviolation", (event) => refused.push(event.effectiveDirective));
+    const image = document.createElement("img");
+    image.src = "data:image/gif;base64,R0lGODlhAQABAAAAACw=";
+    document.body.append(image);
+    const style = document.createElement("style");
+    style.textContent = "main { display: none }";
+    document.body.append(style);
+    try {
+      document.body.setAttribute("onclick", "globalThis.attacked = true");
+    } catch (error) {
+      refused.push(error.name);
+    }
+    document.body.click();
+    while (refused.length < 3) await new Promise(requestAnimationFrame);
+    return { refused: refused.sort(), attacked: globalThis.attacked === true };
+  });
+  assert.equal(directives.attacked, false);
+  assert.ok(directives.refused.includes("img-src"), String(directives.refused));
+  assert.ok(directives.refused.includes("style-src-elem"), String(directives.refused));
+}, { expectsComplaints: true });

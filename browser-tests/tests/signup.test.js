@@ -1,0 +1,91 @@
+// Register, enter the code of the mail, done; and what goes wrong with codes.
+
+import assert from "node:assert/strict";
+import { mailTo, wrong } from "../inbox.js";
+import { pageTest } from "../page_test.js";
+import { focused, newcomer, register, sees, submitCode, submitRegistration } from "../person.js";
+
+pageTest("the code of the mail confirms the address", async (page) => {
+  const { email } = await register(page);
+  await sees(page, email);
+  await sees(page, /The code is valid until \d\d:\d\d\./);
+  const mail = await mailTo(email);
+  assert.equal(mail.subject, "Verify Account");
+  await submitCode(page, mail.code);
+  await sees(page, "Your address is confirmed");
+  assert.equal((await mailTo(email, 2)).subject, "Account Verified");
+  await page.reload();
+  await sees(page, "Create your account");
+});
+
+pageTest("a verified address gets the same page as any other", async (page) => {
+  const person = await register(page);
+  await submitCode(page, (await mailTo(person.email)).code);
+  await sees(page, "Your address is confirmed");
+  await register(page, person);
+  const again = await page.locator("main").innerText();
+  await page.getByRole("button", { name: "Start again" }).click();
+  const newPerson = await register(page);
+  const first = await page.locator("main").innerText();
+  const generic = (text, email) => text.replace(email, "EMAIL").replace(/\d+:\d\d/g, "TIME");
+  assert.equal(generic(again, person.email), generic(first, newPerson.email));
+});
+
+pageTest("a code is pasted with its spaces and dashes", async (page) => {
+  const { email } = await register(page);
+  const { code } = await mailTo(email);
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.evaluate((text) => navigator.clipboard.writeText(text), ` ${code.slice(0, 3)} - ${code.slice(3)}\n`);
+  await page.getByLabel("Code", { exact: true }).press("Control+V");
+  assert.equal(await page.getByLabel("Code", { exact: true }).inputValue(), code);
+  await page.keyboard.press("Enter");
+  await sees(page, "Your address is confirmed");
+});
+
+pageTest("a wrong code says beside the field how many attempts are left", async (page) => {
+  const { email } = await register(page);
+  const { code } = await mailTo(email);
+  await submitCode(page, wrong(code));
+  await sees(page, "That code is not right. You have 4 attempts left.");
+  const field = page.getByLabel("Code", { exact: true });
+  assert.equal(await field.getAttribute("aria-invalid"), "true");
+  assert.equal(await focused(page), "code");
+  await submitCode(page, "12345");
+  await sees(page, "Code must be the six digits from the mail.");
+  await submitCode(page, "");
+  await sees(page, /^Code is required/);
+  await submitCode(page, code);
+  await sees(page, "Your address is confirmed");
+});
+
+pageTest("after five wrong codes even the right one is refused, and another mail helps", async (page) => {
+  const { email } = await register(page);
+  const { code } = await mailTo(email);
+  for (const left of ["4 attempts", "3 attempts", "2 attempts", "1 attempt"]) {
+    await submitCode(page, wrong(code, Number(left[0])));
+    await sees(page, `You have ${left} left.`);
+  }
+  await submitCode(page, wrong(code, 5));
+  await sees(page, "it was the last attempt. Send a new code below.");
+  await submitCode(page, code);
+  await sees(page, /^The code is no longer valid: .*ask for a new code/);
+  await page.getByRole("button", { name: "Send the code again" }).and(page.locator(":not([aria-disabled])")).click();
+  await sees(page, "We have sent another email.");
+  const newest = await mailTo(email, 2);
+  assert.notEqual(newest.code, code);
+  await submitCode(page, newest.code);
+  await sees(page, "Your address is confirmed");
+});
+
+pageTest("a reload keeps the registration, and starting again forgets it", async (page) => {
+  const { email } = await register(page);
+  await page.reload();
+  await sees(page, email);
+  await page.getByRole("button", { name: "Start again" }).click();
+  await sees(page, "Create your account");
+  assert.equal(await focused(page), "email");
+  await page.reload();
+  await sees(page, "Create your account");
+  await submitRegistration(page, { ...newcomer(), email: "nobody" });
+  await sees(page, /^Email address must have one @/);
+});
