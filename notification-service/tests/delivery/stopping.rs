@@ -1,4 +1,5 @@
-use crate::world::{World, address, created};
+use crate::world::{World, created};
+use jiff::{SignedDuration, Timestamp};
 use sandbox::smtp::{Action, Script, Stage};
 use shared::topic::Topic;
 use std::time::Duration;
@@ -51,25 +52,18 @@ async fn a_service_without_broker_and_mail_server_starts_answers_and_stops() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_that_waits_for_its_next_try_costs_no_copies_of_those_behind_it_at_a_stop() {
     let world = World::new(1).await;
-    let refusals = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counted = std::sync::Arc::clone(&refusals);
-    world.smtp.set_script(Script::new(move |step| {
-        let refused = step.stage == Stage::Rcpt
-            && (step.argument == address(0)
-                || counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst).is_multiple_of(2));
-        if refused { Action::reply(451, "greylisted") } else { Action::Accept }
-    }));
-    let service = world.start(&[("SMTP_CONNECTIONS", "1")]).await;
-    world.publish(&(0..10).map(created).collect::<Vec<_>>()).await;
-    world.wait_for_mails(9).await;
-    service.stop().await;
-
-    world.smtp.set_script(Script::accept_all());
     let service = world.start(&[]).await;
-    let mails = world.wait_for_mails(10).await;
-    assert_eq!(mails[9].recipients, [address(0)]);
-    service.wait_until(|body| body["records"]["in_flight"] == 0).await;
+    for (number, wait) in [(1, 60), (2, 0), (3, 0)] {
+        world.publish_retry(&created(number), Timestamp::now() + SignedDuration::from_secs(wait)).await;
+    }
+    world.wait_for_mails(2).await;
+    assert_eq!(world.committed(Topic::MailRetry).await, 0, "the first one still waits");
     service.stop().await;
-    assert_eq!(world.smtp.count(), 10);
-    assert!(world.dead_letters().await.is_empty());
+    assert_eq!(world.committed(Topic::MailRetry).await, 3, "it waits behind the others now");
+
+    let service = world.start(&[]).await;
+    service.wait_until(|body| body["records"]["taken"] == 1).await;
+    service.stop().await;
+    assert_eq!(world.smtp.count(), 2);
+    assert_eq!(world.committed(Topic::MailRetry).await, 3);
 }

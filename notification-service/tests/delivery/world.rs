@@ -5,7 +5,7 @@ use notification_service::{Application, Config};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    message::Headers,
+    message::{Header, Headers},
     producer::{FutureProducer, FutureRecord},
 };
 use sandbox::{
@@ -106,6 +106,23 @@ impl World {
                 .headers(encoded.headers);
             self.producer.send(record, DEADLINE).await.unwrap();
         }
+    }
+
+    /// Writes an event to the retry topic as a service does after a temporary refusal.
+    pub(crate) async fn publish_retry(&self, event: &Event, not_before: Timestamp) {
+        let encoded = event.encode().unwrap();
+        let not_before = not_before.to_string();
+        let headers =
+            [("retry_not_before", not_before.as_str()), ("retry_attempt", "1"), ("retry_source", "t/0/0")]
+                .into_iter()
+                .fold(encoded.headers, |headers, (key, value)| {
+                    headers.insert(Header { key, value: Some(value) })
+                });
+        let record = FutureRecord::to(Topic::MailRetry.name())
+            .key(&encoded.key)
+            .payload(&encoded.payload)
+            .headers(headers);
+        self.producer.send(record, DEADLINE).await.unwrap();
     }
 
     /// The next offset of each partition that has a commit, added up.
