@@ -45,4 +45,8 @@ pageTest("a link that is wrong or cut off says so", async (page) => {
   await page.goto(link.slice(0, -3));
   await confirm.click();
   await sees(page, "This link is not complete. Please open it from the email again.");
+  await page.goto(link.replace(/#id=.../, "#id="));
+  await page.getByRole("button", { name: "Type the code instead" }).click();
+  await submitCode(page, "123456");
+  await sees(page, "We don't know this registration any more. Please start again.");
 });

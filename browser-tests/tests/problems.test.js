@@ -4,7 +4,13 @@ import assert from "node:assert/strict";
 import { pageTest } from "../page_test.js";
 import { focused, newcomer, register, sees, submitCode, submitRegistration } from "../person.js";
 
-const problem = (status, headers = {}) => ({ status, headers, contentType: "application/problem+json", body: JSON.stringify({ status }) });
+const problem = (status, headers = {}) => ({
+  status,
+  headers,
+  contentType: "application/problem+json",
+  body: JSON.stringify({ status }),
+});
+const answers = (answer) => (route) => route.fulfill(answer);
 
 pageTest("each wrong field has its sentence, and the first of them the focus", async (page) => {
   await page.goto("/");
@@ -26,10 +32,10 @@ pageTest("each wrong field has its sentence, and the first of them the focus", a
 });
 
 for (const [what, answer, sentence] of [
-  ["a service that is away", (route) => route.fulfill(problem(503, { "Retry-After": "1" })), "The service is not available for the moment."],
-  ["too many requests", (route) => route.fulfill(problem(429, { "Retry-After": "20" })), "Please try again in 20 seconds."],
-  ["a fault", (route) => route.fulfill(problem(500)), "Something went wrong on our side."],
-  ["an answer that is not ours", (route) => route.fulfill({ status: 502, body: "<h1>Bad Gateway</h1>" }), "Something went wrong on our side."],
+  ["a service that is away", answers(problem(503, { "Retry-After": "1" })), "The service is not available for the moment."],
+  ["too many requests", answers(problem(429, { "Retry-After": "20" })), "Please try again in 20 seconds."],
+  ["a fault", answers(problem(500)), "Something went wrong on our side."],
+  ["an answer that is not ours", answers({ status: 502, body: "<h1>Bad Gateway</h1>" }), "Something went wrong on our side."],
   ["no connection", (route) => route.abort(), "We could not reach the service."],
 ]) {
   pageTest(`${what} is told, the form stays as it is, and trying again works`, async (page) => {
@@ -47,7 +53,7 @@ for (const [what, answer, sentence] of [
 
 pageTest("a registration that is known no more leads back to the start", async (page) => {
   await register(page);
-  await page.route("**/api/verify", (route) => route.fulfill(problem(404)));
+  await page.route("**/api/verify", answers(problem(404)));
   await submitCode(page, "123456");
   await sees(page, "We don't know this registration any more. Please start again.");
 });

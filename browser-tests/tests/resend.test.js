@@ -27,7 +27,9 @@ pageTest("a countdown shows when the code can be sent again, and then it is", as
 
 pageTest("a refusal restarts the countdown with the server's time", async (page) => {
   await register(page);
-  await page.route("**/api/resend", (route) => route.fulfill({ status: 429, headers: { "Retry-After": "754" }, body: "{}" }));
+  await page.route("**/api/resend", (route) =>
+    route.fulfill({ status: 429, headers: { "Retry-After": "754" }, body: "{}" }),
+  );
   const button = page.getByRole("button", { name: "Send the code again" });
   await button.and(page.locator(":not([aria-disabled])")).click();
   await sees(page, "Another email can't be sent yet.");

@@ -36,8 +36,8 @@ function received({ id, expires_at, resend_after }) {
 
 // Enter the code
 
-function enterCode(registration) {
-  keep(registration);
+function enterCode(pending) {
+  keep(pending);
   describeCode();
   clearProblems(at("code-form"));
   answerResend("");
@@ -107,7 +107,7 @@ function answerResend(text, isProblem = false) {
   at("resend-answer").classList.toggle("problem", isProblem);
 }
 
-/** Shows how long to wait until the next mail. A description of the button, not a live region: it would never be quiet. */
+/** Shows how long to wait for the next mail. It describes the button; as a live region it would never be quiet. */
 function tick() {
   const seconds = Math.ceil(((registration()?.resendAt ?? 0) - Date.now()) / 1000);
   const waiting = seconds > 0;
@@ -124,8 +124,9 @@ onSubmit(at("link-form"), async () => {
   const { id, token } = registration();
   const outcome = await post("api/verify", { id, token });
   if (outcome.ok) return finish();
-  const isForeign = outcome.problem.errors !== undefined;
-  showProblem(at("link-form"), isForeign ? "This link is not complete. Please open it from the email again." : sentence(outcome));
+  const isCutOff = outcome.problem.errors !== undefined;
+  const text = isCutOff ? "This link is not complete. Please open it from the email again." : sentence(outcome);
+  showProblem(at("link-form"), text);
 });
 
 at("type-code").addEventListener("click", ({ target }) => {

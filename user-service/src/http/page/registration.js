@@ -8,10 +8,10 @@ let current = read();
 export const registration = () => current;
 
 /** Replaces it; undefined forgets it. */
-export function keep(registration) {
-  current = registration;
+export function keep(next) {
+  current = next;
   try {
-    if (registration) sessionStorage.setItem(KEY, JSON.stringify(registration));
+    if (next) sessionStorage.setItem(KEY, JSON.stringify(next));
     else sessionStorage.removeItem(KEY);
   } catch {
     // Storage may be turned off: then a reload begins anew.

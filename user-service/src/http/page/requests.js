@@ -27,7 +27,8 @@ export function sentence({ status, retryAfter, problem }) {
   if (status === 429) return `That was a lot at once. Please try again in ${spokenTime(retryAfter || 1)}.`;
   if (status === 503) return "The service is not available for the moment. Nothing was lost: please try again.";
   if (status >= 500) return "Something went wrong on our side. Please try again.";
-  if (status === 404) return "We don't know this registration any more. Please start again.";
+  // Fields that nobody typed are wrong: the id, of a link that was cut off.
+  if (status === 404 || problem.errors) return "We don't know this registration any more. Please start again.";
   return problem.detail ? `${problem.title}: ${problem.detail}.` : "That did not work. Please try again.";
 }
 
