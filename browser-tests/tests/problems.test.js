@@ -85,7 +85,7 @@ pageTest("without JavaScript the page says what it needs", async (page) => {
 
 pageTest("the policy stops scripts that are not the page's own", async (page) => {
   await page.goto("/");
-  const directives = await page.evaluate(async () => {
+  const { refused, attacked } = await page.evaluate(async () => {
     const refused = [];
     document.addEventListener("securitypolicyviolation", (event) => refused.push(event.effectiveDirective));
     const image = document.createElement("img");
@@ -101,9 +101,8 @@ pageTest("the policy stops scripts that are not the page's own", async (page) =>
     }
     document.body.click();
     while (refused.length < 3) await new Promise(requestAnimationFrame);
-    return { refused: refused.sort(), attacked: globalThis.attacked === true };
+    return { refused, attacked: globalThis.attacked };
   });
-  assert.equal(directives.attacked, false);
-  assert.ok(directives.refused.includes("img-src"), String(directives.refused));
-  assert.ok(directives.refused.includes("style-src-elem"), String(directives.refused));
+  assert.equal(attacked, undefined);
+  for (const directive of ["img-src", "style-src-elem"]) assert.ok(refused.includes(directive), `${directive}: ${refused}`);
 }, { expectsComplaints: true });
