@@ -9,7 +9,7 @@ use sandbox::smtp::{Action, Script};
 use std::time::Duration;
 
 const PHASE: usize = 400;
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 3;
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
