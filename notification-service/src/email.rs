@@ -38,7 +38,7 @@ pub(crate) struct Email {
     pub(crate) from: Address,
     pub(crate) to: Address,
     /// Headers and body with CRLF line ends, without the one at the very end.
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) text: String,
 }
 
 /// Why an event's email can't be written.

@@ -40,12 +40,12 @@ pub(super) fn compose(
                 .singlepart(SinglePart::html(parts.html.clone())),
         )
         .map_err(|_| UnwritableError::Compose)?;
-    let mut bytes = message.formatted();
+    let mut text = String::from_utf8(message.formatted()).map_err(|_| UnwritableError::Compose)?;
     // SMTP's end of data brings a line end of its own.
-    if bytes.ends_with(b"\r\n") {
-        bytes.truncate(bytes.len() - 2);
+    if text.ends_with("\r\n") {
+        text.truncate(text.len() - 2);
     }
-    Ok(Email { from, to, bytes })
+    Ok(Email { from, to, text })
 }
 
 fn address(address: &EmailAddress) -> Result<Address, UnwritableError> {

@@ -94,8 +94,7 @@ fn account_exists(name: &str, locale: &str) -> Event {
 }
 
 fn written(event: &Event) -> String {
-    let email = write(event, &letterhead(), at("2026-11-21T10:00:01Z")).unwrap();
-    String::from_utf8(email.bytes).unwrap()
+    write(event, &letterhead(), at("2026-11-21T10:00:01Z")).unwrap().text
 }
 
 fn assert_snapshot(name: &str, event: &Event) {
@@ -161,8 +160,7 @@ fn the_code_stands_alone_in_the_first_line_and_never_in_a_header() {
 #[test]
 fn copies_differ_in_their_date_and_remaining_minutes_alone() {
     let event = verify_account("Ada", "en");
-    let later = write(&event, &letterhead(), at("2026-11-21T10:14:30Z")).unwrap();
-    let later = String::from_utf8(later.bytes).unwrap();
+    let later = write(&event, &letterhead(), at("2026-11-21T10:14:30Z")).unwrap().text;
     assert!(later.contains("it works for 1 more minute."), "{later}");
     let same = |text: &str, name: &str| text.lines().find(|line| line.starts_with(name)).map(str::to_owned);
     for name in ["Message-ID", "Content-Type", "134462"] {
@@ -209,7 +207,7 @@ proptest! {
         };
         let to: &str = email.to.as_ref();
         prop_assert!(!to.contains(['\r', '\n', '<', '>', ' ']));
-        let text = String::from_utf8(email.bytes).unwrap();
+        let text = email.text;
         prop_assert!(!text.replace("\r\n", "").contains(['\r', '\n']));
         let headers = text.split_once("\r\n\r\n").unwrap().0;
         let names: Vec<_> = headers

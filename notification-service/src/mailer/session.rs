@@ -12,7 +12,7 @@ use lettre::transport::smtp::{
     extension::{Extension, MailBodyParameter, MailParameter},
     response::Response,
 };
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 /// Dropping it, also by a cancelled send, closes the connection.
@@ -74,7 +74,7 @@ impl Session {
         let recipient = Rcpt::new(email.to.clone(), vec![]);
         step(Phase::Recipient, limit, self.connection.command(recipient)).await?;
         step(Phase::Data, limit, self.connection.command(Data)).await?;
-        step(Phase::Content, limit, self.connection.message(&email.bytes)).await
+        step(Phase::Content, limit, self.connection.command(Content(&email.text))).await
     }
 
     fn parameters(&self, email: &Email) -> Result<Vec<MailParameter>, SendError> {
@@ -87,7 +87,7 @@ impl Session {
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
-        if !email.bytes.is_ascii() {
+        if !email.text.is_ascii() {
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
         Ok(parameters)
@@ -95,6 +95,20 @@ impl Session {
 
     fn timeout(&self) -> Duration {
         self.mailer.config.timeout
+    }
+}
+
+/// The content and the final dot as one write: the connection's own method sends the dot in a packet of its own.
+struct Content<'a>(&'a str);
+
+impl fmt::Display for Content<'_> {
+    /// Doubles a dot at the beginning of a line (RFC 5321, section 4.5.2).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.0.split("\r\n") {
+            let dot = if line.starts_with('.') { "." } else { "" };
+            write!(f, "{dot}{line}\r\n")?;
+        }
+        f.write_str(".\r\n")
     }
 }
 
@@ -118,5 +132,16 @@ fn closed_while_idle(error: SendError) -> SendError {
             SendError::ClosedWhileIdle
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Content;
+
+    #[test]
+    fn dots_at_the_beginning_of_lines_are_doubled_and_one_ends_the_content() {
+        let content = Content(".a\r\nb.\r\n..\r\n.").to_string();
+        assert_eq!(content, "..a\r\nb.\r\n...\r\n..\r\n.\r\n");
     }
 }
