@@ -2,26 +2,67 @@
 
 use super::{
     Context,
+    openapi::CheckProblems,
     problem::{Kind, Problem},
 };
 use actix_web::{HttpResponse, web::Data};
+use serde::Serialize;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// How long the broker may take to answer.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(1);
 
+#[derive(Serialize, ToSchema)]
+struct Liveness {
+    #[schema(value_type = String)]
+    status: &'static str,
+}
+
+/// How ready it is, part by part.
+#[derive(Serialize, ToSchema)]
+struct Readiness {
+    /// All of the log that matters has been read.
+    caught_up: bool,
+    /// The first registration will not have to wait for a connection.
+    producer_warm: bool,
+    /// The broker answered just now.
+    broker_answers: bool,
+}
+
 /// Alive, unless the producer broke for good: then only a restart helps.
+#[utoipa::path(
+    get,
+    path = "/health/live",
+    tag = "health",
+    responses(
+        (status = 200, description = "Alive.", body = Liveness, example = json!({"status": "live"})),
+        (status = 503, description = "Restart it.", body = Liveness, example = json!({"status": "broken producer"}))
+    )
+)]
 pub(super) async fn live(context: Data<Context>) -> HttpResponse {
     match context.signup.fatal_error() {
-        None => HttpResponse::Ok().json(serde_json::json!({"status": "live"})),
+        None => HttpResponse::Ok().json(Liveness { status: "live" }),
         Some(reason) => {
             log::error!("error" = reason.as_str(); "the producer can't be used any more");
-            HttpResponse::ServiceUnavailable().json(serde_json::json!({"status": "broken producer"}))
+            HttpResponse::ServiceUnavailable().json(Liveness { status: "broken producer" })
         }
     }
 }
 
 /// Ready: caught up with the log, producer warm, broker answers.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = "health",
+    responses(
+        (status = 200, description = "Requests may be sent here.", body = Readiness,
+            example = json!({"caught_up": true, "producer_warm": true, "broker_answers": true})),
+        (status = 503, description = "Not now.", body = Readiness,
+            example = json!({"caught_up": false, "producer_warm": true, "broker_answers": true})),
+        CheckProblems
+    )
+)]
 pub(super) async fn ready(context: Data<Context>) -> Result<HttpResponse, Problem> {
     let signup = context.signup.clone();
     let readiness = tokio::task::spawn_blocking(move || signup.readiness(BROKER_TIMEOUT))
@@ -29,5 +70,9 @@ pub(super) async fn ready(context: Data<Context>) -> Result<HttpResponse, Proble
         .map_err(|_| Problem::new(Kind::Internal, "the check itself failed; try again"))?;
     let mut response =
         if readiness.is_ready() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    Ok(response.json(readiness))
+    Ok(response.json(Readiness {
+        caught_up: readiness.caught_up,
+        producer_warm: readiness.producer_warm,
+        broker_answers: readiness.broker_answers,
+    }))
 }

@@ -10,6 +10,7 @@ mod resend;
 mod health;
 mod metrics;
 mod page;
+mod openapi;
 
 use crate::{metrics::Metrics, signup::Signup};
 use actix_cors::Cors;
@@ -20,12 +21,13 @@ use actix_web::{
 };
 pub(crate) use limits::{Limits, limit};
 pub(crate) use page::default_headers;
-use problem::{Kind, Problem};
+use problem::Problem;
 pub(crate) use request_id::identify;
 use serde::Serialize;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
+use utoipa::ToSchema;
 
 /// What every request may use.
 #[derive(Clone)]
@@ -37,9 +39,12 @@ pub(crate) struct Context {
 }
 
 /// The shape of every success: the one that existing clients of this API read.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Success<T> {
+    /// Always true.
     status: bool,
+    /// For people.
+    #[schema(value_type = String)]
     message: &'static str,
     data: T,
 }
@@ -53,7 +58,7 @@ impl Context {
     ) -> Result<T, Problem> {
         self.tasks.spawn_on(future, &self.runtime).await.map_err(|error| {
             log::error!("error" = error.to_string().as_str(); "a request failed");
-            Problem::new(Kind::Internal, "the fault is on our side; try again")
+            Problem::internal()
         })
     }
 }
@@ -69,6 +74,8 @@ pub(crate) fn routes(context: Context, limits: Data<Limits>) -> impl FnOnce(&mut
             .service(resource("/api/resend", "POST, OPTIONS").route(web::post().to(resend::resend)))
             .service(resource("/health/live", "GET").route(web::get().to(health::live)))
             .service(resource("/health/ready", "GET").route(web::get().to(health::ready)))
+            .service(resource("/openapi.json", "GET").route(web::get().to(openapi::document)))
+            .configure(openapi::swagger_ui)
             .configure(page::routes)
             .default_service(web::to(not_found));
     }
@@ -102,5 +109,5 @@ fn resource(path: &'static str, allow: &'static str) -> Resource {
 }
 
 async fn not_found() -> HttpResponse {
-    Problem::new(Kind::NotFound, "check the path; the API is described in the README").error_response()
+    Problem::not_found().error_response()
 }

@@ -13,9 +13,11 @@ use actix_web::{
 };
 use serde::Serialize;
 use std::{fmt, time::Duration};
+use utoipa::ToSchema;
 
 /// The media type of every error.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+const TYPE_PREFIX: &str = "urn:problem-type:two-step-signup:";
 
 /// The kinds of problems; each has a type, a title and a status of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +41,12 @@ pub(crate) enum Kind {
 }
 
 /// One wrong field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct FieldError {
+    /// The field's name in the body.
+    #[schema(value_type = String)]
     pub(crate) field: &'static str,
+    /// What it must be, as the end of a sentence that begins with the field.
     pub(crate) detail: String,
 }
 
@@ -57,19 +62,43 @@ pub(crate) struct Problem {
     retry_after: Option<Duration>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// What went wrong and what to do, for programs and people (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Body<'a> {
+    /// Stable: programs tell problems apart by it.
+    #[schema(format = "uri")]
     r#type: String,
+    /// The same for every problem of a type.
+    #[schema(value_type = String)]
     title: &'static str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What was wrong this time and what to do.
+    #[schema(value_type = String)]
     detail: &'a str,
+    /// All wrong fields.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<FieldError>, required = false)]
     errors: &'a [FieldError],
+    /// Comparisons that are left for this code.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u32, required = false)]
     attempts_left: Option<u32>,
 }
 
 impl Kind {
+    /// What `title` says.
+    pub(super) const fn title(self) -> &'static str {
+        self.parts().1
+    }
+
+    /// What `type` says.
+    pub(super) fn uri(self) -> String {
+        format!("{TYPE_PREFIX}{}", self.parts().0)
+    }
+
     const fn parts(self) -> (&'static str, &'static str, StatusCode) {
         match self {
             Self::MalformedBody => ("malformed-body", "The body can't be read", StatusCode::BAD_REQUEST),
@@ -144,6 +173,22 @@ impl Problem {
         Self::new(Kind::UnknownId, "nobody registered under this id lately; register first")
     }
 
+    /// The token of the link is not the mailed one.
+    pub(crate) fn wrong_token() -> Self {
+        Self::new(Kind::WrongToken, "open the link of the newest mail, or type its code")
+    }
+
+    /// The code has been compared as often as it may be.
+    pub(crate) fn attempts_used_up() -> Self {
+        let detail = "its attempts are used up; ask for a new code, or open the mail's link";
+        Self::new(Kind::NoLongerValid, detail)
+    }
+
+    /// The code's time is over.
+    pub(crate) fn expired() -> Self {
+        Self::new(Kind::NoLongerValid, "its time is over; register again to get a new one")
+    }
+
     /// The cool-down is not over, or the window has had its last mail.
     pub(crate) fn too_soon(wait: Duration) -> Self {
         let detail = "look for the mail in all folders; another can be sent after the time in Retry-After";
@@ -162,22 +207,50 @@ impl Problem {
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Kind::Unavailable, detail) }
     }
 
+    /// There is no such path.
+    pub(crate) fn not_found() -> Self {
+        Self::new(Kind::NotFound, "check the path; the API is described at /docs")
+    }
+
+    /// A fault of ours, whose cause is in the log.
+    pub(crate) fn internal() -> Self {
+        Self::new(Kind::Internal, "the fault is on our side; try again later")
+    }
+
     /// The path exists, the method does not.
     pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
         let detail = format!("this path takes {allow}");
         Self { allow: Some(allow), ..Self::new(Kind::MethodNotAllowed, detail) }
     }
 
+    /// Which kind of problem it is.
+    pub(super) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// How long to wait, where the answer says so.
+    pub(super) const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// What is sent.
+    pub(super) fn body(&self) -> Body<'_> {
+        Body {
+            r#type: self.kind.uri(),
+            title: self.kind.title(),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+            attempts_left: self.attempts_left,
+        }
+    }
+
     /// An error that the framework made of a request.
     pub(crate) fn from_framework(status: StatusCode) -> Self {
         let problem = match status {
-            StatusCode::NOT_FOUND => {
-                Self::new(Kind::NotFound, "check the path; the API is described in the README")
-            }
+            StatusCode::NOT_FOUND => Self::not_found(),
             StatusCode::PAYLOAD_TOO_LARGE => Self::new(Kind::BodyTooLarge, "the request is too large"),
-            status if status.is_server_error() => {
-                Self::new(Kind::Internal, "the fault is on our side; try again later")
-            }
+            status if status.is_server_error() => Self::internal(),
             _ => Self::new(Kind::Rejected, "the request is not well-formed"),
         };
         Self { status, ..problem }
@@ -204,7 +277,6 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let (name, title, _) = self.kind.parts();
         let mut response = HttpResponse::build(self.status);
         response.content_type(MEDIA_TYPE);
         if let Some(wait) = self.retry_after {
@@ -214,13 +286,6 @@ impl ResponseError for Problem {
         if let Some(allow) = self.allow {
             response.insert_header((ALLOW, allow));
         }
-        response.json(Body {
-            r#type: format!("urn:problem-type:two-step-signup:{name}"),
-            title,
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            errors: &self.errors,
-            attempts_left: self.attempts_left,
-        })
+        response.json(self.body())
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     Context, Success,
     body::{self, Fields},
+    openapi::RegisterProblems,
     problem::Problem,
 };
 use crate::signup::Person;
@@ -14,25 +15,104 @@ use actix_web::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{email_address::EmailAddress, locale::Locale, person_name::PersonName, request_id::RequestId};
+use utoipa::ToSchema;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Registration)]
 struct Body {
+    /// Letters, marks, spaces, `' ’ -`, and a period only before a space or at the end; at least one letter.
+    #[schema(
+        value_type = String,
+        required = true,
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^(?:[\p{M} '’\-]|\. )*\p{L}(?:[\p{L}\p{M} '’\-]|\. )*\.?$",
+        example = "Ada",
+    )]
     first_name: Option<Value>,
+    /// As the first name.
+    #[schema(
+        value_type = String,
+        required = true,
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^(?:[\p{M} '’\-]|\. )*\p{L}(?:[\p{L}\p{M} '’\-]|\. )*\.?$",
+        example = "Lovelace",
+    )]
     last_name: Option<Value>,
+    /// At most 64 octets before the `@` and 254 in all, with the domain in ASCII; a dot in the domain; neither a
+    /// quoted part nor an IP address.
+    #[schema(
+        value_type = String,
+        required = true,
+        format = "idn-email",
+        example = "ada@example.com",
+    )]
     email: Option<Value>,
+    /// The language of the mails, as a language tag. Missing, null or empty: taken from `Accept-Language`.
+    #[schema(
+        value_type = String,
+        required = false,
+        nullable,
+        max_length = 35,
+        pattern = "^(?:[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*)?$",
+        example = "en",
+    )]
     locale: Option<Value>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Registered)]
 struct Accepted {
+    /// The same for every registration of this address.
+    #[schema(format = "uuid")]
     id: String,
     first_name: String,
     last_name: String,
+    /// As it was spelled in the request.
     email: String,
+    /// Now and the life of a code (RFC 3339).
+    #[schema(format = DateTime)]
     expires_at: String,
+    /// The cool-down until another mail can be asked for, in seconds.
     resend_after: u64,
 }
 
+/// Register a person.
+///
+/// The answer is the same for a new, a pending and a verified address.
+#[utoipa::path(
+    post,
+    path = "/api/register",
+    tag = "signup",
+    params(("Accept-Language" = Option<String>, Header, description = "The language of the mails, without a `locale`.")),
+    request_body(content(
+        (Body = "application/json", examples(
+            ("short" = (value = json!({"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com"}))),
+            ("with a language" = (value = json!({
+                "first_name": "Владимир", "last_name": "O’Neill Jr.", "email": "jörg@bücher.example", "locale": "pt-BR"
+            })))
+        )),
+        (Body = "application/x-www-form-urlencoded",
+            example = json!({"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com"}))
+    )),
+    responses(
+        (status = 202, description = "The registration is in the log, and a mail will be sent.", body = Success<Accepted>,
+            example = json!({
+                "status": true,
+                "message": "We have sent a mail with a code to this address.",
+                "data": {
+                    "id": "c19a848c-0495-87ae-9e10-8be694335a56",
+                    "first_name": "Ada",
+                    "last_name": "Lovelace",
+                    "email": "ada@example.com",
+                    "expires_at": "2026-11-21T12:02:29.052Z",
+                    "resend_after": 60
+                }
+            })),
+        RegisterProblems
+    )
+)]
 pub(super) async fn register(
     request: HttpRequest,
     body: Result<Bytes, actix_web::Error>,

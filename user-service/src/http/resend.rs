@@ -3,7 +3,8 @@
 use super::{
     Context, Success,
     body::{self, Fields},
-    problem::{Kind, Problem},
+    openapi::{ResendProblems, any_of_fields},
+    problem::Problem,
     verify::parse_id,
 };
 use crate::signup::Resent;
@@ -14,21 +15,62 @@ use actix_web::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::request_id::RequestId;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{AllOfBuilder, RefOr, Schema},
+};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct Body {
+    /// The id from the answer to the registration.
+    #[schema(value_type = String, format = "uuid", required = false)]
     id: Option<Value>,
     /// The field's name in older clients.
+    #[schema(value_type = String, format = "uuid", required = false, deprecated)]
     uid: Option<Value>,
 }
 
-#[derive(Serialize)]
+/// An id.
+struct Resend;
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Resent)]
 struct Accepted {
+    /// Whose registration.
+    #[schema(format = "uuid")]
     id: String,
+    /// When the mailed code expires (RFC 3339).
+    #[schema(format = DateTime)]
     expires_at: String,
+    /// The cool-down until another mail can be asked for, in seconds.
     resend_after: u64,
 }
 
+/// Ask for another mail.
+///
+/// It has the same code, prolonged; or a new one, when the attempts are used up.
+#[utoipa::path(
+    post,
+    path = "/api/resend",
+    tag = "signup",
+    request_body(content(
+        (Resend = "application/json", example = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56"})),
+        (Resend = "application/x-www-form-urlencoded", example = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56"}))
+    )),
+    responses(
+        (status = 202, description = "Another mail is on its way, and that is in the log.", body = Success<Accepted>,
+            example = json!({
+                "status": true,
+                "message": "We have sent another mail with a code.",
+                "data": {
+                    "id": "c19a848c-0495-87ae-9e10-8be694335a56",
+                    "expires_at": "2026-11-21T12:03:30.117Z",
+                    "resend_after": 60
+                }
+            })),
+        ResendProblems
+    )
+)]
 pub(super) async fn resend(
     request: HttpRequest,
     body: Result<Bytes, actix_web::Error>,
@@ -52,9 +94,15 @@ pub(super) async fn resend(
             },
         })),
         Resent::Wait(wait) => Err(Problem::too_soon(wait)),
-        Resent::Expired => {
-            Err(Problem::new(Kind::NoLongerValid, "its time is over; register again to get a new one"))
-        }
+        Resent::Expired => Err(Problem::expired()),
         Resent::Unknown => Err(Problem::unknown_id()),
     }
 }
+
+impl PartialSchema for Resend {
+    fn schema() -> RefOr<Schema> {
+        AllOfBuilder::new().item(Body::schema()).item(any_of_fields(["id", "uid"])).into()
+    }
+}
+
+impl ToSchema for Resend {}

@@ -3,7 +3,8 @@
 use super::{
     Context, Success,
     body::{self, Fields},
-    problem::{Kind, Problem},
+    openapi::{VerifyProblems, any_of_fields, one_of_fields},
+    problem::Problem,
 };
 use crate::signup::{Proof, Verdict};
 use actix_web::{
@@ -17,21 +18,73 @@ use shared::{
     request_id::RequestId,
     verification_code::{LinkToken, VerificationCode},
 };
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{AllOfBuilder, RefOr, Schema},
+};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct Body {
+    /// The id from the answer to the registration.
+    #[schema(value_type = String, format = "uuid", required = false)]
     id: Option<Value>,
     /// The field's name in older clients.
+    #[schema(value_type = String, format = "uuid", required = false, deprecated)]
     uid: Option<Value>,
+    /// The six digits from the mail; white space and dashes are dropped.
+    #[schema(
+        value_type = String,
+        required = false,
+        pattern = r"^[\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000\-\u2010\u2011\u2013\u2014]*(?:[0-9][\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000\-\u2010\u2011\u2013\u2014]*){6}$",
+        example = "123456",
+    )]
     code: Option<Value>,
+    /// The token of the mail's link: 128 bits in base64url.
+    #[schema(
+        value_type = String,
+        required = false,
+        pattern = "^[A-Za-z0-9_-]{21}[AQgw]$",
+        example = "fK0_Tr259lwcVCEDEqqEFA",
+    )]
     token: Option<Value>,
 }
 
-#[derive(Serialize)]
+/// An id, and either the code or the token of the newest mail.
+struct Verification;
+
+#[derive(Serialize, ToSchema)]
 struct Verified {
+    /// Whose account.
+    #[schema(format = "uuid")]
     id: String,
 }
 
+/// Verify with the code or the link's token.
+///
+/// A wrong code costs an attempt. The right one may be repeated until it would have expired.
+#[utoipa::path(
+    post,
+    path = "/api/verify",
+    tag = "signup",
+    request_body(content(
+        (Verification = "application/json", examples(
+            ("code" = (value = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56", "code": "123456"}))),
+            ("token" = (value = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56", "token": "fK0_Tr259lwcVCEDEqqEFA"})))
+        )),
+        (Verification = "application/x-www-form-urlencoded", examples(
+            ("code" = (value = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56", "code": "123456"})))
+        ))
+    )),
+    responses(
+        (status = 200, description = "The account is verified, and that is in the log.", body = Success<Verified>,
+            example = json!({
+                "status": true,
+                "message": "The account is verified.",
+                "data": {"id": "c19a848c-0495-87ae-9e10-8be694335a56"}
+            })),
+        VerifyProblems
+    )
+)]
 pub(super) async fn verify(
     request: HttpRequest,
     body: Result<Bytes, actix_web::Error>,
@@ -47,19 +100,24 @@ pub(super) async fn verify(
             data: Verified { id: id.to_string() },
         })),
         Verdict::WrongCode { attempts_left } => Err(Problem::wrong_code(attempts_left)),
-        Verdict::WrongToken => {
-            Err(Problem::new(Kind::WrongToken, "open the link of the newest mail, or type its code"))
-        }
-        Verdict::AttemptsUsedUp => Err(Problem::new(
-            Kind::NoLongerValid,
-            "its attempts are used up; ask for a new code, or open the mail's link",
-        )),
-        Verdict::Expired => {
-            Err(Problem::new(Kind::NoLongerValid, "its time is over; register again to get a new one"))
-        }
+        Verdict::WrongToken => Err(Problem::wrong_token()),
+        Verdict::AttemptsUsedUp => Err(Problem::attempts_used_up()),
+        Verdict::Expired => Err(Problem::expired()),
         Verdict::Unknown => Err(Problem::unknown_id()),
     }
 }
+
+impl PartialSchema for Verification {
+    fn schema() -> RefOr<Schema> {
+        let either = AllOfBuilder::new()
+            .item(Body::schema())
+            .item(any_of_fields(["id", "uid"]))
+            .item(one_of_fields(["code", "token"]));
+        either.description(Some("An id, and either the code or the token of the newest mail.")).into()
+    }
+}
+
+impl ToSchema for Verification {}
 
 fn parse(body: Body) -> Result<(AccountId, Proof), Problem> {
     let mut fields = Fields::default();

@@ -17,3 +17,4 @@ mod rotation;
 mod start;
 mod limits;
 mod observing;
+mod openapi;

@@ -1,0 +1,115 @@
+//! The API's description, made from the code: OpenAPI 3.1 at `/openapi.json`, Swagger UI at `/docs/`.
+//!
+//! The endpoints say what they take and answer; what all of them share is added here, once. Each problem that is
+//! shown as an example is one that the service itself made.
+
+mod problems;
+mod swagger_ui;
+
+use problems::Elsewhere;
+pub(super) use problems::{CheckProblems, RegisterProblems, ResendProblems, VerifyProblems};
+pub(super) use swagger_ui::routes as swagger_ui;
+
+use super::{health, problem, register, resend, verify};
+use actix_web::{HttpResponse, http::header::ContentType};
+use std::sync::LazyLock;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        self, Header, HeaderBuilder, ObjectBuilder, OneOfBuilder, RefOr, Schema, Type,
+        path::{Operation, ParameterBuilder, ParameterIn},
+        schema::{AnyOfBuilder, SchemaType},
+    },
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Two-step signup",
+        description = "Register, read the six-digit code in the mail, post it back.\n\n\
+            Every error is `application/problem+json` (RFC 9457) with a stable `type`; other methods than those below \
+            get `405`, other paths `404`. A `503` has `Retry-After`: repeat the same request then, nothing is done \
+            or mailed twice."
+    ),
+    paths(register::register, verify::verify, resend::resend, health::live, health::ready, document),
+    components(schemas(problem::Body)),
+    modifiers(&Shared, &Elsewhere)
+)]
+struct Document;
+
+/// What all operations have in common.
+struct Shared;
+
+static DOCUMENT: LazyLock<serde_json::Result<String>> =
+    LazyLock::new(|| serde_json::to_string(&Document::openapi()));
+
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "description",
+    responses((status = 200, description = "OpenAPI 3.1.", body = Object), CheckProblems)
+)]
+pub(super) async fn document() -> Result<HttpResponse, problem::Problem> {
+    let document = DOCUMENT.as_deref().map_err(|error| {
+        log::error!("error" = error.to_string().as_str(); "the API's description can't be written");
+        problem::Problem::internal()
+    })?;
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(document))
+}
+
+impl Modify for Shared {
+    fn modify(&self, api: &mut openapi::OpenApi) {
+        for path in api.paths.paths.values_mut() {
+            let posted = path.post.as_mut().map(|operation| (operation, true));
+            let got = path.get.as_mut().map(|operation| (operation, false));
+            for (operation, is_limited) in posted.into_iter().chain(got) {
+                complete(operation, is_limited);
+            }
+        }
+    }
+}
+
+fn complete(operation: &mut Operation, is_limited: bool) {
+    let request_id = ParameterBuilder::new()
+        .name("X-Request-Id")
+        .parameter_in(ParameterIn::Header)
+        .description(Some("Up to 64 of `A-Z a-z 0-9 . _ -`; anything else is replaced."))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build();
+    operation.parameters.get_or_insert_default().push(request_id.into());
+    for response in operation.responses.responses.values_mut() {
+        let RefOr::T(response) = response else { continue };
+        let id = header("Returned, logged, and in the event that the request led to.", "trace-1.2_3");
+        response.headers.insert("X-Request-Id".to_owned(), id.into());
+        if is_limited {
+            let policy = header("The limit per client address, unless it is off.", "\"client\";q=30;w=60");
+            let state = header("What is left of it now.", "\"client\";r=29");
+            response.headers.insert("RateLimit-Policy".to_owned(), policy.into());
+            response.headers.insert("RateLimit".to_owned(), state.into());
+        }
+    }
+}
+
+fn header(description: &str, example: &str) -> Header {
+    let schema = ObjectBuilder::new().schema_type(Type::String).build();
+    HeaderBuilder::new()
+        .schema(Some(schema))
+        .description(Some(description))
+        .example(Some(example.into()))
+        .build()
+}
+
+/// At least one of these fields has to be there.
+pub(super) fn any_of_fields<const N: usize>(fields: [&str; N]) -> Schema {
+    fields.into_iter().fold(AnyOfBuilder::new(), |any, field| any.item(required(field))).build().into()
+}
+
+/// Exactly one of these fields has to be there.
+pub(super) fn one_of_fields<const N: usize>(fields: [&str; N]) -> Schema {
+    fields.into_iter().fold(OneOfBuilder::new(), |one, field| one.item(required(field))).build().into()
+}
+
+fn required(field: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::AnyValue).required(field)
+}

@@ -1,0 +1,136 @@
+//! What each endpoint may refuse a request with: problems as the service makes them, grouped by status.
+
+use crate::http::{
+    body,
+    problem::{Body, FieldError, Kind, MEDIA_TYPE, Problem},
+};
+use actix_web::ResponseError;
+use shared::{
+    email_address::EmailAddressError, person_name::PersonNameError, verification_code::VerificationCodeError,
+};
+use std::{collections::BTreeMap, time::Duration};
+use utoipa::{
+    IntoResponses, Modify, PartialSchema, ToSchema,
+    openapi::{
+        AllOfBuilder, ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response,
+        ResponseBuilder, Type, example::ExampleBuilder,
+    },
+};
+
+pub(in crate::http) struct RegisterProblems;
+pub(in crate::http) struct VerifyProblems;
+pub(in crate::http) struct ResendProblems;
+/// Of whatever only looks something up.
+pub(in crate::http) struct CheckProblems;
+/// What requests get that reach no operation.
+pub(super) struct Elsewhere;
+
+impl IntoResponses for RegisterProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let fields = [
+            ("last_name", PersonNameError::Period.to_string()),
+            ("email", EmailAddressError::Domain.to_string()),
+        ];
+        by_status(any_post().chain([invalid(fields)]))
+    }
+}
+
+impl IntoResponses for VerifyProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        by_status(any_post().chain([
+            invalid([("code", VerificationCodeError.to_string())]),
+            Problem::wrong_code(4),
+            Problem::wrong_token(),
+            Problem::unknown_id(),
+            Problem::attempts_used_up(),
+            Problem::expired(),
+        ]))
+    }
+}
+
+impl IntoResponses for ResendProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        by_status(any_post().chain([
+            invalid([("id", "is required".to_owned())]),
+            Problem::unknown_id(),
+            Problem::expired(),
+            Problem::too_soon(Duration::from_secs(42)),
+        ]))
+    }
+}
+
+impl IntoResponses for CheckProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        by_status([Problem::internal()])
+    }
+}
+
+impl Modify for Elsewhere {
+    fn modify(&self, api: &mut OpenApi) {
+        let components = api.components.get_or_insert_default();
+        for (name, problem) in [
+            ("NotFound", Problem::not_found()),
+            ("MethodNotAllowed", Problem::method_not_allowed("POST, OPTIONS")),
+            ("Rejected", Problem::new(Kind::Rejected, "the request is not well-formed")),
+        ] {
+            components.responses.insert(name.to_owned(), response(&[problem]).into());
+        }
+    }
+}
+
+/// What any POST may get.
+fn any_post() -> impl Iterator<Item = Problem> {
+    [
+        Problem::new(Kind::MalformedBody, "the JSON ends too early"),
+        Problem::new(Kind::RequestTimeout, "send the whole request at once"),
+        Problem::new(Kind::BodyTooLarge, format!("a body may have at most {} bytes", body::MAX_OCTETS)),
+        Problem::new(
+            Kind::UnsupportedMediaType,
+            "send Content-Type: application/json or application/x-www-form-urlencoded",
+        ),
+        Problem::too_many_requests(Duration::from_secs(2)),
+        Problem::internal(),
+        Problem::overloaded(),
+    ]
+    .into_iter()
+}
+
+fn invalid<const N: usize>(fields: [(&'static str, String); N]) -> Problem {
+    Problem::invalid_fields(fields.map(|(field, detail)| FieldError { field, detail }).into())
+}
+
+fn by_status(problems: impl IntoIterator<Item = Problem>) -> BTreeMap<String, RefOr<Response>> {
+    let mut grouped: BTreeMap<String, Vec<Problem>> = BTreeMap::new();
+    for problem in problems {
+        grouped.entry(problem.status_code().as_str().to_owned()).or_default().push(problem);
+    }
+    grouped.into_iter().map(|(status, problems)| (status, response(&problems).into())).collect()
+}
+
+/// One status: its types, and an example of each problem.
+fn response(problems: &[Problem]) -> Response {
+    let mut types: Vec<String> = problems.iter().map(|problem| problem.kind().uri()).collect();
+    types.dedup();
+    let of_these_types = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("type", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(types)));
+    let examples = problems.iter().map(|problem| {
+        let body = serde_json::to_value(problem.body()).ok();
+        (problem.to_string(), ExampleBuilder::new().value(body).build())
+    });
+    let content = ContentBuilder::new()
+        .schema(Some(AllOfBuilder::new().item(Ref::from_schema_name(Body::name())).item(of_these_types)))
+        .examples_from_iter(examples)
+        .build();
+    let mut titles: Vec<&str> = problems.iter().map(|problem| problem.kind().title()).collect();
+    titles.dedup();
+    let mut response = ResponseBuilder::new().description(titles.join(", or: ")).content(MEDIA_TYPE, content);
+    if problems.iter().any(|problem| problem.retry_after().is_some()) {
+        let seconds = HeaderBuilder::new()
+            .schema(Some(u64::schema()))
+            .description(Some("Seconds to wait before the request is repeated."))
+            .build();
+        response = response.header("Retry-After", seconds);
+    }
+    response.build()
+}
