@@ -1,0 +1,69 @@
+//! What follows from the end of a delivery: the record is finished, goes back, or was given up meanwhile.
+
+use super::{Consumer, Started};
+use crate::{
+    delivery::Task,
+    gate::Signal,
+    offsets::Partition,
+    outcome::{Outcome, Report},
+    record::Content,
+};
+use shared::event::EventId;
+use std::time::Instant;
+use tokio::task;
+
+impl Consumer {
+    /// Takes in how a delivery ended.
+    pub(super) fn on_ended(&mut self, ended: Result<(task::Id, Report), task::JoinError>) {
+        let (id, report) = match ended {
+            Ok((id, report)) => (id, Some(report)),
+            Err(error) => (error.id(), None),
+        };
+        let Some(started) = self.started.remove(&id) else { return };
+        if let Some(event_id) = mailed_event(&started) {
+            self.mailing.remove(&event_id);
+            if report.as_ref().is_some_and(|report| report.outcome == Outcome::Delivered) {
+                self.recent.insert(event_id);
+            }
+        }
+        let position = started.item.record.position;
+        match report {
+            Some(report) => {
+                self.observe(&report, &started);
+                if report.outcome == Outcome::Interrupted {
+                    self.put_back(started, &report);
+                } else {
+                    self.finish(position, report.outcome);
+                }
+            }
+            // Aborted: its partition or the process was given up.
+            None if !self.offsets.is_current(position) || self.is_given_up(position.partition) => {}
+            None => {
+                log::error!(
+                    "kafka.topic" = position.partition.topic.name(),
+                    "kafka.partition" = position.partition.number,
+                    "kafka.offset" = position.offset;
+                    "a delivery ended in a bug; the record becomes a dead letter"
+                );
+                if started.probe {
+                    self.gate.observe(Signal::Silent, true, Instant::now(), 0.0);
+                }
+                self.start(started.item, Task::GiveUp, false);
+            }
+        }
+    }
+
+    fn is_given_up(&self, partition: Partition) -> bool {
+        let revoked =
+            self.revocation.as_ref().is_some_and(|r| r.dropped && r.partitions.contains(&partition));
+        revoked || self.stop.as_ref().is_some_and(|stop| stop.dropped)
+    }
+}
+
+/// The event that a delivery mails.
+fn mailed_event(started: &Started) -> Option<EventId> {
+    match &started.item.record.content {
+        Content::Event(event) if started.task == Task::Mail => Some(event.event_id()),
+        _ => None,
+    }
+}
