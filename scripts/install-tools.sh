@@ -9,6 +9,7 @@ need perl perl
 need curl curl
 need java openjdk-17-jre-headless
 need mvn maven
+need ss iproute2
 if ((${#wanted[@]})); then
   export DEBIAN_FRONTEND=noninteractive
   apt-get -qq update

@@ -11,6 +11,7 @@ pub fn print_welcome(system: &System, folder: &Path) {
     println!(
         "Two-step signup is running. Register, and read the code in the inbox:
 
+  page       http://{service}/
   inbox      http://{inbox}/
   register   curl http://{service}/api/register -d first_name=Ada -d last_name=Lovelace -d email=ada@example.com
   verify     curl http://{service}/api/verify -d id=ID -d code=CODE

@@ -39,6 +39,9 @@ type Offsets = HashMap<Partition, i64>;
 /// Reads the log into a view.
 pub(crate) struct Follower {
     consumer: BaseConsumer<ClientLog>,
+    /// Asks for the ends of partitions on a connection of its own: on the other one every answer would queue behind
+    /// a fetch that waits for records.
+    inquirer: BaseConsumer<ClientLog>,
     view: Arc<View>,
     window: Duration,
     /// The next offset of each partition, once they are assigned.
@@ -61,8 +64,8 @@ impl Follower {
     /// # Errors
     /// When librdkafka refuses the configuration.
     pub(crate) fn new(kafka: &KafkaConfig, view: Arc<View>, window: Duration) -> Result<Self, KafkaError> {
-        let consumer = kafka
-            .client()
+        let mut settings = kafka.client();
+        settings
             // `assign` needs a group id; nothing is committed under it.
             .set("group.id", "user-service-view")
             .set("enable.auto.commit", "false")
@@ -73,10 +76,10 @@ impl Follower {
             .set("fetch.queue.backoff.ms", "20")
             // Kafka answers a waiting fetch as soon as there is a record; brokers that look again only after a while
             // would delay every verification by that while.
-            .set("fetch.wait.max.ms", "100")
-            .create_with_context(ClientLog::default())?;
+            .set("fetch.wait.max.ms", "100");
         Ok(Self {
-            consumer,
+            consumer: settings.create_with_context(ClientLog::default())?,
+            inquirer: settings.create_with_context(ClientLog::default())?,
             view,
             window,
             next: OnceLock::new(),
@@ -261,7 +264,7 @@ impl Follower {
     }
 
     fn watermarks(&self, topic: Topic, partition: i32) -> KafkaResult<(i64, i64)> {
-        self.consumer.fetch_watermarks(topic.name(), partition, QUERY_TIMEOUT)
+        self.inquirer.fetch_watermarks(topic.name(), partition, QUERY_TIMEOUT)
     }
 
     fn take(&self, record: &BorrowedMessage<'_>) {
