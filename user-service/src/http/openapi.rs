@@ -18,7 +18,7 @@ use utoipa::{
     openapi::{
         self, Header, HeaderBuilder, ObjectBuilder, OneOfBuilder, RefOr, Schema, Type,
         path::{Operation, ParameterBuilder, ParameterIn},
-        schema::{AnyOfBuilder, SchemaType},
+        schema::SchemaType,
     },
 };
 
@@ -98,11 +98,6 @@ fn header(description: &str, example: &str) -> Header {
         .description(Some(description))
         .example(Some(example.into()))
         .build()
-}
-
-/// At least one of these fields has to be there.
-pub(super) fn any_of_fields<const N: usize>(fields: [&str; N]) -> Schema {
-    fields.into_iter().fold(AnyOfBuilder::new(), |any, field| any.item(required(field))).build().into()
 }
 
 /// Exactly one of these fields has to be there.

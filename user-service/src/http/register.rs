@@ -15,7 +15,10 @@ use actix_web::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{email_address::EmailAddress, locale::Locale, person_name::PersonName, request_id::RequestId};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{AllOfBuilder, ObjectBuilder, Ref, RefOr, Schema, Type},
+};
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Registration)]
@@ -78,6 +81,9 @@ struct Accepted {
     resend_after: u64,
 }
 
+/// The same as a form, which can't say null.
+struct Form;
+
 /// Register a person.
 ///
 /// The answer is the same for a new, a pending and a verified address.
@@ -93,11 +99,15 @@ struct Accepted {
                 "first_name": "Владимир", "last_name": "O’Neill Jr.", "email": "jörg@bücher.example", "locale": "pt-BR"
             })))
         )),
-        (Body = "application/x-www-form-urlencoded",
+        (Form = "application/x-www-form-urlencoded",
             example = json!({"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com"}))
     )),
     responses(
         (status = 202, description = "The registration is in the log, and a mail will be sent.", body = Success<Accepted>,
+            links(
+                ("verify" = (operation_id = "verify", request_body = json!({"id": "$response.body#/data/id", "code": "123456"}))),
+                ("resend" = (operation_id = "resend", request_body = json!({"id": "$response.body#/data/id"})))
+            ),
             example = json!({
                 "status": true,
                 "message": "We have sent a mail with a code to this address.",
@@ -135,6 +145,22 @@ pub(super) async fn register(
             resend_after: registered.resend_after.as_secs(),
         },
     }))
+}
+
+impl PartialSchema for Form {
+    fn schema() -> RefOr<Schema> {
+        let locale = ObjectBuilder::new().schema_type(Type::String);
+        AllOfBuilder::new()
+            .item(Ref::from_schema_name(Body::name()))
+            .item(ObjectBuilder::new().schema_type(Type::Object).property("locale", locale))
+            .into()
+    }
+}
+
+impl ToSchema for Form {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "RegistrationForm".into()
+    }
 }
 
 /// The person, and the address as it was spelled in the request.

@@ -3,7 +3,7 @@
 use super::{
     Context, Success,
     body::{self, Fields},
-    openapi::{ResendProblems, any_of_fields},
+    openapi::{ResendProblems, one_of_fields},
     problem::Problem,
     verify::parse_id,
 };
@@ -79,7 +79,7 @@ pub(super) async fn resend(
 ) -> Result<HttpResponse, Problem> {
     let body: Body = body::read(&request, body)?;
     let mut fields = Fields::default();
-    let Some(id) = fields.required("id", body.id.or(body.uid), parse_id) else {
+    let Some(id) = parse_id(&mut fields, body.id, body.uid) else {
         return Err(fields.into_problem());
     };
     let resending = context.signup.clone().resend(id, request_id.into_inner());
@@ -101,7 +101,7 @@ pub(super) async fn resend(
 
 impl PartialSchema for Resend {
     fn schema() -> RefOr<Schema> {
-        AllOfBuilder::new().item(Body::schema()).item(any_of_fields(["id", "uid"])).into()
+        AllOfBuilder::new().item(Body::schema()).item(one_of_fields(["id", "uid"])).into()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Context, Success,
     body::{self, Fields},
-    openapi::{VerifyProblems, any_of_fields, one_of_fields},
+    openapi::{VerifyProblems, one_of_fields},
     problem::Problem,
 };
 use crate::signup::{Proof, Verdict};
@@ -111,7 +111,7 @@ impl PartialSchema for Verification {
     fn schema() -> RefOr<Schema> {
         let either = AllOfBuilder::new()
             .item(Body::schema())
-            .item(any_of_fields(["id", "uid"]))
+            .item(one_of_fields(["id", "uid"]))
             .item(one_of_fields(["code", "token"]));
         either.description(Some("An id, and either the code or the token of the newest mail.")).into()
     }
@@ -121,7 +121,7 @@ impl ToSchema for Verification {}
 
 fn parse(body: Body) -> Result<(AccountId, Proof), Problem> {
     let mut fields = Fields::default();
-    let id = fields.required("id", body.id.or(body.uid), parse_id);
+    let id = parse_id(&mut fields, body.id, body.uid);
     let proof = match (body.code, body.token) {
         (Some(code), None) => fields.required("code", Some(code), VerificationCode::parse).map(Proof::Code),
         (None, Some(token)) => fields.required("token", Some(token), LinkToken::parse).map(Proof::Token),
@@ -134,7 +134,11 @@ fn parse(body: Body) -> Result<(AccountId, Proof), Problem> {
     }
 }
 
-/// Parses the id of a registration.
-pub(super) fn parse_id(text: &str) -> Result<AccountId, &'static str> {
-    text.parse().map_err(|_| "must be the id from the answer to the registration")
+/// Parses the id of a registration, under its name or that in older clients.
+pub(super) fn parse_id(fields: &mut Fields, id: Option<Value>, uid: Option<Value>) -> Option<AccountId> {
+    if id.is_some() && uid.is_some() {
+        return fields.refuse("uid", "must not be there together with an id");
+    }
+    let parse = |text: &str| text.parse().map_err(|_| "must be the id from the answer to the registration");
+    fields.required("id", id.or(uid), parse)
 }
