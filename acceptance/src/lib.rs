@@ -12,7 +12,7 @@
 //!
 //! A failure of these parts fails the test that uses them, so they panic.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 pub mod world;
 pub mod kafka;

@@ -2,6 +2,7 @@
 
 use acceptance::{
     api::{Answer, Api, between},
+    inbox::VERIFY,
     latency::Latencies,
     ledger::{Registration, all_mailed},
     load::open_loop,
@@ -23,6 +24,8 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// For the way through a busy machine.
 const MARGIN: Duration = Duration::from_secs(1);
 const READY_AGAIN: Duration = Duration::from_secs(5);
+/// In the form of an id, and nobody's.
+const UNKNOWN_ID: &str = "00000000-0000-8000-8000-000000000000";
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,38 @@ async fn what_is_refused_while_the_broker_is_dead_is_accepted_later_and_mailed_w
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_frozen_broker_took_after_its_refusal_leads_to_no_second_code() {
     survives(&[Outage::Frozen(PUBLISH_TIMEOUT + Duration::from_secs(2))]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verifying_is_refused_in_time_while_the_broker_is_away_and_works_afterwards() {
+    let world = World::start().await;
+    let ((a, at_a), (b, at_b)) = (replica(&world, "a").await, replica(&world, "b").await);
+    let _notification_service = world.ready_notification_service("notification").await;
+    for (outage, email) in [
+        (Outage::Frozen(2 * PUBLISH_TIMEOUT), "ada@example.com"),
+        (Outage::Killed(2 * PUBLISH_TIMEOUT), "bob@example.com"),
+    ] {
+        let registration = Registration::accepted(&at_a, email.to_owned()).await;
+        let mail = world.inbox.first(email, VERIFY, LIMIT).await;
+        let in_vain = async {
+            // Not before the broker has gone.
+            sleep(Duration::from_secs(2)).await;
+            tokio::join!(
+                at_a.verify(&registration.id, mail.code()),
+                at_b.verify_by_link(&registration.id, mail.link_token()),
+                at_b.verify(UNKNOWN_ID, mail.code()),
+            )
+        };
+        let (_, refusals) = tokio::join!(suffer(&world, outage, [&a, &b]), in_vain);
+        for refusal in [refusals.0, refusals.1, refusals.2] {
+            assert_eq!(refusal.status, StatusCode::SERVICE_UNAVAILABLE, "{refusal:?}");
+            assert!(refusal.retry_after.is_some(), "{refusal:?}");
+            show(&format!("{outage:?}: refused after {:.2?}", refusal.latency()));
+            assert!(refusal.latency() < PUBLISH_TIMEOUT + MARGIN, "{refusal:?}");
+        }
+        let answer = at_b.verify(&registration.id, mail.code()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    }
 }
 
 /// Goes through the outages with 100 registrations a second at two replicas; whoever is refused tries the other one.
