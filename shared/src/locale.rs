@@ -1,5 +1,6 @@
 //! The language a person reads, as a language tag (BCP 47).
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -9,7 +10,7 @@ pub const MAX_CHARACTERS: usize = 35;
 /// A well-formed language tag such as `en` or `pt-BR`. Which languages there are mails in is not its business.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Locale(Box<str>);
+pub struct Locale(CompactString);
 
 /// The text is not a language tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,8 @@
 //! The wire contract: records of every version ever written decode, and what is written today is version 1 to the
 //! letter.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use rdkafka::message::Headers;
 use shared::event::{DecodeError, Event, EventKind};
 use std::{fs, path::PathBuf};

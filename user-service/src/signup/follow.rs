@@ -3,7 +3,11 @@
 //! Every replica reads all partitions by itself (`assign`, nothing is ever committed). Until the replay has reached
 //! the ends that the partitions had when it began, the replica knows less than the log and takes no requests.
 
-use super::view::View;
+use super::{
+    offsets::{Inquirer, Offsets, Partition},
+    replay::Replay,
+    view::View,
+};
 use crate::config::REPLAY_SLACK;
 use jiff::Timestamp;
 use rdkafka::{
@@ -28,20 +32,13 @@ use std::{
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
-const TOPICS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
-const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How soon the thread notices that it should end.
 const POLL: Duration = Duration::from_millis(100);
-
-type Partition = (Topic, i32);
-type Offsets = HashMap<Partition, i64>;
 
 /// Reads the log into a view.
 pub(crate) struct Follower {
     consumer: BaseConsumer<ClientLog>,
-    /// Asks for the ends of partitions on a connection of its own: on the other one every answer would queue behind
-    /// a fetch that waits for records.
-    inquirer: BaseConsumer<ClientLog>,
+    inquirer: Inquirer,
     view: Arc<View>,
     window: Duration,
     /// The next offset of each partition, once they are assigned.
@@ -79,7 +76,7 @@ impl Follower {
             .set("fetch.wait.max.ms", "100");
         Ok(Self {
             consumer: settings.create_with_context(ClientLog::default())?,
-            inquirer: settings.create_with_context(ClientLog::default())?,
+            inquirer: Inquirer::new(&settings)?,
             view,
             window,
             next: OnceLock::new(),
@@ -166,23 +163,18 @@ impl Follower {
         }
         let asked = Instant::now();
         let follower = Arc::clone(self);
-        let ends = tokio::task::spawn_blocking(move || follower.query_ends())
-            .await
-            .map_err(|_| BehindLog)?
-            .inspect_err(
-                |error| log::warn!("error" = error.to_string().as_str(); "the ends of the log are not known"),
-            )
-            .map_err(|_| BehindLog)?;
+        let ends = tokio::task::spawn_blocking(move || {
+            follower.inquirer.ends(follower.next.get().into_iter().flat_map(HashMap::keys))
+        })
+        .await
+        .map_err(|_| BehindLog)?
+        .inspect_err(
+            |error| log::warn!("error" = error.to_string().as_str(); "the ends of the log are not known"),
+        )
+        .map_err(|_| BehindLog)?;
         let ends = Arc::new(ends);
         *known = Some((asked, Arc::clone(&ends)));
         Ok(ends)
-    }
-
-    fn query_ends(&self) -> KafkaResult<Offsets> {
-        let partitions = self.next.get().into_iter().flat_map(HashMap::keys);
-        partitions
-            .map(|&(topic, partition)| Ok(((topic, partition), self.watermarks(topic, partition)?.1)))
-            .collect()
     }
 
     fn has_reached(&self, ends: &Offsets) -> bool {
@@ -210,61 +202,16 @@ impl Follower {
 
     /// Assigns all partitions, each from where the last window begins.
     fn assign(&self) -> KafkaResult<Replay> {
-        let since = Timestamp::now() - self.window - REPLAY_SLACK;
-        let mut wanted = TopicPartitionList::new();
-        for topic in TOPICS {
-            let offset = if topic == Topic::Verified {
-                Offset::Beginning
-            } else {
-                Offset::Offset(since.as_millisecond())
-            };
-            for partition in 0..self.partition_count(topic)? {
-                wanted.add_partition_offset(topic.name(), partition, offset)?;
-            }
-        }
-        let (mut start, mut end) = (Offsets::new(), Offsets::new());
-        let starts = self.consumer.offsets_for_times(timed(&wanted)?, QUERY_TIMEOUT)?;
-        for element in wanted.elements() {
-            let Some(topic) = Topic::from_name(element.topic()) else { continue };
-            let partition = (topic, element.partition());
-            let (low, high) = self.watermarks(topic, element.partition())?;
-            let found = starts.find_partition(element.topic(), element.partition());
-            if let Some(found) = &found {
-                found.error()?;
-            }
-            // Past the end the look-up by time answers `End`.
-            let first = match found.map(|found| found.offset()) {
-                Some(Offset::Offset(offset)) => offset.max(low),
-                Some(_) => high,
-                None => low,
-            };
-            start.insert(partition, first);
-            end.insert(partition, high);
-        }
+        let (start, end) = self.inquirer.span(Timestamp::now() - self.window - REPLAY_SLACK)?;
         let mut assignment = TopicPartitionList::new();
         for ((topic, partition), offset) in &start {
             assignment.add_partition_offset(topic.name(), *partition, Offset::Offset(*offset))?;
         }
         // Before the assignment: the first record may arrive at once.
-        let _ = self
-            .next
-            .set(start.iter().map(|(partition, offset)| (*partition, AtomicI64::new(*offset))).collect());
+        let next = start.iter().map(|(partition, offset)| (*partition, AtomicI64::new(*offset))).collect();
+        let _ = self.next.set(next);
         self.consumer.assign(&assignment)?;
         Ok(Replay::new(&start, end))
-    }
-
-    fn partition_count(&self, topic: Topic) -> KafkaResult<i32> {
-        let metadata = self.consumer.fetch_metadata(Some(topic.name()), QUERY_TIMEOUT)?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic.name());
-        match found.map(|found| (found.error(), found.partitions().len())) {
-            Some((None, count)) if count > 0 => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
-            Some((Some(code), _)) => Err(KafkaError::MetadataFetch(code.into())),
-            _ => Err(KafkaError::MetadataFetch(rdkafka::error::RDKafkaErrorCode::UnknownTopicOrPartition)),
-        }
-    }
-
-    fn watermarks(&self, topic: Topic, partition: i32) -> KafkaResult<(i64, i64)> {
-        self.inquirer.fetch_watermarks(topic.name(), partition, QUERY_TIMEOUT)
     }
 
     fn take(&self, record: &BorrowedMessage<'_>) {
@@ -294,58 +241,5 @@ impl Follower {
         if let Some(id) = id {
             self.view.forget(id, written_at.unwrap_or_else(Timestamp::now));
         }
-    }
-}
-
-/// The partitions whose start is looked up by time.
-fn timed(wanted: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
-    let mut timed = TopicPartitionList::new();
-    for element in wanted.elements().iter().filter(|element| matches!(element.offset(), Offset::Offset(_))) {
-        timed.add_partition_offset(element.topic(), element.partition(), element.offset())?;
-    }
-    Ok(timed)
-}
-
-/// How far the replay has come.
-struct Replay {
-    missing: Offsets,
-    total: i64,
-    read: i64,
-    began: Instant,
-    reported: Instant,
-}
-
-impl Replay {
-    const REPORT: Duration = Duration::from_secs(2);
-
-    fn new(start: &Offsets, mut end: Offsets) -> Self {
-        let total = end.iter().map(|(partition, end)| end - start.get(partition).unwrap_or(end)).sum();
-        end.retain(|partition, end| start.get(partition).is_some_and(|start| start < end));
-        Self { missing: end, total, read: 0, began: Instant::now(), reported: Instant::now() }
-    }
-
-    fn advance(&mut self, record: &BorrowedMessage<'_>) {
-        if self.missing.is_empty() {
-            return;
-        }
-        self.read += 1;
-        if let Some(topic) = Topic::from_name(record.topic()) {
-            let partition = (topic, record.partition());
-            if self.missing.get(&partition).is_some_and(|end| record.offset() + 1 >= *end) {
-                self.missing.remove(&partition);
-            }
-        }
-        if self.reported.elapsed() >= Self::REPORT {
-            self.reported = Instant::now();
-            log::info!("replayed {} of {} records", self.read, self.total);
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        if self.missing.is_empty() {
-            let duration_ms = self.began.elapsed().as_millis();
-            log::info!("duration_ms" = u64::try_from(duration_ms).unwrap_or(u64::MAX); "caught up after {} records", self.read);
-        }
-        self.missing.is_empty()
     }
 }

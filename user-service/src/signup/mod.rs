@@ -15,6 +15,8 @@ mod notice;
 mod attempts;
 mod view;
 mod follow;
+mod replay;
+mod offsets;
 
 pub use identity::IdSecret;
 pub(crate) use pending::Person;

@@ -44,7 +44,7 @@ impl Signup {
             return Err(Unavailable::Full);
         }
         let now = now();
-        let registration = known.registration.as_deref().cloned().unwrap_or_default();
+        let registration = known.registration.unwrap_or_default();
         let current = inner.code_secrets.current().id();
         let next = registration.register(known.verified, person, current, now, &inner.rules);
         let event = next.into_event(id, now, request_id);

@@ -35,7 +35,7 @@ impl Signup {
         let inner = &*self.0;
         let known = self.standing(id, self.deadline()).await?;
         let now = now();
-        let registration = known.registration.as_deref().cloned().unwrap_or_default();
+        let registration = known.registration.unwrap_or_default();
         let current = inner.code_secrets.current().id();
         match registration.resend(known.verified, current, now, &inner.rules) {
             Resend::Unknown => Ok(Resent::Unknown),

@@ -59,7 +59,7 @@ impl Signup {
         let deadline = self.deadline();
         let known = self.standing(id, deadline).await?;
         let now = now();
-        let registration = known.registration.as_deref().cloned().unwrap_or_default();
+        let registration = known.registration.unwrap_or_default();
         let (window, generation, pending) = match registration.challenge(now) {
             Challenge::Unknown => return Ok(Verdict::Unknown),
             Challenge::Expired => return Ok(Verdict::Expired),

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 /// The view; all methods may be called from any thread.
 pub(crate) struct View {
-    registrations: Cache<AccountId, Arc<Registration>>,
+    registrations: Cache<AccountId, Registration>,
     count: Arc<AtomicU64>,
     verified: RwLock<HashSet<AccountId>>,
     awaited: Mutex<HashMap<EventId, oneshot::Sender<u32>>>,
@@ -34,7 +34,7 @@ pub(crate) struct View {
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
     /// What the log of the last window says, if it says anything.
-    pub(crate) registration: Option<Arc<Registration>>,
+    pub(crate) registration: Option<Registration>,
     /// Whether the account is verified.
     pub(crate) verified: bool,
 }
@@ -139,9 +139,9 @@ impl View {
         self.registrations.entry(id).and_compute_with(|entry| {
             let known = entry.map(|entry| entry.into_value()).unwrap_or_else(|| {
                 self.count.fetch_add(1, Ordering::Relaxed);
-                Arc::default()
+                Registration::default()
             });
-            Op::Put(Arc::new(change(Arc::unwrap_or_clone(known))))
+            Op::Put(change(known))
         });
     }
 

@@ -1,0 +1,50 @@
+//! How far a replay has come, for the log and for the moment when it is over.
+
+use super::offsets::Offsets;
+use rdkafka::{Message, message::BorrowedMessage};
+use shared::topic::Topic;
+use std::time::{Duration, Instant};
+
+/// How far the replay has come.
+pub(super) struct Replay {
+    missing: Offsets,
+    pub(super) total: i64,
+    pub(super) read: i64,
+    began: Instant,
+    reported: Instant,
+}
+
+impl Replay {
+    const REPORT: Duration = Duration::from_secs(2);
+
+    pub(super) fn new(start: &Offsets, mut end: Offsets) -> Self {
+        let total = end.iter().map(|(partition, end)| end - start.get(partition).unwrap_or(end)).sum();
+        end.retain(|partition, end| start.get(partition).is_some_and(|start| start < end));
+        Self { missing: end, total, read: 0, began: Instant::now(), reported: Instant::now() }
+    }
+
+    pub(super) fn advance(&mut self, record: &BorrowedMessage<'_>) {
+        if self.missing.is_empty() {
+            return;
+        }
+        self.read += 1;
+        if let Some(topic) = Topic::from_name(record.topic()) {
+            let partition = (topic, record.partition());
+            if self.missing.get(&partition).is_some_and(|end| record.offset() + 1 >= *end) {
+                self.missing.remove(&partition);
+            }
+        }
+        if self.reported.elapsed() >= Self::REPORT {
+            self.reported = Instant::now();
+            log::info!("replayed {} of {} records", self.read, self.total);
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        if self.missing.is_empty() {
+            let duration_ms = self.began.elapsed().as_millis();
+            log::info!("duration_ms" = u64::try_from(duration_ms).unwrap_or(u64::MAX); "caught up after {} records", self.read);
+        }
+        self.missing.is_empty()
+    }
+}
