@@ -10,6 +10,10 @@ need curl curl
 need java openjdk-17-jre-headless
 need mvn maven
 need ss iproute2
+need node nodejs
+need npm npm
+need python3 python3
+python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || wanted+=(python3-venv)
 if ((${#wanted[@]})); then
   export DEBIAN_FRONTEND=noninteractive
   apt-get -qq update
