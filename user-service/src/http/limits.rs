@@ -76,10 +76,9 @@ impl Limits {
     fn client(&self, request: &ServiceRequest) -> IpAddr {
         let peer =
             request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
-        let Some(forwarded) = request.headers().get_all(FORWARDED_FOR).last().map(|_| request.headers())
-        else {
+        if !request.headers().contains_key(FORWARDED_FOR) {
             return peer;
-        };
+        }
         if !self.is_trusted(peer) {
             if !self.warned.swap(true, Ordering::Relaxed) {
                 log::warn!(
@@ -89,7 +88,7 @@ impl Limits {
             }
             return peer;
         }
-        self.forwarded_client(forwarded).unwrap_or(peer)
+        self.forwarded_client(request.headers()).unwrap_or(peer)
     }
 
     /// The rightmost address that is not a trusted proxy: what stands left of it anybody may have written.
@@ -127,13 +126,9 @@ pub(crate) async fn limit<B: MessageBody + 'static>(
         refuse(request, Problem::too_many_requests(wait))
     } else if let Ok(_permit) = limits.in_flight.try_acquire() {
         // The request is gone when the time is over; what it published goes on in a task of its own.
-        let raw = request.request().method().clone();
         match tokio::time::timeout(limits.deadline, next.call(request)).await {
             Ok(response) => response?.map_into_left_body(),
-            Err(_) => {
-                log::debug!("http.method" = raw.as_str(); "a client took too long to send its request");
-                return Err(Problem::new(Kind::RequestTimeout, "send the whole request at once").into());
-            }
+            Err(_) => return Err(Problem::new(Kind::RequestTimeout, "send the whole request at once").into()),
         }
     } else {
         limits.metrics.overloaded.inc();

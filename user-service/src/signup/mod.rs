@@ -77,7 +77,7 @@ pub(crate) enum Unavailable {
 }
 
 /// How ready this replica is, part by part.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Readiness {
     /// The replay is over.
     pub(crate) caught_up: bool,
