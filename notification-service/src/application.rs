@@ -17,8 +17,12 @@ use anyhow::Context;
 use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 use tokio_util::sync::CancellationToken;
+
+/// How long a consumer without a broker may take to end.
+const STUCK_DRAIN: Duration = Duration::from_secs(20);
 
 /// A notification service that is bound to its address and not yet running. Any number of them can run in one process.
 pub struct Application {
@@ -56,7 +60,8 @@ impl Application {
     /// group.
     ///
     /// # Errors
-    /// When a part can't be made, or the Kafka client ends with a fatal error.
+    /// When a part can't be made, or the Kafka client ends with a fatal error; [`shared::kafka::StuckClient`] when a
+    /// new service with the same configuration would work.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { config, listener, .. } = self;
         let status = Arc::new(Status::default());
@@ -76,14 +81,26 @@ impl Application {
             public_url: config.public_url,
             secrets: config.code_secrets,
         };
-        let delivery = Delivery { letterhead, mailer, writer, accepted_after };
+        let delivery = Delivery { letterhead, mailer, writer: writer.clone(), accepted_after };
         let ended = if stop.is_cancelled() {
             Ok(())
         } else {
             let sessions = config.smtp.connections;
             let consumer =
                 Consumer::new(&config.kafka, &config.group, config.commit, sessions, delivery, status)?;
-            Box::pin(consumer.run(stop)).await
+            let (answers, round) = (consumer.broker_answers(writer), stop.child_token());
+            let mut running = Box::pin(consumer.run(round.clone()));
+            tokio::select! {
+                ended = &mut running => ended,
+                stuck = config.kafka.until_stuck(answers) => {
+                    round.cancel();
+                    // Without a broker there is nothing to commit; what can be finished is.
+                    if tokio::time::timeout(STUCK_DRAIN, running).await.is_err() {
+                        log::warn!("the consumer did not end in order");
+                    }
+                    Err(stuck.into())
+                }
+            }
         };
         health_stop.cancel();
         health.await.context("health ended in a bug")??;

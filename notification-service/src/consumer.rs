@@ -15,6 +15,7 @@ use crate::{
     offsets::{Offsets, Partition, Position},
     outcome::{Outcome, Report},
     status::Status,
+    writer::Writer,
 };
 use anyhow::Context as _;
 use backlog::{Backlog, Flow, Item};
@@ -28,7 +29,7 @@ use rdkafka::{
     message::BorrowedMessage,
 };
 use recent::Recent;
-use shared::{event::EventId, kafka::KafkaConfig};
+use shared::{event::EventId, kafka::KafkaConfig, topic::Topic};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -106,6 +107,22 @@ struct Stop {
 }
 
 impl Consumer {
+    /// A question to all Kafka clients of this process: whether the broker answers within the time. Blocks.
+    pub(crate) fn broker_answers(
+        &self,
+        writer: Writer,
+    ) -> impl Fn(Duration) -> bool + Clone + Send + 'static {
+        let client = Arc::downgrade(&self.client);
+        move |timeout| {
+            let consumer = client.upgrade();
+            // Without a consumer this process is ending anyway.
+            let answers = |client: Arc<GroupClient>| {
+                client.fetch_metadata(Some(Topic::Created.name()), timeout).is_ok()
+            };
+            consumer.is_none_or(answers) && writer.broker_answers(timeout)
+        }
+    }
+
     pub(crate) fn new(
         kafka: &KafkaConfig,
         group: &GroupConfig,

@@ -17,6 +17,10 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod watch;
+
+pub use watch::StuckClient;
+
 /// Where the broker is, and how topics are made when they are missing.
 #[derive(Debug, Clone)]
 pub struct KafkaConfig {

@@ -9,7 +9,10 @@ use crate::{
 };
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web::Data};
 use anyhow::Context as _;
-use shared::account_id::AccountId;
+use shared::{
+    account_id::AccountId,
+    kafka::{KafkaConfig, StuckClient},
+};
 use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
@@ -84,7 +87,7 @@ impl Application {
     /// Serves until `stop` is cancelled, then finishes what is under way. Needs a multi-threaded tokio runtime.
     ///
     /// # Errors
-    /// When a part fails.
+    /// When a part fails; [`StuckClient`] when a new service with the same configuration would work.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { config, signup, metrics, listener, admin_listener } = self;
         let topics = tokio::spawn({
@@ -110,6 +113,7 @@ impl Application {
         let limits = Data::new(limits);
         let tidying = tokio::spawn(tidy(limits.clone(), stop.clone()));
         let admin = tokio::spawn(serve_admin(admin_listener, context.clone(), stop_the_rest.clone())?);
+        let watching = tokio::spawn(watch(config.kafka, signup.clone(), stop.clone()));
         let served = serve(listener, context, limits, config.cors_origins, stop.clone())?.await;
         // Also when the server failed: the other parts then end with it.
         stop.cancel();
@@ -123,7 +127,11 @@ impl Application {
         tidying.await?;
         admin.await?.context("the admin server failed")?;
         log::info!("user service stopped");
-        served.context("the HTTP server failed")
+        served.context("the HTTP server failed")?;
+        match watching.await? {
+            Some(stuck) => Err(stuck.into()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -164,6 +172,14 @@ fn serve_admin(listener: TcpListener, context: Context, stop: CancellationToken)
     .shutdown_signal(stop.cancelled_owned())
     .listen(listener)?;
     Ok(server.run())
+}
+
+/// Ends the service when one of its Kafka clients is beyond help.
+async fn watch(kafka: KafkaConfig, signup: Signup, stop: CancellationToken) -> Option<StuckClient> {
+    let stuck = kafka.until_stuck(move |timeout| signup.broker_answers(timeout));
+    let stuck = stop.run_until_cancelled(stuck).await;
+    stop.cancel();
+    stuck
 }
 
 async fn tidy(limits: Data<Limits>, stop: CancellationToken) {

@@ -22,7 +22,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The one producer of a user service; shared by all requests.
@@ -37,6 +37,9 @@ pub(crate) enum PublishError {
     /// No ack in time, or the broker refused the record.
     #[error("not acknowledged by the broker: {0}")]
     NotAcknowledged(KafkaError),
+    /// No ack before the request's deadline.
+    #[error("not acknowledged by the broker in time")]
+    Late,
     /// Too much is waiting for acks already.
     #[error("too many events are waiting for the broker")]
     Overloaded,
@@ -68,17 +71,18 @@ impl Publisher {
         Ok(Self { producer, has_producer_id })
     }
 
-    /// Writes an event and waits for the broker's ack.
+    /// Writes an event and waits for the broker's ack, but not beyond `deadline`.
     ///
     /// # Errors
-    /// [`PublishError`]. After `NotAcknowledged` the event may or may not be in the log.
-    pub(crate) async fn publish(&self, event: &Event) -> Result<(), PublishError> {
+    /// [`PublishError`]. After `NotAcknowledged` and `Late` the event may or may not be in the log.
+    pub(crate) async fn publish(&self, event: &Event, deadline: Instant) -> Result<(), PublishError> {
         let encoded = event.encode()?;
         let record = FutureRecord::to(encoded.topic.name())
             .key(&encoded.key)
             .payload(&encoded.payload)
             .headers(encoded.headers);
-        self.send(record).await
+        // librdkafka looks for late records once a second only.
+        tokio::time::timeout_at(deadline.into(), self.send(record)).await.map_err(|_| PublishError::Late)?
     }
 
     /// Writes the tombstone that forgets an account, and waits for the broker's ack.

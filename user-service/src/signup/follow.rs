@@ -117,6 +117,12 @@ impl Follower {
         }
     }
 
+    /// Whether the broker answers both clients within `timeout` each. Blocks.
+    pub(crate) fn broker_answers(&self, timeout: Duration) -> bool {
+        self.consumer.fetch_metadata(Some(Topic::Created.name()), timeout).is_ok()
+            && self.inquirer.broker_answers(timeout)
+    }
+
     /// How many records the replay has read, and of how many.
     pub(crate) fn progress(&self) -> (u64, u64) {
         (self.replayed.load(Ordering::Relaxed), self.replay_total.load(Ordering::Relaxed))

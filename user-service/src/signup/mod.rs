@@ -40,6 +40,8 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use view::{Standing, View};
 
+/// What is left of `PUBLISH_TIMEOUT` for the answer itself.
+const ANSWER_TIME: Duration = Duration::from_millis(100);
 /// How long the look at the log's ends may take when numbers are asked for.
 const NUMBERS_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -129,6 +131,11 @@ impl Signup {
         }
     }
 
+    /// Whether the broker answers all clients within `timeout` each. Blocks.
+    pub(crate) fn broker_answers(&self, timeout: Duration) -> bool {
+        self.0.publisher.broker_answers(timeout) && self.0.follower.broker_answers(timeout)
+    }
+
     /// What broke the producer for good, if anything did: only a restart helps.
     #[must_use]
     pub(crate) fn fatal_error(&self) -> Option<String> {
@@ -163,8 +170,8 @@ impl Signup {
     }
 
     /// Writes an event and, once the broker has acknowledged it, takes it in.
-    async fn publish(&self, event: Event) -> Result<(), Unavailable> {
-        self.0.publisher.publish(&event).await.inspect_err(|_| {
+    async fn publish(&self, event: Event, deadline: Instant) -> Result<(), Unavailable> {
+        self.0.publisher.publish(&event, deadline).await.inspect_err(|_| {
             self.0.metrics.publish_failures.inc();
         })?;
         log::info!(
@@ -177,7 +184,7 @@ impl Signup {
     }
 
     fn deadline(&self) -> Instant {
-        Instant::now() + self.0.timeout
+        Instant::now() + self.0.timeout.saturating_sub(ANSWER_TIME)
     }
 }
 

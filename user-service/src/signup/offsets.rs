@@ -31,6 +31,11 @@ impl Inquirer {
         settings.create_with_context(ClientLog::default()).map(Self)
     }
 
+    /// Whether the broker answers within `timeout`. Blocks.
+    pub(super) fn broker_answers(&self, timeout: Duration) -> bool {
+        self.0.fetch_metadata(Some(Topic::Created.name()), timeout).is_ok()
+    }
+
     /// From where each partition has to be read, and its end as of now: the topic of verified accounts from its
     /// beginning, the others from this time.
     pub(super) fn span(&self, since: Timestamp) -> KafkaResult<(Offsets, Offsets)> {

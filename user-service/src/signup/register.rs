@@ -37,6 +37,7 @@ impl Signup {
         request_id: RequestId,
     ) -> Result<Registered, Unavailable> {
         self.caught_up()?;
+        let deadline = self.deadline();
         let inner = &*self.0;
         let id = inner.id_secret.account_id(&person.email);
         let known = inner.view.standing(id);
@@ -48,7 +49,7 @@ impl Signup {
         let current = inner.code_secrets.current().id();
         let next = registration.register(known.verified, person, current, now, &inner.rules);
         let event = next.into_event(id, now, request_id);
-        self.publish(event).await?;
+        self.publish(event, deadline).await?;
         Ok(Registered {
             id,
             expires_at: now + inner.rules.code_ttl,

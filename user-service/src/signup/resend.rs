@@ -32,8 +32,9 @@ impl Signup {
     /// [`Unavailable`]; the same request may then be repeated, here or at another replica.
     pub(crate) async fn resend(self, id: AccountId, request_id: RequestId) -> Result<Resent, Unavailable> {
         self.caught_up()?;
+        let deadline = self.deadline();
         let inner = &*self.0;
-        let known = self.standing(id, self.deadline()).await?;
+        let known = self.standing(id, deadline).await?;
         let now = now();
         let registration = known.registration.unwrap_or_default();
         let current = inner.code_secrets.current().id();
@@ -42,7 +43,7 @@ impl Signup {
             Resend::Expired => Ok(Resent::Expired),
             Resend::Wait(wait) => Ok(Resent::Wait(wait)),
             Resend::Next(next, expires_at) => {
-                self.publish(next.into_event(id, now, request_id)).await?;
+                self.publish(next.into_event(id, now, request_id), deadline).await?;
                 Ok(Resent::Accepted { expires_at, resend_after: inner.rules.resend_cooldown })
             }
         }

@@ -68,7 +68,7 @@ impl Signup {
         let is_right = |pending: &Pending| self.is_right(id, pending, &proof);
         if matches!(proof, Proof::Token(_)) {
             return match pending.filter(is_right) {
-                Some(pending) => self.verified(id, pending, now, request_id).await,
+                Some(pending) => self.verified(id, pending, now, request_id, deadline).await,
                 None => Ok(Verdict::WrongToken),
             };
         }
@@ -84,7 +84,7 @@ impl Signup {
             return Ok(Verdict::AttemptsUsedUp);
         };
         match pending.filter(is_right) {
-            Some(pending) => self.verified(id, pending, now, request_id).await,
+            Some(pending) => self.verified(id, pending, now, request_id, deadline).await,
             None => Ok(Verdict::WrongCode { attempts_left }),
         }
     }
@@ -122,7 +122,7 @@ impl Signup {
             request_id: request_id.clone(),
         };
         let awaited = self.0.view.await_attempt(attempt.event_id);
-        self.publish(Event::Attempt(attempt)).await?;
+        self.publish(Event::Attempt(attempt), deadline).await?;
         match tokio::time::timeout_at(deadline.into(), awaited.rank()).await {
             Ok(Some(rank)) => Ok(rank),
             Ok(None) | Err(_) => Err(super::BehindLog.into()),
@@ -135,6 +135,7 @@ impl Signup {
         pending: Pending,
         now: Timestamp,
         request_id: RequestId,
+        deadline: Instant,
     ) -> Result<Verdict, Unavailable> {
         // Another request may have been quicker while this one waited for its rank.
         if self.0.view.standing(id).verified {
@@ -151,7 +152,7 @@ impl Signup {
             locale: pending.person.locale,
             request_id,
         });
-        self.publish(event).await?;
+        self.publish(event, deadline).await?;
         Ok(Verdict::Verified)
     }
 }

@@ -15,6 +15,7 @@ mod replicas;
 mod retries;
 mod rotation;
 mod start;
+mod stuck;
 mod limits;
 mod observing;
 mod openapi;

@@ -13,7 +13,14 @@ async fn metrics_are_on_the_admin_address_alone_and_name_nobody() {
     replica.verify(&id, &code(&issued)).await;
     replica.get(&format!("/somewhere/{id}")).await;
     assert_eq!(replica.get("/metrics").await.status, StatusCode::NOT_FOUND);
-    let text = replica.metrics().await;
+    // What this replica wrote is in its memory at once; that it has also read it back takes a moment.
+    let started = std::time::Instant::now();
+    let text = loop {
+        let text = replica.metrics().await;
+        if text.contains("user_service_log_lag_records 0") || started.elapsed().as_secs() > 10 {
+            break text;
+        }
+    };
     for line in [
         "user_service_http_requests_total{endpoint=\"/api/register\",status=\"202\"} 1",
         "user_service_http_requests_total{endpoint=\"/api/verify\",status=\"422\"} 1",
