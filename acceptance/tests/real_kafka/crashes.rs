@@ -105,7 +105,12 @@ async fn every_answered_registration_is_mailed_although_the_notification_service
     show(&format!("{} registrations, {CRASHES} kills, copies after each: {copies:?}", registrations.len()));
     show(&format!("mails flow again {pauses:.1?} after it; a broker gives up a silent member after 6 s"));
     let bound = MAX_UNCOMMITTED + SMTP_CONNECTIONS;
-    assert!(copies.iter().all(|copies| *copies <= bound), "{copies:?}, more than {bound} after one crash");
+    // What one crash left may be mailed only after the next, so the crashes are held to their bound together.
+    let mut so_far = 0;
+    for (crash, copies_after) in copies.iter().enumerate() {
+        so_far += copies_after;
+        assert!(so_far <= bound * (crash + 1), "{copies:?}, more than {bound} a crash");
+    }
 }
 
 /// Registers so many people, twenty at a time.
