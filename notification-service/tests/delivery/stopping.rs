@@ -14,7 +14,9 @@ async fn restarts_in_order_mail_nothing_twice_and_lose_nothing() {
         world.wait_for_mails(part * 40).await;
         service.stop().await;
         let mails = i64::try_from(world.smtp.count()).unwrap();
-        assert_eq!(world.committed(Topic::Created).await, mails, "what was mailed is committed");
+        // One that waited in front of finished ones may have been handed on instead: committed here, mailed later.
+        let committed = world.committed(Topic::Created).await;
+        assert!(committed >= mails, "{mails} were mailed, {committed} are committed");
     }
     let service = world.start(&[]).await;
     assert_eq!(world.wait_for_mails(200).await.len(), 200);
