@@ -4,12 +4,11 @@ use clap::{Parser, Subcommand};
 use notification_service::{Application, Config, DeadLetters, run_dead_letters};
 use shared::{
     env::Env,
-    kafka::{KafkaConfig, StuckClient},
+    kafka::{KafkaConfig, run_anew_when_stuck},
     shutdown,
     telemetry::{self, LogFormat},
 };
 use std::{io::Write, process::ExitCode};
-use tokio_util::sync::CancellationToken;
 
 /// Mails verification codes and confirmations until SIGINT or SIGTERM; configured by the environment and `.env`.
 #[derive(Parser)]
@@ -40,23 +39,16 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Serves until `stop` is cancelled; anew, when only new Kafka clients help.
-async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
-    loop {
-        match Application::start(config.clone())?.run(stop.child_token()).await {
-            Err(error) if error.is::<StuckClient>() && !stop.is_cancelled() => {
-                log::error!("{error:#}; starting anew");
-            }
-            ended => return ended,
-        }
-    }
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal()?;
+    run_anew_when_stuck(&stop, async |stop| Application::start(config.clone())?.run(stop).await).await
 }
 
 async fn run(command: Option<Command>) -> anyhow::Result<()> {
     let mut env = Env::load()?;
     telemetry::start_from_env(&mut env);
     match command {
-        None => serve(Config::load(env)?, shutdown::on_signal()?).await,
+        None => serve(Config::load(env)?).await,
         Some(Command::DeadLetters(command)) => {
             let kafka = KafkaConfig::from_env(&mut env);
             let kafka = env.finish(|| Some(kafka))?;

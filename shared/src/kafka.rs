@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 mod watch;
 
-pub use watch::StuckClient;
+pub use watch::{StuckClient, run_anew_when_stuck};
 
 /// Where the broker is, and how topics are made when they are missing.
 #[derive(Debug, Clone)]

@@ -3,12 +3,11 @@
 use shared::{
     account_id::AccountId,
     env::Env,
-    kafka::StuckClient,
+    kafka::run_anew_when_stuck,
     shutdown,
     telemetry::{self, LogFormat},
 };
 use std::process::ExitCode;
-use tokio_util::sync::CancellationToken;
 use user_service::{Application, Config};
 
 const USAGE: &str = "usage: user-service              serves HTTP until SIGINT or SIGTERM
@@ -57,21 +56,14 @@ fn command() -> Option<Command> {
     }
 }
 
-/// Serves until `stop` is cancelled; anew, when only new Kafka clients help.
-async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
-    loop {
-        match Application::start(config.clone())?.run(stop.child_token()).await {
-            Err(error) if error.is::<StuckClient>() && !stop.is_cancelled() => {
-                log::error!("{error:#}; starting anew");
-            }
-            ended => return ended,
-        }
-    }
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal()?;
+    run_anew_when_stuck(&stop, async |stop| Application::start(config.clone())?.run(stop).await).await
 }
 
 async fn run(command: Command, config: Config) -> anyhow::Result<()> {
     match command {
-        Command::Serve => serve(config, shutdown::on_signal()?).await,
+        Command::Serve => serve(config).await,
         Command::Forget(id) => user_service::forget(&config, id).await,
     }
 }

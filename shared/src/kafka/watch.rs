@@ -8,6 +8,7 @@ use super::{ClientLog, KafkaConfig};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::time::Duration;
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
 /// How often the clients are looked at.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -20,6 +21,26 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("a Kafka client does not find back to its broker, though a new client reaches it at once")]
 pub struct StuckClient;
+
+/// Runs a service until it ends; anew, when only new Kafka clients help.
+///
+/// `run` makes the service and runs it until its token is cancelled, which `stop` does too.
+///
+/// # Errors
+/// What `run` ended with, except [`StuckClient`] before `stop` was cancelled.
+pub async fn run_anew_when_stuck(
+    stop: &CancellationToken,
+    run: impl AsyncFn(CancellationToken) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    loop {
+        match run(stop.child_token()).await {
+            Err(error) if error.is::<StuckClient>() && !stop.is_cancelled() => {
+                log::error!("{error:#}; starting anew");
+            }
+            ended => return ended,
+        }
+    }
+}
 
 impl KafkaConfig {
     /// Returns when a client keeps missing a broker that a new client reaches; without such a client, never.

@@ -112,6 +112,7 @@ impl Follower {
                 None => {}
             }
             if !self.is_caught_up() && replay.is_over() {
+                replay.report_end();
                 self.caught_up.store(true, Ordering::Release);
             }
         }

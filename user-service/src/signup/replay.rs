@@ -24,7 +24,7 @@ impl Replay {
     }
 
     pub(super) fn advance(&mut self, record: &BorrowedMessage<'_>) {
-        if self.missing.is_empty() {
+        if self.is_over() {
             return;
         }
         self.read += 1;
@@ -41,10 +41,12 @@ impl Replay {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        if self.missing.is_empty() {
-            let duration_ms = self.began.elapsed().as_millis();
-            log::info!("duration_ms" = u64::try_from(duration_ms).unwrap_or(u64::MAX); "caught up after {} records", self.read);
-        }
         self.missing.is_empty()
+    }
+
+    /// Notes the end in the log.
+    pub(super) fn report_end(&self) {
+        let duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        log::info!("duration_ms" = duration_ms; "caught up after {} records", self.read);
     }
 }
