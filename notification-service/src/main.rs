@@ -1,9 +1,10 @@
-//! The notification service as a process, or its one command: environment, log, start, wait for a signal, drain.
+//! The notification service as a process, or one of its commands: environment, log, start, wait for a signal, drain.
 
 use clap::{Parser, Subcommand};
 use notification_service::{Application, Config, DeadLetters, run_dead_letters};
 use shared::{
     env::Env,
+    health::Probe,
     kafka::{KafkaConfig, run_anew_when_stuck},
     shutdown,
     telemetry::{self, LogFormat},
@@ -23,6 +24,11 @@ enum Command {
     /// Shows, replays or discards what could not be mailed.
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Asks the service that runs here; ends with 0 when it is.
+    Health {
+        /// live or ready
+        probe: Probe,
+    },
 }
 
 #[tokio::main]
@@ -49,6 +55,7 @@ async fn run(command: Option<Command>) -> anyhow::Result<()> {
     telemetry::start_from_env(&mut env);
     match command {
         None => serve(Config::load(env)?).await,
+        Some(Command::Health { probe }) => probe.ask(Config::load(env)?.address),
         Some(Command::DeadLetters(command)) => {
             let kafka = KafkaConfig::from_env(&mut env);
             let kafka = env.finish(|| Some(kafka))?;

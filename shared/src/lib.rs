@@ -6,7 +6,7 @@
 //!   locale, request_id, account_id    values that exist only once they are valid
 //!   verification_code                 codes and link tokens, derived on both sides, carried by no event
 //!   event ──► topic                   what happened, and where it is written
-//!   shutdown                          one signal, one token
+//!   shutdown, health                  one signal, one token; a process that asks the service beside it
 //! ```
 
 pub mod event;
@@ -25,3 +25,4 @@ pub mod env;
 pub mod kafka;
 pub mod telemetry;
 pub mod shutdown;
+pub mod health;

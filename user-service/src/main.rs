@@ -1,8 +1,9 @@
-//! Starts one user service, or runs its one command: environment, log, start, wait.
+//! Starts one user service, or runs a command: environment, log, start, wait.
 
 use shared::{
     account_id::AccountId,
     env::Env,
+    health::Probe,
     kafka::run_anew_when_stuck,
     shutdown,
     telemetry::{self, LogFormat},
@@ -10,13 +11,15 @@ use shared::{
 use std::process::ExitCode;
 use user_service::{Application, Config};
 
-const USAGE: &str = "usage: user-service              serves HTTP until SIGINT or SIGTERM
-       user-service forget ID    writes the tombstone that forgets this account
+const USAGE: &str = "usage: user-service                      serves HTTP until SIGINT or SIGTERM
+       user-service forget ID            writes the tombstone that forgets this account
+       user-service health live|ready    asks the service that runs here; ends with 0 when it is
 Configuration comes from the environment and from .env; the README lists the variables.";
 
 enum Command {
     Serve,
     Forget(AccountId),
+    Health(Probe),
 }
 
 #[tokio::main]
@@ -52,6 +55,7 @@ fn command() -> Option<Command> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Some(Command::Serve),
         ["forget", id] => id.parse().ok().map(Command::Forget),
+        ["health", probe] => probe.parse().ok().map(Command::Health),
         _ => None,
     }
 }
@@ -65,5 +69,6 @@ async fn run(command: Command, config: Config) -> anyhow::Result<()> {
     match command {
         Command::Serve => serve(config).await,
         Command::Forget(id) => user_service::forget(&config, id).await,
+        Command::Health(probe) => probe.ask(config.address),
     }
 }
