@@ -1,0 +1,20 @@
+{{/* Rules that both NetworkPolicies have. */}}
+
+{{- define "egressRule" -}}
+{{- /* list of peers, list of ports */ -}}
+- {{ with index . 0 }}to: {{ toYaml . | nindent 4 }}
+  {{ end }}ports:
+    {{- range index . 1 }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+{{- end }}
+
+{{- define "egressToDnsAndKafka" -}}
+{{- with .Values.networkPolicy -}}
+- {{ with .dnsTo }}to: {{ toYaml . | nindent 4 }}
+  {{ end }}ports:
+    - {protocol: UDP, port: 53}
+    - {protocol: TCP, port: 53}
+{{ include "egressRule" (list .kafkaTo .kafkaPorts) }}
+{{- end }}
+{{- end }}

