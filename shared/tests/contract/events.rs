@@ -1,17 +1,8 @@
-//! The wire contract: records of every version ever written decode, and what is written today is version 1 to the
-//! letter.
+//! Records of every version ever written decode, and what is written today is version 1 to the letter.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
+use crate::golden;
 use rdkafka::message::Headers;
 use shared::event::{DecodeError, Event, EventKind};
-use std::{fs, path::PathBuf};
-
-fn golden(version: &str, kind: EventKind) -> Vec<u8> {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join(format!("tests/golden/{version}/{}.json", kind.name()));
-    fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-}
 
 fn decode(kind: EventKind, payload: &[u8]) -> Result<Event, DecodeError> {
     Event::decode(Some(kind.name().as_bytes()), payload)

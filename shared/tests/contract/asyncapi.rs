@@ -1,0 +1,93 @@
+//! The AsyncAPI document names exactly the topics, their configuration and the schemas.
+
+use crate::{document, names};
+use serde_json::{Value, json};
+use shared::{event::EventKind, topic::Topic};
+
+/// What the notification service writes for itself, and the schema of its headers.
+const INTERNAL: [(Topic, &str, &str); 3] = [
+    (Topic::MailRetry, "mail_retry", "mail_retry_headers"),
+    (Topic::DeadLetter, "dead_letter", "dead_letter_headers"),
+    (Topic::DeadLetter, "dead_letter_resolved", "dead_letter_resolved_headers"),
+];
+const FORGOTTEN: &str = "user_account_forgotten";
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("schemas/{name}.json") })
+}
+
+#[test]
+fn channels_are_the_topics_with_their_configuration() {
+    let channels = &document("asyncapi.json")["channels"];
+    let mut topics = Topic::ALL.map(Topic::name);
+    topics.sort_unstable();
+    assert_eq!(names(channels), topics);
+    for topic in Topic::ALL {
+        let configuration = match topic.retention() {
+            Some(kept) => {
+                let milliseconds = u64::try_from(kept.as_millis()).unwrap();
+                json!({"cleanup.policy": ["delete"], "retention.ms": milliseconds})
+            }
+            None => json!({"cleanup.policy": ["compact"]}),
+        };
+        let channel = &channels[topic.name()];
+        assert_eq!(channel["address"], topic.name());
+        let expected =
+            json!({"topic": topic.name(), "topicConfiguration": configuration, "bindingVersion": "0.5.0"});
+        assert_eq!(channel["bindings"]["kafka"], expected, "{}", topic.name());
+    }
+}
+
+#[test]
+fn each_channel_has_the_records_that_are_written_to_its_topic() {
+    let channels = &document("asyncapi.json")["channels"];
+    for topic in Topic::ALL {
+        let events = EventKind::ALL.into_iter().filter(|kind| kind.topic() == topic).map(EventKind::name);
+        let internal =
+            INTERNAL.iter().filter(|(written_to, ..)| *written_to == topic).map(|(_, name, _)| *name);
+        let mut expected: Vec<_> = events.chain(internal).collect();
+        if topic == Topic::Verified {
+            expected.push(FORGOTTEN);
+        }
+        expected.sort_unstable();
+        let records = &channels[topic.name()]["messages"];
+        assert_eq!(names(records), expected, "{}", topic.name());
+        for name in expected {
+            assert_eq!(records[name], json!({ "$ref": format!("#/components/messages/{name}") }));
+        }
+    }
+}
+
+#[test]
+fn each_record_refers_to_the_schemas_of_its_value_headers_and_key() {
+    let records = &document("asyncapi.json")["components"]["messages"];
+    for kind in EventKind::ALL {
+        let record = &records[kind.name()];
+        assert_eq!(record["payload"], reference(kind.name()));
+        assert_eq!(record["headers"], reference("cloud_events_headers"));
+    }
+    assert_eq!(records[FORGOTTEN]["payload"], reference(FORGOTTEN));
+    assert_eq!(records[FORGOTTEN].get("headers"), None);
+    for (_, name, headers) in INTERNAL {
+        assert_eq!(records[name]["headers"], reference(headers));
+    }
+    for name in names(records) {
+        assert_eq!(records[name]["name"], name);
+        assert_eq!(
+            records[name]["bindings"]["kafka"]["key"],
+            json!({ "$ref": "schemas/fields.json#/$defs/id" })
+        );
+    }
+    assert_eq!(names(records).len(), EventKind::ALL.len() + INTERNAL.len() + 1);
+}
+
+#[test]
+fn each_channel_has_one_operation_that_sends() {
+    let operations = &document("asyncapi.json")["operations"];
+    for topic in Topic::ALL {
+        let operation = &operations[format!("send_{}", topic.name())];
+        assert_eq!(operation["action"], "send");
+        assert_eq!(operation["channel"], json!({ "$ref": format!("#/channels/{}", topic.name()) }));
+    }
+    assert_eq!(names(operations).len(), Topic::ALL.len());
+}

@@ -1,0 +1,168 @@
+//! The JSON Schemas and the codec agree: on every field, and on what they refuse.
+
+use crate::{document, golden, names, texts};
+use jsonschema::{Draft, Resource, Validator};
+use rdkafka::message::Headers;
+use serde_json::{Value, json};
+use shared::event::{Event, EventKind};
+use std::{fs, path::Path};
+
+/// The schemas that are not those of an event: what all events share, the headers, and the record without a value.
+const OTHERS: [&str; 6] = [
+    "cloud_events_headers",
+    "dead_letter_headers",
+    "dead_letter_resolved_headers",
+    "fields",
+    "mail_retry_headers",
+    "user_account_forgotten",
+];
+
+fn schema(name: &str) -> Value {
+    document(&format!("schemas/{name}.json"))
+}
+
+fn validator(name: &str) -> Validator {
+    // A base only so that `fields.json` can be named by the others as it is from a folder; nothing is fetched.
+    jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .should_validate_formats(true)
+        .with_base_uri(format!("docs:///schemas/{name}.json"))
+        .with_resource("docs:///schemas/fields.json", Resource::from_contents(schema("fields")))
+        .build(&schema(name))
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The event as it is written today, as JSON.
+fn written(kind: EventKind) -> Value {
+    let event = Event::decode(Some(kind.name().as_bytes()), &golden("v1", kind)).unwrap();
+    serde_json::from_slice(&event.encode().unwrap().payload).unwrap()
+}
+
+fn is_read(kind: EventKind, value: &Value) -> bool {
+    Event::decode(Some(kind.name().as_bytes()), value.to_string().as_bytes()).is_ok()
+}
+
+/// The names of a schema's properties; all of an event's are required.
+fn properties(name: &str) -> Vec<String> {
+    names(&schema(name)["properties"]).into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn there_is_one_schema_for_each_event_and_no_other_file() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schemas");
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    let mut expected: Vec<_> = EventKind::ALL.map(EventKind::name).into_iter().chain(OTHERS).collect();
+    expected.sort_unstable();
+    assert_eq!(files, expected.iter().map(|name| format!("{name}.json")).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_schema_is_one_of_json_schema_2020_12() {
+    for name in EventKind::ALL.map(EventKind::name).into_iter().chain(OTHERS) {
+        let schema = schema(name);
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
+        assert!(jsonschema::meta::is_valid(&schema), "{name}");
+        validator(name);
+    }
+}
+
+#[test]
+fn every_golden_event_is_valid() {
+    for kind in EventKind::ALL {
+        let value: Value = serde_json::from_slice(&golden("v1", kind)).unwrap();
+        if let Err(error) = validator(kind.name()).validate(&value) {
+            panic!("{}: {error}", kind.name());
+        }
+    }
+}
+
+#[test]
+fn a_schema_has_the_fields_that_are_written_and_no_others() {
+    for kind in EventKind::ALL {
+        let (written, schema) = (written(kind), schema(kind.name()));
+        assert_eq!(names(&written), properties(kind.name()), "{}", kind.name());
+        assert_eq!(names(&written), texts(&schema["required"]), "{}", kind.name());
+        for name in names(&written) {
+            let shared = format!("fields.json#/$defs/{name}");
+            assert_eq!(schema["properties"][name], json!({ "$ref": shared }), "{}", kind.name());
+        }
+    }
+}
+
+#[test]
+fn the_codec_and_the_schema_refuse_the_same() {
+    for kind in EventKind::ALL {
+        let (written, validator) = (written(kind), validator(kind.name()));
+        for name in names(&written) {
+            let mut wrong = [json!({}), json!(null), json!(""), json!(-1), json!("x".repeat(300))]
+                .map(|value| {
+                    let mut changed = written.clone();
+                    changed[name] = value;
+                    changed
+                })
+                .to_vec();
+            let mut missing = written.clone();
+            missing.as_object_mut().unwrap().remove(name);
+            wrong.push(missing);
+            for value in wrong {
+                assert!(!is_read(kind, &value), "{} {name}: {}", kind.name(), value[name]);
+                assert!(!validator.is_valid(&value), "{} {name}: {}", kind.name(), value[name]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_longest_values_are_valid() {
+    let longest = [
+        ("first_name", "é".repeat(100)),
+        ("email", format!("{}@{}.example", "ü".repeat(32), "a.".repeat(89) + &"b".repeat(2))),
+        ("locale", "zh-Hant-TW-x-private".to_owned()),
+        ("request_id", "r".repeat(64)),
+    ];
+    let mut value = written(EventKind::Verified);
+    for (name, text) in longest {
+        value[name] = text.into();
+    }
+    assert!(is_read(EventKind::Verified, &value), "{value}");
+    if let Err(error) = validator("user_account_verified").validate(&value) {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn schemas_are_open_for_additions() {
+    for kind in EventKind::ALL {
+        let mut value = written(kind);
+        value["added_later"] = json!({"deep": [1, 2]});
+        assert!(validator(kind.name()).is_valid(&value), "{}", kind.name());
+    }
+    for name in OTHERS {
+        assert_eq!(schema(name).get("additionalProperties"), None, "{name}");
+    }
+}
+
+#[test]
+fn headers_have_a_schema_too() {
+    let validator = validator("cloud_events_headers");
+    for kind in EventKind::ALL {
+        let event = Event::decode(Some(kind.name().as_bytes()), &golden("v1", kind)).unwrap();
+        let headers: Value = event
+            .encode()
+            .unwrap()
+            .headers
+            .iter()
+            .map(|header| (header.key.to_owned(), json!(std::str::from_utf8(header.value.unwrap()).unwrap())))
+            .collect();
+        assert!(validator.is_valid(&headers), "{headers}");
+        assert_eq!(names(&headers), properties("cloud_events_headers"));
+        assert_eq!(names(&headers), texts(&schema("cloud_events_headers")["required"]));
+    }
+    let mut kinds = EventKind::ALL.map(EventKind::name);
+    kinds.sort_unstable();
+    assert_eq!(texts(&schema("cloud_events_headers")["properties"]["ce_type"]["enum"]), kinds);
+}

@@ -1,0 +1,89 @@
+//! The tables of `docs/events.md` say what the topics and the schemas say.
+
+use crate::{document, names, read, texts};
+use shared::{event::EventKind, topic::Topic};
+use std::collections::BTreeMap;
+
+/// The rows of the table under a heading, each as its cells; code marks are removed.
+fn table(heading: &str) -> Vec<Vec<String>> {
+    let text = read("docs/events.md");
+    let section = text.split(&format!("\n## {heading}\n")).nth(1);
+    let rows: Vec<Vec<String>> = section
+        .unwrap_or_else(|| panic!("no section {heading}"))
+        .lines()
+        .skip_while(|line| !line.starts_with('|'))
+        .take_while(|line| line.starts_with('|'))
+        .map(|row| {
+            row.trim_matches('|').split('|').map(|cell| cell.replace('`', "").trim().to_owned()).collect()
+        })
+        .collect();
+    assert!(rows.len() > 2, "no table under {heading}");
+    rows
+}
+
+/// The table's body by its first column.
+fn body(heading: &str) -> BTreeMap<String, Vec<String>> {
+    table(heading).into_iter().skip(2).map(|mut row| (row.remove(0), row)).collect()
+}
+
+fn properties(schema: &str) -> Vec<String> {
+    let schema = document(&format!("schemas/{schema}.json"));
+    names(&schema["properties"]).into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_table_of_topics_has_their_records_and_how_long_they_are_kept() {
+    let rows = body("Topics");
+    let mut topics = Topic::ALL.map(Topic::name);
+    topics.sort_unstable();
+    assert_eq!(rows.keys().collect::<Vec<_>>(), topics);
+    for topic in Topic::ALL {
+        let row = &rows[topic.name()];
+        let kept = match topic.retention().map(|kept| kept.as_secs() / (24 * 60 * 60)) {
+            Some(1) => "delete, 1 day".to_owned(),
+            Some(days) => format!("delete, {days} days"),
+            None => "compact".to_owned(),
+        };
+        assert_eq!(row[1], kept, "{}", topic.name());
+        for kind in EventKind::ALL.into_iter().filter(|kind| kind.topic() == topic) {
+            assert!(row[0].split(", ").any(|name| name == kind.name()), "{}: {}", topic.name(), kind.name());
+        }
+    }
+}
+
+#[test]
+fn the_table_of_fields_has_the_fields_of_every_event() {
+    let rows = table("Fields");
+    let mut fields: Vec<_> = rows.iter().skip(2).map(|row| row[0].as_str()).collect();
+    fields.sort_unstable();
+    assert_eq!(fields, names(&document("schemas/fields.json")["$defs"]));
+    for kind in EventKind::ALL {
+        let column = rows[0].iter().position(|title| title.split(", ").any(|name| name == kind.name()));
+        let column = column.unwrap_or_else(|| panic!("no column {}", kind.name()));
+        let mut described: Vec<_> =
+            rows.iter().skip(2).filter(|row| row[column] == "yes").map(|row| row[0].clone()).collect();
+        described.sort_unstable();
+        assert_eq!(described, properties(kind.name()), "{}", kind.name());
+    }
+}
+
+#[test]
+fn the_tables_of_headers_have_the_headers_of_the_schemas() {
+    for (heading, schema) in [
+        ("Headers", "cloud_events_headers"),
+        ("Records to be mailed again", "mail_retry_headers"),
+        ("Dead letters", "dead_letter_headers"),
+        ("Resolved dead letters", "dead_letter_resolved_headers"),
+    ] {
+        assert_eq!(body(heading).into_keys().collect::<Vec<_>>(), properties(schema), "{heading}");
+    }
+}
+
+#[test]
+fn the_reasons_of_dead_letters_are_listed() {
+    let schema = document("schemas/dead_letter_headers.json");
+    let row = &body("Dead letters")["dead_letter_reason"];
+    for reason in texts(&schema["properties"]["dead_letter_reason"]["examples"]) {
+        assert!(row[0].split([' ', ',']).any(|word| word == reason), "{reason}");
+    }
+}
