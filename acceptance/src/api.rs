@@ -1,7 +1,7 @@
 //! The REST API as a client uses it: one request, one answer, and the moments of both.
 
 use jiff::Timestamp;
-use reqwest::StatusCode;
+use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
 
@@ -56,18 +56,37 @@ impl Api {
 
     async fn post(&self, path: &str, body: Value) -> Answer {
         let request = self.client.post(format!("http://{}{path}", self.address)).json(&body);
+        Self::send(request).await.expect("an answer")
+    }
+
+    /// Posts this body under this request id, and gives up after `limit`.
+    ///
+    /// # Errors
+    /// No answer, or none in time. Dropping the future closes the connection.
+    pub async fn try_post(
+        &self,
+        path: &str,
+        body: &Value,
+        request_id: &str,
+        limit: Duration,
+    ) -> Result<Answer, reqwest::Error> {
+        let request = self.client.post(format!("http://{}{path}", self.address));
+        Self::send(request.header("x-request-id", request_id).timeout(limit).json(body)).await
+    }
+
+    async fn send(request: RequestBuilder) -> Result<Answer, reqwest::Error> {
         let sent_at = Timestamp::now();
-        let response = request.send().await.expect("an answer");
+        let response = request.send().await?;
         let status = response.status();
         let header = response.headers().get("retry-after").cloned();
-        let body = response.bytes().await.expect("a whole answer");
-        Answer {
+        let body = response.bytes().await?;
+        Ok(Answer {
             status,
             retry_after: header.and_then(|value| value.to_str().ok()?.parse().ok()),
             body: serde_json::from_slice(&body).unwrap_or(Value::Null),
             sent_at,
             answered_at: Timestamp::now(),
-        }
+        })
     }
 }
 

@@ -5,10 +5,13 @@
 use crate::ports;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
+/// The script puts the controller's port so far above the broker's.
+const CONTROLLER: u16 = 10_000;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka.sh");
 
 /// A broker with a folder and a port of its own; killed when it is dropped.
@@ -16,14 +19,41 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka.sh")
 pub struct Kafka {
     port: u16,
     folder: PathBuf,
+    settings: Vec<String>,
 }
 
 impl Kafka {
     /// Chooses a port; nothing runs yet.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        // The script puts the controller 10,000 above.
-        Self { port: ports::free_pair(11_000..20_000, 10_000), folder: folder.join("kafka") }
+        Self {
+            port: ports::free_pair(11_000..20_000, CONTROLLER),
+            folder: folder.join("kafka"),
+            settings: Vec::new(),
+        }
+    }
+
+    /// Gives the broker one more listener for each of these proxies, and answers where those are. Through such a
+    /// listener clients learn the proxy's address as the broker's, so all they say goes through it.
+    pub fn behind(&mut self, proxies: &[SocketAddr]) -> Vec<SocketAddr> {
+        let (port, controller) = (self.port, self.port + CONTROLLER);
+        let mut listeners = format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}");
+        let mut advertised = format!("PLAINTEXT://127.0.0.1:{port}");
+        let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+        let mut behind = Vec::new();
+        for (number, proxy) in proxies.iter().enumerate() {
+            let listener = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
+            listeners += &format!(",PROXY{number}://{listener}");
+            advertised += &format!(",PROXY{number}://{proxy}");
+            protocols += &format!(",PROXY{number}:PLAINTEXT");
+            behind.push(listener);
+        }
+        self.settings = vec![
+            format!("listeners={listeners}"),
+            format!("advertised.listeners={advertised}"),
+            format!("listener.security.protocol.map={protocols}"),
+        ];
+        behind
     }
 
     /// The bootstrap address.
@@ -37,9 +67,20 @@ impl Kafka {
         self.run("start").await;
     }
 
+    /// Stops it in order (SIGTERM), and waits until it has gone.
+    pub async fn stop(&self) {
+        self.run("stop").await;
+    }
+
     /// Crashes it (SIGKILL), and waits until it has gone.
     pub async fn kill(&self) {
         self.run("kill").await;
+    }
+
+    /// The id of its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        u32::try_from(self.pid().as_raw_nonzero().get()).expect("a process id is positive")
     }
 
     /// Freezes it (SIGSTOP), until it is thawed.
@@ -53,9 +94,12 @@ impl Kafka {
     }
 
     fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("a signal can be sent");
+    }
+
+    fn pid(&self) -> Pid {
         let id = std::fs::read_to_string(self.folder.join("kafka.pid")).expect("it runs");
-        let id = id.trim().parse().ok().and_then(Pid::from_raw).expect("a process id");
-        kill_process(id, signal).expect("a signal can be sent");
+        id.trim().parse().ok().and_then(Pid::from_raw).expect("a process id")
     }
 
     async fn run(&self, command: &str) {
@@ -67,6 +111,9 @@ impl Kafka {
         let mut script = Command::new("bash");
         script.arg(SCRIPT).arg(command);
         script.arg("--port").arg(self.port.to_string()).arg("--dir").arg(&self.folder);
+        for setting in &self.settings {
+            script.arg("--set").arg(setting);
+        }
         script
     }
 }

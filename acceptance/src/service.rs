@@ -7,7 +7,7 @@ use std::{
     fs::File,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -63,6 +63,18 @@ impl Service {
         self.address
     }
 
+    /// The id of its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
+    /// The file with the log of all its processes.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// Starts the process and waits for nothing.
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "it runs already");
@@ -87,6 +99,12 @@ impl Service {
     /// Waits until it is ready, and answers how long that took.
     pub async fn ready(&self) -> Duration {
         self.answers("ready", StatusCode::OK).await
+    }
+
+    /// Whether it is ready at this moment.
+    pub async fn is_ready(&self) -> bool {
+        let answer = self.client.get(format!("http://{}/health/ready", self.address)).send().await;
+        answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
     }
 
     /// Waits until it answers that it is alive and not ready.
@@ -123,17 +141,30 @@ impl Service {
 
     /// Stops it in order (SIGTERM), and expects that it ends well.
     pub async fn stop(&mut self) {
+        let status = self.terminate().await;
+        let status = status.unwrap_or_else(|| panic!("not stopped in time, see {}", self.log.display()));
+        assert!(status.success(), "ended with {status}, see {}", self.log.display());
+    }
+
+    /// Stops it in order (SIGTERM), and answers how it ended; `None` when it had to be killed after a minute.
+    pub async fn terminate(&mut self) -> Option<ExitStatus> {
         self.signal(Signal::TERM);
         let began = Instant::now();
-        let mut process = self.process.take().expect("it runs");
-        let status = loop {
-            if let Some(status) = process.try_wait().expect("its state") {
-                break status;
+        while began.elapsed() < DEADLINE {
+            if let Some(status) = self.ended() {
+                return Some(status);
             }
-            assert!(began.elapsed() < DEADLINE, "not stopped in time, see {}", self.log.display());
             tokio::time::sleep(POLL).await;
-        };
-        assert!(status.success(), "ended with {status}, see {}", self.log.display());
+        }
+        self.kill();
+        None
+    }
+
+    /// How the process ended, when it has; then it can be started again.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.process.as_mut()?.try_wait().expect("its state");
+        self.process.take_if(|_| status.is_some());
+        status
     }
 
     /// Freezes it (SIGSTOP), until it is thawed.
@@ -160,12 +191,13 @@ impl Drop for Service {
     }
 }
 
-/// The release binary beside the profile that this test was built in.
+/// The release binary in the target folder that this program was built in.
 fn release_binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("this test's own path");
-    // target/debug/deps/test
-    let target = test.ancestors().nth(3).expect("the target folder");
+    let program = std::env::current_exe().expect("this program's own path");
+    // A test is target/debug/deps/test, a program target/release/program.
+    let profile = program.ancestors().find(|folder| folder.ends_with("debug") || folder.ends_with("release"));
+    let target = profile.and_then(Path::parent).expect("the target folder");
     let binary = target.join("release").join(name);
-    assert!(binary.exists(), "{} is missing: run scripts/acceptance.sh", binary.display());
+    assert!(binary.exists(), "{} is missing: cargo build --release -p {name}", binary.display());
     binary
 }

@@ -3,10 +3,12 @@
 //! Topics have fixed names, so each world has a broker of its own, and nothing of another test is in it.
 
 use crate::{api::Api, inbox::Inbox, kafka::Kafka, service::Service};
+use std::path::Path;
 use tempfile::TempDir;
 
+/// The secrets of these services, for those who compute a code instead of reading it in a mail.
+pub const CODE_SECRETS: &str = "k1:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=";
 // For these tests alone.
-const CODE_SECRETS: &str = "k1:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=";
 const ID_SECRET: &str = "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=";
 
 /// See the module's text. Make it first and its services later, so that it is dropped last.
@@ -32,6 +34,17 @@ impl World {
         world.inbox.start().await;
         world.kafka.start().await;
         world
+    }
+
+    /// Where data and logs are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Leaves the folder where it is when the world ends.
+    pub fn keep_folder(&mut self) {
+        self.folder.disable_cleanup(true);
     }
 
     /// A user service that does not run yet; `name` is that of its log.

@@ -1,0 +1,106 @@
+//! What a round leaves behind: the clients' log, all records of all topics, every mail, and what went wrong when.
+//!
+//! The ledger judges this and nothing else.
+
+use jiff::Timestamp;
+use shared::{
+    code_secrets::CodeSecrets,
+    event::{Event, EventId},
+    topic::Topic,
+};
+use std::collections::HashMap;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Evidence {
+    pub(crate) secrets: CodeSecrets,
+    pub(crate) requests: Vec<Request>,
+    /// In the order of each partition.
+    pub(crate) records: Vec<Record>,
+    /// In the order of their arrival.
+    pub(crate) mails: Vec<Mail>,
+    /// Events that a notification service's log calls expired, and when it first did.
+    pub(crate) expired: HashMap<EventId, Timestamp>,
+    pub(crate) incidents: Vec<Incident>,
+    pub(crate) recovery: Recovery,
+}
+
+/// One HTTP request of a client. Each has an id of its own, which the records that it leads to carry.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) request_id: String,
+    pub(crate) ask: Ask,
+    pub(crate) sent_at: Timestamp,
+    /// `None`: the client went away, or there was no answer in time.
+    pub(crate) reply: Option<Reply>,
+}
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Register { email: String, locale: &'static str },
+    Resend { id: String },
+    VerifyCode { id: String, code: String },
+    VerifyLink { id: String, token: String },
+}
+
+/// What the client was told.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// The last part of the problem's type; empty without one.
+    pub(crate) problem: String,
+    /// The id of an accepted registration.
+    pub(crate) id: Option<String>,
+    pub(crate) at: Timestamp,
+}
+
+/// One record of one topic.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) topic: Topic,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    /// `None`: not an event that can be read.
+    pub(crate) event: Option<Event>,
+    /// Source and attempt of a retry record.
+    pub(crate) retry: Option<(String, String)>,
+    /// Reason of a dead letter.
+    pub(crate) reason: Option<String>,
+}
+
+/// One mail that the server took.
+#[derive(Debug, Clone)]
+pub(crate) struct Mail {
+    /// From its Message-ID.
+    pub(crate) event_id: Option<EventId>,
+    pub(crate) recipient: String,
+    /// The line of six digits.
+    pub(crate) code: Option<String>,
+    /// The token in its link.
+    pub(crate) token: Option<String>,
+    /// When its transaction began, by the Date header: in whole seconds.
+    pub(crate) begun_at: Timestamp,
+    pub(crate) received_at: Timestamp,
+}
+
+/// A fault that may lead to copies of mails, and to how many.
+#[derive(Debug, Clone)]
+pub(crate) struct Incident {
+    pub(crate) what: String,
+    pub(crate) from: Timestamp,
+    /// The end of the fault.
+    pub(crate) until: Timestamp,
+    pub(crate) copies: usize,
+}
+
+/// How the system came back after the last fault.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Recovery {
+    /// Processes that ended without being asked, or not well when they were.
+    pub(crate) crashes: Vec<String>,
+    /// Services that were not ready within the bound.
+    pub(crate) not_ready: Vec<String>,
+    /// Partitions whose records were not finished and committed within the bound.
+    pub(crate) unsettled: Vec<String>,
+}

@@ -1,0 +1,98 @@
+//! Which mails came twice, and why.
+//!
+//! At least once means copies, but only for a reason: something was killed, frozen or cut between a mail and its
+//! commit, or the event had been written twice. Each reason allows a stated number.
+
+use super::{Count, index::Index};
+use crate::evidence::{Incident, Mail};
+use jiff::SignedDuration;
+use shared::event::EventId;
+use std::collections::{BTreeMap, HashMap};
+
+/// An incident's effect may show only after a session with the group, a commit and a mail have run out of time.
+const AFTER_EFFECT: SignedDuration = SignedDuration::from_secs(20);
+/// A mail may have arrived a moment before the fault that kept its acceptance from the sender.
+const ON_THE_WIRE: SignedDuration = SignedDuration::from_secs(1);
+
+/// A mail that came again, after an earlier one of the same event.
+struct Copy<'a> {
+    event_id: EventId,
+    earlier: &'a Mail,
+    mail: &'a Mail,
+}
+
+/// All copies, against the sum of what the faults of the round allow.
+pub(super) fn copies(index: &Index<'_>) -> Count {
+    let incidents: usize = index.evidence.incidents.iter().map(|incident| incident.copies).sum();
+    let twice: usize = written_again(index).values().sum();
+    Count::bounded("copies of mails", incidents + twice, all(index).map(|copy| copy.line()))
+}
+
+/// A copy with no fault between it and the mail before it, of an event that was written once.
+pub(super) fn without_cause(index: &Index<'_>) -> Count {
+    let written_again = written_again(index);
+    let without = all(index)
+        .filter(|copy| !written_again.contains_key(&copy.event_id) && copy.causes(index).next().is_none());
+    Count::none("copies of mails without a fault that explains them", without.map(|copy| copy.line()))
+}
+
+/// Copies that only one fault explains, beyond what that fault allows.
+pub(super) fn beyond_their_cause(index: &Index<'_>) -> Count {
+    let written_again = written_again(index);
+    let mut by_cause: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for copy in all(index).filter(|copy| !written_again.contains_key(&copy.event_id)) {
+        let mut causes = copy.causes(index);
+        if let (Some((cause, _)), None) = (causes.next(), causes.next()) {
+            by_cause.entry(cause).or_default().push(copy.line());
+        }
+    }
+    let beyond = by_cause.into_iter().flat_map(|(cause, copies)| {
+        let incident = &index.evidence.incidents[cause];
+        copies.into_iter().skip(incident.copies).map(|copy| format!("{copy}, after {}", incident.what))
+    });
+    Count::none("copies beyond what the one fault allows that explains them", beyond)
+}
+
+fn all<'a>(index: &'a Index<'_>) -> impl Iterator<Item = Copy<'a>> {
+    index.mails.iter().flat_map(|(event_id, mails)| {
+        mails.windows(2).map(|pair| Copy { event_id: *event_id, earlier: pair[0], mail: pair[1] })
+    })
+}
+
+/// An event, and source and attempt when it is a retry: what is written once when nothing fails.
+type Writing<'a> = (EventId, Option<&'a (String, String)>);
+
+/// Further records of events that were written more than once, and how many. A process mails such an event once, but
+/// two processes may get one record each.
+fn written_again(index: &Index<'_>) -> HashMap<EventId, usize> {
+    let mut written: HashMap<Writing<'_>, usize> = HashMap::new();
+    for (event_id, (_, times)) in &index.events {
+        written.insert((*event_id, None), *times);
+    }
+    for record in &index.evidence.records {
+        if let (Some(event), Some(retry)) = (&record.event, &record.retry) {
+            *written.entry((event.event_id(), Some(retry))).or_default() += 1;
+        }
+    }
+    let mut again = HashMap::new();
+    for ((event_id, _), times) in written.into_iter().filter(|(_, times)| *times > 1) {
+        *again.entry(event_id).or_default() += times - 1;
+    }
+    again
+}
+
+impl Copy<'_> {
+    /// The faults in whose time one mail turned into two.
+    fn causes<'a>(&self, index: &Index<'a>) -> impl Iterator<Item = (usize, &'a Incident)> {
+        let (from, until) = (self.earlier.received_at - ON_THE_WIRE, self.mail.received_at + ON_THE_WIRE);
+        let allows = move |incident: &Incident| {
+            incident.copies > 0 && incident.from <= until && incident.until + AFTER_EFFECT >= from
+        };
+        index.evidence.incidents.iter().enumerate().filter(move |(_, incident)| allows(incident))
+    }
+
+    fn line(&self) -> String {
+        let (earlier, later) = (self.earlier.received_at, self.mail.received_at);
+        format!("{} to {}, at {earlier:.3} and {later:.3}", self.event_id, self.mail.recipient)
+    }
+}

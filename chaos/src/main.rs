@@ -1,0 +1,74 @@
+//! Crashes, freezes and cuts everything by a seeded schedule, and keeps an exact ledger of what was promised.
+//!
+//! ```text
+//!   schedule, people   what goes wrong and who signs up: pure functions of the seed
+//!   round              one round: starts everything, carries the schedule out, collects the evidence
+//!     perform          faults of processes, mail server and connections
+//!     proxy, sink      what services talk through, and to
+//!     life, client     the people and their requests
+//!     topics, expiries what the log says in the end, and what no topic says
+//!   evidence ─► ledger every promise is a count of its breaches, and has a bound
+//!   report             the counts, printed
+//! ```
+//!
+//! A failure of the round's own parts is an error (exit code 2), a broken promise a finding (exit code 1).
+
+mod schedule;
+mod people;
+mod round;
+mod perform;
+mod chronicle;
+mod proxy;
+mod sink;
+mod life;
+mod client;
+mod topics;
+mod expiries;
+mod evidence;
+mod ledger;
+mod report;
+
+use clap::Parser;
+use ledger::Count;
+use std::{process::ExitCode, time::Duration};
+
+/// Faults of one round go on for so long at most.
+const ROUND_MINUTES: u64 = 3;
+
+/// Real processes under a seeded schedule of crashes, freezes, cuts and mail server faults, and an exact ledger.
+#[derive(Parser)]
+struct Arguments {
+    /// Minutes under faults; more than 3 are rounds of 3, each with the next seed.
+    #[arg(long, default_value_t = ROUND_MINUTES, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    minutes: u64,
+    /// Seed of the first round; without it a fresh one, which is printed.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Short enough to be copied by hand.
+    let first_seed = arguments.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let mut broken = Vec::new();
+    for number in 0..arguments.minutes.div_ceil(ROUND_MINUTES) {
+        let seed = first_seed.wrapping_add(number);
+        let minutes = ROUND_MINUTES.min(arguments.minutes - number * ROUND_MINUTES);
+        report::begin(seed, minutes);
+        match round::run(seed, Duration::from_secs(60 * minutes)).await {
+            Ok(verdict) => {
+                report::verdict(&verdict);
+                if verdict.counts.iter().any(Count::is_broken) {
+                    broken.push((seed, minutes));
+                }
+            }
+            Err(error) => {
+                report::failure(&error);
+                return ExitCode::from(2);
+            }
+        }
+    }
+    report::end(&broken);
+    if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

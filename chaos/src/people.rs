@@ -1,0 +1,106 @@
+//! Who signs up, when, and how they go about it: a pure function of the seed and the length.
+
+use crate::{
+    schedule::{REPLICAS, generator},
+    sink,
+};
+use rand::RngExt;
+use std::time::Duration;
+
+/// Signups a second.
+const PER_SECOND: u64 = 12;
+/// The generators of people, apart from those of the lanes.
+const FIRST_PART: usize = 1_000;
+
+/// One person's plan.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// Since the schedule's begin.
+    pub(crate) arrives: Duration,
+    pub(crate) email: String,
+    pub(crate) locale: &'static str,
+    pub(crate) habit: Habit,
+    /// The replica that is asked first.
+    pub(crate) replica: usize,
+    /// Presses the button twice.
+    pub(crate) double_clicks: bool,
+    /// Goes away so long after having asked, and comes back.
+    pub(crate) disconnects: Option<Duration>,
+    /// Asks for another mail although there is one.
+    pub(crate) wants_another: bool,
+    /// Wrong codes before the right one.
+    pub(crate) typos: usize,
+    /// Uses the link instead of the code.
+    pub(crate) uses_link: bool,
+    /// The first wrong code.
+    pub(crate) wrong_code: u32,
+}
+
+/// What a person is here for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Habit {
+    /// To verify.
+    Verifies,
+    /// Never to come back.
+    Abandons,
+    /// To guess the code, many times at once, at all replicas, and then to verify.
+    Guesses,
+    /// To verify, and to register again.
+    ComesBack,
+    /// To verify when the code has expired, and then properly.
+    ComesLate,
+}
+
+/// Everybody who signs up in a round of this length.
+pub(crate) fn plan(seed: u64, length: Duration) -> Vec<Plan> {
+    let step = Duration::from_millis(1_000 / PER_SECOND);
+    let count = usize::try_from(length.as_millis() / step.as_millis().max(1)).unwrap_or(usize::MAX);
+    (0..count).map(|number| one(seed, number, step * u32::try_from(number).unwrap_or(u32::MAX))).collect()
+}
+
+fn one(seed: u64, number: usize, arrives: Duration) -> Plan {
+    let mut random = generator(seed, FIRST_PART + number);
+    let name = match random.random_range(0..100) {
+        0..3 => sink::REFUSED,
+        3..7 => sink::GREYLISTED,
+        7..8 => sink::FULL,
+        _ => "person",
+    };
+    let habit = match random.random_range(0..100) {
+        0..6 => Habit::Abandons,
+        6..10 => Habit::Guesses,
+        10..16 => Habit::ComesBack,
+        16..20 => Habit::ComesLate,
+        _ => Habit::Verifies,
+    };
+    let pause = Duration::from_millis(random.random_range(0..60));
+    Plan {
+        arrives,
+        email: format!("{name}{number}@example.com"),
+        locale: if random.random_ratio(1, 3) { "de" } else { "en" },
+        habit,
+        replica: random.random_range(0..REPLICAS),
+        double_clicks: random.random_ratio(1, 8),
+        disconnects: random.random_ratio(1, 8).then_some(pause),
+        wants_another: random.random_ratio(1, 8),
+        typos: if random.random_ratio(1, 5) { random.random_range(1..4) } else { 0 },
+        uses_link: random.random_ratio(1, 6),
+        wrong_code: random.random_range(0..1_000_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_brings_the_same_people_in_the_same_order() {
+        let length = Duration::from_secs(60);
+        let text = |seed| format!("{:?}", plan(seed, length));
+        assert_eq!(text(7), text(7));
+        assert_ne!(text(7), text(8));
+        let people = plan(7, length);
+        assert!(people.iter().all(|plan| plan.arrives < length));
+        assert!(people.iter().any(|plan| plan.habit == Habit::Guesses));
+    }
+}

@@ -1,0 +1,196 @@
+//! Carries the schedule out: one task for each lane, which owns what fails in it.
+
+use crate::{
+    chronicle::Chronicle,
+    evidence::Incident,
+    proxy::Proxy,
+    schedule::{Fault, Lane, LinkFault, MailFault, Planned, ProcessFault, REPLICAS},
+    sink::Sink,
+};
+use acceptance::{service::Service, world::World};
+use jiff::Timestamp;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// What a crash of a notification service may mail again: what was finished and not committed, and what was under way.
+pub(crate) const MAX_UNCOMMITTED: usize = 40;
+pub(crate) const SMTP_CONNECTIONS: usize = 8;
+const COPIES_OF_A_CRASH: usize = MAX_UNCOMMITTED + SMTP_CONNECTIONS;
+/// How soon it is noticed that a process has ended by itself.
+const WATCH: Duration = Duration::from_millis(100);
+
+/// The faults of one service's process; its supervisor, too: a process that ends by itself is started again.
+pub(crate) struct ServiceLane {
+    pub(crate) name: String,
+    pub(crate) service: Service,
+    /// Copies of mails that its end or a long silence may lead to.
+    pub(crate) copies: usize,
+    pub(crate) chronicle: Arc<Chronicle>,
+    pub(crate) crashes: Vec<String>,
+}
+
+impl ServiceLane {
+    pub(crate) fn new(name: String, number: usize, service: Service, chronicle: Arc<Chronicle>) -> Self {
+        Self { name, service, copies: copies_of(number), chronicle, crashes: Vec::new() }
+    }
+
+    pub(crate) async fn perform(mut self, lane: Lane, began: Instant) -> (Self, Vec<Incident>) {
+        let mut incidents = Vec::new();
+        for planned in lane {
+            self.watch_until(began + planned.at).await;
+            let Fault::Service(_, fault) = planned.fault else { continue };
+            self.chronicle.note(&format!("{}: {fault:?} for {:?}", self.name, planned.lasts));
+            let from = Timestamp::now();
+            match fault {
+                ProcessFault::Kill => {
+                    self.service.kill();
+                    sleep(planned.lasts).await;
+                    self.service.start();
+                }
+                ProcessFault::Terminate => {
+                    self.terminate().await;
+                    sleep(planned.lasts).await;
+                    self.service.start();
+                }
+                ProcessFault::Freeze => {
+                    self.service.freeze();
+                    sleep(planned.lasts).await;
+                    self.service.thaw();
+                }
+            }
+            self.chronicle.note(&format!("{}: goes on", self.name));
+            // An orderly end is no reason for copies.
+            let copies = if fault == ProcessFault::Terminate { 0 } else { self.copies };
+            incidents.push(incident(format!("{}: {fault:?}", self.name), from, copies));
+        }
+        (self, incidents)
+    }
+
+    /// Stops the process in order, and notes when that does not go well.
+    pub(crate) async fn terminate(&mut self) {
+        match self.service.terminate().await {
+            Some(status) if status.success() => {}
+            Some(status) => self.note_crash(&format!("ended with {status} when it was asked to")),
+            None => self.note_crash("did not end when it was asked to"),
+        }
+    }
+
+    /// Starts the process again if it has ended.
+    pub(crate) fn watch(&mut self) {
+        if let Some(status) = self.service.ended() {
+            self.note_crash(&format!("ended by itself with {status}"));
+            self.service.start();
+        }
+    }
+
+    async fn watch_until(&mut self, until: Instant) {
+        while Instant::now() < until {
+            self.watch();
+            sleep_until(until.min(Instant::now() + WATCH)).await;
+        }
+        self.watch();
+    }
+
+    fn note_crash(&mut self, what: &str) {
+        let line = format!("{} {what}, at {:.3}", self.name, Timestamp::now());
+        self.chronicle.note(&line);
+        self.crashes.push(line);
+    }
+}
+
+/// The broker's lane.
+pub(crate) async fn broker(
+    world: Arc<World>,
+    lane: Lane,
+    began: Instant,
+    chronicle: Arc<Chronicle>,
+) -> Vec<Incident> {
+    let mut incidents = Vec::new();
+    for planned in lane {
+        sleep_until(began + planned.at).await;
+        let Fault::Broker(fault) = planned.fault else { continue };
+        chronicle.note(&format!("broker: {fault:?} for {:?}", planned.lasts));
+        let from = Timestamp::now();
+        match fault {
+            ProcessFault::Freeze => world.kafka.freeze(),
+            ProcessFault::Kill => world.kafka.kill().await,
+            ProcessFault::Terminate => world.kafka.stop().await,
+        }
+        sleep(planned.lasts).await;
+        match fault {
+            ProcessFault::Freeze => world.kafka.thaw(),
+            ProcessFault::Kill | ProcessFault::Terminate => world.kafka.start().await,
+        }
+        chronicle.note("broker: goes on");
+        // All members may lose their partitions.
+        incidents.push(incident(format!("broker: {fault:?}"), from, REPLICAS * COPIES_OF_A_CRASH));
+    }
+    incidents
+}
+
+/// The mail server's lane.
+pub(crate) async fn mail(
+    sink: Arc<Sink>,
+    lane: Lane,
+    began: Instant,
+    chronicle: Arc<Chronicle>,
+) -> anyhow::Result<Vec<Incident>> {
+    let mut incidents = Vec::new();
+    for planned in lane {
+        sleep_until(began + planned.at).await;
+        let Fault::Mail(fault) = planned.fault else { continue };
+        chronicle.note(&format!("mail server: {fault:?} for {:?}", planned.lasts));
+        let from = Timestamp::now();
+        let begun = sink.fail(fault).await;
+        sleep(planned.lasts).await;
+        let ended = sink.recover(fault).await?;
+        chronicle.note("mail server: goes on");
+        incidents.push(incident(describe(fault), from, begun + ended));
+    }
+    Ok(incidents)
+}
+
+/// The lane of the connections between a service and the broker, or the mail server.
+pub(crate) async fn link(
+    proxy: Arc<Proxy>,
+    name: String,
+    lane: Lane,
+    began: Instant,
+    chronicle: Arc<Chronicle>,
+) -> Vec<Incident> {
+    let mut incidents = Vec::new();
+    for Planned { at, lasts, fault } in lane {
+        sleep_until(began + at).await;
+        let (number, fault, open) = match fault {
+            Fault::BrokerLink(number, fault) => (number, fault, None),
+            Fault::MailLink(number, fault) => (number, fault, Some(proxy.open())),
+            _ => continue,
+        };
+        chronicle.note(&format!("{name}: {fault:?} for {lasts:?}"));
+        let from = Timestamp::now();
+        proxy.set(Some(fault));
+        sleep(lasts).await;
+        proxy.set(None);
+        chronicle.note(&format!("{name}: goes on"));
+        let copies = match fault {
+            LinkFault::Delay(_) => 0,
+            // Each session of that moment may have handed a mail over without learning it.
+            LinkFault::Cut | LinkFault::Swallow | LinkFault::Stall => open.unwrap_or(copies_of(number)),
+        };
+        incidents.push(incident(format!("{name}: {fault:?}"), from, copies));
+    }
+    incidents
+}
+
+fn copies_of(number: usize) -> usize {
+    // User services send no mail.
+    if number < REPLICAS { 0 } else { COPIES_OF_A_CRASH }
+}
+
+fn incident(what: String, from: Timestamp, copies: usize) -> Incident {
+    Incident { what, from, until: Timestamp::now(), copies }
+}
+
+fn describe(fault: MailFault) -> String {
+    format!("mail server: {fault:?}")
+}

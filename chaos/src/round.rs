@@ -1,0 +1,330 @@
+//! One round: everything is started, fails by the schedule, comes back, is stopped, and is judged.
+//!
+//! ```text
+//!   people ──► clients ──► user services ──► proxies ──► broker ──► proxies ──► notification services ──► proxies ──► sink
+//! ```
+
+use crate::{
+    chronicle::Chronicle,
+    client::Clients,
+    evidence::{Evidence, Incident, Recovery},
+    expiries,
+    ledger::{self, CODE_ATTEMPTS, CODE_TTL, Count},
+    life::{Life, RESEND_COOLDOWN},
+    people,
+    perform::{self, MAX_UNCOMMITTED, SMTP_CONNECTIONS, ServiceLane},
+    proxy::Proxy,
+    schedule::{self, Lane, REPLICAS, SERVICES},
+    sink::Sink,
+    topics,
+};
+use acceptance::{
+    api::Api,
+    service::Service,
+    world::{CODE_SECRETS, World},
+};
+use anyhow::Context as _;
+use shared::code_secrets::CodeSecrets;
+use std::{
+    fmt::Debug,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    task::{JoinHandle, JoinSet, spawn_blocking},
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
+
+/// After the last fault all services are ready again within this time.
+pub(crate) const READY_AGAIN: Duration = Duration::from_secs(30);
+/// And everything is finished and committed within this time; a mail's next try may be a minute away.
+pub(crate) const SETTLED_AGAIN: Duration = Duration::from_secs(90);
+/// People have so long to finish after the last fault.
+const LAST_CHANCE: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(250);
+
+/// What a round came to.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) counts: Vec<Count>,
+    pub(crate) figures: Figures,
+    /// Where logs and evidence are, when a count is broken.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// How much happened.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) faults: usize,
+    pub(crate) requests: usize,
+    pub(crate) unanswered: usize,
+    pub(crate) refused: usize,
+    pub(crate) accepted: usize,
+    pub(crate) verified: usize,
+    pub(crate) compared: usize,
+    pub(crate) records: usize,
+    pub(crate) mails: usize,
+    pub(crate) expired: usize,
+    pub(crate) dead_letters: usize,
+    pub(crate) ready: Duration,
+    pub(crate) settled: Duration,
+}
+
+/// Everything that runs in a round.
+struct Stage {
+    world: Arc<World>,
+    sink: Arc<Sink>,
+    broker_links: Vec<Arc<Proxy>>,
+    mail_links: Vec<Arc<Proxy>>,
+    services: Vec<ServiceLane>,
+    chronicle: Arc<Chronicle>,
+}
+
+/// Runs a round. Faults go on for `length`; start and recovery come on top.
+///
+/// # Errors
+/// Something of the round itself does not work; nothing is said about the services then.
+pub(crate) async fn run(seed: u64, length: Duration) -> anyhow::Result<Verdict> {
+    let mut stage = Stage::set_up().await?;
+    let lanes = schedule::plan(seed, length);
+    let faults = lanes.iter().map(Vec::len).sum();
+    let clients =
+        Arc::new(Clients::new([0, 1].map(|number| Api::new(stage.services[number].service.address()))));
+    let began = Instant::now();
+    let people = stage.invite(seed, length, began, &clients);
+    let incidents = stage.perform(lanes, began).await?;
+    sleep_until(began + length).await;
+    stage.chronicle.note("no more faults");
+
+    let (mut recovery, mut figures) = (Recovery::default(), Figures { faults, ..Figures::default() });
+    figures.ready = stage.await_ready(&mut recovery).await;
+    let verified = timeout_at(began + length + LAST_CHANCE, finish(people)).await;
+    figures.settled = stage.await_settled(&mut recovery).await?;
+    stage.stop(&mut recovery).await;
+    let evidence = stage.collect(&clients, incidents, recovery).await?;
+    drop(verified);
+
+    figures.count(&evidence);
+    let counts = ledger::judge(&evidence);
+    let broken = counts.iter().any(Count::is_broken);
+    let folder = if broken { Some(stage.keep(&evidence)?) } else { None };
+    Ok(Verdict { counts, figures, folder })
+}
+
+impl Stage {
+    async fn set_up() -> anyhow::Result<Self> {
+        let mut world = World::new().await;
+        let sink = Arc::new(Sink::start().await?);
+        let mut broker_links = Vec::new();
+        for _ in 0..SERVICES {
+            broker_links.push(Arc::new(Proxy::listen().await?));
+        }
+        let proxies: Vec<_> = broker_links.iter().map(|proxy| proxy.address()).collect();
+        for (proxy, listener) in broker_links.iter().zip(world.kafka.behind(&proxies)) {
+            proxy.leads_to(listener);
+        }
+        let mut mail_links = Vec::new();
+        for _ in 0..REPLICAS {
+            let proxy = Proxy::listen().await?;
+            proxy.leads_to(sink.address());
+            mail_links.push(Arc::new(proxy));
+        }
+        world.kafka.start().await;
+        let chronicle = Arc::new(Chronicle::create(&world.folder().join("chronicle.log"))?);
+        let mut services = Vec::new();
+        for (number, broker) in broker_links.iter().enumerate() {
+            let name = service_name(number);
+            let service = match number.checked_sub(REPLICAS) {
+                None => user_service(&world, &name),
+                Some(mail) => notification_service(&world, &name, &mail_links[mail]),
+            };
+            let service = service
+                .with("KAFKA_BROKERS", &broker.address().to_string())
+                .with("KAFKA_PARTITIONS", "4")
+                .with("LOG_FORMAT", "json");
+            services.push(ServiceLane::new(name, number, service, Arc::clone(&chronicle)));
+        }
+        for lane in &mut services {
+            lane.service.start();
+        }
+        for lane in &services {
+            lane.service.ready().await;
+        }
+        Ok(Self { world: Arc::new(world), sink, broker_links, mail_links, services, chronicle })
+    }
+
+    fn invite(&self, seed: u64, length: Duration, began: Instant, clients: &Arc<Clients>) -> JoinSet<bool> {
+        let mut people = JoinSet::new();
+        for plan in people::plan(seed, length) {
+            let (clients, sink, replica) = (Arc::clone(clients), Arc::clone(&self.sink), plan.replica);
+            people.spawn(async move {
+                sleep_until(began + plan.arrives).await;
+                Life { plan: Arc::new(plan), clients, sink, replica }.live().await
+            });
+        }
+        people
+    }
+
+    /// Carries out all lanes, in the order in which the schedule has them.
+    async fn perform(&mut self, lanes: Vec<Lane>, began: Instant) -> anyhow::Result<Vec<Incident>> {
+        let mut lanes = lanes.into_iter();
+        let mut next = || lanes.next().unwrap_or_default();
+        let chronicle = || Arc::clone(&self.chronicle);
+        let services: Vec<JoinHandle<_>> =
+            self.services.drain(..).map(|service| tokio::spawn(service.perform(next(), began))).collect();
+        let broker = tokio::spawn(perform::broker(Arc::clone(&self.world), next(), began, chronicle()));
+        let mail = tokio::spawn(perform::mail(Arc::clone(&self.sink), next(), began, chronicle()));
+        let mut links = Vec::new();
+        let broker_links = self.broker_links.iter().enumerate();
+        let broker_links =
+            broker_links.map(|(number, proxy)| (proxy, format!("{} to broker", service_name(number))));
+        let mail_links = self.mail_links.iter().enumerate();
+        let mail_links = mail_links
+            .map(|(number, proxy)| (proxy, format!("{} to mail server", service_name(REPLICAS + number))));
+        for (proxy, name) in broker_links.chain(mail_links) {
+            links.push(tokio::spawn(perform::link(Arc::clone(proxy), name, next(), began, chronicle())));
+        }
+        let mut incidents = broker.await.context("the broker's lane")?;
+        incidents.extend(mail.await.context("the mail server's lane")??);
+        for link in links {
+            incidents.extend(link.await.context("a link's lane")?);
+        }
+        for service in services {
+            let (service, of_service) = service.await.context("a service's lane")?;
+            self.services.push(service);
+            incidents.extend(of_service);
+        }
+        Ok(incidents)
+    }
+
+    async fn await_ready(&mut self, recovery: &mut Recovery) -> Duration {
+        let began = Instant::now();
+        loop {
+            let mut not_ready = Vec::new();
+            for lane in &mut self.services {
+                lane.watch();
+                if !lane.service.is_ready().await {
+                    not_ready.push(lane.name.clone());
+                }
+            }
+            if not_ready.is_empty() || began.elapsed() > READY_AGAIN {
+                self.chronicle.note(&format!("not ready: {not_ready:?}"));
+                recovery.not_ready = not_ready;
+                return began.elapsed();
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    async fn await_settled(&mut self, recovery: &mut Recovery) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        loop {
+            self.services.iter_mut().for_each(ServiceLane::watch);
+            let brokers = self.world.kafka.bootstrap();
+            let backlog = spawn_blocking(move || topics::backlog(&brokers)).await??;
+            if backlog.is_empty() || began.elapsed() > SETTLED_AGAIN {
+                self.chronicle.note(&format!("backlog: {backlog:?}"));
+                recovery.unsettled = backlog;
+                return Ok(began.elapsed());
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Stops all services in order, so that no mail is under way any more.
+    async fn stop(&mut self, recovery: &mut Recovery) {
+        for lane in &mut self.services {
+            lane.terminate().await;
+            recovery.crashes.append(&mut lane.crashes);
+        }
+    }
+
+    async fn collect(
+        &self,
+        clients: &Clients,
+        incidents: Vec<Incident>,
+        recovery: Recovery,
+    ) -> anyhow::Result<Evidence> {
+        let brokers = self.world.kafka.bootstrap();
+        let records = spawn_blocking(move || topics::read_all(&brokers)).await??;
+        let logs = self.services.iter().skip(REPLICAS).map(|lane| lane.service.log());
+        Ok(Evidence {
+            secrets: CodeSecrets::parse(CODE_SECRETS)?,
+            requests: clients.log(),
+            records,
+            mails: self.sink.mails(),
+            expired: expiries::read(logs)?,
+            incidents,
+            recovery,
+        })
+    }
+
+    /// Leaves everything behind that helps to find out why.
+    fn keep(mut self, evidence: &Evidence) -> anyhow::Result<PathBuf> {
+        let folder = self.world.folder().to_owned();
+        write_lines(&folder.join("requests.txt"), &evidence.requests)?;
+        write_lines(&folder.join("records.txt"), &evidence.records)?;
+        write_lines(&folder.join("mails.txt"), &evidence.mails)?;
+        write_lines(&folder.join("incidents.txt"), &evidence.incidents)?;
+        let world = Arc::get_mut(&mut self.world).context("the world is still in use")?;
+        world.keep_folder();
+        Ok(folder)
+    }
+}
+
+impl Figures {
+    fn count(&mut self, evidence: &Evidence) {
+        let replies = || evidence.requests.iter().filter_map(|request| request.reply.as_ref());
+        let status = |status: u16| replies().filter(|reply| reply.status == status).count();
+        self.requests = evidence.requests.len();
+        self.unanswered = self.requests - replies().count();
+        self.refused = status(503);
+        self.accepted = status(202);
+        self.verified = status(200);
+        self.compared = replies().filter(|reply| reply.problem == "wrong-code").count();
+        self.records = evidence.records.len();
+        self.mails = evidence.mails.len();
+        self.expired = evidence.expired.len();
+        self.dead_letters = evidence.records.iter().filter(|record| record.reason.is_some()).count();
+    }
+}
+
+/// Waits for everybody; who is still at it when this is dropped goes away, as clients do.
+async fn finish(mut people: JoinSet<bool>) {
+    while people.join_next().await.is_some() {}
+}
+
+fn service_name(number: usize) -> String {
+    match number.checked_sub(REPLICAS) {
+        None => format!("user-{number}"),
+        Some(number) => format!("notification-{number}"),
+    }
+}
+
+fn user_service(world: &World, name: &str) -> Service {
+    let (ttl, cooldown) = (CODE_TTL.as_secs(), RESEND_COOLDOWN.as_secs());
+    world
+        .user_service(name)
+        .with("CODE_TTL", &format!("{ttl}s"))
+        .with("CODE_ATTEMPTS", &CODE_ATTEMPTS.to_string())
+        .with("RESEND_COOLDOWN", &format!("{cooldown}s"))
+        // Two codes long, so that windows end within a round.
+        .with("WINDOW", &format!("{}s", 2 * ttl))
+}
+
+fn notification_service(world: &World, name: &str, mail: &Proxy) -> Service {
+    world
+        .notification_service(name)
+        .with("SMTP_HOST", &mail.address().ip().to_string())
+        .with("SMTP_PORT", &mail.address().port().to_string())
+        .with("SMTP_TIMEOUT", "2s")
+        .with("SMTP_CONNECTIONS", &SMTP_CONNECTIONS.to_string())
+        .with("COMMIT_MAX_RECORDS", "20")
+        .with("MAX_UNCOMMITTED", &MAX_UNCOMMITTED.to_string())
+}
+
+fn write_lines<T: Debug>(file: &Path, lines: &[T]) -> anyhow::Result<()> {
+    let text: String = lines.iter().map(|line| format!("{line:?}\n")).collect();
+    std::fs::write(file, text).with_context(|| format!("{}", file.display()))
+}

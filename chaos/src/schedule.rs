@@ -1,0 +1,199 @@
+//! What goes wrong, when, and for how long: a pure function of the seed and the length.
+//!
+//! ```text
+//!   one lane for each thing that can fail: calm, fault, calm, fault, …   (lanes run side by side)
+//! ```
+//!
+//! Each lane has its own generator and draws its kinds from a shuffled bag, so that all kinds come up about equally
+//! often. Nothing here depends on a clock or on how the system behaves.
+
+use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
+use sandbox::smtp::Stage;
+use std::{ops::Range, time::Duration};
+
+/// Replicas of each service.
+pub(crate) const REPLICAS: usize = 2;
+/// Users' replicas first, then the notification services'.
+pub(crate) const SERVICES: usize = 2 * REPLICAS;
+
+/// The faults of one lane do not overlap; those of different lanes do.
+pub(crate) type Lane = Vec<Planned>;
+
+/// One fault and its place in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Planned {
+    /// Since the schedule's begin.
+    pub(crate) at: Duration,
+    /// Until it is mended.
+    pub(crate) lasts: Duration,
+    pub(crate) fault: Fault,
+}
+
+/// What fails. Numbers are those of services; a mail link's is that of its notification service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Service(usize, ProcessFault),
+    Broker(ProcessFault),
+    Mail(MailFault),
+    BrokerLink(usize, LinkFault),
+    MailLink(usize, LinkFault),
+}
+
+/// How a process fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProcessFault {
+    /// SIGKILL; started again at the end.
+    Kill,
+    /// SIGTERM; started again at the end.
+    Terminate,
+    /// SIGSTOP; SIGCONT at the end.
+    Freeze,
+}
+
+/// How the mail server fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MailFault {
+    /// Nobody listens, and all sessions are dropped.
+    Away,
+    /// Closes the connection at this stage.
+    Disconnect(Stage),
+    /// Answers with this code at this stage.
+    Reply(Stage, u16),
+    /// Answers nothing at this stage.
+    Hang(Stage),
+    /// Takes every third mail and closes the connection without saying so.
+    DropAfterFinalDot,
+    /// Takes this long over each mail.
+    Slow(Duration),
+}
+
+/// How a connection between a service and what it needs fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinkFault {
+    /// Bytes arrive later.
+    Delay(Duration),
+    /// Connections are closed, and new ones too.
+    Cut,
+    /// Half-open: bytes are lost in both directions while both ends believe in their connection.
+    Swallow,
+    /// Bytes are held back and arrive at the end.
+    Stall,
+}
+
+/// All lanes of a round of this length.
+pub(crate) fn plan(seed: u64, length: Duration) -> Vec<Lane> {
+    use {LinkFault as Link, ProcessFault as Process};
+    let processes = [Process::Kill, Process::Terminate, Process::Freeze];
+    let services = (0..SERVICES).map(|number| {
+        let kinds = processes.map(|fault| Fault::Service(number, fault));
+        (kinds.to_vec(), Pace { calm: 8_000..30_000, fault: 200..9_000 })
+    });
+    let broker = (processes.map(Fault::Broker).to_vec(), Pace { calm: 25_000..60_000, fault: 500..10_000 });
+    let mail = (mail_faults().map(Fault::Mail).collect(), Pace { calm: 2_000..12_000, fault: 500..8_000 });
+    let links = |fault: fn(usize, LinkFault) -> Fault| {
+        move |number| {
+            let delay = Link::Delay(Duration::from_millis(40));
+            let kinds = [delay, Link::Cut, Link::Swallow, Link::Stall].map(|link| fault(number, link));
+            (kinds.to_vec(), Pace { calm: 20_000..50_000, fault: 500..8_000 })
+        }
+    };
+    let broker_links = (0..SERVICES).map(links(Fault::BrokerLink));
+    let mail_links = (REPLICAS..SERVICES).map(links(Fault::MailLink));
+
+    let lanes = services.chain([broker, mail]).chain(broker_links).chain(mail_links);
+    lanes
+        .enumerate()
+        .map(|(number, (kinds, pace))| lane(generator(seed, number), &kinds, &pace, length))
+        .collect()
+}
+
+/// A generator of its own for each part of a round.
+pub(crate) fn generator(seed: u64, part: usize) -> Xoshiro256PlusPlus {
+    let part = u64::try_from(part).unwrap_or(u64::MAX);
+    // An odd factor: no two parts of a round meet.
+    Xoshiro256PlusPlus::seed_from_u64(seed ^ part.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+/// Lengths in milliseconds.
+struct Pace {
+    calm: Range<u64>,
+    fault: Range<u64>,
+}
+
+fn lane(mut random: Xoshiro256PlusPlus, kinds: &[Fault], pace: &Pace, length: Duration) -> Lane {
+    let (mut lane, mut bag) = (Lane::new(), Vec::new());
+    let mut at = Duration::from_millis(random.random_range(0..pace.calm.end));
+    loop {
+        if bag.is_empty() {
+            bag = kinds.to_vec();
+            bag.shuffle(&mut random);
+        }
+        let lasts = Duration::from_millis(random.random_range(pace.fault.clone()));
+        let Some(fault) = bag.pop().filter(|_| at + lasts < length) else { return lane };
+        lane.push(Planned { at, lasts, fault });
+        at += lasts + Duration::from_millis(random.random_range(pace.calm.clone()));
+    }
+}
+
+fn mail_faults() -> impl Iterator<Item = MailFault> {
+    use MailFault::{Away, Disconnect, DropAfterFinalDot, Hang, Reply, Slow};
+    const STAGES: [Stage; 6] =
+        [Stage::Connect, Stage::Ehlo, Stage::Mail, Stage::Rcpt, Stage::Data, Stage::EndOfData];
+    let anywhere = STAGES.into_iter().flat_map(|stage| [Disconnect(stage), Hang(stage), Reply(stage, 421)]);
+    let single = [
+        Away,
+        Reply(Stage::Connect, 554),
+        Reply(Stage::Mail, 550),
+        Reply(Stage::Rcpt, 451),
+        Reply(Stage::Rcpt, 452),
+        Reply(Stage::Data, 451),
+        Reply(Stage::EndOfData, 452),
+        Reply(Stage::EndOfData, 554),
+        DropAfterFinalDot,
+        Slow(Duration::from_millis(300)),
+    ];
+    anywhere.chain(single)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTH: Duration = Duration::from_secs(180);
+
+    #[test]
+    fn the_same_seed_makes_the_same_schedule_and_another_seed_another() {
+        assert_eq!(plan(7, LENGTH), plan(7, LENGTH));
+        assert_ne!(plan(7, LENGTH), plan(8, LENGTH));
+        let lanes = plan(7, LENGTH);
+        let times = |lane: &Lane| lane.iter().map(|planned| planned.at).collect::<Vec<_>>();
+        assert_ne!(times(&lanes[0]), times(&lanes[1]), "each lane has a generator of its own");
+    }
+
+    #[test]
+    fn faults_of_a_lane_follow_one_another_and_all_end_with_the_schedule() {
+        for lane in (0..50).flat_map(|seed| plan(seed, LENGTH)) {
+            for pair in lane.windows(2) {
+                assert!(pair[0].at + pair[0].lasts < pair[1].at, "{pair:?}");
+            }
+            assert!(lane.iter().all(|planned| planned.at + planned.lasts < LENGTH));
+        }
+    }
+
+    #[test]
+    fn twenty_rounds_have_every_kind_of_fault() {
+        let faults: Vec<Fault> =
+            (0..20).flat_map(|seed| plan(seed, LENGTH)).flatten().map(|planned| planned.fault).collect();
+        for fault in mail_faults() {
+            assert!(faults.contains(&Fault::Mail(fault)), "{fault:?}");
+        }
+        for process in [ProcessFault::Kill, ProcessFault::Terminate, ProcessFault::Freeze] {
+            assert!(faults.contains(&Fault::Broker(process)), "{process:?}");
+            assert!((0..SERVICES).all(|number| faults.contains(&Fault::Service(number, process))));
+        }
+        for link in [LinkFault::Cut, LinkFault::Swallow, LinkFault::Stall] {
+            assert!((0..SERVICES).all(|number| faults.contains(&Fault::BrokerLink(number, link))));
+            assert!((REPLICAS..SERVICES).all(|number| faults.contains(&Fault::MailLink(number, link))));
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The mail server: refuses some recipients always, fails as it is told, and keeps every mail for the ledger.
+
+use crate::{evidence::Mail, schedule::MailFault};
+use anyhow::Context as _;
+use jiff::Timestamp;
+use mail_parser::{MessageParser, PartType};
+use sandbox::smtp::{Action, Keep, ReceivedMail, Script, SmtpServer, Stage, Step};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Local parts of addresses that are refused for good, twice, or for the time being for ever.
+pub(crate) const REFUSED: &str = "refused";
+pub(crate) const GREYLISTED: &str = "grey";
+pub(crate) const FULL: &str = "full";
+
+/// Of so many mails one is dropped after its final dot, while that is the fault.
+const DROP_EVERY: usize = 3;
+const GREYLISTINGS: usize = 2;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    server: SmtpServer,
+    state: Arc<State>,
+}
+
+/// A mail with a code, as its reader uses it.
+#[derive(Debug, Clone)]
+pub(crate) struct Letter {
+    pub(crate) code: String,
+    pub(crate) token: String,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    mails: Mutex<Vec<Mail>>,
+    letters: Mutex<HashMap<String, Vec<Letter>>>,
+    greylisted: Mutex<HashMap<String, usize>>,
+    finished: AtomicUsize,
+    /// Mails that were taken without the sender learning it.
+    dropped: AtomicUsize,
+}
+
+impl Sink {
+    /// Listens on a free port.
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let server = SmtpServer::start_keeping(0, Keep::Nothing).await.context("no mail server")?;
+        let sink = Self { server, state: Arc::default() };
+        let state = Arc::clone(&sink.state);
+        sink.server.on_mail(move |mail| state.take(mail));
+        sink.server.set_script(sink.script(None));
+        Ok(sink)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// The mails with a code to an address, oldest first.
+    pub(crate) fn letters(&self, email: &str) -> Vec<Letter> {
+        lock(&self.state.letters).get(email).cloned().unwrap_or_default()
+    }
+
+    /// All mails, in the order of their arrival.
+    pub(crate) fn mails(&self) -> Vec<Mail> {
+        lock(&self.state.mails).clone()
+    }
+
+    /// Begins a fault, and answers how many mails may be copied because of its begin.
+    pub(crate) async fn fail(&self, fault: MailFault) -> usize {
+        self.state.dropped.store(0, Ordering::SeqCst);
+        if fault == MailFault::Away {
+            // Any of these sessions may have taken a mail and not said so.
+            let open = self.server.sessions().open;
+            self.server.stop().await;
+            return open;
+        }
+        self.server.set_script(self.script(Some(fault)));
+        0
+    }
+
+    /// Ends the fault, and answers how many mails may be copied because of it and its end.
+    pub(crate) async fn recover(&self, fault: MailFault) -> anyhow::Result<usize> {
+        if fault == MailFault::Away {
+            self.server.restart().await?;
+        }
+        // Sessions that hang decide anew, in the very moment in which their clients may give up.
+        let hanging = if matches!(fault, MailFault::Hang(_)) { self.server.sessions().open } else { 0 };
+        self.server.set_script(self.script(None));
+        Ok(hanging + self.state.dropped.load(Ordering::SeqCst))
+    }
+
+    fn script(&self, fault: Option<MailFault>) -> Script {
+        let state = Arc::clone(&self.state);
+        Script::new(move |step| {
+            let action = fault.map_or(Action::Accept, |fault| state.fail(fault, step));
+            if action == Action::Accept { state.judge_recipient(step) } else { action }
+        })
+    }
+}
+
+impl State {
+    fn fail(&self, fault: MailFault, step: &Step<'_>) -> Action {
+        match fault {
+            MailFault::Disconnect(stage) if stage == step.stage => Action::Disconnect,
+            MailFault::Hang(stage) if stage == step.stage => Action::Hang,
+            MailFault::Reply(stage, code) if stage == step.stage => Action::reply(code, "not now"),
+            MailFault::Slow(time) if step.stage == Stage::EndOfData => Action::Delay(time),
+            MailFault::DropAfterFinalDot if step.stage == Stage::EndOfData => {
+                if self.finished.fetch_add(1, Ordering::SeqCst).is_multiple_of(DROP_EVERY) {
+                    self.dropped.fetch_add(1, Ordering::SeqCst);
+                    return Action::AcceptThenDisconnect;
+                }
+                Action::Accept
+            }
+            _ => Action::Accept,
+        }
+    }
+
+    fn judge_recipient(&self, step: &Step<'_>) -> Action {
+        let recipient = step.argument;
+        if step.stage != Stage::Rcpt {
+            return Action::Accept;
+        }
+        if is_refused(recipient) {
+            return Action::reply(550, "no such user");
+        }
+        if recipient.starts_with(FULL) {
+            return Action::reply(452, "mailbox full");
+        }
+        if recipient.starts_with(GREYLISTED) {
+            let mut greylisted = lock(&self.greylisted);
+            let times = greylisted.entry(recipient.to_owned()).or_default();
+            *times += 1;
+            if *times <= GREYLISTINGS {
+                return Action::reply(451, "try again later");
+            }
+        }
+        Action::Accept
+    }
+
+    fn take(&self, received: &ReceivedMail) {
+        let mail = read(received);
+        if let (Some(code), Some(token)) = (mail.code.clone(), mail.token.clone()) {
+            lock(&self.letters).entry(mail.recipient.clone()).or_default().push(Letter { code, token });
+        }
+        lock(&self.mails).push(mail);
+    }
+}
+
+/// Whether mail to this address is refused for good.
+pub(crate) fn is_refused(address: &str) -> bool {
+    address.starts_with(REFUSED)
+}
+
+fn read(received: &ReceivedMail) -> Mail {
+    let parsed = MessageParser::default().parse(&received.data);
+    let event_id = received.message_id.as_deref().and_then(|id| id.strip_prefix('<')?.split_once('@'));
+    let text = parsed.iter().flat_map(|parsed| parsed.text_bodies()).find_map(|part| match &part.body {
+        PartType::Text(text) => Some(text.as_ref()),
+        _ => None,
+    });
+    let lines = || text.unwrap_or_default().lines().map(str::trim);
+    let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|octet| octet.is_ascii_digit());
+    let token = |line: &str| Some(line.split_once("&token=")?.1.to_owned());
+    let dated = parsed.as_ref().and_then(|parsed| Timestamp::from_second(parsed.date()?.to_timestamp()).ok());
+    Mail {
+        event_id: event_id.and_then(|(id, _)| id.parse().ok()),
+        recipient: received.recipients.join(","),
+        code: lines().find(is_code).map(str::to_owned),
+        token: lines().find_map(token),
+        // A mail without a date began too late for the ledger, which then says so.
+        begun_at: dated.unwrap_or(Timestamp::MAX),
+        received_at: received.received_at,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,116 @@
+//! What the log says in the end: every record of every topic, and what the notification services have not committed.
+//!
+//! With clients of its own, directly at the broker. All of it blocks.
+
+use crate::evidence::Record;
+use anyhow::Context as _;
+use rdkafka::{
+    ClientConfig, Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    message::BorrowedMessage,
+};
+use shared::{
+    event::{Event, header},
+    topic::Topic,
+};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+const GROUP: &str = "notification-service";
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// All of it must have come within this time.
+const READ_LIMIT: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(100);
+
+/// Reads all topics from their beginning to their end as of now.
+///
+/// # Errors
+/// The broker does not answer, or not all of it comes in time.
+pub(crate) fn read_all(brokers: &str) -> anyhow::Result<Vec<Record>> {
+    let consumer = client(brokers, "chaos-ledger")?;
+    let mut missing = HashMap::new();
+    let mut assignment = TopicPartitionList::new();
+    for (topic, partition) in partitions(&consumer, &Topic::ALL)? {
+        let (low, high) = consumer.fetch_watermarks(topic.name(), partition, TIMEOUT)?;
+        assignment.add_partition_offset(topic.name(), partition, Offset::Offset(low))?;
+        if low < high {
+            missing.insert((topic, partition), high);
+        }
+    }
+    consumer.assign(&assignment)?;
+    let (mut records, began) = (Vec::new(), Instant::now());
+    while !missing.is_empty() {
+        anyhow::ensure!(began.elapsed() < READ_LIMIT, "these partitions can't be read: {missing:?}");
+        let Some(Ok(received)) = consumer.poll(POLL) else { continue };
+        let Some(topic) = Topic::from_name(received.topic()) else { continue };
+        let partition = (topic, received.partition());
+        if missing.get(&partition).is_some_and(|end| received.offset() + 1 >= *end) {
+            missing.remove(&partition);
+        }
+        records.push(record(topic, &received));
+    }
+    records.sort_by_key(|record: &Record| (record.topic, record.partition, record.offset));
+    Ok(records)
+}
+
+/// The partitions with records that the notification services have not finished and committed, and how many.
+///
+/// # Errors
+/// The broker does not answer.
+pub(crate) fn backlog(brokers: &str) -> anyhow::Result<Vec<String>> {
+    let consumer = client(brokers, GROUP)?;
+    let mut asked = TopicPartitionList::new();
+    let topics = [Topic::Created, Topic::Activity, Topic::Verified, Topic::MailRetry];
+    for (topic, partition) in partitions(&consumer, &topics)? {
+        asked.add_partition(topic.name(), partition);
+    }
+    let committed = consumer.committed_offsets(asked, TIMEOUT)?;
+    let mut backlog = Vec::new();
+    for element in committed.elements() {
+        let (low, high) = consumer.fetch_watermarks(element.topic(), element.partition(), TIMEOUT)?;
+        let next = match element.offset() {
+            Offset::Offset(next) => next,
+            _ => low,
+        };
+        if next < high {
+            backlog.push(format!("{}/{}: {} records", element.topic(), element.partition(), high - next));
+        }
+    }
+    Ok(backlog)
+}
+
+fn client(brokers: &str, group: &str) -> anyhow::Result<BaseConsumer> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("group.id", group).set("enable.auto.commit", "false");
+    config.create().context("no Kafka consumer")
+}
+
+fn partitions(consumer: &BaseConsumer, topics: &[Topic]) -> anyhow::Result<Vec<(Topic, i32)>> {
+    let mut partitions = Vec::new();
+    for topic in topics {
+        let metadata = consumer.fetch_metadata(Some(topic.name()), TIMEOUT)?;
+        let found = metadata.topics().iter().flat_map(|found| found.partitions());
+        partitions.extend(found.map(|partition| (*topic, partition.id())));
+    }
+    Ok(partitions)
+}
+
+fn record(topic: Topic, received: &BorrowedMessage<'_>) -> Record {
+    let text = |name| {
+        let value = header(received.headers(), name)?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
+    let event = received
+        .payload()
+        .and_then(|payload| Event::decode(header(received.headers(), "ce_type"), payload).ok());
+    Record {
+        topic,
+        partition: received.partition(),
+        offset: received.offset(),
+        event,
+        retry: text("retry_source").zip(text("retry_attempt")).filter(|_| topic == Topic::MailRetry),
+        reason: text("dead_letter_reason").filter(|_| topic == Topic::DeadLetter),
+    }
+}

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# chaos.sh - crashes, freezes and cuts the release binaries on a real Apache Kafka by a seeded schedule, and keeps an
+# exact ledger of what they promised (docs/reliability.md).
+#
+#   chaos.sh [--minutes N] [--seed S]     3 minutes and a fresh seed by default; the seed is printed first
+#
+# More than 3 minutes are rounds of 3, each with the next seed and a system of its own. Exit code 1: a count is beyond
+# its bound; the command that runs its seed again is printed. Needs JDK 17+, and Maven for the first run (see kafka.sh).
+set -euo pipefail
+cd "$(dirname "$(realpath "$0")")/.."
+
+scripts/kafka.sh install
+cargo build --locked --release -p user-service -p notification-service
+# Not a release build: it costs little CPU, and the workspace's tests have built most of it.
+cargo build --locked -p chaos
+exec "${CARGO_TARGET_DIR:-target}/debug/chaos" "$@"
