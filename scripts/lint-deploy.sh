@@ -90,7 +90,8 @@ refused() {
 }
 
 chart() {
-  python_tools && go_tools
+  python_tools
+  go_tools
   local values version least=$CHART/ci/least.yaml
   for values in "$CHART"/ci/*.yaml; do
     "$HELM_BIN" lint --quiet --strict "$CHART" -f "$values"

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# supply-chain.sh - what the services are made of: licences, sources and versions of all crates, known faults, and the list.
+#
+#   supply-chain.sh              licences, sources, duplicates and crates that must not be there; needs crates.io only
+#   supply-chain.sh advisories   known vulnerabilities, unmaintained and yanked crates; needs github.com/RustSec/advisory-db
+#   supply-chain.sh sbom         a CycloneDX list for each service, in target/sbom; SOURCE_DATE_EPOCH sets its date
+#
+# The rules are in deny.toml (the services, as they are in the images) and deny.development.toml (the whole workspace).
+# Compiles cargo-deny and cargo-cyclonedx below target/tools when they are not there: a minute each on two cores.
+set -euo pipefail
+cd "$(dirname "$(realpath "$0")")/.."
+
+DENY=0.20.2 CYCLONEDX=0.5.9
+TOOLS=$PWD/target/tools
+SERVICES=(user-service notification-service)
+
+# tool NAME VERSION: the path of a cargo subcommand, without the optimisation that one run doesn't repay.
+tool() {
+  local home=$TOOLS/$1-$2
+  [[ -x $home/bin/$1 ]] || cargo install --quiet --locked --debug --root "$home" "$1@$2" >&2
+  echo "$home/bin/$1"
+}
+
+# services CHECK...: each service by itself, so that nothing that another crate brings hides there.
+services() {
+  local service cargo_deny; cargo_deny=$(tool cargo-deny "$DENY")
+  for service in "${SERVICES[@]}"; do
+    echo "== $service: $*"
+    # What is allowed or skipped for the other service is no news.
+    "$cargo_deny" --locked --manifest-path "$service/Cargo.toml" --exclude-dev --config deny.toml \
+      check -A license-not-encountered -A unmatched-skip "$@"
+  done
+}
+
+workspace() {
+  local cargo_deny; cargo_deny=$(tool cargo-deny "$DENY")
+  echo "== the whole workspace: $*"
+  "$cargo_deny" --locked --workspace --config deny.development.toml check "$@"
+}
+
+sbom() {
+  local service cyclonedx; cyclonedx=$(tool cargo-cyclonedx "$CYCLONEDX")
+  # It writes beside the manifest of every package of the workspace.
+  trap 'rm -f ./*/supply-chain-sbom.json' EXIT
+  "$cyclonedx" cyclonedx --quiet --manifest-path "${SERVICES[0]}/Cargo.toml" --format json --spec-version 1.5 --all-features \
+    --target x86_64-unknown-linux-gnu --override-filename supply-chain-sbom
+  mkdir -p target/sbom
+  for service in "${SERVICES[@]}"; do
+    mv "$service/supply-chain-sbom.json" "target/sbom/$service.cdx.json"
+    echo "target/sbom/$service.cdx.json: $(grep -c '"purl"' "target/sbom/$service.cdx.json") packages"
+  done
+}
+
+case ${1:-check} in
+  check)
+    services licenses bans sources
+    workspace licenses sources
+    ;;
+  advisories)
+    services advisories
+    workspace advisories
+    ;;
+  sbom) sbom ;;
+  *) sed -n '2,/^set/p' "$0" | sed '$d' >&2; exit 2 ;;
+esac
