@@ -3,7 +3,7 @@
 #
 #   lint-deploy.sh [dockerfiles|compose|chart]...      all three without an argument
 #
-# Needs Python 3.9+ with venv and Go 1.24+; Docker's Compose plugin, or Debian to take it from. Everything else is pinned
+# Needs Python 3.11+ with venv and Go 1.24+; Docker's Compose plugin, or Debian to take it from. Everything else is pinned
 # here, comes from package registries and is kept below target/tools. What can't be checked fails.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
