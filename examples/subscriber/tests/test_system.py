@@ -1,0 +1,195 @@
+"""The subscriber and the contract against real Kafka and both services.
+
+Every test has a group of its own, and so begins at the first verified account of all tests before it.
+"""
+
+import json
+import signal
+import unittest
+from collections import Counter
+
+from tests.contract import Contract
+from tests.world import World, wait_for
+from welcome.subscriber import COMMIT_RECORDS
+
+VERIFIED = "user_account_verified"
+
+
+class Subscribing(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = World()
+        cls.addClassCleanup(lambda: cls.world.close(cls.passed))
+        cls.passed = True
+        cls.world.verify_many("first", 40)
+
+    def setUp(self):
+        self.world.welcomes.mails.clear()
+
+    def tearDown(self):
+        for process in self.started:
+            process.kill_if_running()
+        outcome = self._outcome.result
+        type(self).passed &= not (outcome.failures or outcome.errors)
+
+    def run(self, result=None):
+        self.started = []
+        return super().run(result)
+
+    def start(self, group: str):
+        process = self.world.subscriber(group)
+        self.started.append(process)
+        return process
+
+    def wait_for_welcomes(self, addresses, deadline=30):
+        wait_for("everybody is welcomed", lambda: set(addresses) <= set(self.world.welcomes.recipients()), deadline)
+
+    def assert_welcomed_once(self, addresses):
+        # Accounts that were forgotten in an earlier test are left out: until the topic is compacted, they are there to be read.
+        times = Counter(self.world.welcomes.recipients())
+        self.assertEqual({address: times[address] for address in addresses if times[address] != 1}, {})
+
+    def dead_letters(self, group: str, of_poison: bool = False) -> list[tuple[str, bytes]]:
+        """Reasons and values. The poison of one test is read by the groups of all that come after it."""
+        records = [record for record in self.world.records(f"{group}_dead_letter") if (record.key() == b"poison") == of_poison]
+        return [(dict(record.headers())["dead_letter_reason"].decode(), record.value()) for record in records]
+
+    def test_who_begins_late_gets_every_verified_user_from_the_first_on(self):
+        self.start("late")
+        self.wait_for_welcomes(self.world.verified)
+        self.world.verify("while-it-runs@example.com")
+        self.wait_for_welcomes(self.world.verified)
+        self.assert_welcomed_once(self.world.verified)
+
+    def test_a_kill_loses_nobody_and_repeats_at_most_what_was_not_committed(self):
+        self.world.verify_many("killed", 120)
+        self.world.welcomes.pause = 0.01
+        self.addCleanup(setattr, self.world.welcomes, "pause", 0.0)
+        killed = self.start("killed")
+        wait_for("it is in the middle", lambda: len(self.world.welcomes.mails) > COMMIT_RECORDS + 20)
+        killed.end(signal.SIGKILL)
+        self.assertLess(len(self.world.welcomes.mails), len(self.world.verified), "killed midway, not at the end")
+        self.start("killed")
+        self.wait_for_welcomes(self.world.verified)
+        recipients = self.world.welcomes.recipients()
+        copies = len(recipients) - len(set(recipients))
+        self.assertLessEqual(copies, COMMIT_RECORDS + 1)
+        ids = {to: {mail["Message-ID"] for mail in self.world.welcomes.to(to)} for to in self.world.verified}
+        self.assertTrue(all(len(of_one) == 1 for of_one in ids.values()), "a copy has the same Message-ID")
+
+    def test_an_orderly_stop_repeats_nothing(self):
+        self.world.welcomes.pause = 0.01
+        self.addCleanup(setattr, self.world.welcomes, "pause", 0.0)
+        first = self.start("stopped")
+        wait_for("it has begun", lambda: len(self.world.welcomes.mails) > 5)
+        self.assertEqual(first.end(signal.SIGTERM), 0)
+        self.assertLess(len(self.world.welcomes.mails), len(self.world.verified), "stopped midway, not at the end")
+        self.start("stopped")
+        self.wait_for_welcomes(self.world.verified)
+        self.assert_welcomed_once(self.world.verified)
+
+    def test_a_poison_event_becomes_a_dead_letter_and_holds_up_nobody(self):
+        poison = {
+            b"\xff\x00 not JSON": "undecodable",
+            b"[" * 100_000: "undecodable",
+            b'{"version": 1}': "undecodable",
+            b'{"version": 2, "who": "a stranger"}': "unknown_version",
+        }
+        start = self.start("poisoned")
+        self.wait_for_welcomes(self.world.verified)
+        for partition in range(6):
+            for value in poison:
+                self.world.produce(VERIFIED, value, key=b"poison", partition=partition, headers={"ce_type": VERIFIED})
+            self.world.produce(VERIFIED, b"{", key=b"poison", partition=partition, headers={"ce_type": "account_renamed"})
+        after = self.world.verify_many("after-the-poison", 12)
+        self.wait_for_welcomes(after)
+        self.assert_welcomed_once(self.world.verified)
+        letters = self.dead_letters("poisoned", of_poison=True)
+        self.assertEqual(len(letters), 6 * len(poison), "and the unknown type was passed over")
+        self.assertEqual({value: reason for reason, value in letters}, poison)
+        self.assertEqual(start.end(), 0)
+
+    def test_a_mail_server_that_is_away_delays_and_loses_nobody(self):
+        self.world.welcomes.go_away()
+        process = self.start("mail-away")
+        wait_for("it has tried", lambda: process.logged("waiting: ") >= 3)
+        self.world.verify("meanwhile@example.com")
+        self.world.welcomes.come_back()
+        self.wait_for_welcomes(self.world.verified)
+        self.assert_welcomed_once(self.world.verified)
+        self.assertEqual(self.dead_letters("mail-away"), [])
+
+    def test_a_second_process_takes_over_what_the_first_one_holds(self):
+        self.world.welcomes.go_away()
+        first = self.start("shared")
+        wait_for("it has tried", lambda: first.logged("waiting: ") >= 2)
+        second = self.start("shared")
+        wait_for("the second has tried, too", lambda: second.logged("waiting: ") >= 4)
+        self.world.welcomes.come_back()
+        self.wait_for_welcomes(self.world.verified)
+        self.assert_welcomed_once(self.world.verified)
+        self.assertEqual(first.end(), 0)
+        self.world.verify("one-has-gone@example.com")
+        self.wait_for_welcomes(self.world.verified)
+
+    def test_a_refused_recipient_is_tried_again_or_given_up_and_holds_up_nobody(self):
+        self.world.welcomes.script("later@example.com", "450 later", "450 later")
+        self.world.welcomes.script("stubborn@example.com", *["450 later"] * 5)
+        self.world.welcomes.script("never@example.com", "550 never")
+        self.start("refused")
+        for name in ("later", "stubborn", "never"):
+            self.world.verify(f"{name}@example.com")
+        given_up = {self.world.verified.pop(f"{name}@example.com") for name in ("stubborn", "never")}
+        self.wait_for_welcomes(self.world.verified)
+        self.assert_welcomed_once(self.world.verified)
+        letters = wait_for("both are dead letters", lambda: len(found := self.dead_letters("refused")) == 2 and found)
+        self.assertEqual({json.loads(value)["id"] for _, value in letters}, given_up)
+        self.assertEqual({reason for reason, _ in letters}, {"recipient_refused"})
+        for account_id in given_up:
+            self.world.command("user-service", "forget", account_id)
+
+    def test_the_same_event_twice_is_welcomed_once(self):
+        self.start("twice")
+        self.world.verify("twice@example.com")
+        [record] = [r for r in self.world.records(VERIFIED) if r.key() == self.world.verified["twice@example.com"].encode()]
+        self.world.produce(VERIFIED, record.value(), key=record.key(), headers=record.headers())
+        self.world.verify_many("after-the-copy", 12)
+        self.wait_for_welcomes(self.world.verified)
+        self.assert_welcomed_once(self.world.verified)
+
+    def test_a_forgotten_account_is_not_retried_and_is_new_when_it_comes_back(self):
+        address = "forgotten@example.com"
+        self.world.welcomes.script(address, "450 later")
+        process = self.start("forgotten")
+        account_id = self.world.verify(address)
+        wait_for("it waits for its retry", lambda: process.logged("retry_attempt") >= 1)
+        self.world.command("user-service", "forget", account_id)
+        wait_for("it is forgotten", lambda: process.logged(f"forgot account {account_id}") == 1)
+        self.world.verify("after-the-forgotten@example.com")
+        del self.world.verified[address]
+        self.wait_for_welcomes(self.world.verified)
+        self.assert_welcomed_once(self.world.verified)
+        self.world.verify(address)
+        self.wait_for_welcomes([address])
+        del self.world.verified[address]  # verified twice, so the tests after this one would find it welcomed twice
+
+    def test_everything_the_services_write_is_as_the_schemas_say(self):
+        world, contract = self.world, Contract()
+        repeated = world.register("repeated@example.com")
+        world.register("repeated@example.com")
+        wait_for("the cool-down is over", lambda: world.post("resend", {"id": repeated})[0] == 202)
+        exists = world.verify("exists@example.com")
+        world.register("exists@example.com")
+        world.mails.script("mail-later@example.com", "450 later")
+        world.verify("mail-later@example.com")
+        world.mails.script("mail-never@example.com", "550 never")
+        world.register("mail-never@example.com")
+        wait_for("a dead letter", lambda: "recipient_refused" in world.command("notification-service", "dead-letters", "list"))
+        world.command("notification-service", "dead-letters", "discard", "--reason", "recipient_refused")
+        world.command("user-service", "forget", exists)
+        del world.verified["exists@example.com"]
+        for topic in contract.topics():
+            for record in world.records(topic):
+                if record.key() != b"poison":
+                    contract.hold(topic, record)
+        self.assertEqual(contract.never_seen(), set(), "each kind of record, and each header, was written at least once")

@@ -1,0 +1,1 @@
+"""Welcomes everybody whose account was verified: a subscriber to copy (see README.md)."""
