@@ -171,6 +171,7 @@ impl Consumer {
             self.dispatch(now);
             self.settle(now);
             self.adjust_flow();
+            self.status.set_waiting_since(self.offsets.waiting_since());
             if self.is_drained() {
                 break Ok(());
             }
@@ -201,7 +202,7 @@ impl Consumer {
             return;
         }
         let Some((partition, offset)) = group::origin(record) else { return };
-        let Some(position) = self.offsets.take(partition, offset) else { return };
+        let Some(position) = self.offsets.take(partition, offset, group::written_at(record)) else { return };
         let record = group::own(record, position);
         self.status.taken();
         if delivery::deadline(&record).is_none() {

@@ -1,4 +1,5 @@
-//! `GET /metrics`: the ledger, the gate, the sessions, the lag, and how long after its event an email was accepted.
+//! `GET /metrics`: the ledger, the gate, the sessions, the lag, what waits longest, and how long after its event an
+//! email was accepted.
 //!
 //! Nothing is counted here: a scrape reads one snapshot of the status, so its numbers always add up.
 
@@ -7,12 +8,14 @@ use crate::{
     outcome::Reason,
     status::{Ledger, State, Status},
 };
+use jiff::Timestamp;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
+use shared::process_metrics::ProcessMetrics;
 use std::{fmt, sync::Arc};
 
 /// The content type of OpenMetrics text, which Prometheus asks for.
@@ -40,6 +43,7 @@ impl Metrics {
             accepted_after.clone(),
         );
         registry.register_collector(Box::new(Snapshot { status, mailer }));
+        registry.register_collector(Box::new(ProcessMetrics::of_service_started_now()));
         Self { registry, accepted_after }
     }
 
@@ -64,7 +68,15 @@ impl fmt::Debug for Snapshot {
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let State { gate_closed_by, ledger, dead_letters, lag, .. } = self.status.snapshot();
+        let State { joined, gate_closed_by, ledger, dead_letters, lag, waiting_since } =
+            self.status.snapshot();
+        let joined = i64::from(joined);
+        gauge(
+            &mut encoder,
+            "joined",
+            "1 while this process is a member of the consumer group",
+            [([], joined)],
+        )?;
         counter(&mut encoder, "records_taken", "Records taken from Kafka", [([], ledger.taken)])?;
         let ended = outcomes(&ledger).map(|(outcome, count)| ([("outcome", outcome)], count));
         counter(&mut encoder, "records_ended", "Records by how they ended", ended)?;
@@ -74,6 +86,12 @@ impl Collector for Snapshot {
             "Records taken and not ended",
             [([], signed(ledger.in_flight))],
         )?;
+        let age =
+            waiting_since.map_or(0.0, |since| Timestamp::now().duration_since(since).as_secs_f64().max(0.0));
+        let name = "oldest_unfinished_record_age";
+        let help = "Age of the oldest record that was taken and has not ended; 0 when there is none";
+        let age = ConstGauge::new(age);
+        age.encode(encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?)?;
         let letters = Reason::ALL.map(|reason| {
             ([("reason", reason.name())], dead_letters.get(reason.name()).copied().unwrap_or(0))
         });

@@ -3,6 +3,7 @@
 //! Records finish in any order. The state of a partition dies with its assignment: each assignment has an epoch, and
 //! what finishes under an old one changes nothing. Pure: no Kafka, no clock.
 
+use jiff::Timestamp;
 use shared::topic::Topic;
 use std::collections::{HashMap, VecDeque};
 
@@ -43,6 +44,7 @@ struct Assigned {
 #[derive(Debug)]
 struct Taken {
     offset: i64,
+    written_at: Timestamp,
     finished: bool,
 }
 
@@ -64,12 +66,17 @@ impl Offsets {
     }
 
     /// Notes a record as taken; `None` when the partition is not assigned or the record was taken before.
-    pub(crate) fn take(&mut self, partition: Partition, offset: i64) -> Option<Position> {
+    pub(crate) fn take(
+        &mut self,
+        partition: Partition,
+        offset: i64,
+        written_at: Timestamp,
+    ) -> Option<Position> {
         let assigned = self.partitions.get_mut(&partition)?;
         if assigned.taken.back().is_some_and(|last| last.offset >= offset) {
             return None;
         }
-        assigned.taken.push_back(Taken { offset, finished: false });
+        assigned.taken.push_back(Taken { offset, written_at, finished: false });
         Some(Position { partition, offset, epoch: assigned.epoch })
     }
 
@@ -108,6 +115,12 @@ impl Offsets {
             let later = assigned.taken.iter().rev().take_while(|taken| taken.offset > position.offset);
             assigned.epoch == position.epoch && later.into_iter().any(|taken| taken.finished)
         })
+    }
+
+    /// When the oldest unfinished record was written; of each partition that is the first one.
+    pub(crate) fn waiting_since(&self) -> Option<Timestamp> {
+        let first = |assigned: &Assigned| assigned.taken.get(assigned.prefix).map(|taken| taken.written_at);
+        self.partitions.values().filter_map(first).min()
     }
 
     /// Records that are finished and not known to be committed.

@@ -4,6 +4,7 @@
 //! sees half a change: at any time, what was taken is what ended plus what is in flight.
 
 use crate::{offsets::Partition, outcome::Outcome};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -26,6 +27,8 @@ pub(crate) struct State {
     pub(crate) dead_letters: BTreeMap<&'static str, u64>,
     /// Records of each assigned partition that are not committed yet, as of a few seconds ago.
     pub(crate) lag: BTreeMap<Partition, i64>,
+    /// When the oldest record was written that was taken and has not ended.
+    pub(crate) waiting_since: Option<Timestamp>,
 }
 
 /// Records since the start of the process.
@@ -58,6 +61,10 @@ impl Status {
 
     pub(crate) fn set_lag(&self, lag: BTreeMap<Partition, i64>) {
         self.lock().lag = lag;
+    }
+
+    pub(crate) fn set_waiting_since(&self, waiting_since: Option<Timestamp>) {
+        self.lock().waiting_since = waiting_since;
     }
 
     pub(crate) fn taken(&self) {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   env ──► telemetry, kafka          how a service starts, logs and reaches the broker
+//!   process_metrics                   what it costs, and since when it runs
 //!   email_address, person_name,
 //!   locale, request_id, account_id    values that exist only once they are valid
 //!   verification_code                 codes and link tokens, derived on both sides, carried by no event
@@ -24,5 +25,6 @@ pub mod request_id;
 pub mod env;
 pub mod kafka;
 pub mod telemetry;
+pub mod process_metrics;
 pub mod shutdown;
 pub mod health;

@@ -5,6 +5,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
+use shared::process_metrics::ProcessMetrics;
 use std::time::Duration;
 
 /// Bounds of the latency histogram, in seconds: from a quick ack to the publish time-out and beyond.
@@ -21,7 +22,9 @@ pub(crate) struct Metrics {
     pub(crate) rate_limited: Counter,
     /// Requests refused with 503 because too many were in flight.
     pub(crate) overloaded: Counter,
+    ready: Gauge,
     registrations: Gauge,
+    registrations_limit: Gauge,
     verified: Gauge,
     caught_up: Gauge,
     replayed: Gauge,
@@ -29,10 +32,14 @@ pub(crate) struct Metrics {
     lag: Gauge,
 }
 
-/// What the view and its follower know of themselves.
+/// What the parts of the service know of themselves.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct ViewNumbers {
+pub(crate) struct Numbers {
+    /// What `/health/ready` says.
+    pub(crate) ready: bool,
     pub(crate) registrations: u64,
+    /// New registrations are refused from here on.
+    pub(crate) registrations_limit: u64,
     pub(crate) verified: u64,
     pub(crate) caught_up: bool,
     pub(crate) replayed: u64,
@@ -61,7 +68,9 @@ impl Metrics {
             publish_failures: Counter::default(),
             rate_limited: Counter::default(),
             overloaded: Counter::default(),
+            ready: Gauge::default(),
             registrations: Gauge::default(),
+            registrations_limit: Gauge::default(),
             verified: Gauge::default(),
             caught_up: Gauge::default(),
             replayed: Gauge::default(),
@@ -88,7 +97,13 @@ impl Metrics {
             registry.register(name, help, counter.clone());
         }
         for (name, help, gauge) in [
+            ("ready", "1 while requests may be sent here, as /health/ready says", &metrics.ready),
             ("registrations", "Registrations in memory", &metrics.registrations),
+            (
+                "registrations_limit",
+                "Registrations in memory from which on new ones are refused (MAX_PENDING)",
+                &metrics.registrations_limit,
+            ),
             ("verified_accounts", "Verified accounts in memory", &metrics.verified),
             ("caught_up", "1 when the replay is over", &metrics.caught_up),
             ("replay_records_read", "Records of the replay that were read", &metrics.replayed),
@@ -101,6 +116,7 @@ impl Metrics {
         ] {
             registry.register(name, help, gauge.clone());
         }
+        registry.register_collector(Box::new(ProcessMetrics::of_service_started_now()));
         Self { registry, ..metrics }
     }
 
@@ -115,14 +131,16 @@ impl Metrics {
     ///
     /// # Errors
     /// None in practice: writing to a string does not fail.
-    pub(crate) fn text(&self, view: ViewNumbers) -> Result<String, std::fmt::Error> {
+    pub(crate) fn text(&self, numbers: Numbers) -> Result<String, std::fmt::Error> {
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        self.registrations.set(gauge(view.registrations));
-        self.verified.set(gauge(view.verified));
-        self.caught_up.set(i64::from(view.caught_up));
-        self.replayed.set(gauge(view.replayed));
-        self.replay_total.set(gauge(view.replay_total));
-        self.lag.set(view.lag.map_or(-1, gauge));
+        self.ready.set(i64::from(numbers.ready));
+        self.registrations.set(gauge(numbers.registrations));
+        self.registrations_limit.set(gauge(numbers.registrations_limit));
+        self.verified.set(gauge(numbers.verified));
+        self.caught_up.set(i64::from(numbers.caught_up));
+        self.replayed.set(gauge(numbers.replayed));
+        self.replay_total.set(gauge(numbers.replay_total));
+        self.lag.set(numbers.lag.map_or(-1, gauge));
         let mut out = String::new();
         text::encode(&mut out, &self.registry)?;
         Ok(out)

@@ -9,6 +9,7 @@ use crate::{
     record::{Header, Record},
     status::Status,
 };
+use jiff::Timestamp;
 use rdkafka::{
     ClientContext, Message, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
@@ -154,6 +155,12 @@ pub(super) fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
 pub(super) fn origin(record: &BorrowedMessage<'_>) -> Option<(Partition, i64)> {
     let partition = Partition { topic: Topic::from_name(record.topic())?, number: record.partition() };
     Some((partition, record.offset()))
+}
+
+/// When the record was written to its topic; now, when the broker keeps no times.
+pub(super) fn written_at(record: &BorrowedMessage<'_>) -> Timestamp {
+    let time = record.timestamp().to_millis().and_then(|time| Timestamp::from_millisecond(time).ok());
+    time.unwrap_or_else(Timestamp::now)
 }
 
 /// Copies the record out of librdkafka's buffer, which must not be held across the work on it.

@@ -3,10 +3,15 @@ use proptest::prelude::*;
 
 const PARTITION: Partition = Partition { topic: Topic::Created, number: 3 };
 
+/// When the record at this offset was written.
+fn at(offset: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + offset).unwrap()
+}
+
 fn offsets_with(count: i64) -> (Offsets, Vec<Position>) {
     let mut offsets = Offsets::default();
     offsets.assign(PARTITION);
-    let positions = (0..count).map(|offset| offsets.take(PARTITION, offset).unwrap()).collect();
+    let positions = (0..count).map(|offset| offsets.take(PARTITION, offset, at(offset)).unwrap()).collect();
     (offsets, positions)
 }
 
@@ -67,7 +72,7 @@ fn what_finishes_late_can_not_touch_a_new_assignment() {
     assert_eq!(offsets.revoke(PARTITION), 1);
     assert_eq!(offsets.finished(), 0);
     offsets.assign(PARTITION);
-    let new = offsets.take(PARTITION, 0).unwrap();
+    let new = offsets.take(PARTITION, 0, at(0)).unwrap();
     assert!(!offsets.finish(old[0]) && !offsets.is_current(old[0]));
     offsets.committed(old[1]);
     assert_eq!((prefix(&mut offsets), offsets.finished()), (None, 0));
@@ -78,8 +83,25 @@ fn what_finishes_late_can_not_touch_a_new_assignment() {
 #[test]
 fn a_record_is_taken_once_and_only_while_its_partition_is_assigned() {
     let (mut offsets, _) = offsets_with(2);
-    assert!(offsets.take(PARTITION, 1).is_none());
-    assert!(offsets.take(Partition { number: 4, ..PARTITION }, 0).is_none());
+    assert!(offsets.take(PARTITION, 1, at(1)).is_none());
+    assert!(offsets.take(Partition { number: 4, ..PARTITION }, 0, at(0)).is_none());
+}
+
+#[test]
+fn the_oldest_record_that_waits_is_the_first_unfinished_one_of_all_partitions() {
+    let (mut offsets, records) = offsets_with(3);
+    let other = Partition { number: 4, ..PARTITION };
+    offsets.assign(other);
+    let late = offsets.take(other, 0, at(1)).unwrap();
+    assert_eq!(offsets.waiting_since(), Some(at(0)));
+    offsets.finish(records[1]);
+    assert_eq!(offsets.waiting_since(), Some(at(0)));
+    offsets.finish(records[0]);
+    assert_eq!(offsets.waiting_since(), Some(at(1)), "of the other partition");
+    offsets.finish(late);
+    assert_eq!(offsets.waiting_since(), Some(at(2)));
+    offsets.finish(records[2]);
+    assert_eq!(offsets.waiting_since(), None);
 }
 
 proptest! {
@@ -94,7 +116,7 @@ proptest! {
         let mut next = 0;
         let records: Vec<_> = holes.iter().map(|hole| {
             next += hole;
-            offsets.take(PARTITION, next).unwrap()
+            offsets.take(PARTITION, next, at(next)).unwrap()
         }).collect();
         let mut done = [false; 40];
         let mut committed = 0;

@@ -26,7 +26,7 @@ pub(crate) use verify::{Proof, Verdict};
 
 use crate::{
     config::Config,
-    metrics::{Metrics, ViewNumbers},
+    metrics::{Metrics, Numbers},
     publisher::{PublishError, Publisher},
 };
 use follow::{BehindLog, Follower};
@@ -42,7 +42,7 @@ use view::{Standing, View};
 
 /// What is left of `PUBLISH_TIMEOUT` for the answer itself.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
-/// How long the look at the log's ends may take when numbers are asked for.
+/// How long the looks at the broker and at the log's ends may take when numbers are asked for.
 const NUMBERS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The signup flow of one replica; cheap to clone, shared by all requests.
@@ -142,16 +142,22 @@ impl Signup {
         self.0.publisher.fatal_error()
     }
 
-    /// What the view and its follower know of themselves.
-    pub(crate) async fn numbers(&self) -> ViewNumbers {
+    /// What the parts know of themselves.
+    pub(crate) async fn numbers(&self) -> Numbers {
+        let signup = self.clone();
+        let readiness = tokio::task::spawn_blocking(move || signup.readiness(NUMBERS_TIMEOUT));
+        let (readiness, lag) =
+            tokio::join!(readiness, self.0.follower.lag(Instant::now() + NUMBERS_TIMEOUT));
         let (replayed, replay_total) = self.0.follower.progress();
-        ViewNumbers {
+        Numbers {
+            ready: readiness.is_ok_and(|readiness| readiness.is_ready()),
             registrations: self.0.view.registrations(),
+            registrations_limit: self.0.max_pending,
             verified: self.0.view.verified(),
             caught_up: self.0.follower.is_caught_up(),
             replayed,
             replay_total,
-            lag: self.0.follower.lag(Instant::now() + NUMBERS_TIMEOUT).await,
+            lag,
         }
     }
 
