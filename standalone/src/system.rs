@@ -27,6 +27,7 @@ pub struct System {
     broker: Broker,
     inbox: Inbox,
     user_service: SocketAddr,
+    user_service_admin: SocketAddr,
     notification_service: SocketAddr,
     services: JoinSet<anyhow::Result<()>>,
     stop: CancellationToken,
@@ -64,6 +65,7 @@ impl System {
             notification_service::Application::start(notification_service::Config::load(env)?)?;
         let (user_service_at, notification_service_at) =
             (user_service.address(), notification_service.address());
+        let user_service_admin = user_service.admin_address();
         let stop = CancellationToken::new();
         let mut services = JoinSet::new();
         services.spawn(user_service.run(stop.clone()));
@@ -72,6 +74,7 @@ impl System {
             broker,
             inbox,
             user_service: user_service_at,
+            user_service_admin,
             notification_service: notification_service_at,
             services,
             stop,
@@ -96,7 +99,13 @@ impl System {
         self.user_service
     }
 
-    /// Where the notification service shows its health.
+    /// Where the user service shows its health and metrics.
+    #[must_use]
+    pub fn user_service_admin(&self) -> SocketAddr {
+        self.user_service_admin
+    }
+
+    /// Where the notification service shows its health and metrics.
     #[must_use]
     pub fn notification_service(&self) -> SocketAddr {
         self.notification_service

@@ -15,10 +15,13 @@ pub fn print_welcome(system: &System, folder: &Path) {
   inbox      http://{inbox}/
   register   curl http://{service}/api/register -d first_name=Ada -d last_name=Lovelace -d email=ada@example.com
   verify     curl http://{service}/api/verify -d id=ID -d code=CODE
+  metrics    http://{admin}/metrics and http://{notification_service}/metrics
   Kafka      {kafka}, for any client; its data and the secrets are in {folder}
 
 Ctrl-C stops it; the next run goes on where this one ended. Mails appear here as they arrive.
 ",
+        admin = system.user_service_admin(),
+        notification_service = system.notification_service(),
         kafka = system.kafka(),
         folder = folder.display(),
     );

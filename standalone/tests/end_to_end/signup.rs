@@ -1,94 +1,16 @@
 //! One signup, from the form to the confirmation, and through a restart.
 
+use crate::person::{DEADLINE, Person};
 use reqwest::{Client, StatusCode};
 use sandbox::inbox::ParsedMail;
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::env::Env;
 use standalone::{Ports, System};
 use std::{
-    net::SocketAddr,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-const DEADLINE: Duration = Duration::from_secs(30);
-
-/// The system and somebody who uses it.
-struct Person {
-    api: SocketAddr,
-    inbox: Client,
-    inbox_at: SocketAddr,
-    stop: CancellationToken,
-    running: JoinHandle<anyhow::Result<()>>,
-}
-
-impl Person {
-    async fn starts(folder: &Path) -> Self {
-        let env = Env::from_pairs([
-            ("USER_SERVICE_ADDR", "127.0.0.1:0"),
-            ("USER_SERVICE_ADMIN_ADDR", "127.0.0.1:0"),
-            ("NOTIFICATION_SERVICE_ADDR", "127.0.0.1:0"),
-        ]);
-        let ports = Ports { kafka: 0, smtp: 0, inbox: 0 };
-        let system = System::start(folder, ports, env).await.expect("the system starts");
-        let (api, inbox_at, stop) =
-            (system.user_service(), system.inbox().web_address(), CancellationToken::new());
-        let running = tokio::spawn(system.run(stop.clone()));
-        Self { api, inbox: Client::new(), inbox_at, stop, running }
-    }
-
-    async fn stops(self) {
-        self.stop.cancel();
-        tokio::time::timeout(DEADLINE, self.running)
-            .await
-            .expect("in time")
-            .expect("no panic")
-            .expect("no error");
-    }
-
-    /// Posts until the answer is something other than «not yet».
-    async fn posts(&self, path: &str, body: Value) -> (StatusCode, Value) {
-        let started = Instant::now();
-        loop {
-            let request = self.inbox.post(format!("http://{}{path}", self.api)).json(&body);
-            let answer = request.send().await.expect("an answer");
-            if answer.status() != StatusCode::SERVICE_UNAVAILABLE {
-                return (answer.status(), answer.json().await.expect("JSON"));
-            }
-            assert!(started.elapsed() < DEADLINE, "still not available");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// The text of the mail with this subject.
-    async fn receives(&self, subject: &str) -> String {
-        let started = Instant::now();
-        loop {
-            let mails: Value = self
-                .inbox
-                .get(format!("http://{}/api/v2/messages", self.inbox_at))
-                .send()
-                .await
-                .expect("an answer")
-                .json()
-                .await
-                .expect("JSON");
-            let found = mails["items"]
-                .as_array()
-                .expect("a list")
-                .iter()
-                .find(|mail| mail["Content"]["Headers"]["Subject"][0] == subject);
-            if let Some(mail) = found {
-                return mail["Content"]["Body"].as_str().expect("a body").to_owned();
-            }
-            assert!(started.elapsed() < DEADLINE, "no mail with the subject {subject}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
 
 /// The six digits that stand alone in their line.
 fn code(body: &str) -> String {
