@@ -17,8 +17,10 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod security;
 mod watch;
 
+pub use security::KafkaSecurity;
 pub use watch::{StuckClient, run_anew_when_stuck};
 
 /// Where the broker is, and how topics are made when they are missing.
@@ -30,15 +32,18 @@ pub struct KafkaConfig {
     pub partitions: i32,
     /// Copies of each partition.
     pub replication: i32,
+    /// What the brokers ask of a connection.
+    pub security: KafkaSecurity,
 }
 
 impl KafkaConfig {
-    /// Reads `KAFKA_BROKERS`, `KAFKA_PARTITIONS` and `KAFKA_REPLICATION`.
+    /// Reads `KAFKA_BROKERS`, `KAFKA_PARTITIONS`, `KAFKA_REPLICATION` and the variables of [`KafkaSecurity`].
     pub fn from_env(env: &mut Env) -> Self {
         Self {
             brokers: env.or("KAFKA_BROKERS", "localhost:9092".to_owned(), env::text),
             partitions: env.or("KAFKA_PARTITIONS", 6, env::number(1..=10_000)),
             replication: env.or("KAFKA_REPLICATION", 1, env::number(1..=100)),
+            security: KafkaSecurity::from_env(env),
         }
     }
 
@@ -60,6 +65,7 @@ impl KafkaConfig {
             .set("topic.metadata.refresh.fast.interval.ms", "50")
             .set("allow.auto.create.topics", "false")
             .set_log_level(RDKafkaLogLevel::Warning);
+        self.security.apply(&mut client);
         client
     }
 
@@ -147,7 +153,9 @@ impl ClientContext for ClientLog {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if self.is_due() {
+        // Each broker's own reason came before this, and would be hidden by it: a wrong password, say.
+        let says_why = error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown);
+        if says_why && self.is_due() {
             log::warn!(target: "librdkafka", "error" = error.to_string().as_str(); "{reason} (further ones are not shown for 10 s)");
         }
     }

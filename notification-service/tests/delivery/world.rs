@@ -17,7 +17,7 @@ use shared::{
     code_secrets::{CodeSecrets, KeyId},
     env::Env,
     event::{AccountExists, Attempt, CodeIssued, Event, EventId, EventKind, RegistrationRepeated, Verified},
-    kafka::KafkaConfig,
+    kafka::{KafkaConfig, KafkaSecurity},
     locale::Locale,
     request_id::RequestId,
     topic::Topic,
@@ -61,7 +61,12 @@ impl World {
     pub(crate) async fn new(partitions: i32) -> Self {
         let broker = Broker::start(Storage::Temporary, 0).await.unwrap();
         let smtp = SmtpServer::start(0).await.unwrap();
-        let kafka = KafkaConfig { brokers: broker.bootstrap(), partitions, replication: 1 };
+        let kafka = KafkaConfig {
+            brokers: broker.bootstrap(),
+            partitions,
+            replication: 1,
+            security: KafkaSecurity::default(),
+        };
         kafka.ensure_topics(&CancellationToken::new()).await;
         let producer = ClientConfig::new()
             .set("bootstrap.servers", broker.bootstrap())

@@ -1,0 +1,173 @@
+//! How connections to the brokers are encrypted, and as whom the services log in: what managed Kafka asks for.
+//!
+//! librdkafka does both with OpenSSL, which it has only when built with the feature `kafka-tls`. A build without it
+//! refuses these settings at the start, as it could not keep to them.
+
+use crate::env::{self, Env};
+use rdkafka::ClientConfig;
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use std::fmt;
+
+const PROTOCOL: &str = "KAFKA_SECURITY_PROTOCOL";
+const MECHANISM: &str = "KAFKA_SASL_MECHANISM";
+const USERNAME: &str = "KAFKA_SASL_USERNAME";
+const PASSWORD: &str = "KAFKA_SASL_PASSWORD";
+const CA_FILE: &str = "KAFKA_CA_FILE";
+
+/// What the brokers ask of a connection; by default neither TLS nor a login.
+#[derive(Debug, Clone, Default)]
+pub struct KafkaSecurity {
+    protocol: Protocol,
+    /// PEM certificates that are trusted instead of the system's.
+    ca_file: Option<String>,
+    login: Option<Login>,
+}
+
+/// Kafka's names for the four ways of connecting.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Protocol {
+    #[default]
+    Plaintext,
+    Ssl,
+    SaslPlaintext,
+    SaslSsl,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mechanism {
+    Plain,
+    ScramSha256,
+    ScramSha512,
+}
+
+#[derive(Clone)]
+struct Login {
+    mechanism: Mechanism,
+    username: String,
+    password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("mechanism", &self.mechanism)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KafkaSecurity {
+    /// Reads `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_*` and `KAFKA_CA_FILE`.
+    pub(super) fn from_env(env: &mut Env) -> Self {
+        Self::read(env, cfg!(feature = "kafka-tls"))
+    }
+
+    fn read(env: &mut Env, built_in: bool) -> Self {
+        let mut known = true;
+        let protocol = env
+            .or(PROTOCOL, Protocol::default(), |text| Protocol::parse(text).inspect_err(|_| known = false));
+        let ca_file = env.optional(CA_FILE, certificates);
+        let mechanism = env.or(MECHANISM, Mechanism::ScramSha512, Mechanism::parse);
+        let username = env.optional(USERNAME, env::text);
+        let password = env.optional(PASSWORD, env::text);
+        // What goes with a protocol that nobody knows can't be said.
+        if known {
+            if protocol != Protocol::Plaintext && !built_in {
+                env.problem(
+                    PROTOCOL,
+                    "expected plaintext: TLS and SASL need a build with --features kafka-tls",
+                );
+            }
+            if ca_file.is_some() && !protocol.has_tls() {
+                env.problem(CA_FILE, format!("expected only with {PROTOCOL}=ssl or sasl_ssl"));
+            }
+            check_login(env, protocol, USERNAME, username.is_some());
+            check_login(env, protocol, PASSWORD, password.is_some());
+        }
+        let login =
+            username.zip(password).map(|(username, password)| Login { mechanism, username, password });
+        Self { protocol, ca_file, login }
+    }
+
+    pub(super) fn apply(&self, client: &mut ClientConfig) {
+        client.set("security.protocol", self.protocol.name());
+        if self.protocol.has_tls() {
+            // `probe` looks where the distributions keep their certificates, whichever OpenSSL is linked.
+            client.set("ssl.ca.location", self.ca_file.as_deref().unwrap_or("probe"));
+        }
+        if let Some(login) = &self.login {
+            client
+                .set("sasl.mechanisms", login.mechanism.name())
+                .set("sasl.username", &login.username)
+                .set("sasl.password", &login.password);
+        }
+    }
+}
+
+fn check_login(env: &mut Env, protocol: Protocol, variable: &'static str, given: bool) {
+    match (protocol.has_sasl(), given) {
+        (true, false) => env.problem(variable, format!("is required with {PROTOCOL}={}", protocol.name())),
+        (false, true) => {
+            env.problem(variable, format!("expected only with {PROTOCOL}=sasl_ssl or sasl_plaintext"));
+        }
+        _ => {}
+    }
+}
+
+impl Protocol {
+    /// Takes any case: Kafka's own tools write these names in capitals.
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        [Self::Plaintext, Self::Ssl, Self::SaslPlaintext, Self::SaslSsl]
+            .into_iter()
+            .find(|protocol| protocol.name().eq_ignore_ascii_case(text))
+            .ok_or("plaintext, ssl, sasl_plaintext or sasl_ssl")
+    }
+
+    /// As librdkafka's `security.protocol` has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::Ssl => "ssl",
+            Self::SaslPlaintext => "sasl_plaintext",
+            Self::SaslSsl => "sasl_ssl",
+        }
+    }
+
+    fn has_tls(self) -> bool {
+        matches!(self, Self::Ssl | Self::SaslSsl)
+    }
+
+    fn has_sasl(self) -> bool {
+        matches!(self, Self::SaslPlaintext | Self::SaslSsl)
+    }
+}
+
+impl Mechanism {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        [Self::Plain, Self::ScramSha256, Self::ScramSha512]
+            .into_iter()
+            .find(|mechanism| mechanism.name().eq_ignore_ascii_case(text))
+            .ok_or("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+    }
+
+    /// As librdkafka's `sasl.mechanisms` has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}
+
+/// Looks into the file now: librdkafka would name neither it nor the variable.
+fn certificates(path: &str) -> Result<String, &'static str> {
+    const EXPECTED: &str = "a readable file with certificates in PEM";
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|_| EXPECTED)?;
+    if certificates.is_empty() { Err(EXPECTED) } else { Ok(path.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests;

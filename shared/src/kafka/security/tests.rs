@@ -1,0 +1,142 @@
+use super::*;
+use crate::env::Problem;
+use tempfile::NamedTempFile;
+
+const PEM: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+const LOGIN: [(&str, &str); 2] = [(USERNAME, "ada"), (PASSWORD, "hunter2")];
+
+fn file(text: &str) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+fn path(file: &NamedTempFile) -> &str {
+    file.path().to_str().unwrap()
+}
+
+/// What a build with `kafka-tls` makes of these variables.
+fn read(pairs: &[(&str, &str)]) -> (KafkaSecurity, Vec<Problem>) {
+    read_in_a_build(true, pairs)
+}
+
+fn read_in_a_build(with_tls: bool, pairs: &[(&str, &str)]) -> (KafkaSecurity, Vec<Problem>) {
+    let mut env = Env::from_pairs(pairs.iter().copied());
+    let security = KafkaSecurity::read(&mut env, with_tls);
+    let problems = env.finish(|| Some(())).map_or_else(|error| error.problems().to_vec(), |()| Vec::new());
+    (security, problems)
+}
+
+fn named(problems: &[Problem]) -> Vec<&str> {
+    problems.iter().map(|problem| problem.name).collect()
+}
+
+/// What librdkafka is told of the protocol, the certificates, the mechanism, the name and the password.
+fn settings(pairs: &[(&str, &str)]) -> [Option<String>; 5] {
+    let (security, problems) = read(pairs);
+    assert_eq!(problems, [], "{pairs:?}");
+    let mut client = ClientConfig::new();
+    security.apply(&mut client);
+    ["security.protocol", "ssl.ca.location", "sasl.mechanisms", "sasl.username", "sasl.password"]
+        .map(|name| client.get(name).map(str::to_owned))
+}
+
+fn some<const N: usize>(values: [&str; N]) -> [Option<String>; 5] {
+    std::array::from_fn(|index| {
+        values.get(index).filter(|value| !value.is_empty()).map(|&value| value.to_owned())
+    })
+}
+
+#[test]
+fn without_variables_a_connection_is_plain() {
+    assert_eq!(settings(&[]), some(["plaintext"]));
+}
+
+#[test]
+fn tls_trusts_the_system_or_the_file_alone() {
+    assert_eq!(settings(&[(PROTOCOL, "ssl")]), some(["ssl", "probe"]));
+    let file = file(PEM);
+    assert_eq!(settings(&[(PROTOCOL, "ssl"), (CA_FILE, path(&file))]), some(["ssl", path(&file)]));
+}
+
+#[test]
+fn a_login_has_a_name_a_password_and_a_mechanism_in_any_case() {
+    let mechanisms = [
+        ("", "SCRAM-SHA-512"),
+        ("scram-sha-256", "SCRAM-SHA-256"),
+        ("SCRAM-SHA-512", "SCRAM-SHA-512"),
+        ("plain", "PLAIN"),
+    ];
+    let [username, password] = LOGIN;
+    for (given, used) in mechanisms {
+        let settings = settings(&[(PROTOCOL, "SASL_SSL"), (MECHANISM, given), username, password]);
+        assert_eq!(settings, some(["sasl_ssl", "probe", used, "ada", "hunter2"]));
+    }
+}
+
+#[test]
+fn a_login_without_tls_looks_for_no_certificates() {
+    let [username, password] = LOGIN;
+    let settings = settings(&[(PROTOCOL, "sasl_plaintext"), username, password]);
+    assert_eq!(settings, some(["sasl_plaintext", "", "SCRAM-SHA-512", "ada", "hunter2"]));
+}
+
+#[test]
+fn a_login_that_is_not_whole_is_refused() {
+    for protocol in ["sasl_ssl", "sasl_plaintext"] {
+        let (_, problems) = read(&[(PROTOCOL, protocol)]);
+        assert_eq!(named(&problems), [USERNAME, PASSWORD]);
+        assert_eq!(problems[0].detail, format!("is required with KAFKA_SECURITY_PROTOCOL={protocol}"));
+        assert_eq!(named(&read(&[(PROTOCOL, protocol), LOGIN[0]]).1), [PASSWORD]);
+        assert_eq!(named(&read(&[(PROTOCOL, protocol), LOGIN[1]]).1), [USERNAME]);
+    }
+}
+
+#[test]
+fn what_a_protocol_would_not_use_is_refused() {
+    let file = file(PEM);
+    let [username, password] = LOGIN;
+    let ca_file = (CA_FILE, path(&file));
+    assert_eq!(named(&read(&[username, password, ca_file]).1), [CA_FILE, USERNAME, PASSWORD]);
+    assert_eq!(named(&read(&[(PROTOCOL, "ssl"), username, password, ca_file]).1), [USERNAME, PASSWORD]);
+    assert_eq!(named(&read(&[(PROTOCOL, "sasl_plaintext"), username, password, ca_file]).1), [CA_FILE]);
+}
+
+#[test]
+fn a_file_without_certificates_is_refused() {
+    let key = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
+    let broken = "-----BEGIN CERTIFICATE-----\nMAA=\n";
+    let files = ["", "hello", key, broken].map(file);
+    for path in files.iter().map(path).chain(["/nowhere", "/"]) {
+        let (_, problems) = read(&[(PROTOCOL, "ssl"), (CA_FILE, path)]);
+        assert_eq!(named(&problems), [CA_FILE], "{path}");
+        assert!(
+            problems[0].detail.starts_with("expected a readable file with certificates in PEM"),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn all_problems_are_listed_at_once_and_the_password_is_in_none() {
+    let [username, password] = LOGIN;
+    let (security, problems) =
+        read(&[(PROTOCOL, "tls"), (MECHANISM, "GSSAPI"), (CA_FILE, "/nowhere"), username, password]);
+    assert_eq!(named(&problems), [PROTOCOL, CA_FILE, MECHANISM]);
+    assert_eq!(problems[0].detail, "expected plaintext, ssl, sasl_plaintext or sasl_ssl, got \"tls\"");
+    assert!(!format!("{problems:?}").contains("hunter2"));
+    assert!(!format!("{security:?}").contains("hunter2"));
+    assert!(format!("{security:?}").contains("ada"));
+    assert!(!format!("{:?}", read(&[password]).1).contains("hunter2"));
+}
+
+#[test]
+fn a_build_without_tls_says_how_to_get_it() {
+    assert_eq!(read_in_a_build(false, &[(PROTOCOL, "plaintext")]).1, []);
+    for protocol in ["ssl", "sasl_plaintext", "sasl_ssl"] {
+        let (_, problems) = read_in_a_build(false, &[(PROTOCOL, protocol), (CA_FILE, "/nowhere")]);
+        assert_eq!(problems.iter().filter(|problem| problem.name == PROTOCOL).count(), 1);
+        let all = format!("{problems:?}");
+        assert!(all.contains("--features kafka-tls") && all.contains(CA_FILE), "{all}");
+    }
+}
