@@ -92,7 +92,7 @@ refused() {
 chart() {
   python_tools
   go_tools
-  local values version unknown least=$CHART/ci/least.yaml
+  local values version rendered unknown least=$CHART/ci/least.yaml
   for values in "$CHART"/ci/*.yaml; do
     "$HELM_BIN" lint --quiet --strict "$CHART" -f "$values"
     for version in "${KUBERNETES[@]}"; do
@@ -102,8 +102,9 @@ chart() {
     done
   done
   # A variable that .env.example doesn't have is one that the services don't read; a test holds the two together.
-  unknown=$(comm -23 <("$HELM_BIN" template signup "$CHART" --kube-version "${KUBERNETES[0]}" -f "$CHART/ci/most.yaml" |
-    sed -n 's/^ *- {name: \([A-Z_]*\), .*/\1/p' | sort -u) <(sed -n 's/^\([A-Z_]*\)=.*/\1/p' .env.example | sort -u))
+  rendered=$("$HELM_BIN" template signup "$CHART" --kube-version "${KUBERNETES[0]}" -f "$CHART/ci/most.yaml")
+  unknown=$(comm -23 <(sed -n 's/^ *- {name: \([A-Z_]*\), .*/\1/p' <<<"$rendered" | sort -u) \
+    <(sed -n 's/^\([A-Z_]*\)=.*/\1/p' .env.example | sort -u))
   [[ -z $unknown ]] || die "the chart sets variables that .env.example doesn't have: ${unknown//$'\n'/ }"
   refused secretName
   refused 'trustedProxies' -f "$least" --set ingress.enabled=true
