@@ -19,11 +19,15 @@ pub(crate) struct Evidence {
     pub(crate) records: Vec<Record>,
     /// In the order of their arrival.
     pub(crate) mails: Vec<Mail>,
-    /// Events that a notification service's log calls expired, and when it first did.
-    pub(crate) expired: HashMap<EventId, Timestamp>,
+    /// What a notification service's log calls expired, and when it last did.
+    pub(crate) expired: HashMap<Writing, Timestamp>,
     pub(crate) incidents: Vec<Incident>,
     pub(crate) recovery: Recovery,
 }
+
+/// One writing of an event, by the request that led to it. A request that is repeated after a time-out writes the same
+/// event again, with a later expiry.
+pub(crate) type Writing = (EventId, String);
 
 /// One HTTP request of a client. Each has an id of its own, which the records that it leads to carry.
 #[derive(Debug, Clone)]
@@ -74,6 +78,8 @@ pub(crate) struct Record {
 pub(crate) struct Mail {
     /// From its Message-ID.
     pub(crate) event_id: Option<EventId>,
+    /// From its X-Request-Id.
+    pub(crate) request_id: String,
     pub(crate) recipient: String,
     /// The line of six digits.
     pub(crate) code: Option<String>,

@@ -3,10 +3,12 @@
 //! ```text
 //!   schedule, people   what goes wrong and who signs up: pure functions of the seed
 //!   round              one round: starts everything, carries the schedule out, collects the evidence
+//!     stage            everything that runs in it
 //!     perform          faults of processes, mail server and connections
 //!     proxy, sink      what services talk through, and to
 //!     life, client     the people and their requests
 //!     topics, expiries what the log says in the end, and what no topic says
+//!     figures          how much happened
 //!   evidence ─► ledger every promise is a count of its breaches, and has a bound
 //!   report             the counts, printed
 //! ```
@@ -16,6 +18,7 @@
 mod schedule;
 mod people;
 mod round;
+mod stage;
 mod perform;
 mod chronicle;
 mod proxy;
@@ -25,6 +28,7 @@ mod client;
 mod topics;
 mod expiries;
 mod evidence;
+mod figures;
 mod ledger;
 mod report;
 

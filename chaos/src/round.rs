@@ -1,28 +1,19 @@
 //! One round: everything is started, fails by the schedule, comes back, is stopped, and is judged.
-//!
-//! ```text
-//!   people ──► clients ──► user services ──► proxies ──► broker ──► proxies ──► notification services ──► proxies ──► sink
-//! ```
 
 use crate::{
-    chronicle::Chronicle,
     client::Clients,
     evidence::{Evidence, Incident, Recovery},
     expiries,
-    ledger::{self, CODE_ATTEMPTS, CODE_TTL, Count},
-    life::{Life, RESEND_COOLDOWN},
+    figures::Figures,
+    ledger::{self, Count},
+    life::Life,
     people,
-    perform::{self, MAX_UNCOMMITTED, SMTP_CONNECTIONS, ServiceLane},
-    proxy::Proxy,
-    schedule::{self, Lane, REPLICAS, SERVICES},
-    sink::Sink,
+    perform::{self, ServiceLane},
+    schedule::{self, Lane, REPLICAS},
+    stage::{Stage, service_name},
     topics,
 };
-use acceptance::{
-    api::Api,
-    service::Service,
-    world::{CODE_SECRETS, World},
-};
+use acceptance::{api::Api, world::CODE_SECRETS};
 use anyhow::Context as _;
 use shared::code_secrets::CodeSecrets;
 use std::{
@@ -53,34 +44,6 @@ pub(crate) struct Verdict {
     pub(crate) folder: Option<PathBuf>,
 }
 
-/// How much happened.
-#[derive(Debug, Default)]
-pub(crate) struct Figures {
-    pub(crate) faults: usize,
-    pub(crate) requests: usize,
-    pub(crate) unanswered: usize,
-    pub(crate) refused: usize,
-    pub(crate) accepted: usize,
-    pub(crate) verified: usize,
-    pub(crate) compared: usize,
-    pub(crate) records: usize,
-    pub(crate) mails: usize,
-    pub(crate) expired: usize,
-    pub(crate) dead_letters: usize,
-    pub(crate) ready: Duration,
-    pub(crate) settled: Duration,
-}
-
-/// Everything that runs in a round.
-struct Stage {
-    world: Arc<World>,
-    sink: Arc<Sink>,
-    broker_links: Vec<Arc<Proxy>>,
-    mail_links: Vec<Arc<Proxy>>,
-    services: Vec<ServiceLane>,
-    chronicle: Arc<Chronicle>,
-}
-
 /// Runs a round. Faults go on for `length`; start and recovery come on top.
 ///
 /// # Errors
@@ -99,11 +62,11 @@ pub(crate) async fn run(seed: u64, length: Duration) -> anyhow::Result<Verdict> 
 
     let (mut recovery, mut figures) = (Recovery::default(), Figures { faults, ..Figures::default() });
     figures.ready = stage.await_ready(&mut recovery).await;
-    let verified = timeout_at(began + length + LAST_CHANCE, finish(people)).await;
+    // Who is still at it then goes away, as clients do.
+    let _ = timeout_at(began + length + LAST_CHANCE, finish(people)).await;
     figures.settled = stage.await_settled(&mut recovery).await?;
     stage.stop(&mut recovery).await;
     let evidence = stage.collect(&clients, incidents, recovery).await?;
-    drop(verified);
 
     figures.count(&evidence);
     let counts = ledger::judge(&evidence);
@@ -113,47 +76,6 @@ pub(crate) async fn run(seed: u64, length: Duration) -> anyhow::Result<Verdict> 
 }
 
 impl Stage {
-    async fn set_up() -> anyhow::Result<Self> {
-        let mut world = World::new().await;
-        let sink = Arc::new(Sink::start().await?);
-        let mut broker_links = Vec::new();
-        for _ in 0..SERVICES {
-            broker_links.push(Arc::new(Proxy::listen().await?));
-        }
-        let proxies: Vec<_> = broker_links.iter().map(|proxy| proxy.address()).collect();
-        for (proxy, listener) in broker_links.iter().zip(world.kafka.behind(&proxies)) {
-            proxy.leads_to(listener);
-        }
-        let mut mail_links = Vec::new();
-        for _ in 0..REPLICAS {
-            let proxy = Proxy::listen().await?;
-            proxy.leads_to(sink.address());
-            mail_links.push(Arc::new(proxy));
-        }
-        world.kafka.start().await;
-        let chronicle = Arc::new(Chronicle::create(&world.folder().join("chronicle.log"))?);
-        let mut services = Vec::new();
-        for (number, broker) in broker_links.iter().enumerate() {
-            let name = service_name(number);
-            let service = match number.checked_sub(REPLICAS) {
-                None => user_service(&world, &name),
-                Some(mail) => notification_service(&world, &name, &mail_links[mail]),
-            };
-            let service = service
-                .with("KAFKA_BROKERS", &broker.address().to_string())
-                .with("KAFKA_PARTITIONS", "4")
-                .with("LOG_FORMAT", "json");
-            services.push(ServiceLane::new(name, number, service, Arc::clone(&chronicle)));
-        }
-        for lane in &mut services {
-            lane.service.start();
-        }
-        for lane in &services {
-            lane.service.ready().await;
-        }
-        Ok(Self { world: Arc::new(world), sink, broker_links, mail_links, services, chronicle })
-    }
-
     fn invite(&self, seed: u64, length: Duration, began: Instant, clients: &Arc<Clients>) -> JoinSet<bool> {
         let mut people = JoinSet::new();
         for plan in people::plan(seed, length) {
@@ -273,55 +195,9 @@ impl Stage {
     }
 }
 
-impl Figures {
-    fn count(&mut self, evidence: &Evidence) {
-        let replies = || evidence.requests.iter().filter_map(|request| request.reply.as_ref());
-        let status = |status: u16| replies().filter(|reply| reply.status == status).count();
-        self.requests = evidence.requests.len();
-        self.unanswered = self.requests - replies().count();
-        self.refused = status(503);
-        self.accepted = status(202);
-        self.verified = status(200);
-        self.compared = replies().filter(|reply| reply.problem == "wrong-code").count();
-        self.records = evidence.records.len();
-        self.mails = evidence.mails.len();
-        self.expired = evidence.expired.len();
-        self.dead_letters = evidence.records.iter().filter(|record| record.reason.is_some()).count();
-    }
-}
-
-/// Waits for everybody; who is still at it when this is dropped goes away, as clients do.
+/// Waits for everybody; dropping it sends away who is left.
 async fn finish(mut people: JoinSet<bool>) {
     while people.join_next().await.is_some() {}
-}
-
-fn service_name(number: usize) -> String {
-    match number.checked_sub(REPLICAS) {
-        None => format!("user-{number}"),
-        Some(number) => format!("notification-{number}"),
-    }
-}
-
-fn user_service(world: &World, name: &str) -> Service {
-    let (ttl, cooldown) = (CODE_TTL.as_secs(), RESEND_COOLDOWN.as_secs());
-    world
-        .user_service(name)
-        .with("CODE_TTL", &format!("{ttl}s"))
-        .with("CODE_ATTEMPTS", &CODE_ATTEMPTS.to_string())
-        .with("RESEND_COOLDOWN", &format!("{cooldown}s"))
-        // Two codes long, so that windows end within a round.
-        .with("WINDOW", &format!("{}s", 2 * ttl))
-}
-
-fn notification_service(world: &World, name: &str, mail: &Proxy) -> Service {
-    world
-        .notification_service(name)
-        .with("SMTP_HOST", &mail.address().ip().to_string())
-        .with("SMTP_PORT", &mail.address().port().to_string())
-        .with("SMTP_TIMEOUT", "2s")
-        .with("SMTP_CONNECTIONS", &SMTP_CONNECTIONS.to_string())
-        .with("COMMIT_MAX_RECORDS", "20")
-        .with("MAX_UNCOMMITTED", &MAX_UNCOMMITTED.to_string())
 }
 
 fn write_lines<T: Debug>(file: &Path, lines: &[T]) -> anyhow::Result<()> {

@@ -166,12 +166,14 @@ fn read(received: &ReceivedMail) -> Mail {
         PartType::Text(text) => Some(text.as_ref()),
         _ => None,
     });
+    let header = |name: &str| parsed.as_ref().and_then(|parsed| parsed.header(name.to_owned())?.as_text());
     let lines = || text.unwrap_or_default().lines().map(str::trim);
     let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|octet| octet.is_ascii_digit());
     let token = |line: &str| Some(line.split_once("&token=")?.1.to_owned());
     let dated = parsed.as_ref().and_then(|parsed| Timestamp::from_second(parsed.date()?.to_timestamp()).ok());
     Mail {
         event_id: event_id.and_then(|(id, _)| id.parse().ok()),
+        request_id: header("X-Request-Id").unwrap_or_default().to_owned(),
         recipient: received.recipients.join(","),
         code: lines().find(is_code).map(str::to_owned),
         token: lines().find_map(token),

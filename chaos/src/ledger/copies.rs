@@ -7,10 +7,10 @@ use super::{Count, index::Index};
 use crate::evidence::{Incident, Mail};
 use jiff::SignedDuration;
 use shared::event::EventId;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// An incident's effect may show only after a session with the group, a commit and a mail have run out of time.
-const AFTER_EFFECT: SignedDuration = SignedDuration::from_secs(20);
+const AFTER_EFFECT: SignedDuration = SignedDuration::from_secs(12);
 /// A mail may have arrived a moment before the fault that kept its acceptance from the sender.
 const ON_THE_WIRE: SignedDuration = SignedDuration::from_secs(1);
 
@@ -30,17 +30,17 @@ pub(super) fn copies(index: &Index<'_>) -> Count {
 
 /// A copy with no fault between it and the mail before it, of an event that was written once.
 pub(super) fn without_cause(index: &Index<'_>) -> Count {
-    let written_again = written_again(index);
-    let without = all(index)
-        .filter(|copy| !written_again.contains_key(&copy.event_id) && copy.causes(index).next().is_none());
+    let twins = with_twins(index);
+    let without =
+        all(index).filter(|copy| !twins.contains(&copy.event_id) && copy.causes(index).next().is_none());
     Count::none("copies of mails without a fault that explains them", without.map(|copy| copy.line()))
 }
 
 /// Copies that only one fault explains, beyond what that fault allows.
 pub(super) fn beyond_their_cause(index: &Index<'_>) -> Count {
-    let written_again = written_again(index);
+    let twins = with_twins(index);
     let mut by_cause: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-    for copy in all(index).filter(|copy| !written_again.contains_key(&copy.event_id)) {
+    for copy in all(index).filter(|copy| !twins.contains(&copy.event_id)) {
         let mut causes = copy.causes(index);
         if let (Some((cause, _)), None) = (causes.next(), causes.next()) {
             by_cause.entry(cause).or_default().push(copy.line());
@@ -59,26 +59,29 @@ fn all<'a>(index: &'a Index<'_>) -> impl Iterator<Item = Copy<'a>> {
     })
 }
 
-/// An event, and source and attempt when it is a retry: what is written once when nothing fails.
-type Writing<'a> = (EventId, Option<&'a (String, String)>);
-
-/// Further records of events that were written more than once, and how many. A process mails such an event once, but
-/// two processes may get one record each.
+/// Further writings of events, and how many. A process mails such an event once, but two processes may get one each.
 fn written_again(index: &Index<'_>) -> HashMap<EventId, usize> {
-    let mut written: HashMap<Writing<'_>, usize> = HashMap::new();
-    for (event_id, (_, times)) in &index.events {
-        written.insert((*event_id, None), *times);
+    let mut written: HashMap<EventId, usize> = HashMap::new();
+    for event in &index.writings {
+        *written.entry(event.event_id()).or_default() += 1;
     }
+    written.retain(|_, times| *times > 1);
+    written.values_mut().for_each(|times| *times -= 1);
+    written
+}
+
+/// Events whose writings or whose tries were written more than once. A try is, when the ack of its first writing was
+/// lost; the fault that kept it may be long over when both are due.
+fn with_twins(index: &Index<'_>) -> HashSet<EventId> {
+    let (mut tries, mut twins) = (HashSet::new(), written_again(index).into_keys().collect::<HashSet<_>>());
     for record in &index.evidence.records {
-        if let (Some(event), Some(retry)) = (&record.event, &record.retry) {
-            *written.entry((event.event_id(), Some(retry))).or_default() += 1;
+        if let (Some(event), Some(retry)) = (&record.event, &record.retry)
+            && !tries.insert((event.event_id(), retry))
+        {
+            twins.insert(event.event_id());
         }
     }
-    let mut again = HashMap::new();
-    for ((event_id, _), times) in written.into_iter().filter(|(_, times)| *times > 1) {
-        *again.entry(event_id).or_default() += times - 1;
-    }
-    again
+    twins
 }
 
 impl Copy<'_> {

@@ -19,8 +19,10 @@ pub(super) struct Index<'a> {
     pub(super) evidence: &'a Evidence,
     /// The events of the source topics, by the request that led to them.
     pub(super) by_request: HashMap<&'a str, &'a Event>,
-    /// The distinct events of the source topics, and how often each was written there.
-    pub(super) events: BTreeMap<EventId, (&'a Event, usize)>,
+    /// The distinct events of the source topics.
+    pub(super) events: BTreeMap<EventId, &'a Event>,
+    /// Every writing of an event that asks for a mail.
+    pub(super) writings: Vec<&'a Event>,
     /// Codes that were issued, by account; a code once for each of its mails.
     pub(super) issued: HashMap<AccountId, Vec<&'a CodeIssued>>,
     /// Mails of each event, in the order of their arrival.
@@ -36,6 +38,7 @@ impl<'a> Index<'a> {
             evidence,
             by_request: HashMap::new(),
             events: BTreeMap::new(),
+            writings: Vec::new(),
             issued: HashMap::new(),
             mails: BTreeMap::new(),
             dead_letters: BTreeMap::new(),
@@ -59,7 +62,10 @@ impl<'a> Index<'a> {
 
     fn add_event(&mut self, event: &'a Event) {
         self.by_request.insert(event.request_id().as_str(), event);
-        self.events.entry(event.event_id()).or_insert((event, 0)).1 += 1;
+        self.events.insert(event.event_id(), event);
+        if asks_for_mail(event) {
+            self.writings.push(event);
+        }
         match event {
             Event::Created(issued) | Event::CodeResent(issued) => {
                 self.issued.entry(issued.id).or_default().push(issued);
@@ -71,14 +77,15 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// Whether an event's mail was sent, refused for good, or out of time.
+    /// Whether an event's mail was sent or refused for good, or this writing of it was out of time.
     pub(super) fn has_ended(&self, event: &Event) -> bool {
         let id = event.event_id();
         self.mails.contains_key(&id) || self.dead_letters.contains_key(&id) || self.has_expired(event)
     }
 
     fn has_expired(&self, event: &Event) -> bool {
-        let noted = self.evidence.expired.get(&event.event_id());
+        let writing = (event.event_id(), event.request_id().as_str().to_owned());
+        let noted = self.evidence.expired.get(&writing);
         noted.zip(expires_at(event)).is_some_and(|(noted, expiry)| *noted + LAST_TRY >= expiry)
     }
 

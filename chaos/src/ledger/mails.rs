@@ -2,7 +2,7 @@
 
 use super::{
     Count, expires_at,
-    index::{Index, asks_for_mail, event_line, line},
+    index::{Index, event_line, line},
 };
 use shared::{event::Event, verification_code::LinkToken};
 
@@ -26,7 +26,8 @@ fn was_mailed(index: &Index<'_>, event: &Event) -> bool {
             let issued = index.issued.get(&repeated.id).into_iter().flatten();
             issued
                 .filter(|issued| issued.window == repeated.window)
-                .any(|issued| index.events.get(&issued.event_id).is_some_and(|(it, _)| index.has_ended(it)))
+                .filter_map(|issued| index.by_request.get(issued.request_id.as_str()))
+                .any(|event| index.has_ended(event))
         }
         // All notices of a window are one event.
         Event::AccountExists(_) => index.has_ended(event),
@@ -36,15 +37,15 @@ fn was_mailed(index: &Index<'_>, event: &Event) -> bool {
 
 /// Every event that asks for a mail ends in one, in a dead letter, or with its time.
 pub(super) fn events_without_end(index: &Index<'_>) -> Count {
-    let open = index.events.values().filter(|(event, _)| asks_for_mail(event) && !index.has_ended(event));
-    Count::none("events without a mail, a dead letter or an expiry", open.map(|(event, _)| event_line(event)))
+    let open = index.writings.iter().filter(|event| !index.has_ended(event));
+    Count::none("events without a mail, a dead letter or an expiry", open.map(|event| event_line(event)))
 }
 
 /// No transaction begins after the code's end. Dates have whole seconds, so the last second is not judged.
 pub(super) fn begun_after_expiry(index: &Index<'_>) -> Count {
-    let late = index.mails.iter().flat_map(|(event_id, mails)| {
-        let expiry = index.events.get(event_id).and_then(|(event, _)| expires_at(event));
-        mails.iter().filter_map(move |mail| Some((mail, expiry.filter(|expiry| mail.begun_at >= *expiry)?)))
+    let late = index.evidence.mails.iter().filter_map(|mail| {
+        let expiry = expires_at(index.by_request.get(mail.request_id.as_str())?)?;
+        (mail.begun_at >= expiry).then_some((mail, expiry))
     });
     let lines = late.map(|(mail, expiry)| format!("{mail:?}, expired at {expiry:.3}"));
     Count::none("mails begun after their code's expiry", lines)
@@ -54,7 +55,7 @@ pub(super) fn begun_after_expiry(index: &Index<'_>) -> Count {
 pub(super) fn wrong_content(index: &Index<'_>) -> Count {
     let wrong = index.evidence.mails.iter().filter(|mail| {
         let event = mail.event_id.and_then(|id| index.events.get(&id));
-        let Some((event, _)) = event else { return true };
+        let Some(event) = event else { return true };
         match event {
             Event::Created(issued) | Event::CodeResent(issued) => {
                 let code = index.code(issued.id, issued.window, issued.generation);
