@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Restarts every broker and service of the running cluster, one after the other, while people sign up; fails if anything
+# was lost, mailed twice or answered with an error. Needs Docker, Python 3 and
+#   RATE_LIMIT=off docker compose -f docker-compose.yml -f docker-compose.cluster.yml up -d --wait
+# usage: rolling-restart.sh [signups a second, 100] [--only part of a container's name]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+rate=${1:-100} only=${3:-}
+
+compose() { docker compose -f docker-compose.yml -f docker-compose.cluster.yml "$@"; }
+healthy() { [[ $(docker inspect -f '{{.State.Health.Status}}' "$1") == healthy ]]; }
+
+mapfile -t containers < <(compose ps --format '{{.Name}}' kafka kafka-2 kafka-3 user-service notification-service | grep "$only" | sort)
+((${#containers[@]})) || { echo 'the cluster does not run' >&2; exit 2; }
+
+scripts/signup-load.py --rate "$rate" --seconds 3600 &
+load=$!
+trap 'kill $load 2>/dev/null' EXIT
+sleep 10
+for container in "${containers[@]}"; do
+  began=$SECONDS
+  docker restart "$container" >/dev/null
+  until healthy "$container"; do sleep 0.5; done
+  echo "$container restarted, healthy after $((SECONDS - began)) s"
+  sleep 5   # as a rolling deploy leaves between two
+done
+kill -INT $load   # no more people; those who came are served to their end
+wait $load
