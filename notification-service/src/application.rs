@@ -14,15 +14,12 @@ use crate::{
     writer::Writer,
 };
 use anyhow::Context;
+use shared::kafka::KafkaWatch;
 use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
-    time::Duration,
 };
 use tokio_util::sync::CancellationToken;
-
-/// How long a consumer without a broker may take to end.
-const STUCK_DRAIN: Duration = Duration::from_secs(20);
 
 /// A notification service that is bound to its address and not yet running. Any number of them can run in one process.
 pub struct Application {
@@ -60,18 +57,18 @@ impl Application {
     /// group.
     ///
     /// # Errors
-    /// When a part can't be made, or the Kafka client ends with a fatal error; [`shared::kafka::StuckClient`] when a
-    /// new service with the same configuration would work.
+    /// When a part can't be made, or the Kafka client ends with a fatal error.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { config, listener, .. } = self;
         let status = Arc::new(Status::default());
         let writer = Writer::new(&config.kafka).context("the Kafka producer can't be made")?;
         let mailer = Mailer::new(config.smtp.clone(), config.mail_from.email.domain())?;
+        let watch = KafkaWatch::new(config.kafka.clone());
         // Health answers until all else has ended.
         let health_stop = CancellationToken::new();
         let metrics = Arc::new(Metrics::new(Arc::clone(&status), Arc::clone(&mailer)));
         let accepted_after = metrics.accepted_after.clone();
-        let sources = Sources { status: Arc::clone(&status), writer: writer.clone(), metrics };
+        let sources = Sources { status: Arc::clone(&status), watch: Arc::clone(&watch), metrics };
         let health = tokio::spawn(health::serve(listener, sources, health_stop.clone())?);
 
         // A subscription to a topic that is not there yet would wait for the next look at the cluster.
@@ -88,19 +85,13 @@ impl Application {
             let sessions = config.smtp.connections;
             let consumer =
                 Consumer::new(&config.kafka, &config.group, config.commit, sessions, delivery, status)?;
-            let (answers, round) = (consumer.broker_answers(writer), stop.child_token());
-            let mut running = Box::pin(consumer.run(round.clone()));
-            tokio::select! {
-                ended = &mut running => ended,
-                stuck = config.kafka.until_stuck(answers) => {
-                    round.cancel();
-                    // Without a broker there is nothing to commit; what can be finished is.
-                    if tokio::time::timeout(STUCK_DRAIN, running).await.is_err() {
-                        log::warn!("the consumer did not end in order");
-                    }
-                    Err(stuck.into())
-                }
-            }
+            let consumer_answered = consumer.broker_answers();
+            let ask_all = move |watch: &KafkaWatch| consumer_answered(watch) & writer.broker_answers(watch);
+            let watching = tokio::spawn(watch.run(ask_all, health_stop.clone()));
+            let ended = consumer.run(stop).await;
+            health_stop.cancel();
+            watching.await.context("the watch over the Kafka clients ended in a bug")?;
+            ended
         };
         health_stop.cancel();
         health.await.context("health ended in a bug")??;

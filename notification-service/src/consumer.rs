@@ -15,7 +15,6 @@ use crate::{
     offsets::{Offsets, Partition, Position},
     outcome::{Outcome, Report},
     status::Status,
-    writer::Writer,
 };
 use anyhow::Context as _;
 use backlog::{Backlog, Flow, Item};
@@ -29,7 +28,10 @@ use rdkafka::{
     message::BorrowedMessage,
 };
 use recent::Recent;
-use shared::{event::EventId, kafka::KafkaConfig, topic::Topic};
+use shared::{
+    event::EventId,
+    kafka::{KafkaConfig, KafkaWatch},
+};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -107,20 +109,11 @@ struct Stop {
 }
 
 impl Consumer {
-    /// A question to all Kafka clients of this process: whether the broker answers within the time. Blocks.
-    pub(crate) fn broker_answers(
-        &self,
-        writer: Writer,
-    ) -> impl Fn(Duration) -> bool + Clone + Send + 'static {
+    /// A question to the consumer's client: whether a broker answers it. Blocks for a second at most.
+    pub(crate) fn broker_answers(&self) -> impl Fn(&KafkaWatch) -> bool + Send + Sync + 'static {
         let client = Arc::downgrade(&self.client);
-        move |timeout| {
-            let consumer = client.upgrade();
-            // Without a consumer this process is ending anyway.
-            let answers = |client: Arc<GroupClient>| {
-                client.fetch_metadata(Some(Topic::Created.name()), timeout).is_ok()
-            };
-            consumer.is_none_or(answers) && writer.broker_answers(timeout)
-        }
+        // Without a consumer this process is ending anyway.
+        move |watch| client.upgrade().is_none_or(|client| watch.ask(client.client()))
     }
 
     pub(crate) fn new(

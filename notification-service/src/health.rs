@@ -6,20 +6,18 @@
 use crate::{
     metrics::{self, Metrics},
     status::Status,
-    writer::Writer,
 };
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, web};
 use serde_json::json;
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use shared::kafka::KafkaWatch;
+use std::{net::TcpListener, sync::Arc};
 use tokio_util::sync::CancellationToken;
-
-const BROKER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the routes report on.
 #[derive(Clone)]
 pub(crate) struct Sources {
     pub(crate) status: Arc<Status>,
-    pub(crate) writer: Writer,
+    pub(crate) watch: Arc<KafkaWatch>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -51,9 +49,7 @@ async fn live() -> HttpResponse {
 
 async fn ready(sources: web::Data<Sources>) -> HttpResponse {
     let state = sources.status.snapshot();
-    let writer = sources.writer.clone();
-    // The client blocks; asked on a thread of its own.
-    let broker = web::block(move || writer.broker_answers(BROKER_TIMEOUT)).await.unwrap_or(false);
+    let broker = sources.watch.brokers_answer();
     let ready = state.joined && broker;
     let body = json!({
         "status": if ready { "ready" } else { "not ready" },

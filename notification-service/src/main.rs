@@ -5,7 +5,7 @@ use notification_service::{Application, Config, DeadLetters, run_dead_letters};
 use shared::{
     env::Env,
     health::Probe,
-    kafka::{KafkaConfig, run_anew_when_stuck},
+    kafka::KafkaConfig,
     shutdown,
     telemetry::{self, LogFormat},
 };
@@ -47,7 +47,7 @@ async fn main() -> ExitCode {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
-    run_anew_when_stuck(&stop, async |stop| Application::start(config.clone())?.run(stop).await).await
+    Application::start(config)?.run(stop).await
 }
 
 async fn run(command: Option<Command>) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use rdkafka::{
     util::Timeout,
 };
 use shared::{
-    kafka::{ClientLog, KafkaConfig},
+    kafka::{ClientLog, KafkaConfig, KafkaWatch},
     topic::Topic,
 };
 use std::time::Duration;
@@ -63,9 +63,9 @@ impl Writer {
         }
     }
 
-    /// Whether a broker answers. Blocks for up to `limit`.
-    pub(crate) fn broker_answers(&self, limit: Duration) -> bool {
-        self.producer.client().fetch_metadata(Some(Topic::Created.name()), limit).is_ok()
+    /// Whether a broker answers the producer. Blocks for a second at most.
+    pub(crate) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
+        watch.ask(self.producer.client())
     }
 }
 

@@ -21,7 +21,7 @@ mod security;
 mod watch;
 
 pub use security::KafkaSecurity;
-pub use watch::{StuckClient, run_anew_when_stuck};
+pub use watch::KafkaWatch;
 
 /// Where the broker is, and how topics are made when they are missing.
 #[derive(Debug, Clone)]

@@ -9,10 +9,7 @@ use crate::{
 };
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web::Data};
 use anyhow::Context as _;
-use shared::{
-    account_id::AccountId,
-    kafka::{KafkaConfig, StuckClient},
-};
+use shared::account_id::AccountId;
 use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
@@ -87,7 +84,7 @@ impl Application {
     /// Serves until `stop` is cancelled, then finishes what is under way. Needs a multi-threaded tokio runtime.
     ///
     /// # Errors
-    /// When a part fails; [`StuckClient`] when a new service with the same configuration would work.
+    /// When a part fails.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { config, signup, metrics, listener, admin_listener } = self;
         let topics = tokio::spawn({
@@ -113,7 +110,7 @@ impl Application {
         let limits = Data::new(limits);
         let tidying = tokio::spawn(tidy(limits.clone(), stop.clone()));
         let admin = tokio::spawn(serve_admin(admin_listener, context.clone(), stop_the_rest.clone())?);
-        let watching = tokio::spawn(watch(config.kafka, signup.clone(), stop.clone()));
+        let watching = tokio::spawn(signup.clone().watch(stop_the_rest.clone()));
         let served = serve(listener, context, limits, config.cors_origins, stop.clone())?.await;
         // Also when the server failed: the other parts then end with it.
         stop.cancel();
@@ -125,13 +122,10 @@ impl Application {
         following.await?;
         topics.await?;
         tidying.await?;
+        watching.await?;
         admin.await?.context("the admin server failed")?;
         log::info!("user service stopped");
-        served.context("the HTTP server failed")?;
-        match watching.await? {
-            Some(stuck) => Err(stuck.into()),
-            None => Ok(()),
-        }
+        served.context("the HTTP server failed")
     }
 }
 
@@ -172,14 +166,6 @@ fn serve_admin(listener: TcpListener, context: Context, stop: CancellationToken)
     .shutdown_signal(stop.cancelled_owned())
     .listen(listener)?;
     Ok(server.run())
-}
-
-/// Ends the service when one of its Kafka clients is beyond help.
-async fn watch(kafka: KafkaConfig, signup: Signup, stop: CancellationToken) -> Option<StuckClient> {
-    let stuck = kafka.until_stuck(move |timeout| signup.broker_answers(timeout));
-    let stuck = stop.run_until_cancelled(stuck).await;
-    stop.cancel();
-    stuck
 }
 
 async fn tidy(limits: Data<Limits>, stop: CancellationToken) {

@@ -4,7 +4,6 @@ use shared::{
     account_id::AccountId,
     env::Env,
     health::Probe,
-    kafka::run_anew_when_stuck,
     shutdown,
     telemetry::{self, LogFormat},
 };
@@ -62,7 +61,7 @@ fn command() -> Option<Command> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
-    run_anew_when_stuck(&stop, async |stop| Application::start(config.clone())?.run(stop).await).await
+    Application::start(config)?.run(stop).await
 }
 
 async fn run(command: Command, config: Config) -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ use rdkafka::{
 use shared::{
     account_id::AccountId,
     event::Event,
-    kafka::{ClientLog, KafkaConfig},
+    kafka::{ClientLog, KafkaConfig, KafkaWatch},
     topic::Topic,
 };
 use std::{
@@ -112,10 +112,9 @@ impl Publisher {
         self.has_producer_id.load(Ordering::Relaxed)
     }
 
-    /// Whether the broker answers within `timeout`. Blocks.
-    #[must_use]
-    pub(crate) fn broker_answers(&self, timeout: Duration) -> bool {
-        self.producer.client().fetch_metadata(Some(Topic::Created.name()), timeout).is_ok()
+    /// Whether the broker answers the producer. Blocks for a second at most.
+    pub(crate) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
+        watch.ask(self.producer.client())
     }
 
     /// What made the producer unusable for ever, if anything did; only a restart helps then.

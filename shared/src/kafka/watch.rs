@@ -1,71 +1,125 @@
-//! A watch over clients that don't find back to their brokers.
+//! A watch over a service's Kafka clients: whether the brokers answer them, and a way back for one that has lost them.
 //!
-//! librdkafka 2.12 can lose its last broker: one that has just returned may answer a look at the cluster with no broker at
-//! all, and the client then forgets even those it was configured with (confluentinc/librdkafka#5301). No setting
-//! prevents it and only a new client helps, so the service that has such a client ends, and is started anew.
+//! librdkafka 2.12 can lose its last broker for good: one that has just returned may answer a look at the cluster with no
+//! broker at all, and the client then forgets even those it was configured with (confluentinc/librdkafka#5301).
+//! Naming them once more brings it back. To look just when a broker returns is what provokes the loss, so a client of the
+//! watch's own looks first; the service's clients are asked only when that one has seen a broker.
 
-use super::{ClientLog, KafkaConfig};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use std::time::Duration;
+use super::KafkaConfig;
+use crate::topic::Topic;
+use rdkafka::{
+    ClientContext,
+    client::Client,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::KafkaError,
+};
+use std::{
+    ffi::CString,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-/// How often the clients are looked at.
-const PAUSE: Duration = Duration::from_secs(2);
-/// How many looks in a row a client may miss that a new client does not.
-const MISSES: u32 = 3;
+/// Between two looks while all is well.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks while the brokers don't answer.
+const SHORT_PAUSE: Duration = Duration::from_millis(100);
 /// How long one look may take.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A client has lost all its brokers, though there are some.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("a Kafka client does not find back to its broker, though a new client reaches it at once")]
-pub struct StuckClient;
+type Scout = BaseConsumer<Quiet>;
 
-/// Runs a service until it ends; anew, when only new Kafka clients help.
-///
-/// `run` makes the service and runs it until its token is cancelled, which `stop` does too.
-///
-/// # Errors
-/// What `run` ended with, except [`StuckClient`] before `stop` was cancelled.
-pub async fn run_anew_when_stuck(
-    stop: &CancellationToken,
-    run: impl AsyncFn(CancellationToken) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    loop {
-        match run(stop.child_token()).await {
-            Err(error) if error.is::<StuckClient>() && !stop.is_cancelled() => {
-                log::error!("{error:#}; starting anew");
-            }
-            ended => return ended,
-        }
-    }
+/// Logs nothing: the service's own clients report an outage.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+    fn error(&self, _: KafkaError, _: &str) {}
 }
 
-impl KafkaConfig {
-    /// Returns when a client keeps missing a broker that a new client reaches; without such a client, never.
-    ///
-    /// `answers` asks all clients for the cluster's metadata within the given time, and may block for as long.
-    pub async fn until_stuck(
-        &self,
-        answers: impl Fn(Duration) -> bool + Clone + Send + 'static,
-    ) -> StuckClient {
-        let mut misses = 0;
-        while misses < MISSES {
-            tokio::time::sleep(PAUSE).await;
-            let (kafka, answers) = (self.clone(), answers.clone());
-            // A look that failed in a bug says nothing.
-            let missed =
-                spawn_blocking(move || !answers(TIMEOUT) && kafka.reaches_a_broker()).await.unwrap_or(false);
-            misses = if missed { misses + 1 } else { 0 };
-        }
-        StuckClient
+impl ConsumerContext for Quiet {}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct KafkaWatch {
+    kafka: KafkaConfig,
+    answered: AtomicBool,
+}
+
+impl KafkaWatch {
+    /// A watch that has not looked yet.
+    #[must_use]
+    pub fn new(kafka: KafkaConfig) -> Arc<Self> {
+        Arc::new(Self { kafka, answered: AtomicBool::new(false) })
     }
 
-    fn reaches_a_broker(&self) -> bool {
-        let fresh: Result<BaseConsumer<ClientLog>, _> =
-            self.client().create_with_context(ClientLog::default());
-        let metadata = fresh.and_then(|fresh| fresh.fetch_metadata(None, TIMEOUT));
-        metadata.is_ok_and(|metadata| !metadata.brokers().is_empty())
+    /// Whether the brokers answered all clients at the last look, at most two seconds ago or, with many clients that
+    /// miss them, a second more for each.
+    #[must_use]
+    pub fn brokers_answer(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Looks again and again until `stop` is cancelled. `ask_all` asks each client of the service with
+    /// [`KafkaWatch::ask`]; it may block.
+    pub async fn run(
+        self: Arc<Self>,
+        ask_all: impl Fn(&Self) -> bool + Send + Sync + 'static,
+        stop: CancellationToken,
+    ) {
+        let ask_all = Arc::new(ask_all);
+        let mut scout = None;
+        while !stop.is_cancelled() {
+            let (watch, ask_all, mut sent) = (Arc::clone(&self), Arc::clone(&ask_all), scout.take());
+            let look = spawn_blocking(move || {
+                let answered = watch.sees_a_broker(&mut sent) && ask_all(&watch);
+                (answered, sent)
+            });
+            let answered;
+            // A look that ended in a bug saw nothing.
+            (answered, scout) = look.await.unwrap_or_default();
+            self.answered.store(answered, Ordering::Relaxed);
+            let pause = if answered { PAUSE } else { SHORT_PAUSE };
+            let _ = tokio::time::timeout(pause, stop.cancelled()).await;
+        }
+    }
+
+    /// Asks a client for the cluster; names the brokers to it once more when it gets no answer. Blocks for a second
+    /// at most.
+    pub fn ask<C: ClientContext>(&self, client: &Client<C>) -> bool {
+        let answered = client.fetch_metadata(Some(Topic::Created.name()), TIMEOUT).is_ok();
+        if !answered {
+            log::info!(
+                "a Kafka client gets no answer from brokers that others reach; they are named to it again"
+            );
+            self.name_brokers_to(client);
+        }
+        answered
+    }
+
+    #[expect(unsafe_code, reason = "rdkafka has no safe function for it")]
+    fn name_brokers_to<C: ClientContext>(&self, client: &Client<C>) {
+        let Ok(brokers) = CString::new(self.kafka.brokers.as_str()) else { return };
+        // SAFETY: the client outlives the call, and librdkafka copies the list; any thread may call it.
+        unsafe { rdkafka::bindings::rd_kafka_brokers_add(client.native_ptr(), brokers.as_ptr()) };
+    }
+
+    /// Looks with a client that is made anew when it has failed: it may lose its brokers like any other.
+    fn sees_a_broker(&self, scout: &mut Option<Scout>) -> bool {
+        if scout.is_none() {
+            *scout = self.kafka.client().create_with_context(Quiet).ok();
+        }
+        let seen = scout.as_ref().is_some_and(|scout| {
+            scout.fetch_metadata(None, TIMEOUT).is_ok_and(|metadata| !metadata.brokers().is_empty())
+        });
+        if !seen {
+            *scout = None;
+        }
+        seen
     }
 }

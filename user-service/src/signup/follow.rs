@@ -18,7 +18,7 @@ use rdkafka::{
 };
 use shared::{
     event::{Event, header},
-    kafka::{ClientLog, KafkaConfig},
+    kafka::{ClientLog, KafkaConfig, KafkaWatch},
     topic::Topic,
 };
 use std::{
@@ -118,10 +118,9 @@ impl Follower {
         }
     }
 
-    /// Whether the broker answers both clients within `timeout` each. Blocks.
-    pub(crate) fn broker_answers(&self, timeout: Duration) -> bool {
-        self.consumer.fetch_metadata(Some(Topic::Created.name()), timeout).is_ok()
-            && self.inquirer.broker_answers(timeout)
+    /// Whether the broker answers both clients. Blocks for a second each at most.
+    pub(crate) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
+        watch.ask(self.consumer.client()) & self.inquirer.broker_answers(watch)
     }
 
     /// How many records the replay has read, and of how many.

@@ -32,7 +32,7 @@ use crate::{
 use follow::{BehindLog, Follower};
 use jiff::Timestamp;
 use rdkafka::error::KafkaError;
-use shared::{account_id::AccountId, code_secrets::CodeSecrets, event::Event};
+use shared::{account_id::AccountId, code_secrets::CodeSecrets, event::Event, kafka::KafkaWatch};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -42,7 +42,7 @@ use view::{Standing, View};
 
 /// What is left of `PUBLISH_TIMEOUT` for the answer itself.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
-/// How long the looks at the broker and at the log's ends may take when numbers are asked for.
+/// How long the look at the log's ends may take when numbers are asked for.
 const NUMBERS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The signup flow of one replica; cheap to clone, shared by all requests.
@@ -53,6 +53,7 @@ struct Inner {
     view: Arc<View>,
     follower: Arc<Follower>,
     publisher: Publisher,
+    watch: Arc<KafkaWatch>,
     rules: Rules,
     metrics: Arc<Metrics>,
     max_pending: u64,
@@ -85,7 +86,7 @@ pub(crate) struct Readiness {
     pub(crate) caught_up: bool,
     /// The producer has what its first record needs.
     pub(crate) producer_warm: bool,
-    /// The broker answered just now.
+    /// The broker answered all clients a moment ago.
     pub(crate) broker_answers: bool,
 }
 
@@ -100,6 +101,7 @@ impl Signup {
             follower: Arc::new(Follower::new(&config.kafka, Arc::clone(&view), config.rules.window)?),
             view,
             publisher: Publisher::new(&config.kafka, config.publish_timeout)?,
+            watch: KafkaWatch::new(config.kafka.clone()),
             rules: config.rules,
             metrics,
             max_pending: config.max_pending,
@@ -121,19 +123,23 @@ impl Signup {
         }
     }
 
-    /// How ready this replica is. Blocks for at most `timeout`.
+    /// Watches whether the broker answers, until `stop` is cancelled.
+    pub(crate) async fn watch(self, stop: CancellationToken) {
+        let (watch, signup) = (Arc::clone(&self.0.watch), self);
+        let ask_all = move |watch: &KafkaWatch| {
+            signup.0.publisher.broker_answers(watch) & signup.0.follower.broker_answers(watch)
+        };
+        watch.run(ask_all, stop).await;
+    }
+
+    /// How ready this replica is.
     #[must_use]
-    pub(crate) fn readiness(&self, timeout: Duration) -> Readiness {
+    pub(crate) fn readiness(&self) -> Readiness {
         Readiness {
             caught_up: self.0.follower.is_caught_up(),
             producer_warm: self.0.publisher.is_warm(),
-            broker_answers: self.0.publisher.broker_answers(timeout),
+            broker_answers: self.0.watch.brokers_answer(),
         }
-    }
-
-    /// Whether the broker answers all clients within `timeout` each. Blocks.
-    pub(crate) fn broker_answers(&self, timeout: Duration) -> bool {
-        self.0.publisher.broker_answers(timeout) && self.0.follower.broker_answers(timeout)
     }
 
     /// What broke the producer for good, if anything did: only a restart helps.
@@ -144,13 +150,10 @@ impl Signup {
 
     /// What the parts know of themselves.
     pub(crate) async fn numbers(&self) -> Numbers {
-        let signup = self.clone();
-        let readiness = tokio::task::spawn_blocking(move || signup.readiness(NUMBERS_TIMEOUT));
-        let (readiness, lag) =
-            tokio::join!(readiness, self.0.follower.lag(Instant::now() + NUMBERS_TIMEOUT));
+        let lag = self.0.follower.lag(Instant::now() + NUMBERS_TIMEOUT).await;
         let (replayed, replay_total) = self.0.follower.progress();
         Numbers {
-            ready: readiness.is_ok_and(|readiness| readiness.is_ready()),
+            ready: self.readiness().is_ready(),
             registrations: self.0.view.registrations(),
             registrations_limit: self.0.max_pending,
             verified: self.0.view.verified(),

@@ -8,7 +8,10 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
-use shared::{kafka::ClientLog, topic::Topic};
+use shared::{
+    kafka::{ClientLog, KafkaWatch},
+    topic::Topic,
+};
 use std::{collections::HashMap, time::Duration};
 
 const TOPICS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
@@ -31,9 +34,9 @@ impl Inquirer {
         settings.create_with_context(ClientLog::default()).map(Self)
     }
 
-    /// Whether the broker answers within `timeout`. Blocks.
-    pub(super) fn broker_answers(&self, timeout: Duration) -> bool {
-        self.0.fetch_metadata(Some(Topic::Created.name()), timeout).is_ok()
+    /// Whether the broker answers this client. Blocks for a second at most.
+    pub(super) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
+        watch.ask(self.0.client())
     }
 
     /// From where each partition has to be read, and its end as of now: the topic of verified accounts from its

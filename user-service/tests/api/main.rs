@@ -15,7 +15,7 @@ mod replicas;
 mod retries;
 mod rotation;
 mod start;
-mod stuck;
+mod kafka_watch;
 mod limits;
 mod observing;
 mod openapi;
