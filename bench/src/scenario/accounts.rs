@@ -1,0 +1,106 @@
+//! Accounts in the state that a measurement starts from: registered, or verified with the code that was mailed.
+//!
+//! The code is computed as both services compute it, since the bench knows their secrets.
+
+use super::register::registration;
+use crate::{
+    load::{Bodies, Connection, Target, closed_loop},
+    progress,
+};
+use acceptance::world::CODE_SECRETS;
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::Value;
+use shared::{account_id::AccountId, code_secrets::CodeSecrets, verification_code::VerificationCode};
+use std::{
+    net::SocketAddr,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// Life of a code, by default.
+const CODE_TTL: Duration = Duration::from_secs(900);
+/// Connections over which accounts are registered.
+const CONNECTIONS: u16 = 64;
+
+/// A pending registration and its first code.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    id: AccountId,
+    code: VerificationCode,
+}
+
+impl Account {
+    /// Reads the answer to the first registration of a window: it tells the window's start.
+    fn of(answer: &[u8], secrets: &CodeSecrets) -> anyhow::Result<Self> {
+        let answer: Value = serde_json::from_slice(answer)?;
+        let field = |name: &str| answer["data"][name].as_str().context("not the answer to a registration");
+        let id: AccountId = field("id")?.parse()?;
+        let expires_at: Timestamp = field("expires_at")?.parse()?;
+        let window = crate::fill::window_at(expires_at - CODE_TTL);
+        Ok(Self { id, code: VerificationCode::derive(secrets.current(), id, window, 0) })
+    }
+
+    /// The request that verifies it.
+    pub(crate) fn verification(&self) -> Bytes {
+        format!(r#"{{"id":"{}","code":"{}"}}"#, self.id, self.code.digits()).into()
+    }
+}
+
+/// Registers these people for the first time.
+///
+/// # Errors
+/// When one is refused.
+pub(crate) async fn register(address: SocketAddr, people: Range<u64>) -> anyhow::Result<Vec<Account>> {
+    let bar = progress::bar("registering accounts", people.end - people.start);
+    let next = Arc::new(AtomicU64::new(people.start));
+    let secrets = CodeSecrets::parse(CODE_SECRETS)?;
+    let mut busy = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut connection = Connection::open(address, "/api/register").await?;
+        let (next, secrets, bar, end) = (Arc::clone(&next), secrets.clone(), bar.clone(), people.end);
+        busy.push(tokio::spawn(async move {
+            let mut accounts = Vec::new();
+            loop {
+                let person = next.fetch_add(1, Ordering::Relaxed);
+                if person >= end {
+                    return anyhow::Ok(accounts);
+                }
+                let (status, answer) = connection.exchange(registration(person)).await?;
+                ensure!(status == 202, "a registration was answered {status}");
+                accounts.push(Account::of(&answer, &secrets)?);
+                bar.inc(1);
+            }
+        }));
+    }
+    let mut accounts = Vec::new();
+    for connection in busy {
+        accounts.extend(connection.await??);
+    }
+    Ok(accounts)
+}
+
+/// Verifies these accounts.
+///
+/// # Errors
+/// When one is refused.
+pub(crate) async fn verify(address: SocketAddr, accounts: &[Account]) -> anyhow::Result<()> {
+    let bodies = verifications(accounts.to_vec());
+    let target = Target::new(address, "/api/verify");
+    closed_loop(&target, CONNECTIONS, Duration::MAX, &bodies).await?.all_answered(200)?;
+    Ok(())
+}
+
+/// One verification of each account, in turn; nothing once all are verified, however many loads they are used in.
+pub(crate) fn verifications(accounts: Vec<Account>) -> Bodies {
+    let next = AtomicU64::new(0);
+    Arc::new(move |_| {
+        let next = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok()?;
+        accounts.get(next).map(Account::verification)
+    })
+}

@@ -1,0 +1,99 @@
+//! `scale`: one, two and four replicas of each service. Every user service follows the whole log, so each more costs CPU
+//! time for every signup; the notification services share the partitions.
+
+use super::{delivery, register::new_people};
+use crate::{
+    arguments::Options,
+    load::{self, Target},
+    process::sink::client::MailSink,
+    progress,
+    report::{Cell, Findings, Table},
+    spread::Spread,
+    stage::Stage,
+    usage,
+};
+use acceptance::service::Service;
+use std::time::Duration;
+
+const REPLICAS: [usize; 3] = [1, 2, 4];
+
+/// Measures both services.
+///
+/// # Errors
+/// When something can't be started, a registration is refused, or a mail is missing.
+pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
+    let mut findings = Findings::of("scale");
+    findings.tables.push(registrations(options).await?);
+    findings.tables.push(mails(options).await?);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    findings.notes.push(format!(
+        "The broker, the load and all replicas share {cores} cores: rates can't grow with the replicas here, and CPU time \
+         per signup or mail tells what a replica costs."
+    ));
+    Ok(findings)
+}
+
+/// Rate, and CPU seconds per 1,000 of all replicas together.
+type Turns = [Vec<[f64; 2]>; REPLICAS.len()];
+
+async fn registrations(options: &Options) -> anyhow::Result<Table> {
+    let stage = Stage::start().await;
+    let mut turns = Turns::default();
+    let people = new_people();
+    let bar = progress::bar("scale: registrations", u64::from(options.rounds) * 3);
+    for _ in 0..options.rounds {
+        for (replicas, turns) in REPLICAS.into_iter().zip(&mut turns) {
+            let mut services: Vec<_> =
+                (0..replicas).map(|number| stage.user_service(&format!("user-service-{number}"))).collect();
+            for service in &mut services {
+                service.start_and_wait().await;
+            }
+            let addresses = services.iter().map(Service::address).collect();
+            let target = Target { addresses, path: "/api/register" };
+            let before = cpu_time(&services)?;
+            let measured = load::closed_loop(&target, options.connections, options.seconds, &people).await?;
+            let used = cpu_time(&services)? - before;
+            let measured = measured.all_answered(202)?;
+            let thousands = measured.rate() * measured.elapsed.as_secs_f64() / 1000.0;
+            turns.push([measured.rate(), used.as_secs_f64() / thousands]);
+            bar.inc(1);
+        }
+    }
+    Ok(table("Registrations, closed loop over all replicas", "user-service", &turns))
+}
+
+async fn mails(options: &Options) -> anyhow::Result<Table> {
+    let stage = Stage::start().await;
+    let mut sink = MailSink::start().await?;
+    let mut turns = Turns::default();
+    let (mut people, mails) = (0, u64::from(options.mails));
+    let mut creates_topics = stage.notification_service("creates-topics", &sink);
+    creates_topics.start_and_wait().await;
+    creates_topics.stop().await;
+    let bar = progress::bar("scale: mails", u64::from(options.rounds) * 3);
+    for _ in 0..options.rounds {
+        for (replicas, turns) in REPLICAS.into_iter().zip(&mut turns) {
+            delivery::write_backlog(&stage, people, mails).await?;
+            people += mails;
+            let name = |number| stage.notification_service(&format!("notification-service-{number}"), &sink);
+            let mut services: Vec<_> = (0..replicas).map(name).collect();
+            let drained = delivery::drain(&stage, &mut services, &mut sink, mails).await?;
+            turns.push([drained.rate, drained.cpu_ms]);
+            bar.inc(1);
+        }
+    }
+    Ok(table("Mails of a backlog, 16 sessions each", "notification-service", &turns))
+}
+
+fn cpu_time(services: &[Service]) -> anyhow::Result<Duration> {
+    services.iter().map(|service| usage::cpu_time(service.id())).sum()
+}
+
+fn table(title: &str, name: &str, turns: &Turns) -> Table {
+    let mut table = Table::new(title, &["per second", "CPU s per 1,000, all replicas"]);
+    for (replicas, turns) in REPLICAS.iter().zip(turns) {
+        let figures = [0, 1].map(|figure| Cell::from(Spread::of(turns.iter().map(|turn| turn[figure]))));
+        table.row(&format!("{replicas} × {name}"), figures);
+    }
+    table
+}
