@@ -13,5 +13,6 @@ while (($#)) && [[ $1 != -- ]]; do filter+=("$1"); shift; done
 (($#)) && shift
 
 scripts/kafka.sh install
-cargo build --locked --release -p user-service -p notification-service
+# As the images are built: one of the tests has a broker that wants TLS.
+cargo build --locked --release -p user-service -p notification-service --features user-service/kafka-tls,notification-service/kafka-tls
 cargo test --locked -p acceptance --features real-kafka "${filter[@]}" -- --test-threads 1 "$@"

@@ -2,13 +2,16 @@
 # kafka.sh - a real single-node Apache Kafka broker (KRaft, no ZooKeeper, no Docker) from Maven Central.
 #
 #   kafka.sh install                                       fetch the jars once (idempotent)
-#   kafka.sh start  [--port N] [--dir D] [--set k=v]...    format D when new, start, wait, print the bootstrap address
+#   kafka.sh start  [--port N] [--dir D] [--set k=v]... [--add-scram S]...
+#                                                          format D when new, start, wait, print the bootstrap address
 #   kafka.sh stop   [--port N] [--dir D]                   SIGTERM, wait for a clean shutdown
 #   kafka.sh kill   [--port N] [--dir D]                   SIGKILL (a crash); the data stay
 #   kafka.sh status [--port N] [--dir D]                   prints pid, address and RSS; exit 0 only when running
 #   kafka.sh topics|groups|configs [--port N] <args>       the Java tools (e.g. topics --list)
 #
 # D is data-N in the jar cache unless given; `cargo clean` removes both. To keep them, set KAFKA_HOME_DIR.
+# --set adds to the broker's configuration or changes it; --add-scram makes a user when D is formatted, written as
+# kafka-storage.sh takes it: SCRAM-SHA-512=[name=ada,password=secret].
 # Environment: KAFKA_HOME_DIR (jar cache, target/kafka-home), KAFKA_VERSION, KAFKA_JVM_OPTS, KAFKA_START_TIMEOUT (s).
 # Needs bash, JDK 17+, and Maven for `install` only. Every listener binds to 127.0.0.1; the controller uses port + 10000.
 set -euo pipefail
@@ -112,7 +115,7 @@ start() {
   mkdir -p "$DIR"; properties >"$DIR/server.properties"
   if [[ ! -e $DIR/data/meta.properties ]]; then
     local id; id=$(head -c16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '='); id=${id/#-/A}
-    java_tool kafka.tools.StorageTool format -t "$id" -c "$DIR/server.properties" >"$DIR/format.log" 2>&1 ||
+    java_tool kafka.tools.StorageTool format -t "$id" -c "$DIR/server.properties" "${USERS[@]}" >"$DIR/format.log" 2>&1 ||
       { cat "$DIR/format.log" >&2; die "format failed"; }
   fi
   : >"$DIR/server.log"
@@ -143,12 +146,13 @@ end() {  # end <signal>: signals the broker of $DIR and waits until it has gone 
 }
 
 command=${1:-help}; shift || true
-PORT=9092 DIR='' SETS=()
+PORT=9092 DIR='' SETS=() USERS=()
 while (($#)); do
   case $1 in
     --port) PORT=${2:?}; shift 2 ;;
     --dir) DIR=${2:?}; shift 2 ;;
     --set) SETS+=("${2:?}"); shift 2 ;;
+    --add-scram) USERS+=(--add-scram "${2:?}"); shift 2 ;;
     *) break ;;                                # the rest belongs to the Java tool
   esac
 done
@@ -164,5 +168,5 @@ case $command in
   topics) java_tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   groups) java_tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   configs) java_tool kafka.admin.ConfigCommand --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
-  *) sed -n '2,14s/^# \{0,1\}//p' "$0"; [[ $command == help ]] ;;
+  *) sed -n '2,17s/^# \{0,1\}//p' "$0"; [[ $command == help ]] ;;
 esac

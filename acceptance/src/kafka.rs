@@ -10,6 +10,8 @@ use std::{
     process::{Command, Output},
 };
 
+pub mod sasl_ssl;
+
 /// The script puts the controller's port so far above the broker's.
 const CONTROLLER: u16 = 10_000;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka.sh");
@@ -20,6 +22,7 @@ pub struct Kafka {
     port: u16,
     folder: PathBuf,
     settings: Vec<String>,
+    scram_users: Vec<String>,
 }
 
 impl Kafka {
@@ -30,6 +33,7 @@ impl Kafka {
             port: ports::free_pair(11_000..20_000, CONTROLLER),
             folder: folder.join("kafka"),
             settings: Vec::new(),
+            scram_users: Vec::new(),
         }
     }
 
@@ -113,6 +117,9 @@ impl Kafka {
         script.arg("--port").arg(self.port.to_string()).arg("--dir").arg(&self.folder);
         for setting in &self.settings {
             script.arg("--set").arg(setting);
+        }
+        for user in &self.scram_users {
+            script.arg("--add-scram").arg(user);
         }
         script
     }

@@ -6,6 +6,7 @@
 
 mod signup;
 mod start_order;
+mod managed_kafka;
 mod crashes;
 mod attempts;
 mod broker_outage;

@@ -1,0 +1,92 @@
+//! A broker like a managed one: TLS and a login, and no other way in.
+//!
+//! Its certificate and its users are made for one test, so they are trusted nowhere else.
+
+use super::{CONTROLLER, Kafka};
+use crate::service::Service;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use std::path::{Path, PathBuf};
+
+/// The password of every user; text that is nowhere else in a log.
+pub const PASSWORD: &str = "correct-horse-battery-staple";
+const KAFKA: &str = "org.apache.kafka.common.security";
+
+/// How services get into such a broker.
+#[derive(Debug)]
+pub struct SaslSsl {
+    bootstrap: String,
+    ca_file: PathBuf,
+}
+
+impl Kafka {
+    /// Gives a broker that was never started a SASL_SSL listener instead of its own: user `scram` logs in with
+    /// SCRAM-SHA-512, user `plain` with PLAIN.
+    pub fn require_tls_and_login(&mut self) -> SaslSsl {
+        std::fs::create_dir_all(&self.folder).expect("a folder");
+        let (ca_file, key_store) = (self.folder.join("ca.pem"), self.folder.join("broker.pem"));
+        certify(&ca_file, &key_store);
+        let (port, controller) = (self.port, self.port + CONTROLLER);
+        let (ca, keys) = (ca_file.display(), key_store.display());
+        self.settings = vec![
+            format!("listeners=SASL_SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
+            format!("advertised.listeners=SASL_SSL://localhost:{port}"),
+            "listener.security.protocol.map=SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT".to_owned(),
+            "inter.broker.listener.name=SASL_SSL".to_owned(),
+            "sasl.mechanism.inter.broker.protocol=PLAIN".to_owned(),
+            "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512".to_owned(),
+            format!(
+                "listener.name.sasl_ssl.plain.sasl.jaas.config={KAFKA}.plain.PlainLoginModule required user_plain=\"{PASSWORD}\";"
+            ),
+            format!(
+                "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={KAFKA}.scram.ScramLoginModule required;"
+            ),
+            "ssl.keystore.type=PEM".to_owned(),
+            format!("ssl.keystore.location={keys}"),
+            "ssl.truststore.type=PEM".to_owned(),
+            format!("ssl.truststore.location={ca}"),
+        ];
+        self.scram_users = vec![format!("SCRAM-SHA-512=[name=scram,password={PASSWORD}]")];
+        SaslSsl { bootstrap: format!("localhost:{port}"), ca_file }
+    }
+}
+
+impl SaslSsl {
+    /// Lets a service log in as the user `scram`.
+    #[must_use]
+    pub fn with_scram(&self, service: Service) -> Service {
+        // The mechanism is the default.
+        self.with_login(service, "scram")
+    }
+
+    /// Lets a service log in as the user `plain`.
+    #[must_use]
+    pub fn with_plain(&self, service: Service) -> Service {
+        self.with_login(service, "plain").with("KAFKA_SASL_MECHANISM", "PLAIN")
+    }
+
+    fn with_login(&self, service: Service, user: &str) -> Service {
+        service
+            .with("KAFKA_BROKERS", &self.bootstrap)
+            .with("KAFKA_SECURITY_PROTOCOL", "sasl_ssl")
+            .with("KAFKA_CA_FILE", self.ca_file.to_str().expect("a path in UTF-8"))
+            .with("KAFKA_SASL_USERNAME", user)
+            .with("KAFKA_SASL_PASSWORD", PASSWORD)
+    }
+}
+
+/// Writes a certificate authority, and the broker's key with a certificate for `localhost` from it.
+fn certify(ca_file: &Path, key_store: &Path) {
+    let mut authority = CertificateParams::new([]).expect("no names");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Names of their own: OpenSSL takes a certificate for self-signed when its issuer has the same name.
+    authority.distinguished_name.push(DnType::CommonName, "authority of this test");
+    let authority_key = KeyPair::generate().expect("a key");
+    let root = authority.self_signed(&authority_key).expect("a certificate");
+    let mut broker = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    broker.distinguished_name.push(DnType::CommonName, "broker");
+    let key = KeyPair::generate().expect("a key");
+    let signed = broker.signed_by(&key, &Issuer::from_params(&authority, &authority_key));
+    let certificate = signed.expect("a certificate").pem();
+    std::fs::write(ca_file, root.pem()).expect("a file");
+    std::fs::write(key_store, key.serialize_pem() + &certificate).expect("a file");
+}
