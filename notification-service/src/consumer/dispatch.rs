@@ -42,7 +42,8 @@ impl Consumer {
         twins.into_iter().rev().for_each(|item| self.backlog.push_front(item));
     }
 
-    /// The next record, or, at the bound on uncommitted records, only one that holds up a commit.
+    /// The next record, or, at the bound on uncommitted records, only one that holds up the commit of finished ones: any
+    /// other would be one more that waits for a commit.
     fn next_item(&mut self) -> Option<Item> {
         if self.offsets.finished() + self.running.len() < self.config.max_uncommitted {
             return match &self.revocation {
@@ -51,10 +52,12 @@ impl Consumer {
             };
         }
         let offsets = &self.offsets;
-        if let Some(item) = self.backlog.pop_ready(|position| offsets.is_first_unfinished(position)) {
+        let is_in_the_way =
+            |position| offsets.is_first_unfinished(position) && offsets.holds_up_finished(position);
+        if let Some(item) = self.backlog.pop_ready(is_in_the_way) {
             return Some(item);
         }
-        let waiting = self.backlog.pop_delayed(|position| offsets.is_first_unfinished(position))?;
+        let waiting = self.backlog.pop_delayed(is_in_the_way)?;
         self.start(waiting, Task::Requeue, false);
         None
     }

@@ -1,4 +1,4 @@
-use crate::world::{World, address, created};
+use crate::world::{DEADLINE, World, address, created};
 use sandbox::smtp::{Action, Script, Stage};
 use shared::topic::Topic;
 use std::time::Duration;
@@ -42,6 +42,29 @@ async fn at_most_the_configured_number_is_finished_but_uncommitted_and_the_rest_
     world.wait_for_mails(50).await;
     world.wait_for_committed(Topic::Created, 50).await;
     service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bound_holds_while_nothing_can_be_committed() {
+    let world = World::new(1).await;
+    world.smtp.set_script(Script::at(Stage::Connect, Action::Hang));
+    let changes = [
+        ("SMTP_TIMEOUT", "20s"),
+        ("SMTP_CONNECTIONS", "2"),
+        ("COMMIT_MAX_RECORDS", "5"),
+        ("MAX_UNCOMMITTED", "10"),
+    ];
+    let service = world.start(&changes).await;
+    world.publish(&(0..50).map(created).collect::<Vec<_>>()).await;
+    service.wait_until(|body| body["records"]["in_flight"] == 50).await;
+
+    let World { broker, smtp, .. } = world;
+    broker.stop().await;
+    smtp.set_script(Script::accept_all());
+    assert!(smtp.wait_for_count(10, DEADLINE).await);
+    // Without the bound the other forty would follow within milliseconds.
+    assert!(!smtp.wait_for_count(11, Duration::from_secs(1)).await);
+    assert_eq!(service.ready().await["records"]["delivered"], 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
