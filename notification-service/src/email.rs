@@ -151,9 +151,10 @@ fn link(issued: &CodeIssued, letterhead: &Letterhead) -> Result<String, Unwritab
     Ok(format!("{}/#id={}&token={token}", letterhead.public_url, issued.id))
 }
 
-/// Whole minutes, at least one.
+/// The nearest whole minutes, at least one: a fresh code has its whole life although its mail took a moment.
 fn minutes_left(expires_at: Timestamp, now: Timestamp) -> i64 {
-    expires_at.duration_since(now).as_mins().max(1)
+    let left = expires_at.duration_since(now) + SignedDuration::from_secs(30);
+    left.as_mins().max(1)
 }
 
 #[cfg(test)]

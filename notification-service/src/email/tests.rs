@@ -169,8 +169,17 @@ fn copies_differ_in_their_date_and_remaining_minutes_alone() {
 }
 
 #[test]
+fn remaining_minutes_are_the_nearest_and_never_none() {
+    let expires_at = at("2026-11-21T10:15:00Z");
+    let left = |now| minutes_left(expires_at, at(now));
+    assert_eq!(left("2026-11-21T10:00:05Z"), 15, "a fresh code");
+    assert_eq!(left("2026-11-21T10:00:45Z"), 14);
+    assert_eq!(left("2026-11-21T10:14:45Z"), 1);
+}
+
+#[test]
 fn an_unknown_language_gets_english_and_a_dialect_its_language() {
-    assert!(written(&verify_account("Ada", "fr")).contains("this is your code"));
+    assert!(written(&verify_account("Ada", "fr")).contains("This is your code"));
     assert!(written(&verify_account("Ada", "de-AT")).contains("das ist Ihr Code"));
 }
 
