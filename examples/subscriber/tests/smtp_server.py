@@ -90,7 +90,8 @@ class SmtpServer:
                 connection.shutdown(socket.SHUT_RDWR)
 
     def come_back(self):
-        self._server = self._listen(self.port)
+        if self._server.fileno() < 0:
+            self._server = self._listen(self.port)
 
     def _listen(self, port: int) -> "Listener":
         listener = Listener(("127.0.0.1", port), Session)

@@ -177,7 +177,7 @@ class World:
             consumer.close()
 
     def _start(self, name: str, command: list[str], env: dict[str, str], folder: Path) -> Process:
-        process = Process(self.folder / f"{name}.log", command, env, folder)
+        process = Process(self.folder / f"{name}-{len(self._processes)}.log", command, env, folder)
         self._processes.append(process)
         return process
 

@@ -24,6 +24,7 @@ MAX_ATTEMPTS = 5
 # The bound on copies after a crash: what was welcomed and not committed is welcomed again, with the same Message-ID.
 COMMIT_RECORDS, COMMIT_SECONDS = 50, 1.0
 REMEMBERED_ACCOUNTS = 50_000
+MAX_BYTES = 2_000_000
 THERE_OR_OTHERS_TO_CREATE = (
     KafkaError.TOPIC_ALREADY_EXISTS,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -42,8 +43,15 @@ CONSUMER = {
     # The topic may be created, by the user service, after this subscriber has started.
     "topic.metadata.refresh.interval.ms": 5000,
 }
-# Keys are placed as Java clients and the services do it.
-PRODUCER = {"enable.idempotence": True, "linger.ms": 0, "message.timeout.ms": 10_000, "partitioner": "murmur2_random"}
+PRODUCER = {
+    "enable.idempotence": True,
+    "linger.ms": 0,
+    "message.timeout.ms": 10_000,
+    # Keys are placed as Java clients and the services do it.
+    "partitioner": "murmur2_random",
+    # A copy has more headers than the largest record that a broker takes by default (1 MiB).
+    "message.max.bytes": MAX_BYTES,
+}
 
 
 class Subscriber:
@@ -108,8 +116,10 @@ class Subscriber:
             return self._forget(record)
         try:
             event = read(record.value(), headers)
-            if event is None or self._is_done(event):
+            if event is None:
                 return None
+            if self._is_done(event):
+                return logging.info("passed over account %s (event %s)", event.account_id, event.event_id)
             welcome(event, self._config)
             logging.info("welcomed account %s (event %s)", event.account_id, event.event_id)
             _remember(self._welcomed, event.account_id, event.event_id)
@@ -172,7 +182,11 @@ class Subscriber:
     def _own_topics_exist(self) -> bool:
         kept = {self._retry: timedelta(days=RETRY_DAYS), self._dead_letter: timedelta(days=DEAD_LETTER_DAYS)}
         topics = [
-            NewTopic(name, num_partitions=6, config={"retention.ms": str(time // timedelta(milliseconds=1))})
+            NewTopic(
+                name,
+                num_partitions=6,
+                config={"retention.ms": str(time // timedelta(milliseconds=1)), "max.message.bytes": str(MAX_BYTES)},
+            )
             for name, time in kept.items()
         ]
         admin = AdminClient(self._config.kafka)  # has to live until the results are there
