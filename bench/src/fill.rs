@@ -21,9 +21,10 @@ use shared::{
 };
 use std::{ops::Range, time::Duration};
 
-/// Length of a window and life of a code, as both are by default.
+/// Length of a window, as by default.
 const WINDOW: Duration = Duration::from_secs(3600);
-const CODE_TTL: Duration = Duration::from_secs(900);
+/// Life of a code, as by default.
+pub(crate) const CODE_TTL: Duration = Duration::from_secs(900);
 
 /// The person of a number, as one who registers at a moment.
 pub(crate) struct Person {

@@ -1,7 +1,7 @@
 //! CPU time and memory of a process, as Linux counts them: comparable where wall time, on a busy machine, is not.
 
 use anyhow::Context as _;
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 /// CPU time that a process has used in all its threads, in user and kernel mode; also of one that has ended and is not
 /// reaped yet. In steps of a clock tick (10 ms).
@@ -9,9 +9,30 @@ use std::{fs, time::Duration};
 /// # Errors
 /// When there is no such process.
 pub(crate) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
-    let path = format!("/proc/{process}/stat");
-    let stat = fs::read_to_string(&path).with_context(|| format!("no process {process}"))?;
-    let ticks = ticks(&stat).with_context(|| format!("{path} can't be understood"))?;
+    time_in(Path::new(&format!("/proc/{process}/stat")))
+}
+
+/// CPU time of the threads that a process has now, by their names; threads of one name are taken together.
+///
+/// # Errors
+/// When there is no such process.
+pub(crate) fn cpu_time_by_thread(process: u32) -> anyhow::Result<BTreeMap<String, Duration>> {
+    let mut times = BTreeMap::new();
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let folder = thread?.path();
+        // A thread may end at any time; its account is lost then.
+        let (Ok(name), Ok(time)) = (fs::read_to_string(folder.join("comm")), time_in(&folder.join("stat")))
+        else {
+            continue;
+        };
+        *times.entry(name.trim_end().to_owned()).or_default() += time;
+    }
+    Ok(times)
+}
+
+fn time_in(path: &Path) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))?;
+    let ticks = ticks(&stat).with_context(|| format!("{} can't be understood", path.display()))?;
     let per_second = rustix::param::clock_ticks_per_second();
     Ok(Duration::from_nanos(ticks * (1_000_000_000 / per_second.max(1))))
 }

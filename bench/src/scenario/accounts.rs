@@ -4,6 +4,7 @@
 
 use super::register::registration;
 use crate::{
+    fill,
     load::{Bodies, Connection, Target, closed_loop},
     progress,
 };
@@ -23,8 +24,6 @@ use std::{
     time::Duration,
 };
 
-/// Life of a code, by default.
-const CODE_TTL: Duration = Duration::from_secs(900);
 /// Connections over which accounts are registered.
 const CONNECTIONS: u16 = 64;
 
@@ -42,7 +41,7 @@ impl Account {
         let field = |name: &str| answer["data"][name].as_str().context("not the answer to a registration");
         let id: AccountId = field("id")?.parse()?;
         let expires_at: Timestamp = field("expires_at")?.parse()?;
-        let window = crate::fill::window_at(expires_at - CODE_TTL);
+        let window = fill::window_at(expires_at - fill::CODE_TTL);
         Ok(Self { id, code: VerificationCode::derive(secrets.current(), id, window, 0) })
     }
 

@@ -9,7 +9,10 @@ use crate::{
     stage::Stage,
     usage,
 };
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// Connections that an open loop may use at a time.
 const OPEN_CONNECTIONS: u16 = 256;
@@ -37,6 +40,8 @@ pub(crate) struct Turn {
     pub(crate) latencies: Latencies,
     /// CPU seconds per 1,000 requests: of the side's process, of the broker, of the load itself.
     pub(crate) cpu: [f64; 3],
+    /// The same of each kind of thread of the side's process.
+    threads: BTreeMap<String, f64>,
 }
 
 /// The turns of each side, in the order of the rounds.
@@ -77,7 +82,7 @@ pub(crate) async fn turn(stage: &Stage, side: &Side, load: Load) -> anyhow::Resu
     let used = || -> anyhow::Result<[Duration; 3]> {
         Ok([usage::cpu_time(side.process)?, stage.broker_cpu_time()?, usage::own_cpu_time()?])
     };
-    let before = used()?;
+    let (threads_before, before) = (usage::cpu_time_by_thread(side.process)?, used()?);
     let measured = match load {
         Load::Closed { connections, length } => {
             load::closed_loop(&side.target, connections, length, &side.bodies).await?
@@ -86,12 +91,17 @@ pub(crate) async fn turn(stage: &Stage, side: &Side, load: Load) -> anyhow::Resu
             load::open_loop(&side.target, OPEN_CONNECTIONS, schedule, &side.bodies).await?
         }
     };
-    let after = used()?;
+    let (threads_after, after) = (usage::cpu_time_by_thread(side.process)?, used()?);
     let measured = measured.all_answered(side.status)?;
     let latencies = Latencies::of(measured.latencies())?;
     let thousands = measured.rate() * measured.elapsed.as_secs_f64() / 1000.0;
     let cpu = [0, 1, 2].map(|of| (after[of] - before[of]).as_secs_f64() / thousands);
-    Ok(Turn { measured, latencies, cpu })
+    let since = |name: &str| threads_before.get(name).copied().unwrap_or_default();
+    let threads = threads_after.into_iter().map(|(name, time)| {
+        let used = time.saturating_sub(since(&name)).as_secs_f64() / thousands;
+        (name, used)
+    });
+    Ok(Turn { threads: threads.collect(), measured, latencies, cpu })
 }
 
 impl Comparison {
@@ -130,6 +140,25 @@ impl Comparison {
             table.row(name, FIGURES.map(|figure| Cell::from(Spread::of(turns.iter().map(figure)))));
         }
         table.row("quotient, round by round", FIGURES.map(|figure| Cell::from(self.ratio(figure))));
+        table
+    }
+}
+
+impl Comparison {
+    /// Which threads use the CPU time of each side, those above a hundredth of it.
+    pub(crate) fn threads(&self, title: &str) -> Table {
+        let mut table = Table::new(title, &["CPU s per 1,000"]);
+        for (side, turns) in self.names.iter().zip(&self.turns) {
+            let names: BTreeSet<_> = turns.iter().flat_map(|turn| turn.threads.keys()).collect();
+            let whole = Spread::of(turns.iter().map(|turn| turn.cpu[0])).median;
+            for name in names {
+                let used =
+                    Spread::of(turns.iter().map(|turn| turn.threads.get(name).copied().unwrap_or(0.0)));
+                if used.median > whole / 100.0 {
+                    table.row(&format!("{side}: {name}"), [Cell::from(used)]);
+                }
+            }
+        }
         table
     }
 }

@@ -102,10 +102,11 @@ async fn turn(stage: &Stage, sink: &mut MailSink, people: &mut u64, mails: u64) 
 
 impl Sides {
     fn table(&self, title: &str) -> Table {
-        const FIGURES: [fn(&Drained) -> f64; 7] = [
+        const FIGURES: [fn(&Drained) -> f64; 8] = [
             |turn| turn.rate,
             |turn| turn.cpu_ms,
             |turn| turn.broker_cpu_ms,
+            |turn| turn.phases.sink_cpu_ms,
             |turn| turn.phases.between_ms,
             |turn| turn.phases.dialogue_ms,
             |turn| turn.phases.reply_ms,
@@ -115,6 +116,7 @@ impl Sides {
             "mails per second",
             "its CPU ms per mail",
             "broker CPU ms per mail",
+            "sink CPU ms per mail",
             "between mails ms",
             "dialogue ms",
             "server ms",

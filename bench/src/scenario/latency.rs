@@ -2,6 +2,7 @@
 //! what can't be avoided: one trip through the broker, and one SMTP dialogue.
 
 mod bare;
+mod idle;
 
 use crate::{
     arguments::Options,
@@ -45,6 +46,9 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
     notification_service.start_and_wait().await;
     bare::create_topic(&stage).await?;
     let target = stage::target(&user_service, "/api/register");
+    let mut findings = Findings::of("latency");
+    let services = [("user-service", &user_service), ("notification-service", &notification_service)];
+    idle::measure(&mut findings, &services).await?;
 
     let warm_up = Schedule { per_second: 4 * RATE, length: Duration::from_secs(4) };
     let mut people = 0;
@@ -63,7 +67,8 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
         sink.mails().await?;
         rounds.push(Round([mail, answer, broker, dialogue]));
     }
-    Ok(findings(&rounds))
+    set_figures(&mut findings, &rounds);
+    Ok(findings)
 }
 
 impl Round {
@@ -74,8 +79,7 @@ impl Round {
     }
 }
 
-fn findings(rounds: &[Round]) -> Findings {
-    let mut findings = Findings::of("latency");
+fn set_figures(findings: &mut Findings, rounds: &[Round]) {
     let percents = [50.0, 90.0, 99.0];
     let mut table = Table::new("50 registrations a second, idle system", &["p50 ms", "p90 ms", "p99 ms"]);
     for (index, name) in NAMES.into_iter().enumerate() {
@@ -94,7 +98,6 @@ fn findings(rounds: &[Round]) -> Findings {
         let lines = lines.map(|(name, times)| Series { name: (*name).to_owned(), points: times.curve() });
         findings.chart("Latency at 50/s, last round", "percentile", "ms", lines.collect());
     }
-    findings
 }
 
 /// Registers, and waits for the mails. Times from when each request was due: to its mail, and to its answer.

@@ -59,6 +59,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
     let open = Load::Open(Schedule { per_second: RATE, length: options.seconds });
     let open = comparison::compare(&stage, &sides, open, options.rounds, "register: 500/s").await?;
     findings.tables.push(open.table("Open loop, 500 per second"));
+    findings.tables.push(closed.threads("CPU time in the closed loop by threads"));
     set_goals(&mut findings, &closed, &open);
     findings.plot_tails("Latency at 500/s, last turn", &open);
     findings.plot_seconds("Latency over time at 500/s, last turn", &open);

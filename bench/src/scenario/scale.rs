@@ -4,18 +4,21 @@
 use super::{delivery, register::new_people};
 use crate::{
     arguments::Options,
-    load::{self, Target},
+    load::{self, Bodies, Target},
     process::sink::client::MailSink,
     progress,
     report::{Cell, Findings, Table},
     spread::Spread,
-    stage::Stage,
+    stage::{self, Stage},
     usage,
 };
 use acceptance::service::Service;
 use std::time::Duration;
 
 const REPLICAS: [usize; 3] = [1, 2, 4];
+const WARM_UP: Duration = Duration::from_secs(4);
+/// Mails that warm up.
+const FIRST_BACKLOG: u64 = 2000;
 
 /// Measures both services.
 ///
@@ -40,6 +43,7 @@ async fn registrations(options: &Options) -> anyhow::Result<Table> {
     let stage = Stage::start().await;
     let mut turns = Turns::default();
     let people = new_people();
+    warm_up(&stage, &people, options).await?;
     let bar = progress::bar("scale: registrations", u64::from(options.rounds) * 3);
     for _ in 0..options.rounds {
         for (replicas, turns) in REPLICAS.into_iter().zip(&mut turns) {
@@ -70,6 +74,11 @@ async fn mails(options: &Options) -> anyhow::Result<Table> {
     let mut creates_topics = stage.notification_service("creates-topics", &sink);
     creates_topics.start_and_wait().await;
     creates_topics.stop().await;
+    // Warms the broker up.
+    delivery::write_backlog(&stage, people, FIRST_BACKLOG).await?;
+    people += FIRST_BACKLOG;
+    let mut first = [stage.notification_service("warm-up", &sink)];
+    delivery::drain(&stage, &mut first, &mut sink, FIRST_BACKLOG).await?;
     let bar = progress::bar("scale: mails", u64::from(options.rounds) * 3);
     for _ in 0..options.rounds {
         for (replicas, turns) in REPLICAS.into_iter().zip(&mut turns) {
@@ -83,6 +92,15 @@ async fn mails(options: &Options) -> anyhow::Result<Table> {
         }
     }
     Ok(table("Mails of a backlog, 16 sessions each", "notification-service", &turns))
+}
+
+/// The first registrations of a new broker are slow.
+async fn warm_up(stage: &Stage, people: &Bodies, options: &Options) -> anyhow::Result<()> {
+    let mut service = stage.user_service("warm-up");
+    service.start_and_wait().await;
+    let target = stage::target(&service, "/api/register");
+    load::closed_loop(&target, options.connections, WARM_UP, people).await?.all_answered(202)?;
+    Ok(())
 }
 
 fn cpu_time(services: &[Service]) -> anyhow::Result<Duration> {

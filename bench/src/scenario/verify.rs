@@ -65,6 +65,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
     let closed = comparison::compare(&stage, &sides, closed, options.rounds, "verify: closed loop").await?;
     findings.tables.push(closed.table(&format!("Closed loop, {} connections", options.connections)));
     findings.tables.push(open.table("Open loop, 500 per second"));
+    findings.tables.push(closed.threads("CPU time in the closed loop by threads"));
     findings.plot_tails("Latency of a verification at 500/s, last turn", &open);
     Ok(findings)
 }

@@ -1,6 +1,6 @@
 //! The sink as the bench sees it: what it is asked, and what it answers.
 
-use crate::process::OwnProcess;
+use crate::{process::OwnProcess, usage};
 use anyhow::{Context as _, bail};
 use std::{
     net::SocketAddr,
@@ -26,10 +26,16 @@ pub(crate) struct MeanPhases {
     pub(crate) dialogue_ms: f64,
     /// From the final dot until its reply, in milliseconds.
     pub(crate) reply_ms: f64,
+    /// CPU time of the sink itself, in milliseconds.
+    pub(crate) sink_cpu_ms: f64,
 }
 
 /// A running sink.
-pub(crate) struct MailSink(OwnProcess);
+pub(crate) struct MailSink {
+    process: OwnProcess,
+    /// CPU time that it had used when it was last asked for its phases.
+    cpu_before: Duration,
+}
 
 impl MailSink {
     /// Starts a sink.
@@ -37,12 +43,13 @@ impl MailSink {
     /// # Errors
     /// When it does not start.
     pub(crate) async fn start() -> anyhow::Result<Self> {
-        Ok(Self(OwnProcess::start(&["process-sink"]).await?))
+        let process = OwnProcess::start(&["process-sink"]).await?;
+        Ok(Self { process, cpu_before: Duration::ZERO })
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.0.address()
+        self.process.address()
     }
 
     /// How many mails it has taken since its start.
@@ -50,7 +57,7 @@ impl MailSink {
     /// # Errors
     /// When it has ended.
     pub(crate) async fn count(&mut self) -> anyhow::Result<u64> {
-        Ok(self.0.ask("count").await?.parse()?)
+        Ok(self.process.ask("count").await?.parse()?)
     }
 
     /// Waits until it has taken so many mails since its start.
@@ -76,10 +83,10 @@ impl MailSink {
     /// # Errors
     /// When it has ended.
     pub(crate) async fn mails(&mut self) -> anyhow::Result<Vec<TakenMail>> {
-        let count: usize = self.0.ask("mails").await?.parse()?;
+        let count: usize = self.process.ask("mails").await?.parse()?;
         let mut mails = Vec::with_capacity(count);
         for _ in 0..count {
-            let line = self.0.next_line().await?;
+            let line = self.process.next_line().await?;
             let (at, recipient) = line.split_once(' ').context("not a mail")?;
             mails.push(TakenMail { at_ns: at.parse()?, recipient: recipient.to_owned() });
         }
@@ -91,13 +98,16 @@ impl MailSink {
     /// # Errors
     /// When there were none.
     pub(crate) async fn phases(&mut self) -> anyhow::Result<MeanPhases> {
-        let line = self.0.ask("phases").await?;
+        let line = self.process.ask("phases").await?;
         let figures: Vec<f64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
         let [mails, octets, follow_ups, between, dialogue, reply] = figures[..] else {
             bail!("not the phases: {line}")
         };
         let mean_ms = |sum: f64, count: f64| sum / count / 1e6;
+        let cpu = usage::cpu_time(self.process.id()?)?;
+        let sink_cpu = cpu - std::mem::replace(&mut self.cpu_before, cpu);
         Ok(MeanPhases {
+            sink_cpu_ms: sink_cpu.as_secs_f64() * 1000.0 / mails,
             octets: octets / mails,
             between_ms: mean_ms(between, follow_ups),
             dialogue_ms: mean_ms(dialogue, mails),
@@ -110,7 +120,7 @@ impl MailSink {
     /// # Errors
     /// When it has ended.
     pub(crate) async fn set_delay(&mut self, milliseconds: u32) -> anyhow::Result<()> {
-        self.0.ask(&format!("delay {milliseconds}")).await.map(drop)
+        self.process.ask(&format!("delay {milliseconds}")).await.map(drop)
     }
 
     /// Opens it, or closes its port and all sessions.
@@ -118,7 +128,7 @@ impl MailSink {
     /// # Errors
     /// When it has ended.
     pub(crate) async fn set_open(&mut self, open: bool) -> anyhow::Result<()> {
-        self.0.ask(if open { "open" } else { "close" }).await.map(drop)
+        self.process.ask(if open { "open" } else { "close" }).await.map(drop)
     }
 }
 
