@@ -24,9 +24,7 @@ git worktree add --quiet --detach "$dir/tree" HEAD
 trap cleanup EXIT
 
 build() {  # build <folder>: both services of the work tree, and the chaos that finds them beside itself
-  # Which optimisations there are is of no interest here.
-  (cd "$dir/tree" && CARGO_TARGET_DIR=$builds CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-    cargo build --locked --release -p user-service -p notification-service)
+  (cd "$dir/tree" && CARGO_TARGET_DIR=$builds cargo build --locked --release -p user-service -p notification-service)
   mkdir -p "$dir/$1/release" "$dir/$1/debug"
   cp "$builds/release/user-service" "$builds/release/notification-service" "$dir/$1/release/"
   cp "$chaos" "$dir/$1/debug/"

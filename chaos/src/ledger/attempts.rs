@@ -115,7 +115,8 @@ fn ranks<'a>(index: &Index<'a>) -> HashMap<&'a str, (&'a Attempt, u32)> {
             *known = code;
             *count
         };
-        ranks.insert(attempt.request_id.as_str(), (attempt, rank));
+        // A record that stands in the log twice was judged by the first and uses up a second attempt.
+        ranks.entry(attempt.request_id.as_str()).or_insert((attempt, rank));
     }
     ranks
 }

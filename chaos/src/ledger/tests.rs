@@ -314,6 +314,15 @@ fn a_sixth_comparison_is_found_whoever_made_it() {
 }
 
 #[test]
+fn an_attempt_that_stands_in_the_log_twice_was_handed_out_by_the_first() {
+    let mut evidence = Evidence::good();
+    for name in ["typo", "verify", "typo", "verify", "typo"] {
+        evidence.write(Topic::Activity, attempt(0, name));
+    }
+    assert_eq!(broken(&evidence), [""; 0]);
+}
+
+#[test]
 fn a_comparison_that_the_log_did_not_hand_out_is_found() {
     let mut evidence = Evidence::good();
     evidence.requests.push(verify("free", "000000", 422, "wrong-code"));
