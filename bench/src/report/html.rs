@@ -11,10 +11,11 @@ const HEAD: &str = r#"<!DOCTYPE html>
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e4e6ea; --paper: #15171a; --faint: #3a3f47; --c0: #7ab8ff; --c1: #ff9d66; --c2: #6ee7a0; --c3: #d8a6ff; --c4: #f2cf63; --c5: #ff8fa3; --c6: #67e0f0; --c7: #b5b5b5; }
 }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 0.5rem 0 1.5rem; display: block; overflow-x: auto; }
 caption { text-align: left; font-weight: 600; padding: 0.3rem 0; }
-th, td { padding: 0.2rem 0.8rem; border-bottom: 1px solid var(--faint); text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.2rem 0.8rem; border-bottom: 1px solid var(--faint); text-align: right; font-variant-numeric: tabular-nums; }
+td { white-space: nowrap; } th { max-width: 9rem; vertical-align: bottom; font-weight: 500; }
 th:first-child, td:first-child { text-align: left; }
 figure { margin: 1.5rem 0; } figcaption { font-weight: 600; }
 svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }

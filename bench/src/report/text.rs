@@ -57,12 +57,13 @@ fn spread(Spread { min, median, max }: Spread) -> String {
     format!("{} ({}–{})", number(median), number(min), number(max))
 }
 
-/// Three significant digits; thousands grouped.
+/// Three significant digits, and no more than three behind the point; thousands grouped.
 fn number(figure: f64) -> String {
     let decimals = match figure.abs() {
         size if size >= 100.0 || size == 0.0 => 0,
         size if size >= 10.0 => 1,
-        _ => 2,
+        size if size >= 1.0 => 2,
+        _ => 3,
     };
     if !figure.is_finite() {
         return "–".to_owned();
@@ -106,6 +107,7 @@ mod tests {
             (123.4, "123"),
             (12.34, "12.3"),
             (1.234, "1.23"),
+            (0.0344, "0.034"),
             (0.0, "0"),
             (-1234.0, "-1,234"),
             (f64::NAN, "–"),

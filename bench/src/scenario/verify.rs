@@ -19,6 +19,8 @@ use std::{sync::Arc, time::Duration};
 
 const PATH: &str = "/api/verify";
 const RATE: u32 = 500;
+/// A slow warm-up does not tell how fast the turns may become: accounts are there for at least so many a second.
+const LEAST_RATE: f64 = 4000.0;
 /// Accounts of the warm-up.
 const FIRST: u64 = 4000;
 const WARM_UP: Duration = Duration::from_secs(4);
@@ -52,7 +54,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
     // Each account can be verified once, so all that the loops may come to need are registered first.
     let turns = options.seconds.as_secs_f64() * f64::from(options.rounds);
     let fastest = reached.turns[0].iter().map(|turn| turn.measured.rate()).fold(0.0, f64::max);
-    let wanted = count(turns * (fastest * 2.0 + f64::from(RATE)));
+    let wanted = count(turns * ((fastest * 2.0).max(LEAST_RATE) + f64::from(RATE)));
     let sides = [
         service(accounts::verifications(accounts::register(address, FIRST..FIRST + wanted).await?)),
         reference,
