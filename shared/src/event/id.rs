@@ -15,7 +15,7 @@ pub struct EventId(Uuid);
 impl EventId {
     /// Derives the id of a fact from all that tells it apart from others.
     ///
-    /// A fact without generation or send (a notice, a verification) has 0 for them.
+    /// A fact without generation (a notice) or send (a verification) has 0 for it.
     #[must_use]
     pub fn derive(kind: EventKind, id: AccountId, window: u64, generation: u32, send: u32) -> Self {
         let mut hash = Sha256::new();

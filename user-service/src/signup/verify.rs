@@ -142,7 +142,7 @@ impl Signup {
             return Ok(Verdict::Verified);
         }
         let event = Event::Verified(event::Verified {
-            event_id: EventId::derive(EventKind::Verified, id, pending.window, 0, 0),
+            event_id: EventId::derive(EventKind::Verified, id, pending.window, pending.generation, 0),
             occurred_at: now,
             version: event::VERSION,
             id,

@@ -3,6 +3,7 @@
 use crate::world::{World, code, token, wrong_code};
 use reqwest::StatusCode;
 use serde_json::json;
+use shared::{event::Event, topic::Topic};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mailed_code_verifies_after_a_restart() {
@@ -72,5 +73,10 @@ async fn a_verified_account_stays_verified_and_a_forgotten_one_begins_anew() {
     let anew = world.newest_code(&id).await;
     assert_ne!((anew.event_id, code(&anew)), (issued.event_id, code(&issued)), "a new code, a new mail");
     assert_eq!(fourth.verify(&id, &code(&anew)).await.status, StatusCode::OK);
+    let verified: Vec<_> = world.events(Topic::Verified).await.iter().map(Event::event_id).collect();
+    assert!(
+        matches!(verified[..], [first, second] if first != second),
+        "each verification has its confirmation"
+    );
     fourth.stop().await;
 }
