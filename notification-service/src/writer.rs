@@ -8,7 +8,7 @@ use rdkafka::{
 };
 use shared::{
     kafka::{ClientLog, KafkaConfig, KafkaWatch},
-    topic::Topic,
+    topic::{MAX_COPIED_RECORD, Topic},
 };
 use std::time::Duration;
 
@@ -40,6 +40,7 @@ impl Writer {
             .set("partitioner", "murmur2_random")
             .set("message.timeout.ms", "10000")
             .set("queue.buffering.max.kbytes", "65536")
+            .set("message.max.bytes", MAX_COPIED_RECORD.to_string())
             .create_with_context(ClientLog::default())?;
         Ok(Self { producer })
     }

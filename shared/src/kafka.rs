@@ -2,7 +2,7 @@
 
 use crate::{
     env::{self, Env},
-    topic::Topic,
+    topic::{MAX_COPIED_RECORD, Topic},
 };
 use rdkafka::{
     ClientConfig, ClientContext,
@@ -91,6 +91,7 @@ impl KafkaConfig {
     async fn create_topics(&self) -> Result<(), KafkaError> {
         let admin: AdminClient<ClientLog> = self.client().create_with_context(ClientLog::default())?;
         let in_sync = (self.replication - 1).max(1).to_string();
+        let largest_copy = MAX_COPIED_RECORD.to_string();
         let retentions = Topic::ALL.map(|topic| topic.retention().map(|time| time.as_millis().to_string()));
         let topics: Vec<_> = Topic::ALL
             .iter()
@@ -100,11 +101,14 @@ impl KafkaConfig {
                     NewTopic::new(topic.name(), self.partitions, TopicReplication::Fixed(self.replication))
                         .set("min.insync.replicas", &in_sync)
                         .set("segment.ms", "3600000");
+                let new =
+                    if topic.takes_copies() { new.set("max.message.bytes", &largest_copy) } else { new };
                 match retention {
                     Some(milliseconds) => {
                         new.set("cleanup.policy", "delete").set("retention.ms", milliseconds)
                     }
-                    None => new.set("cleanup.policy", "compact"),
+                    // Otherwise a forgotten account stays in a quiet topic until half of it is outdated.
+                    None => new.set("cleanup.policy", "compact").set("max.compaction.lag.ms", "86400000"),
                 }
             })
             .collect();

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
+/// Room in bytes for a record that is written again with its provenance: any record that a broker takes by default
+/// (`max.message.bytes`, 1,048,588) and as much again for the headers.
+pub const MAX_COPIED_RECORD: u32 = 2 * 1024 * 1024;
+
 /// One of the five topics. All are keyed by the account's id, in text form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
@@ -40,6 +44,12 @@ impl Topic {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|topic| topic.name() == name)
+    }
+
+    /// Whether its records are copies of records of the other topics.
+    #[must_use]
+    pub const fn takes_copies(self) -> bool {
+        matches!(self, Self::MailRetry | Self::DeadLetter)
     }
 
     /// How long a record is kept; `None` for the compacted topic, which keeps the newest of each key.

@@ -39,15 +39,20 @@ async fn a_record_that_is_no_event_is_a_dead_letter_and_the_next_one_is_mailed()
     let service = world.start(&[]).await;
     let with_type =
         OwnedHeaders::new().insert(Header { key: "ce_type", value: Some("user_account_created") });
-    for (payload, headers) in [("\u{0}garbage", with_type), ("{}", OwnedHeaders::new())] {
+    let large = "x".repeat(1_040_000);
+    for (payload, headers) in
+        [("\u{0}garbage", with_type), ("{}", OwnedHeaders::new()), (&large, OwnedHeaders::new())]
+    {
         let record = FutureRecord::to(Topic::Created.name()).key("k").payload(payload).headers(headers);
         world.producer.send(record, DEADLINE).await.unwrap();
     }
     world.publish(&[created(1)]).await;
-    world.wait_for_committed(Topic::Created, 3).await;
+    world.wait_for_committed(Topic::Created, 4).await;
     world.wait_for_mails(1).await;
-    let letters = world.wait_for_dead_letters(2).await;
-    assert_eq!(letters.iter().filter(|letter| letter.payload == b"\0garbage").count(), 1);
+    let letters = world.wait_for_dead_letters(3).await;
+    for payload in [b"\0garbage", large.as_bytes()] {
+        assert_eq!(letters.iter().filter(|letter| letter.payload == payload).count(), 1);
+    }
     assert!(letters.iter().all(|letter| letter.headers["dead_letter_reason"] == "undecodable"));
     service.stop().await;
 }
