@@ -28,7 +28,8 @@ async def http(address, method, path, body=None):
             content = await reader.readexactly(int(headers["content-length"]))
         else:
             content = b"".join([chunk async for chunk in chunks(reader)])
-        return int(head[0].split()[1]), headers, json.loads(content)
+        is_json = "json" in headers.get("content-type", "")
+        return int(head[0].split()[1]), headers, json.loads(content) if is_json else {"detail": content[:80]}
     finally:
         writer.close()
 
@@ -103,7 +104,7 @@ class Load:
                 return None
             refused += 1
             self.count["answers 503"] += 1
-            await asyncio.sleep(min(int(headers["retry-after"]), 2) + random.random())
+            await asyncio.sleep(min(int(headers.get("retry-after", 1)), 2) + random.random())
         self.errors[f"{name}: 503 until patience ended"] += 1
 
     async def sign_up(self, number):
