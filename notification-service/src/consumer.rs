@@ -44,6 +44,7 @@ mod backlog;
 mod commit;
 mod dispatch;
 mod ended;
+mod flow;
 mod group;
 mod recent;
 mod settle;
@@ -209,22 +210,6 @@ impl Consumer {
         // False: the partition is gone, and its unfinished records were counted as handed back.
         if self.offsets.finish(position) {
             self.status.ended(outcome);
-        }
-    }
-
-    /// Pauses partitions when too much waits, and resumes them when little does.
-    ///
-    /// The retry topic goes on for longer: while a broker has one partition to fetch from, it is asked every
-    /// `fetch.wait.max.ms` and the resumed ones come along; a broker with none is left alone for a second.
-    fn adjust_flow(&mut self) {
-        use backlog::{DELAYED_HIGH, DELAYED_LOW, READY_HIGH, READY_LOW};
-        let (ready, delayed) = (self.backlog.ready(), self.backlog.delayed());
-        if let Some(paused) = self.sources.update(ready >= READY_HIGH, ready <= READY_LOW) {
-            self.set_paused(paused, false);
-        }
-        let high = ready >= 2 * READY_HIGH || delayed >= DELAYED_HIGH;
-        if let Some(paused) = self.retries.update(high, ready <= READY_HIGH && delayed <= DELAYED_LOW) {
-            self.set_paused(paused, true);
         }
     }
 

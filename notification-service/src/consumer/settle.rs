@@ -13,7 +13,6 @@ use rdkafka::{
     consumer::{CommitMode, Consumer as _},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
-use shared::topic::Topic;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -195,21 +194,6 @@ impl Consumer {
         let closed = task::spawn_blocking(move || drop(client));
         if tokio::time::timeout(LEAVE_TIMEOUT, closed).await.is_err() {
             log::warn!("the group could not be left in time; its members will notice");
-        }
-    }
-
-    pub(super) fn set_paused(&self, paused: bool, retry_topic: bool) {
-        let changed = self.client.assignment().and_then(|assignment| {
-            let mut list = TopicPartitionList::new();
-            for Partition { topic, number } in group::partitions(&assignment) {
-                if (topic == Topic::MailRetry) == retry_topic {
-                    list.add_partition(topic.name(), number);
-                }
-            }
-            if paused { self.client.pause(&list) } else { self.client.resume(&list) }
-        });
-        if let Err(error) = changed {
-            log::warn!("error" = error.to_string().as_str(); "partitions can't be paused or resumed");
         }
     }
 }

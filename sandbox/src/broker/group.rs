@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use nisshi_sans_io::ErrorCode;
 use tokio::sync::oneshot::{self, Receiver, Sender};
-use uuid::Uuid;
+
+mod rebalance;
 
 /// What a member needs to know of a generation that it belongs to.
 #[derive(Clone, Debug, Default)]
@@ -182,95 +183,6 @@ impl Group {
         }
     }
 
-    /// Checks that a member fits in, and gives it an id if it has none. A static member takes its predecessor's place.
-    fn admit(&mut self, join: &mut Join) -> Result<(), ErrorCode> {
-        let fits = |member: &Member| {
-            member.join.protocol_type == join.protocol_type
-                && member
-                    .join
-                    .protocols
-                    .iter()
-                    .any(|(name, _)| join.protocols.iter().any(|(other, _)| other == name))
-        };
-        if join.protocols.is_empty() || !self.members.values().all(fits) {
-            return Err(ErrorCode::InconsistentGroupProtocol);
-        }
-        if join.member_id.is_empty() {
-            if let Some(predecessor) = join.instance.as_deref().and_then(|instance| self.holder(instance)) {
-                self.members.remove(&predecessor);
-            }
-            join.member_id = Uuid::new_v4().to_string();
-        } else if !self.members.contains_key(&join.member_id) {
-            return Err(ErrorCode::UnknownMemberId);
-        }
-        Ok(())
-    }
-
-    fn rebalance(&mut self, now: Instant) {
-        let longest = self.members.values().map(|member| member.join.rebalance_timeout).max();
-        self.deadline = longest.map(|longest| now + longest);
-        self.phase = Phase::Joining;
-        for member in self.members.values_mut() {
-            if let Some(waiting) = member.syncing.take() {
-                drop(waiting.send(Err(ErrorCode::RebalanceInProgress)));
-            }
-        }
-    }
-
-    /// Begins a generation once everybody has joined.
-    fn finish_joining(&mut self, now: Instant) {
-        if self.phase != Phase::Joining || self.members.values().any(|member| member.joining.is_none()) {
-            return;
-        }
-        self.generation += 1;
-        let Some(first) = self.members.keys().next() else {
-            self.phase = Phase::Empty;
-            return;
-        };
-        if !self.members.contains_key(&self.leader) {
-            self.leader = first.clone();
-        }
-        self.protocol = self.common_protocol();
-        self.phase = Phase::Syncing;
-        let memberships: Vec<Membership> = self.members.keys().map(|id| self.membership(id)).collect();
-        for (member, membership) in self.members.values_mut().zip(memberships) {
-            member.heard = now;
-            if let Some(waiting) = member.joining.take() {
-                drop(waiting.send(Ok(membership)));
-            }
-        }
-    }
-
-    /// The leader's most preferred protocol that all members know.
-    fn common_protocol(&self) -> String {
-        let knows =
-            |member: &Member, name: &str| member.join.protocols.iter().any(|(known, _)| known == name);
-        let preferred = self.members.get(&self.leader).map(|leader| leader.join.protocols.as_slice());
-        let mut names = preferred.unwrap_or_default().iter().map(|(name, _)| name);
-        names
-            .find(|name| self.members.values().all(|member| knows(member, name)))
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    fn membership(&self, id: &str) -> Membership {
-        let subscription = |member: &Member| {
-            let mut known = member.join.protocols.iter();
-            known.find(|(name, _)| *name == self.protocol).map(|(_, data)| data.clone()).unwrap_or_default()
-        };
-        let all = self.members.iter();
-        let members =
-            all.map(|(id, member)| (id.clone(), member.join.instance.clone(), subscription(member)));
-        Membership {
-            member_id: id.to_owned(),
-            generation: self.generation,
-            protocol_type: self.members.get(id).map(|own| own.join.protocol_type.clone()).unwrap_or_default(),
-            protocol: self.protocol.clone(),
-            leader: self.leader.clone(),
-            members: if id == self.leader { members.collect() } else { Vec::new() },
-        }
-    }
-
     fn assignment(&self, id: &str) -> Bytes {
         self.members.get(id).map(|member| member.assignment.clone()).unwrap_or_default()
     }
@@ -290,14 +202,6 @@ impl Group {
         } else {
             ErrorCode::None
         }
-    }
-
-    fn remove(&mut self, now: Instant, id: &str) {
-        self.members.remove(id);
-        if self.phase != Phase::Joining {
-            self.rebalance(now);
-        }
-        self.finish_joining(now);
     }
 }
 

@@ -3,6 +3,8 @@
 //! Each has a stable `type`; `detail` says what was wrong and what to do. The cause of a 5xx goes to the log, once,
 //! where it is handled; here its class is shown.
 
+mod kind;
+
 use crate::signup::Unavailable;
 use actix_web::{
     HttpResponse, ResponseError,
@@ -11,34 +13,13 @@ use actix_web::{
         header::{ALLOW, RETRY_AFTER},
     },
 };
+pub(crate) use kind::Kind;
 use serde::Serialize;
 use std::{fmt, time::Duration};
 use utoipa::ToSchema;
 
 /// The media type of every error.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
-const TYPE_PREFIX: &str = "urn:problem-type:two-step-signup:";
-
-/// The kinds of problems; each has a type, a title and a status of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    MalformedBody,
-    InvalidFields,
-    WrongCode,
-    WrongToken,
-    NoLongerValid,
-    UnknownId,
-    NotFound,
-    MethodNotAllowed,
-    BodyTooLarge,
-    UnsupportedMediaType,
-    TooSoon,
-    TooManyRequests,
-    RequestTimeout,
-    Unavailable,
-    Rejected,
-    Internal,
-}
 
 /// One wrong field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -88,60 +69,12 @@ pub(super) struct Body<'a> {
     attempts_left: Option<u32>,
 }
 
-impl Kind {
-    /// What `title` says.
-    pub(super) const fn title(self) -> &'static str {
-        self.parts().1
-    }
-
-    /// What `type` says.
-    pub(super) fn uri(self) -> String {
-        format!("{TYPE_PREFIX}{}", self.parts().0)
-    }
-
-    const fn parts(self) -> (&'static str, &'static str, StatusCode) {
-        match self {
-            Self::MalformedBody => ("malformed-body", "The body can't be read", StatusCode::BAD_REQUEST),
-            Self::InvalidFields => {
-                ("invalid-fields", "Some fields are not valid", StatusCode::UNPROCESSABLE_ENTITY)
-            }
-            Self::WrongCode => ("wrong-code", "The code is wrong", StatusCode::UNPROCESSABLE_ENTITY),
-            Self::WrongToken => ("wrong-token", "The link is wrong", StatusCode::UNPROCESSABLE_ENTITY),
-            Self::NoLongerValid => ("no-longer-valid", "The code is no longer valid", StatusCode::GONE),
-            Self::UnknownId => ("unknown-id", "The id is not known", StatusCode::NOT_FOUND),
-            Self::NotFound => ("not-found", "There is nothing here", StatusCode::NOT_FOUND),
-            Self::MethodNotAllowed => {
-                ("method-not-allowed", "The method is not allowed here", StatusCode::METHOD_NOT_ALLOWED)
-            }
-            Self::BodyTooLarge => ("body-too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE),
-            Self::UnsupportedMediaType => (
-                "unsupported-media-type",
-                "The content type is not supported",
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ),
-            Self::TooManyRequests => {
-                ("too-many-requests", "Too many requests", StatusCode::TOO_MANY_REQUESTS)
-            }
-            Self::RequestTimeout => {
-                ("request-timeout", "The request came too slowly", StatusCode::REQUEST_TIMEOUT)
-            }
-            Self::TooSoon => ("too-soon", "Too soon for another mail", StatusCode::TOO_MANY_REQUESTS),
-            Self::Unavailable => {
-                ("unavailable", "Please try again in a moment", StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::Rejected => ("rejected", "The request can't be handled", StatusCode::BAD_REQUEST),
-            Self::Internal => ("internal", "Something went wrong here", StatusCode::INTERNAL_SERVER_ERROR),
-        }
-    }
-}
-
 impl Problem {
     /// A problem of one kind; `detail` says what was wrong and what to do.
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        let (_, _, status) = kind.parts();
         Self {
             kind,
-            status,
+            status: kind.status(),
             detail: detail.into(),
             errors: Vec::new(),
             attempts_left: None,

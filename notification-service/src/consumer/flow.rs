@@ -1,0 +1,42 @@
+//! Back-pressure: partitions are paused while too much waits. The loop itself never stops calling `recv`.
+
+use super::{
+    Consumer,
+    backlog::{DELAYED_HIGH, DELAYED_LOW, READY_HIGH, READY_LOW},
+    group,
+};
+use crate::offsets::Partition;
+use rdkafka::{TopicPartitionList, consumer::Consumer as _};
+use shared::topic::Topic;
+
+impl Consumer {
+    /// Pauses partitions when too much waits, and resumes them when little does.
+    ///
+    /// The retry topic goes on for longer: while a broker has one partition to fetch from, it is asked every
+    /// `fetch.wait.max.ms` and the resumed ones come along; a broker with none is left alone for a second.
+    pub(super) fn adjust_flow(&mut self) {
+        let (ready, delayed) = (self.backlog.ready(), self.backlog.delayed());
+        if let Some(paused) = self.sources.update(ready >= READY_HIGH, ready <= READY_LOW) {
+            self.set_paused(paused, false);
+        }
+        let high = ready >= 2 * READY_HIGH || delayed >= DELAYED_HIGH;
+        if let Some(paused) = self.retries.update(high, ready <= READY_HIGH && delayed <= DELAYED_LOW) {
+            self.set_paused(paused, true);
+        }
+    }
+
+    pub(super) fn set_paused(&self, paused: bool, retry_topic: bool) {
+        let changed = self.client.assignment().and_then(|assignment| {
+            let mut list = TopicPartitionList::new();
+            for Partition { topic, number } in group::partitions(&assignment) {
+                if (topic == Topic::MailRetry) == retry_topic {
+                    list.add_partition(topic.name(), number);
+                }
+            }
+            if paused { self.client.pause(&list) } else { self.client.resume(&list) }
+        });
+        if let Err(error) = changed {
+            log::warn!("error" = error.to_string().as_str(); "partitions can't be paused or resumed");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Whether this replica has read to the end of the log, and how far it is from there.
+
+use super::{Follower, Offsets, Partition};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+/// The log's end could not be learnt or reached in time.
+#[derive(Debug, thiserror::Error)]
+#[error("this replica has not reached the end of the log in time")]
+pub(crate) struct BehindLog;
+
+impl Follower {
+    /// How many records of the log are not in the view; `None` when the log's ends are not known by the deadline.
+    pub(crate) async fn lag(self: &Arc<Self>, deadline: Instant) -> Option<u64> {
+        let ends =
+            tokio::time::timeout_at(deadline.into(), self.ends_since(Instant::now())).await.ok()?.ok()?;
+        let next = self.next.get()?;
+        let behind = |(partition, end): (&Partition, &i64)| {
+            next.get(partition).map_or(0, |next| (end - next.load(Ordering::Acquire)).max(0).unsigned_abs())
+        };
+        Some(ends.iter().map(behind).sum())
+    }
+
+    /// Waits until this replica has read what was in the log when this was called.
+    ///
+    /// # Errors
+    /// [`BehindLog`] when `deadline` passes first.
+    pub(crate) async fn reach_end(self: &Arc<Self>, deadline: Instant) -> Result<(), BehindLog> {
+        tokio::time::timeout_at(deadline.into(), async {
+            let ends = self.ends_since(Instant::now()).await?;
+            loop {
+                let moved = self.moved.notified();
+                tokio::pin!(moved);
+                // From here on no progress is missed, also none between the check and the wait.
+                moved.as_mut().enable();
+                if self.has_reached(&ends) {
+                    return Ok(());
+                }
+                moved.await;
+            }
+        })
+        .await
+        .map_err(|_| BehindLog)?
+    }
+
+    /// The partitions' ends, asked for at `since` or later. One query serves all who wait for it.
+    async fn ends_since(self: &Arc<Self>, since: Instant) -> Result<Arc<Offsets>, BehindLog> {
+        let mut known = self.ends.lock().await;
+        if let Some((_, ends)) = known.as_ref().filter(|(asked, _)| *asked >= since) {
+            return Ok(Arc::clone(ends));
+        }
+        let asked = Instant::now();
+        let follower = Arc::clone(self);
+        let ends = tokio::task::spawn_blocking(move || {
+            follower.inquirer.ends(follower.next.get().into_iter().flat_map(HashMap::keys))
+        })
+        .await
+        .map_err(|_| BehindLog)?
+        .inspect_err(
+            |error| log::warn!("error" = error.to_string().as_str(); "the ends of the log are not known"),
+        )
+        .map_err(|_| BehindLog)?;
+        let ends = Arc::new(ends);
+        *known = Some((asked, Arc::clone(&ends)));
+        Ok(ends)
+    }
+
+    fn has_reached(&self, ends: &Offsets) -> bool {
+        self.next.get().is_some_and(|next| {
+            ends.iter().all(|(partition, end)| {
+                next.get(partition).is_some_and(|offset| offset.load(Ordering::Acquire) >= *end)
+            })
+        })
+    }
+}
