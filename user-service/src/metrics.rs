@@ -107,7 +107,7 @@ impl Metrics {
             ("verified_accounts", "Verified accounts in memory", &metrics.verified),
             ("caught_up", "1 when the replay is over", &metrics.caught_up),
             ("replay_records_read", "Records of the replay that were read", &metrics.replayed),
-            ("replay_records_total", "Records that the replay has to read", &metrics.replay_total),
+            ("replay_records_expected", "Records that the replay has to read", &metrics.replay_total),
             (
                 "log_lag_records",
                 "Records in the log that are not in memory yet; -1 when unknown",

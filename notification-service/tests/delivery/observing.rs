@@ -1,7 +1,7 @@
-use crate::world::{World, account_exists, address, attempt, created, created_until};
+use crate::world::{DEADLINE, World, account_exists, address, attempt, created, created_until};
 use jiff::{SignedDuration, Timestamp};
 use sandbox::smtp::{Action, Script, Stage};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The sum of a metric's samples, whatever their labels.
 fn sum(metrics: &str, name: &str) -> u64 {
@@ -46,11 +46,39 @@ async fn at_any_time_what_was_taken_is_what_ended_and_what_is_in_flight() {
         ("notification_records_ended_total{outcome=\"duplicate\"}", 1),
         ("notification_event_to_accepted_seconds_count", 98),
         ("notification_gate_open", 1),
+        ("notification_joined", 1),
     ] {
         let found =
             metrics.lines().find_map(|l| l.strip_prefix(line)).unwrap_or_else(|| panic!("{line}\n{metrics}"));
         assert_eq!(found.trim(), expected.to_string(), "{line}");
     }
     assert!(!metrics.contains('@') && metrics.ends_with("# EOF\n"));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_mail_server_is_away_the_age_of_what_waits_longest_grows() {
+    let world = World::new(2).await;
+    world.smtp.stop().await;
+    let service = world.start(&[]).await;
+    world.publish(&(1..=3).map(created).collect::<Vec<_>>()).await;
+    let age_becomes = async |fits: &dyn Fn(f64) -> bool| {
+        let started = Instant::now();
+        loop {
+            let metrics = service.metrics().await;
+            let name = "notification_oldest_unfinished_record_age_seconds ";
+            let age = metrics.lines().find_map(|line| line.strip_prefix(name)).expect("the age");
+            if fits(age.parse().expect("a number")) {
+                break;
+            }
+            assert!(started.elapsed() < DEADLINE, "{metrics}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    age_becomes(&|age| age > 0.5).await;
+    assert_eq!(sum(&service.metrics().await, "notification_gate_open"), 0);
+    world.smtp.restart().await.unwrap();
+    world.wait_for_mails(3).await;
+    age_becomes(&|age| age == 0.0).await;
     service.stop().await;
 }

@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 fn file(path: &str) -> String {
     let path = format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"));
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(&path).expect(&path)
 }
 
 /// Every name of one of our metrics in a text.

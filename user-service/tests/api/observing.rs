@@ -29,6 +29,8 @@ async fn metrics_are_on_the_admin_address_alone_and_name_nobody() {
         "user_service_http_request_duration_seconds_count{endpoint=\"/api/register\"} 1",
         "user_service_registrations 1",
         "user_service_verified_accounts 1",
+        "user_service_ready 1",
+        "user_service_registrations_limit 1000000",
         "user_service_caught_up 1",
         "user_service_log_lag_records 0",
         "user_service_publish_failures_total 0",
@@ -53,7 +55,7 @@ async fn a_replay_shows_how_far_it_has_come() {
     let text = second.metrics().await;
     for line in [
         "user_service_replay_records_read 5",
-        "user_service_replay_records_total 5",
+        "user_service_replay_records_expected 5",
         "user_service_registrations 5",
     ] {
         assert!(text.contains(line), "{line} is missing in\n{text}");
