@@ -53,15 +53,16 @@ class Inbox:
             await asyncio.sleep(0.2)
 
     async def read(self):
-        start, known = 0, False
+        # Newest first, page by page, until one that an earlier reading saw; those of this reading move to later pages.
+        start, fresh, known = 0, {}, False
         while not known:
             path = f"/api/v2/messages?start={start}&limit={MAILS_PER_QUERY}"
             items = (await http(self.address, "GET", path))[2]["items"]
             known = len(items) < MAILS_PER_QUERY or any(item["ID"] in self.seen for item in items)
-            for item in items:
-                if item["ID"] not in self.seen:
-                    self.take(item)
+            fresh |= {item["ID"]: item for item in items if item["ID"] not in self.seen}
             start += len(items)
+        for item in fresh.values():
+            self.take(item)
         async with self.news:
             self.news.notify_all()
 
