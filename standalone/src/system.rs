@@ -11,6 +11,18 @@ use std::{net::SocketAddr, path::Path};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+/// How brokers and mail servers elsewhere are reached; an empty value is the default.
+const OF_OTHERS: [&str; 8] = [
+    "KAFKA_SECURITY_PROTOCOL",
+    "KAFKA_CA_FILE",
+    "KAFKA_SASL_USERNAME",
+    "KAFKA_SASL_PASSWORD",
+    "SMTP_ENCRYPTION",
+    "SMTP_CA_FILE",
+    "SMTP_USERNAME",
+    "SMTP_PASSWORD",
+];
+
 /// Where the parts listen on 127.0.0.1; 0 takes any free port.
 #[derive(Debug, Clone, Copy)]
 pub struct Ports {
@@ -59,6 +71,10 @@ impl System {
         env.set("KAFKA_REPLICATION", "1");
         env.set("SMTP_HOST", inbox.smtp_address().ip().to_string());
         env.set("SMTP_PORT", inbox.smtp_address().port().to_string());
+        // What a .env says of other brokers and mail servers is not meant for these.
+        for name in OF_OTHERS {
+            env.set(name, "");
+        }
         let user_service = user_service::Application::start(user_service::Config::load(env.clone())?)?;
         env.set_default("PUBLIC_URL", format!("http://{}", user_service.address()));
         let notification_service =

@@ -4,16 +4,13 @@ use shared::{
     env::Env,
     telemetry::{self, LogFormat},
 };
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
 
 fn example() -> Vec<(String, String)> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example");
-    let text = fs::read_to_string(file).expect("the file is there");
-    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    lines
-        .map(|line| line.split_once('=').expect(line))
-        .map(|(name, value)| (name.into(), value.into()))
-        .collect()
+    // As the services read it: what is not NAME=value for dotenvy would stop their start.
+    let lines = dotenvy::from_path_iter(file).expect("the file is there");
+    lines.map(|line| line.expect("every line is NAME=value")).collect()
 }
 
 /// What both services make of these variables, and which ones they asked for.
