@@ -14,5 +14,5 @@ while (($#)) && [[ $1 != -- ]]; do filter+=("$1"); shift; done
 
 scripts/kafka.sh install
 # As the images are built: one of the tests has a broker that wants TLS.
-cargo build --locked --release -p user-service -p notification-service --features user-service/kafka-tls,notification-service/kafka-tls
+scripts/release-binaries.sh
 cargo test --locked -p acceptance --features real-kafka "${filter[@]}" -- --test-threads 1 "$@"

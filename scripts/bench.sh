@@ -14,7 +14,7 @@ if [[ ${1:-} == refill ]]; then
   set -- all --markdown docs/performance.md --html target/bench.html "$@"
 fi
 
-cargo build --locked --release -p user-service -p notification-service
+scripts/release-binaries.sh
 cargo build --locked --release -p bench
 scripts/kafka.sh install >/dev/null
 exec "${CARGO_TARGET_DIR:-target}/release/bench" "$@"

@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 
 scripts/kafka.sh install
-cargo build --locked --release -p user-service -p notification-service
+scripts/release-binaries.sh
 # Not a release build: it costs little CPU, and the workspace's tests have built most of it.
 cargo build --locked -p chaos
 exec "${CARGO_TARGET_DIR:-target}/debug/chaos" "$@"

@@ -23,6 +23,15 @@ if ((${#wanted[@]})); then
   apt-get -qq update
   apt-get -qq install -y --no-install-recommends "${wanted[@]}" >/dev/null
 fi
+# Of Debian's prometheus only promtool: the package would also start a server.
+tools=$(dirname "$(dirname "$(realpath "$0")")")/target/tools
+if ! command -v promtool >/dev/null 2>&1 && [[ ! -x $tools/promtool ]]; then
+  package=$(mktemp -d)
+  (cd "$package" && apt-get -qq update && apt-get -qq -o APT::Sandbox::User=root download prometheus && dpkg-deb --extract prometheus_*.deb .)
+  mkdir -p "$tools"
+  mv "$package/usr/bin/promtool" "$tools/"
+  rm -r "$package"
+fi
 # The toolchain file pins the compiler; components may be missing where the toolchain was installed without them.
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy

@@ -18,7 +18,7 @@ if ! cmp -s "$LOCK" "$VENV/installed.txt"; then
   cp "$LOCK" "$VENV/installed.txt"
 fi
 scripts/kafka.sh install >/dev/null
-cargo build --locked --release -p user-service -p notification-service
+scripts/release-binaries.sh
 
 cd examples/subscriber
 CARGO_TARGET_DIR=$TARGET PYTHONDONTWRITEBYTECODE=1 exec "$VENV/bin/python" -m unittest discover -v -s tests -t . "$@"
