@@ -10,6 +10,7 @@ use shared::{
     telemetry::{self, LogFormat},
 };
 use std::{io::Write, process::ExitCode};
+use tokio::runtime::Runtime;
 
 /// Mails verification codes and confirmations until SIGINT or SIGTERM; configured by the environment and `.env`.
 #[derive(Parser)]
@@ -31,9 +32,14 @@ enum Command {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let ended = run(Arguments::parse().command).await;
+fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    let ended = Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
+        let ended = runtime.block_on(run(command));
+        // A commit blocks its thread for as long as its broker is away; all that could be waited for has been.
+        runtime.shutdown_background();
+        ended
+    });
     // Where .env itself can't be read the log has not started yet.
     telemetry::start(LogFormat::Text, "info");
     match ended {

@@ -11,14 +11,18 @@ use acceptance::{
 };
 use jiff::Timestamp;
 use reqwest::StatusCode;
+use sandbox::smtp::{Action, Script, Stage};
 use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::time::sleep;
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// For the way through a busy machine.
@@ -83,6 +87,35 @@ async fn verifying_is_refused_in_time_while_the_broker_is_away_and_works_afterwa
         show(&format!("{outage:?}: verified after {:.2?}", between(asked, answer.answered_at)));
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_service_ends_when_it_is_asked_to_although_its_broker_is_frozen() {
+    let world = World::start().await;
+    let (_user_service, api) = world.ready_user_service("user").await;
+    let mut notification_service = world.notification_service("notification").with("SMTP_TIMEOUT", "30s");
+    notification_service.start_and_wait().await;
+    // Mails are held up until the broker is frozen, so that there is something that can't be committed.
+    let held_up = watch::Sender::new(0);
+    let (mut count, counted) = (held_up.subscribe(), held_up);
+    world.inbox.set_script(Script::new(move |step| match step.stage {
+        Stage::EndOfData => {
+            counted.send_modify(|count| *count += 1);
+            Action::Hang
+        }
+        _ => Action::Accept,
+    }));
+    for number in 0..5 {
+        Registration::accepted(&api, format!("person{number}@example.com")).await;
+    }
+    timeout(LIMIT, count.wait_for(|count| *count == 5)).await.expect("in time").expect("the script lives");
+    world.kafka.freeze();
+    world.inbox.set_script(Script::accept_all());
+    assert!(world.inbox.wait_for_count(5, LIMIT).await);
+
+    let began = Instant::now();
+    notification_service.stop().await;
+    show(&format!("stopped after {:.1?}", began.elapsed()));
 }
 
 /// Goes through the outages with 100 registrations a second at two replicas; whoever is refused tries the other one.
