@@ -19,7 +19,7 @@ mapfile -t containers < <(compose ps --format '{{.Name}}' kafka kafka-2 kafka-3 
 
 scripts/signup-load.py --rate "$rate" --seconds 3600 &
 load=$!
-trap 'kill $load 2>/dev/null' EXIT
+trap 'kill $load 2>/dev/null || true' EXIT
 sleep 10
 for container in "${containers[@]}"; do
   began=$SECONDS
