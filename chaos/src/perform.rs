@@ -16,6 +16,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 pub(crate) const MAX_UNCOMMITTED: usize = 40;
 pub(crate) const SMTP_CONNECTIONS: usize = 8;
 const COPIES_OF_A_CRASH: usize = MAX_UNCOMMITTED + SMTP_CONNECTIONS;
+/// A process that takes long to end or to start has so long to itself before its next fault.
+const LEAST_CALM: Duration = Duration::from_secs(3);
 /// How soon it is noticed that a process has ended by itself.
 const WATCH: Duration = Duration::from_millis(100);
 
@@ -37,7 +39,7 @@ impl ServiceLane {
     pub(crate) async fn perform(mut self, lane: Lane, began: Instant) -> (Self, Vec<Incident>) {
         let mut incidents = Vec::new();
         for planned in lane {
-            self.watch_until(began + planned.at).await;
+            self.watch_until(due(began, planned.at)).await;
             let Fault::Service(_, fault) = planned.fault else { continue };
             self.chronicle.note(&format!("{}: {fault:?} for {:?}", self.name, planned.lasts));
             let from = Timestamp::now();
@@ -107,7 +109,7 @@ pub(crate) async fn broker(
 ) -> Vec<Incident> {
     let mut incidents = Vec::new();
     for planned in lane {
-        sleep_until(began + planned.at).await;
+        sleep_until(due(began, planned.at)).await;
         let Fault::Broker(fault) = planned.fault else { continue };
         chronicle.note(&format!("broker: {fault:?} for {:?}", planned.lasts));
         let from = Timestamp::now();
@@ -180,6 +182,11 @@ pub(crate) async fn link(
         incidents.push(incident(format!("{name}: {fault:?}"), from, copies));
     }
     incidents
+}
+
+/// When a fault begins: at its time, or a moment after the one before, which took longer than planned.
+fn due(began: Instant, at: Duration) -> Instant {
+    (began + at).max(Instant::now() + LEAST_CALM)
 }
 
 fn copies_of(number: usize) -> usize {

@@ -27,12 +27,14 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 
-/// After the last fault all services are ready again within this time.
+/// When the broker answers again after the last fault, all services are ready within this time.
 pub(crate) const READY_AGAIN: Duration = Duration::from_secs(30);
 /// And everything is finished and committed within this time; a mail's next try may be a minute away.
 pub(crate) const SETTLED_AGAIN: Duration = Duration::from_secs(90);
 /// People have so long to finish after the last fault.
 const LAST_CHANCE: Duration = Duration::from_secs(15);
+/// A broker on a busy machine may take so long until it answers after its start.
+const BROKER_LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(250);
 
 /// What a round came to.
@@ -61,6 +63,7 @@ pub(crate) async fn run(seed: u64, length: Duration) -> anyhow::Result<Verdict> 
     stage.chronicle.note("no more faults");
 
     let (mut recovery, mut figures) = (Recovery::default(), Figures { faults, ..Figures::default() });
+    stage.await_broker().await?;
     figures.ready = stage.await_ready(&mut recovery).await;
     // Who is still at it then goes away, as clients do.
     let _ = timeout_at(began + length + LAST_CHANCE, finish(people)).await;
@@ -118,6 +121,20 @@ impl Stage {
             incidents.extend(of_service);
         }
         Ok(incidents)
+    }
+
+    /// Waits until a client of the round's own gets answers: from then on it is the services' turn.
+    async fn await_broker(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            let brokers = self.world.kafka.bootstrap();
+            let answered = spawn_blocking(move || topics::backlog(&brokers)).await?;
+            match answered {
+                Ok(_) => return Ok(()),
+                Err(error) if began.elapsed() > BROKER_LIMIT => return Err(error.context("the broker")),
+                Err(_) => sleep(POLL).await,
+            }
+        }
     }
 
     async fn await_ready(&mut self, recovery: &mut Recovery) -> Duration {
