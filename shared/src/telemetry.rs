@@ -57,13 +57,30 @@ pub fn start(format: LogFormat, filter: &str) {
 
 fn write_text(out: &mut impl Write, record: &Record<'_>) -> std::io::Result<()> {
     write!(out, "{:.3} {:<5} {} {}", Timestamp::now(), record.level(), record.target(), record.args())?;
-    for (name, value) in &fields(record) {
-        match value {
-            Value::String(text) if is_plain(text) => write!(out, " {name}={text}")?,
-            value => write!(out, " {name}={value}")?,
-        }
-    }
+    // Straight into the line: there is one for each request.
+    record.key_values().visit(&mut TextFields(out)).map_err(std::io::Error::other)?;
     writeln!(out)
+}
+
+struct TextFields<'a, W>(&'a mut W);
+
+impl<'kvs, W: Write> kv::VisitSource<'kvs> for TextFields<'_, W> {
+    fn visit_pair(&mut self, name: kv::Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
+        let out = &mut *self.0;
+        let written = match value.to_borrowed_str() {
+            Some(text) if is_plain(text) => write!(out, " {name}={text}"),
+            Some(text) => write!(out, " {name}={}", Value::from(text)),
+            None if value.to_f64().is_some() || value.to_bool().is_some() => write!(out, " {name}={value}"),
+            None => {
+                let text = value.to_string();
+                match is_plain(&text) {
+                    true => write!(out, " {name}={text}"),
+                    false => write!(out, " {name}={}", Value::from(text)),
+                }
+            }
+        };
+        written.map_err(kv::Error::boxed)
+    }
 }
 
 fn write_json(out: &mut impl Write, record: &Record<'_>) -> std::io::Result<()> {

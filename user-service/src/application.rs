@@ -15,7 +15,6 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long requests that are under way may take to finish when the service stops, in seconds.
@@ -100,12 +99,7 @@ impl Application {
             move || signup.follow(&stop)
         });
         let tasks = TaskTracker::new();
-        let context = Context {
-            signup: signup.clone(),
-            runtime: Handle::current(),
-            tasks: tasks.clone(),
-            metrics: Arc::clone(&metrics),
-        };
+        let context = Context { signup: signup.clone(), tasks: tasks.clone(), metrics: Arc::clone(&metrics) };
         let limits = Limits::new(config.rate_limit, config.trusted_proxies, config.publish_timeout, metrics);
         let limits = Data::new(limits);
         let tidying = tokio::spawn(tidy(limits.clone(), stop.clone()));

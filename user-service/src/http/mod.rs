@@ -25,7 +25,6 @@ use problem::Problem;
 pub(crate) use request_id::identify;
 use serde::Serialize;
 use std::sync::Arc;
-use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use utoipa::ToSchema;
 
@@ -33,7 +32,6 @@ use utoipa::ToSchema;
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) signup: Signup,
-    pub(crate) runtime: Handle,
     pub(crate) tasks: TaskTracker,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -52,11 +50,10 @@ struct Success<T> {
 impl Context {
     /// Runs a future in a task of its own: a handler's future is dropped when its client goes away, but what was
     /// published must also be recorded.
-    async fn to_its_end<T: Send + 'static>(
-        &self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Problem> {
-        self.tasks.spawn_on(future, &self.runtime).await.map_err(|error| {
+    ///
+    /// It stays on the handler's thread: another one would cost two wake-ups a request.
+    async fn to_its_end<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Result<T, Problem> {
+        actix_web::rt::spawn(self.tasks.track_future(future)).await.map_err(|error| {
             log::error!("error" = error.to_string().as_str(); "a request failed");
             Problem::internal()
         })
