@@ -27,12 +27,12 @@ use shared::{
 use std::{
     collections::HashMap,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// How soon the thread notices that it should end.
@@ -40,7 +40,10 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Reads the log into a view.
 pub(crate) struct Follower {
-    consumer: BaseConsumer<ClientLog>,
+    /// Reads what a verification waits for: its attempt.
+    prompt: BaseConsumer<ClientLog>,
+    /// Reads the rest, in larger portions: this replica's own events are in the view already.
+    patient: BaseConsumer<ClientLog>,
     inquirer: Inquirer,
     view: Arc<View>,
     window: Duration,
@@ -50,7 +53,7 @@ pub(crate) struct Follower {
     replayed: AtomicU64,
     replay_total: AtomicU64,
     moved: Notify,
-    ends: Mutex<Option<(Instant, Arc<Offsets>)>>,
+    ends: tokio::sync::Mutex<Option<(Instant, Arc<Offsets>)>>,
 }
 
 impl Follower {
@@ -67,13 +70,17 @@ impl Follower {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
             // Bounds what a replay keeps in memory ahead of the view.
-            .set("queued.max.messages.kbytes", "16384")
+            .set("queued.max.messages.kbytes", "8192")
             .set("fetch.queue.backoff.ms", "20")
             // Kafka answers a waiting fetch as soon as there is a record; brokers that look again only after a while
             // would delay every verification by that while.
             .set("fetch.wait.max.ms", "100");
+        let mut patient = settings.clone();
+        // One fetch for each record that is written would cost more than all else that a registration needs.
+        patient.set("fetch.min.bytes", "65536").set("fetch.wait.max.ms", "50");
         Ok(Self {
-            consumer: settings.create_with_context(ClientLog::default())?,
+            prompt: settings.create_with_context(ClientLog::default())?,
+            patient: patient.create_with_context(ClientLog::default())?,
             inquirer: Inquirer::new(&settings)?,
             view,
             window,
@@ -82,7 +89,7 @@ impl Follower {
             replayed: AtomicU64::new(0),
             replay_total: AtomicU64::new(0),
             moved: Notify::new(),
-            ends: Mutex::new(None),
+            ends: tokio::sync::Mutex::new(None),
         })
     }
 
@@ -94,14 +101,27 @@ impl Follower {
 
     /// Reads until `stop` is cancelled. Blocks its thread.
     pub(crate) fn run(&self, stop: &CancellationToken) {
-        let Some(mut replay) = self.begin(stop) else { return };
+        let Some(replay) = self.begin(stop) else { return };
         self.replay_total.store(replay.total.unsigned_abs(), Ordering::Relaxed);
+        self.end_if_over(&replay);
+        let replay = Mutex::new(replay);
+        std::thread::scope(|threads| {
+            threads.spawn(|| self.read(&self.prompt, &replay, stop));
+            self.read(&self.patient, &replay, stop);
+        });
+    }
+
+    fn read(&self, consumer: &BaseConsumer<ClientLog>, replay: &Mutex<Replay>, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            match self.consumer.poll(POLL) {
+            match consumer.poll(POLL) {
                 Some(Ok(record)) => {
                     self.take(&record);
-                    replay.advance(&record);
-                    self.replayed.store(replay.read.unsigned_abs(), Ordering::Relaxed);
+                    if !self.is_caught_up() {
+                        let mut replay = replay.lock().unwrap_or_else(PoisonError::into_inner);
+                        replay.advance(&record);
+                        self.replayed.store(replay.read.unsigned_abs(), Ordering::Relaxed);
+                        self.end_if_over(&replay);
+                    }
                 }
                 // The client's context reports what is wrong with the connection; it recovers by itself.
                 Some(Err(error)) => {
@@ -109,16 +129,21 @@ impl Follower {
                 }
                 None => {}
             }
-            if !self.is_caught_up() && replay.is_over() {
-                replay.report_end();
-                self.caught_up.store(true, Ordering::Release);
-            }
         }
     }
 
-    /// Whether the broker answers both clients. Blocks for a second each at most.
+    fn end_if_over(&self, replay: &Replay) {
+        if !self.is_caught_up() && replay.is_over() {
+            replay.report_end();
+            self.caught_up.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether the broker answers all three clients. Blocks for a second each at most.
     pub(crate) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
-        watch.ask(self.consumer.client()) & self.inquirer.broker_answers(watch)
+        watch.ask(self.prompt.client())
+            & watch.ask(self.patient.client())
+            & self.inquirer.broker_answers(watch)
     }
 
     /// How many records the replay has read, and of how many.
@@ -144,14 +169,16 @@ impl Follower {
     /// Assigns all partitions, each from where the last window begins.
     fn assign(&self) -> KafkaResult<Replay> {
         let (start, end) = self.inquirer.span(Timestamp::now() - self.window - REPLAY_SLACK)?;
-        let mut assignment = TopicPartitionList::new();
+        let (mut prompt, mut patient) = (TopicPartitionList::new(), TopicPartitionList::new());
         for ((topic, partition), offset) in &start {
+            let assignment = if *topic == Topic::Activity { &mut prompt } else { &mut patient };
             assignment.add_partition_offset(topic.name(), *partition, Offset::Offset(*offset))?;
         }
         // Before the assignment: the first record may arrive at once.
         let next = start.iter().map(|(partition, offset)| (*partition, AtomicI64::new(*offset))).collect();
         let _ = self.next.set(next);
-        self.consumer.assign(&assignment)?;
+        self.prompt.assign(&prompt)?;
+        self.patient.assign(&patient)?;
         Ok(Replay::new(&start, end))
     }
 

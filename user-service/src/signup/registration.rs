@@ -10,7 +10,10 @@ use super::{
     pending::{Pending, Person, Rules},
 };
 use jiff::Timestamp;
-use shared::{code_secrets::KeyId, event::AccountExists};
+use shared::{
+    code_secrets::KeyId,
+    event::{AccountExists, EventId},
+};
 use std::time::Duration;
 
 /// What is known of one id.
@@ -179,9 +182,9 @@ impl Registration {
         self
     }
 
-    /// Takes in the next attempt in the order of its partition, and answers its rank from 1.
-    pub(crate) fn with_attempt(mut self, window: u64, generation: u32) -> (Self, u32) {
-        let rank = self.attempts.count(window, generation);
+    /// Takes in an attempt in the order of its partition, and answers its rank from 1.
+    pub(crate) fn with_attempt(mut self, window: u64, generation: u32, event: EventId) -> (Self, u32) {
+        let rank = self.attempts.count(window, generation, event);
         (self, rank)
     }
 

@@ -106,7 +106,8 @@ impl View {
             Event::Attempt(attempt) => {
                 let mut rank = u32::MAX;
                 self.change(id, |known| {
-                    let (known, its_rank) = known.with_attempt(attempt.window, attempt.generation);
+                    let (known, its_rank) =
+                        known.with_attempt(attempt.window, attempt.generation, attempt.event_id);
                     rank = its_rank;
                     known
                 });

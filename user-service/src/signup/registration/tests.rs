@@ -76,7 +76,7 @@ fn guessed(mut known: Registration, times: u32) -> Registration {
     for _ in 0..times {
         let pending = known.pending().unwrap();
         let (window, generation) = (pending.window, pending.generation);
-        known = known.with_attempt(window, generation).0;
+        known = known.with_attempt(window, generation, EventId::random()).0;
     }
     known
 }
@@ -190,8 +190,9 @@ fn a_verified_account_answers_every_request_as_a_pending_one_does() {
             });
             assert_eq!(open[0], open[1], "guess {guess} at {second}");
             if let Some((window, generation)) = open[0] {
-                let (next_pending, rank) = pending.with_attempt(window, generation);
-                let (next_verified, other_rank) = verified.with_attempt(window, generation);
+                let (next_pending, rank) = pending.with_attempt(window, generation, EventId::random());
+                let (next_verified, other_rank) =
+                    verified.with_attempt(window, generation, EventId::random());
                 assert_eq!(rank, other_rank, "guess {guess} at {second}");
                 (pending, verified) = (next_pending, next_verified);
             }
