@@ -17,7 +17,7 @@ async fn at_any_time_what_was_taken_is_what_ended_and_what_is_in_flight() {
     world.smtp.set_script(Script::new(|step| match step.stage {
         Stage::Rcpt if step.argument == address(1) => Action::reply(550, "unknown"),
         Stage::Rcpt if step.argument == address(2) => Action::reply(451, "later"),
-        Stage::EndOfData => Action::Delay(Duration::from_millis(5)),
+        Stage::EndOfData => Action::Delay(Duration::from_millis(20)),
         _ => Action::Accept,
     }));
     let service = world.start(&[("SMTP_CONNECTIONS", "2")]).await;

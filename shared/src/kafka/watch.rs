@@ -89,17 +89,20 @@ impl KafkaWatch {
         }
     }
 
-    /// Asks a client for the cluster; names the brokers to it once more when it gets no answer. Blocks for a second
+    /// Asks a client for a topic of ours; names the brokers to it once more when it gets no answer. Blocks for a second
     /// at most.
     pub fn ask<C: ClientContext>(&self, client: &Client<C>) -> bool {
-        let answered = client.fetch_metadata(Some(Topic::Created.name()), TIMEOUT).is_ok();
-        if !answered {
-            log::info!(
-                "a Kafka client gets no answer from brokers that others reach; they are named to it again"
-            );
-            self.name_brokers_to(client);
+        match client.fetch_metadata(Some(Topic::Created.name()), TIMEOUT) {
+            // Also a topic that somebody deleted is nothing to work with.
+            Ok(metadata) => metadata.topics().iter().all(|topic| topic.error().is_none()),
+            Err(_) => {
+                log::info!(
+                    "a Kafka client gets no answer from brokers that others reach; they are named to it again"
+                );
+                self.name_brokers_to(client);
+                false
+            }
         }
-        answered
     }
 
     #[expect(unsafe_code, reason = "rdkafka has no safe function for it")]

@@ -25,6 +25,8 @@ fn kafka(brokers: &str) -> KafkaConfig {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_knows_no_broker_any_more_finds_one_again() {
     let world = World::start().await;
+    // The watch wants to see a topic.
+    kafka(&world.brokers()).ensure_topics(&CancellationToken::new()).await;
     let lost: BaseConsumer = kafka(NOWHERE).client().create().expect("a client");
     let watch = KafkaWatch::new(kafka(&world.brokers()));
     let stop = CancellationToken::new();

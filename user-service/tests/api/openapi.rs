@@ -123,7 +123,7 @@ async fn requests_that_are_shown_as_examples_are_accepted() {
 async fn refusals_are_described_as_they_come() {
     let world = World::start().await;
     let replica =
-        world.replica_with(&[("RATE_LIMIT", "20/1h"), ("RESEND_COOLDOWN", "1ms"), ("CODE_TTL", "1s")]).await;
+        world.replica_with(&[("RATE_LIMIT", "20/1h"), ("RESEND_COOLDOWN", "1ms"), ("CODE_TTL", "4s")]).await;
     let description = Description::of(&replica).await;
     for path in ["/api/register", "/api/verify", "/api/resend"] {
         description.holds("post", path, &replica.post(path, json!({})).await);
