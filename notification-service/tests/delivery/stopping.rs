@@ -2,7 +2,13 @@ use crate::world::{World, created};
 use jiff::{SignedDuration, Timestamp};
 use sandbox::smtp::{Action, Script, Stage};
 use shared::topic::Topic;
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restarts_in_order_mail_nothing_twice_and_lose_nothing() {
@@ -28,11 +34,20 @@ async fn restarts_in_order_mail_nothing_twice_and_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_services_share_the_work_and_one_that_leaves_makes_no_copies() {
     let world = World::new(4).await;
-    world.smtp.set_script(Script::at(Stage::EndOfData, Action::Delay(Duration::from_millis(10))));
+    // Slow until both have joined, so that something is left to share; in time for SMTP_TIMEOUT.
+    let both_joined = Arc::new(AtomicBool::new(false));
+    let joined = Arc::clone(&both_joined);
+    world.smtp.set_script(Script::new(move |step| match step.stage {
+        Stage::EndOfData if joined.load(Ordering::Relaxed) => Action::Delay(Duration::from_millis(10)),
+        Stage::EndOfData => Action::Delay(Duration::from_millis(250)),
+        _ => Action::Accept,
+    }));
     let staying = world.start(&[("SMTP_CONNECTIONS", "2")]).await;
     staying.wait_until(|body| body["joined"] == true).await;
     world.publish(&(0..=254).map(created).collect::<Vec<_>>()).await;
     let leaving = world.start(&[("SMTP_CONNECTIONS", "2")]).await;
+    leaving.wait_until(|body| body["joined"] == true).await;
+    both_joined.store(true, Ordering::Relaxed);
     leaving.wait_until(|body| body["records"]["delivered"].as_u64() > Some(5)).await;
     leaving.stop().await;
     assert_eq!(world.wait_for_mails(255).await.len(), 255);
