@@ -88,5 +88,5 @@ fn certify(ca_file: &Path, key_store: &Path) {
     let signed = broker.signed_by(&key, &Issuer::from_params(&authority, &authority_key));
     let certificate = signed.expect("a certificate").pem();
     std::fs::write(ca_file, root.pem()).expect("a file");
-    std::fs::write(key_store, key.serialize_pem() + &certificate).expect("a file");
+    std::fs::write(key_store, [key.serialize_pem(), certificate].concat()).expect("a file");
 }

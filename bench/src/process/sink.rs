@@ -62,7 +62,7 @@ impl Sink {
             ("mails", _) => {
                 let mails = std::mem::take(&mut state.mails);
                 let lines = mails.iter().map(|(moment, recipient)| format!("\n{moment} {recipient}"));
-                mails.len().to_string() + &lines.collect::<String>()
+                format!("{}{}", mails.len(), lines.collect::<String>())
             }
             ("phases", _) => {
                 let Phases { mails, octets, follow_ups, between, dialogue, reply } =
