@@ -168,10 +168,11 @@ impl Signup {
         if self.0.follower.is_caught_up() { Ok(()) } else { Err(Unavailable::CatchingUp) }
     }
 
-    /// What is known of an id. That nothing is known is certain only at the end of the log as of now.
+    /// What is known of an id. That it has no code to try is certain only at the end of the log as of now: also when
+    /// something is known of it, as attempts may be read before the registration that they belong to.
     async fn standing(&self, id: AccountId, deadline: Instant) -> Result<Standing, Unavailable> {
         let known = self.0.view.standing(id);
-        if known.registration.is_some() {
+        if known.registration.as_ref().is_some_and(|registration| registration.has_code(now())) {
             return Ok(known);
         }
         self.0.follower.reach_end(deadline).await?;

@@ -141,6 +141,11 @@ impl Registration {
         Resend::Next(next, expires_at)
     }
 
+    /// Whether there is a code to try.
+    pub(crate) fn has_code(&self, now: Timestamp) -> bool {
+        matches!(self.challenge(now), Challenge::Open { .. })
+    }
+
     /// Says where a code of this id stands.
     pub(crate) fn challenge(&self, now: Timestamp) -> Challenge {
         if let Some(pending) = self.pending().filter(|pending| now < pending.expires_at) {

@@ -120,6 +120,15 @@ fn after_the_attempts_of_a_code_a_new_one_is_mailed_with_the_current_key() {
 }
 
 #[test]
+fn attempts_alone_or_an_ended_code_are_no_code_to_try() {
+    let attempts_alone = Registration::default().with_attempt(500_000, 0, EventId::random()).0;
+    assert!(!attempts_alone.has_code(at(0)));
+    let known = registered(attempts_alone, 0);
+    assert!(known.has_code(at(899)));
+    assert!(!known.has_code(at(900)));
+}
+
+#[test]
 fn after_the_last_mail_of_a_window_nothing_is_mailed_until_the_next() {
     let mut known = Registration::default();
     for minute in 0..5 {
