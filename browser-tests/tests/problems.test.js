@@ -100,9 +100,11 @@ pageTest("the policy stops scripts that are not the page's own", async (page) =>
       refused.push(error.name);
     }
     document.body.click();
-    while (refused.length < 3) await new Promise(requestAnimationFrame);
+    // The test's own time-out ends it when one is not refused.
+    const expected = ["img-src", "style-src-elem"];
+    while (!expected.every((directive) => refused.includes(directive))) await new Promise(requestAnimationFrame);
     return { refused, attacked: globalThis.attacked };
   });
   assert.equal(attacked, undefined);
-  for (const directive of ["img-src", "style-src-elem"]) assert.ok(refused.includes(directive), `${directive}: ${refused}`);
+  assert.ok(refused.includes("TypeError") || refused.includes("require-trusted-types-for"), `the handler: ${refused}`);
 }, { expectsComplaints: true });
