@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 const PATH: &str = "/api/verify";
 const RATE: u32 = 500;
 /// A slow warm-up does not tell how fast the turns may become: accounts are there for at least so many a second.
-const LEAST_RATE: f64 = 4000.0;
+const LEAST_RATE: f64 = 10_000.0;
 /// Accounts of the warm-up.
 const FIRST: u64 = 4000;
 const WARM_UP: Duration = Duration::from_secs(4);
