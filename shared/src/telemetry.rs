@@ -8,7 +8,7 @@ use env_logger::{Builder, Target};
 use jiff::Timestamp;
 use log::{Record, kv};
 use serde_json::{Map, Value};
-use std::io::Write;
+use std::{borrow::Cow, io::Write};
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,18 +66,11 @@ struct TextFields<'a, W>(&'a mut W);
 
 impl<'kvs, W: Write> kv::VisitSource<'kvs> for TextFields<'_, W> {
     fn visit_pair(&mut self, name: kv::Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
-        let out = &mut *self.0;
-        let written = match value.to_borrowed_str() {
-            Some(text) if is_plain(text) => write!(out, " {name}={text}"),
-            Some(text) => write!(out, " {name}={}", Value::from(text)),
-            None if value.to_f64().is_some() || value.to_bool().is_some() => write!(out, " {name}={value}"),
-            None => {
-                let text = value.to_string();
-                match is_plain(&text) {
-                    true => write!(out, " {name}={text}"),
-                    false => write!(out, " {name}={}", Value::from(text)),
-                }
-            }
+        // Numbers and truth values are plain as well.
+        let text = value.to_borrowed_str().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed);
+        let written = match is_plain(&text) {
+            true => write!(self.0, " {name}={text}"),
+            false => write!(self.0, " {name}={}", Value::from(text)),
         };
         written.map_err(kv::Error::boxed)
     }
