@@ -28,6 +28,8 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// For the way through a busy machine.
 const MARGIN: Duration = Duration::from_secs(1);
 const READY_AGAIN: Duration = Duration::from_secs(5);
+/// After it a member that heard nothing from the broker takes its partitions for lost.
+const LONGER_THAN_A_GROUP_SESSION: Duration = Duration::from_secs(8);
 /// In the form of an id, and nobody's.
 const UNKNOWN_ID: &str = "00000000-0000-8000-8000-000000000000";
 const LIMIT: Duration = Duration::from_secs(60);
@@ -116,6 +118,37 @@ async fn a_notification_service_ends_when_it_is_asked_to_although_its_broker_is_
     let began = Instant::now();
     notification_service.stop().await;
     show(&format!("stopped after {:.1?}", began.elapsed()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_of_the_mail_server_that_is_dropped_with_its_partitions_is_not_waited_for() {
+    let world = World::start().await;
+    let (_user_service, api) = world.ready_user_service("user").await;
+    let mut notification_service = world.notification_service("notification").with("SMTP_TIMEOUT", "60s");
+    notification_service.start_and_wait().await;
+    // The first email closes the gate, and the probe that follows hangs.
+    let begun = watch::Sender::new(0);
+    let (mut count, counted) = (begun.subscribe(), begun);
+    world.inbox.set_script(Script::new(move |step| match step.stage {
+        Stage::Mail => {
+            counted.send_modify(|count| *count += 1);
+            if *counted.borrow() == 1 { Action::Disconnect } else { Action::Hang }
+        }
+        _ => Action::Accept,
+    }));
+    let emails = ["ada@example.com", "bob@example.com"].map(str::to_owned);
+    let mut registrations = Vec::new();
+    for email in emails {
+        registrations.push(Registration::accepted(&api, email).await);
+        timeout(LIMIT, count.wait_for(|count| *count > 0)).await.expect("in time").expect("the script lives");
+    }
+    timeout(LIMIT, count.wait_for(|count| *count == 2)).await.expect("in time").expect("the script lives");
+
+    world.kafka.freeze();
+    sleep(LONGER_THAN_A_GROUP_SESSION).await;
+    world.inbox.set_script(Script::accept_all());
+    world.kafka.thaw();
+    all_mailed(&registrations, &world.inbox, LIMIT / 2).await;
 }
 
 /// Goes through the outages with 100 registrations a second at two replicas; whoever is refused tries the other one.

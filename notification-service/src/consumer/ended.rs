@@ -20,6 +20,10 @@ impl Consumer {
             Err(error) => (error.id(), None),
         };
         let Some(started) = self.started.remove(&id) else { return };
+        // Whatever ended it: a probe without an answer would be waited for for ever.
+        if report.is_none() && started.probe {
+            self.gate.observe(Signal::Silent, true, Instant::now(), 0.0);
+        }
         if let Some(event_id) = mailed_event(&started) {
             self.mailing.remove(&event_id);
             if report.as_ref().is_some_and(|report| report.outcome == Outcome::Delivered) {
@@ -45,9 +49,6 @@ impl Consumer {
                     "kafka.offset" = position.offset;
                     "a delivery ended in a bug; the record becomes a dead letter"
                 );
-                if started.probe {
-                    self.gate.observe(Signal::Silent, true, Instant::now(), 0.0);
-                }
                 self.start(started.item, Task::GiveUp, false);
             }
         }
