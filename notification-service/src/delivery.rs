@@ -121,11 +121,12 @@ impl Delivery {
 
     async fn refused(&self, record: &Record, deadline: Timestamp, refusal: &Refusal) -> Report {
         let status = refusal.status;
+        let signal = if record.earlier_attempts() == 0 { Signal::Refused } else { Signal::RefusedAgain };
         match refusal.kind {
-            RefusalKind::Temporary => Report::new(self.later(record, deadline, None).await, Signal::Refused),
+            RefusalKind::Temporary => Report::new(self.later(record, deadline, None).await, signal),
             RefusalKind::Content => {
                 let give_up = Some((Reason::ContentRefused, status));
-                Report::new(self.later(record, deadline, give_up).await, Signal::Refused)
+                Report::new(self.later(record, deadline, give_up).await, signal)
             }
             RefusalKind::Recipient => {
                 let outcome = self.dead_letter(record, Reason::RecipientRefused, status).await;

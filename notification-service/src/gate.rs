@@ -6,7 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-/// So many refusals in a row, each for a recipient of its own, say more of the server than of the recipients.
+/// So many refusals in a row, each of an email that was never refused before, say more of the server than of the
+/// recipients.
 const REFUSALS_IN_A_ROW: u32 = 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// With it a backlog begins to move within seconds of the server's return.
@@ -19,6 +20,8 @@ pub(crate) enum Signal {
     Accepted,
     /// It refused for the time being, or refused the content.
     Refused,
+    /// It refused again what was refused before: that may well be about the recipient.
+    RefusedAgain,
     /// It refused this recipient for good, so it works.
     RecipientRefused,
     /// It can't be reached, does not answer, or takes mail from nobody.
@@ -68,6 +71,12 @@ impl Gate {
         }
     }
 
+    /// Whether the next probe should be of an email that was never refused: every second one, so that neither recipients
+    /// that are always refused keep the gate closed, nor those that are always refused at first.
+    pub(crate) fn prefers_untried(&self) -> bool {
+        self.closed.as_ref().is_some_and(|closed| closed.failed_probes % 2 == 1)
+    }
+
     /// Notes that the probe has begun: no second one until its signal is in.
     pub(crate) fn probe_started(&mut self) {
         if let Some(closed) = &mut self.closed {
@@ -86,14 +95,16 @@ impl Gate {
                 }
             }
             (None, Signal::Failed) => self.close(false, now, jitter),
-            (None, Signal::RecipientRefused | Signal::Silent) => {}
+            (None, Signal::RefusedAgain | Signal::RecipientRefused | Signal::Silent) => {}
             // Deliveries that began before the gate closed say nothing new.
             (Some(_), _) if !was_probe => {}
             (Some(closed), Signal::Failed) => closed.postpone(now, jitter),
-            (Some(closed), Signal::Refused) if closed.by_refusals => closed.postpone(now, jitter),
+            (Some(closed), Signal::Refused | Signal::RefusedAgain) if closed.by_refusals => {
+                closed.postpone(now, jitter);
+            }
             (Some(closed), Signal::RecipientRefused) if closed.by_refusals => closed.probing = false,
             (Some(_), Signal::Refused) => *self = Self { closed: None, refusals: 1 },
-            (Some(_), Signal::RecipientRefused) => *self = Self::default(),
+            (Some(_), Signal::RefusedAgain | Signal::RecipientRefused) => *self = Self::default(),
             // The probe never reached the server (its code had expired): the next one may start at once.
             (Some(closed), Signal::Silent) => closed.probing = false,
         }
@@ -161,6 +172,25 @@ mod tests {
     }
 
     #[test]
+    fn refusals_of_what_was_refused_before_do_not_close() {
+        let now = Instant::now();
+        assert!(closed_by(Signal::RefusedAgain, 100, now).is_open());
+    }
+
+    #[test]
+    fn every_second_probe_is_of_an_untried_email() {
+        let now = Instant::now();
+        let mut gate = closed_by(Signal::Refused, REFUSALS_IN_A_ROW, now);
+        let mut preferences = Vec::new();
+        for signal in [Signal::RefusedAgain, Signal::Refused, Signal::RefusedAgain] {
+            preferences.push(gate.prefers_untried());
+            gate.probe_started();
+            gate.observe(signal, true, now, 1.0);
+        }
+        assert_eq!(preferences, [false, true, false]);
+    }
+
+    #[test]
     fn bad_recipients_neither_close_the_gate_nor_hold_up_its_probes() {
         let now = Instant::now();
         assert!(closed_by(Signal::RecipientRefused, 100, now).is_open());
@@ -176,7 +206,7 @@ mod tests {
     #[test]
     fn a_server_that_was_away_and_refuses_one_recipient_is_back() {
         let now = Instant::now();
-        for signal in [Signal::Refused, Signal::RecipientRefused] {
+        for signal in [Signal::Refused, Signal::RefusedAgain, Signal::RecipientRefused] {
             let mut gate = closed_by(Signal::Failed, 1, now);
             gate.probe_started();
             gate.observe(signal, true, now, 1.0);
@@ -187,9 +217,9 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_happens_there_is_always_a_next_probe_within_the_longest_pause(
-            signals in proptest::collection::vec(0..5_usize, 0..60), jitter in 0.0..1.0,
+            signals in proptest::collection::vec(0..6_usize, 0..60), jitter in 0.0..1.0,
         ) {
-            use Signal::{Accepted, Failed, RecipientRefused, Refused, Silent};
+            use Signal::{Accepted, Failed, RecipientRefused, Refused, RefusedAgain, Silent};
             let mut now = Instant::now();
             let mut gate = Gate::default();
             for signal in signals {
@@ -206,7 +236,8 @@ mod tests {
                 if probe {
                     gate.probe_started();
                 }
-                gate.observe([Accepted, Refused, RecipientRefused, Failed, Silent][signal], probe, now, jitter);
+                let signal = [Accepted, Refused, RefusedAgain, RecipientRefused, Failed, Silent][signal];
+                gate.observe(signal, probe, now, jitter);
             }
         }
     }

@@ -77,6 +77,14 @@ impl Backlog {
         self.ready.pop_front()
     }
 
+    /// Makes the first record that no delivery was tried of the next one.
+    pub(super) fn put_untried_first(&mut self) {
+        let untried = |item: &Item| item.record.earlier_attempts() == 0;
+        if let Some(item) = self.ready.iter().position(untried).and_then(|index| self.ready.remove(index)) {
+            self.ready.push_front(item);
+        }
+    }
+
     /// The first ready record that fits.
     pub(super) fn pop_ready(&mut self, fits: impl Fn(Position) -> bool) -> Option<Item> {
         let index = self.ready.iter().position(|item| fits(item.record.position))?;

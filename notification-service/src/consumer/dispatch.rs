@@ -27,6 +27,9 @@ impl Consumer {
                 Admission::Probe => true,
                 Admission::Nothing(_) => break,
             };
+            if probe && self.gate.prefers_untried() {
+                self.backlog.put_untried_first();
+            }
             let Some(item) = self.next_item() else { break };
             if let Some(outcome) = self.settled(&item) {
                 self.finish(item.record.position, outcome);

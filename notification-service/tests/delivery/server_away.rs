@@ -1,4 +1,4 @@
-use crate::world::{DEADLINE, World, created, created_until, distinct_ids};
+use crate::world::{DEADLINE, World, created, created_to, created_until, distinct_ids};
 use jiff::{SignedDuration, Timestamp};
 use sandbox::smtp::{Action, Script, Stage};
 use shared::topic::Topic;
@@ -113,4 +113,35 @@ async fn many_refusals_in_a_row_close_the_gate_instead_of_emptying_the_backlog()
     assert_eq!(world.wait_for_mails(100).await.len(), 100);
     service.stop().await;
     assert!(world.dead_letters().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recipients_that_are_refused_again_and_again_neither_close_the_gate_nor_keep_it_closed() {
+    const FULL: &str = "full@example.com";
+    let server = |content: Action| {
+        Script::new(move |step| match step.stage {
+            Stage::Rcpt if step.argument == FULL => Action::reply(452, "mailbox full"),
+            Stage::EndOfData => content.clone(),
+            _ => Action::Accept,
+        })
+    };
+    let world = World::new(2).await;
+    world.smtp.set_script(server(Action::Accept));
+    let service = world.start(&[("SMTP_CONNECTIONS", "2")]).await;
+    let again_and_again: Vec<_> = (0..30).map(|number| created_to(number, FULL)).collect();
+    for event in &again_and_again {
+        world.publish_retry(event, Timestamp::now()).await;
+    }
+    let health = service.wait_until(|body| body["records"]["handed_on"].as_u64() >= Some(30)).await;
+    assert_eq!(health["gate"]["open"], true);
+
+    world.smtp.set_script(server(Action::reply(554, "we don't like you")));
+    world.publish(&(100..120).map(created).collect::<Vec<_>>()).await;
+    service.wait_until(|body| body["gate"]["open"] == false).await;
+    for event in &again_and_again {
+        world.publish_retry(event, Timestamp::now()).await;
+    }
+    world.smtp.set_script(server(Action::Accept));
+    assert_eq!(world.wait_for_mails(20).await.len(), 20);
+    service.stop().await;
 }
