@@ -10,7 +10,7 @@ use shared::{
     telemetry::{self, LogFormat},
 };
 use std::{io::Write, process::ExitCode};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 /// Mails verification codes and confirmations until SIGINT or SIGTERM; configured by the environment and `.env`.
 #[derive(Parser)]
@@ -34,7 +34,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    let ended = Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
+    let ended = runtime().map_err(anyhow::Error::from).and_then(|runtime| {
         let ended = runtime.block_on(run(command));
         // A commit blocks its thread for as long as its broker is away; all that could be waited for has been.
         runtime.shutdown_background();
@@ -49,6 +49,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// One thread: a delivery mostly waits, and to wake another thread up costs more than what is done until it waits again.
+/// Kafka's clients, commits and health have threads of their own.
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
