@@ -4,9 +4,8 @@
 //! time-outs, and hands a connection out again after a cancelled send. Here every phase has a time-out, and a session
 //! comes back into the pool only after a complete, orderly exchange; whatever else happens to it drops it.
 
-use lettre::transport::smtp::{
-    authentication::Credentials, client::AsyncSmtpConnection, extension::ClientId,
-};
+use connect::Connection;
+use lettre::transport::smtp::{authentication::Credentials, extension::ClientId};
 use rate::Rate;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -89,7 +88,7 @@ pub(crate) struct Mailer {
 }
 
 struct Idle {
-    connection: AsyncSmtpConnection,
+    connection: Connection,
     since: Instant,
 }
 
@@ -140,7 +139,7 @@ impl Mailer {
         let idle = std::mem::take(&mut *self.idle());
         let goodbyes = idle.into_iter().map(|mut idle| async move {
             // The answer is of no interest: the session ends either way.
-            let _ = idle.connection.quit().await;
+            let _ = idle.connection.smtp.quit().await;
         });
         let _ = tokio::time::timeout(QUIT_TIMEOUT, futures_util::future::join_all(goodbyes)).await;
     }
@@ -150,14 +149,14 @@ impl Mailer {
         (self.config.connections - self.permits.available_permits(), self.idle().len())
     }
 
-    fn take_idle(&self) -> Option<AsyncSmtpConnection> {
+    fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle();
         idle.retain(|session| session.since.elapsed() < LONGEST_IDLE);
         // The one used last: under a light load the others grow old and go.
         idle.pop().map(|session| session.connection)
     }
 
-    fn put_back(&self, connection: AsyncSmtpConnection, permit: OwnedSemaphorePermit) {
+    fn put_back(&self, connection: Connection, permit: OwnedSemaphorePermit) {
         self.idle().push(Idle { connection, since: Instant::now() });
         drop(permit);
     }
@@ -171,3 +170,6 @@ impl Mailer {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
     let mut findings = Findings::of("drain");
     let mut people = 0;
     // A first backlog tells the size of a mail, and warms the broker up.
-    let first = turn(&stage, &mut sink, &mut people, 2000).await?;
+    let first = turn(&stage, &mut sink, &mut people, options.mails.into()).await?;
     let octets = first.phases.octets;
 
     let quick =

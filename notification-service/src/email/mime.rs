@@ -6,6 +6,7 @@ use super::{Email, Letterhead, Parts, UnwritableError};
 use jiff::Timestamp;
 use lettre::{
     Address, Message,
+    address::Envelope,
     message::{
         Mailbox, MultiPart, SinglePart,
         header::{HeaderName, HeaderValue},
@@ -24,7 +25,11 @@ pub(super) fn compose(
     let to = address(to)?;
     let from = letterhead.from.email.clone();
     let event_id = event.event_id();
+    // Otherwise lettre reads the addresses out of the headers again.
+    let envelope =
+        Envelope::new(Some(from.clone()), vec![to.clone()]).map_err(|_| UnwritableError::Address)?;
     let message = Message::builder()
+        .envelope(envelope)
         .from(letterhead.from.clone())
         .to(Mailbox::new(None, to.clone()))
         .subject(parts.subject)

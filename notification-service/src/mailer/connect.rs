@@ -1,4 +1,5 @@
-//! How a session begins: the TCP connection, TLS, the greeting and EHLO, the login; each within the time-out.
+//! How a session begins: the TCP connection, TLS, the greeting and EHLO, the login, what the server offers; each within
+//! the time-out.
 
 use super::{
     Encryption, Mailer,
@@ -9,12 +10,20 @@ use super::{
 use lettre::transport::smtp::{
     authentication::Mechanism,
     client::{AsyncSmtpConnection, AsyncTokioStream},
+    commands::Ehlo,
 };
 use std::time::Duration;
 use tokio::{net::TcpStream, time::timeout};
 
+/// A connection on which emails can be handed over.
+pub(super) struct Connection {
+    pub(super) smtp: AsyncSmtpConnection,
+    /// The server takes several commands at once (RFC 2920).
+    pub(super) pipelining: bool,
+}
+
 impl Mailer {
-    pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, ServerFailure> {
+    pub(super) async fn connect(&self) -> Result<Connection, ServerFailure> {
         let limit = self.config.timeout;
         let address = (self.config.host.as_str(), self.config.port);
         let stream = within(limit, Phase::Connect, async {
@@ -23,19 +32,30 @@ impl Mailer {
             stream.map_err(|error| ServerFailure::io(Phase::Connect, &error))
         });
         let stream = self.encrypt(stream.await?).await?;
-        let mut connection = within(limit, Phase::Greeting, async {
+        let mut smtp = within(limit, Phase::Greeting, async {
             let greeted = AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await;
             greeted.map_err(|error| ServerFailure::smtp(Phase::Greeting, &error))
         })
         .await?;
         if let Some(credentials) = &self.config.credentials {
             within(limit, Phase::Login, async {
-                let login = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials.0).await;
+                let login = smtp.auth(&[Mechanism::Plain, Mechanism::Login], &credentials.0).await;
                 login.map_err(|error| ServerFailure::smtp(Phase::Login, &error))
             })
             .await?;
         }
-        Ok(connection)
+        let pipelining = within(limit, Phase::Greeting, self.offers_pipelining(&mut smtp)).await?;
+        Ok(Connection { smtp, pipelining })
+    }
+
+    /// Asks once more what the server offers: lettre does not keep this of what it was told.
+    async fn offers_pipelining(&self, smtp: &mut AsyncSmtpConnection) -> Result<bool, ServerFailure> {
+        match smtp.command(Ehlo::new(self.hello.clone())).await {
+            Ok(offers) => Ok(offers.message().any(|line| line.eq_ignore_ascii_case("PIPELINING"))),
+            // One EHLO is enough for it.
+            Err(error) if error.is_permanent() => Ok(false),
+            Err(error) => Err(ServerFailure::smtp(Phase::Greeting, &error)),
+        }
     }
 
     async fn encrypt(&self, stream: TcpStream) -> Result<Box<dyn AsyncTokioStream>, ServerFailure> {

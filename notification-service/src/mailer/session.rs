@@ -1,13 +1,21 @@
 //! One session in the hands of one delivery.
+//!
+//! Where the server takes several commands at once (RFC 2920), the envelope is one packet and one wait:
+//!
+//! ```text
+//!   MAIL, RCPT, DATA ──►            MAIL ──►  RCPT ──►  DATA ──►
+//!   ◄── 250, 250, 354               ◄── 250   ◄── 250   ◄── 354
+//!   content and dot ──►  ◄── 250    content and dot ──►  ◄── 250
+//! ```
 
 use super::{
     Mailer,
+    connect::Connection,
     failure::{Phase, Refusal, RefusalKind, SendError, ServerFailure},
 };
 use crate::email::Email;
 use lettre::transport::smtp::{
     self,
-    client::AsyncSmtpConnection,
     commands::{Data, Mail, Rcpt, Rset},
     extension::{Extension, MailBodyParameter, MailParameter},
     response::Response,
@@ -18,25 +26,27 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 /// Dropping it, also by a cancelled send, closes the connection.
 pub(crate) struct Session {
     mailer: Arc<Mailer>,
-    connection: AsyncSmtpConnection,
+    connection: Connection,
     permit: OwnedSemaphorePermit,
     reused: bool,
+    /// The server waits for a content that it shall not have.
+    awaits_content: bool,
 }
 
 impl Session {
     pub(super) fn new(
         mailer: Arc<Mailer>,
-        connection: AsyncSmtpConnection,
+        connection: Connection,
         permit: OwnedSemaphorePermit,
         reused: bool,
     ) -> Self {
-        Self { mailer, connection, permit, reused }
+        Self { mailer, connection, permit, reused, awaits_content: false }
     }
 
     /// Hands one email over; when it returns, the server has taken responsibility for it.
     ///
     /// # Errors
-    /// [`SendError`]. After a refusal the session is still good and goes back into the pool.
+    /// [`SendError`]. After a refusal the session is mostly still good and goes back into the pool.
     pub(crate) async fn send(mut self, email: &Email) -> Result<(), SendError> {
         match self.transaction(email).await {
             Ok(()) => {
@@ -45,10 +55,7 @@ impl Session {
             }
             Err(SendError::Refused(refusal)) => {
                 // Without an orderly end of the transaction the next email would begin in the middle of this one.
-                if timeout(self.timeout(), self.connection.command(Rset))
-                    .await
-                    .is_ok_and(|reset| reset.is_ok())
-                {
+                if !self.awaits_content && self.reset().await {
                     self.put_back();
                 }
                 Err(SendError::Refused(refusal))
@@ -66,19 +73,46 @@ impl Session {
         self.mailer.put_back(self.connection, self.permit);
     }
 
+    async fn reset(&mut self) -> bool {
+        timeout(self.timeout(), self.connection.smtp.command(Rset)).await.is_ok_and(|reset| reset.is_ok())
+    }
+
     async fn transaction(&mut self, email: &Email) -> Result<(), SendError> {
-        let limit = self.timeout();
         let mail = Mail::new(Some(email.from.clone()), self.parameters(email)?);
-        let began = step(Phase::MailFrom, limit, self.connection.command(mail)).await;
-        began.map_err(|error| if self.reused { closed_while_idle(error) } else { error })?;
         let recipient = Rcpt::new(email.to.clone(), vec![]);
-        step(Phase::Recipient, limit, self.connection.command(recipient)).await?;
-        step(Phase::Data, limit, self.connection.command(Data)).await?;
-        step(Phase::Content, limit, self.connection.command(Content(&email.text))).await
+        if self.connection.pipelining {
+            self.envelope_at_once(mail, recipient).await?;
+        } else {
+            self.envelope_step_by_step(mail, recipient).await?;
+        }
+        let content = self.connection.smtp.command(Content(&email.text));
+        step(Phase::Content, self.mailer.config.timeout, content).await
+    }
+
+    async fn envelope_step_by_step(&mut self, mail: Mail, recipient: Rcpt) -> Result<(), SendError> {
+        let (limit, smtp) = (self.timeout(), &mut self.connection.smtp);
+        let began = step(Phase::MailFrom, limit, smtp.command(mail)).await;
+        began.map_err(|error| if self.reused { closed_while_idle(error) } else { error })?;
+        step(Phase::Recipient, limit, smtp.command(recipient)).await?;
+        step(Phase::Data, limit, smtp.command(Data)).await
+    }
+
+    async fn envelope_at_once(&mut self, mail: Mail, recipient: Rcpt) -> Result<(), SendError> {
+        let (limit, smtp) = (self.timeout(), &mut self.connection.smtp);
+        let began = step(Phase::MailFrom, limit, smtp.command(format!("{mail}{recipient}{Data}"))).await;
+        began.map_err(|error| if self.reused { closed_while_idle(error) } else { error })?;
+        let recipient = step(Phase::Recipient, limit, smtp.read_response()).await;
+        if matches!(recipient, Err(SendError::Server(_))) {
+            return recipient;
+        }
+        let data = step(Phase::Data, limit, smtp.read_response()).await;
+        self.awaits_content = recipient.is_err() && data.is_ok();
+        // Without a recipient the server refuses the data as well: that says nothing new.
+        recipient.and(data)
     }
 
     fn parameters(&self, email: &Email) -> Result<Vec<MailParameter>, SendError> {
-        let server = self.connection.server_info();
+        let server = self.connection.smtp.server_info();
         let mut parameters = Vec::new();
         let address: &str = email.to.as_ref();
         if !address.is_ascii() {
@@ -104,11 +138,13 @@ struct Content<'a>(&'a str);
 impl fmt::Display for Content<'_> {
     /// Doubles a dot at the beginning of a line (RFC 5321, section 4.5.2).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in self.0.split("\r\n") {
-            let dot = if line.starts_with('.') { "." } else { "" };
-            write!(f, "{dot}{line}\r\n")?;
+        for line in self.0.split_inclusive('\n') {
+            if line.starts_with('.') {
+                f.write_str(".")?;
+            }
+            f.write_str(line)?;
         }
-        f.write_str(".\r\n")
+        f.write_str("\r\n.\r\n")
     }
 }
 

@@ -1,4 +1,4 @@
-//! One SMTP session (RFC 5321) that accepts whatever it is sent.
+//! One SMTP session (RFC 5321) that accepts whatever it is sent, and takes several commands at once (RFC 2920).
 
 use super::{Sink, monotonic_ns};
 use std::time::Duration;
@@ -14,6 +14,8 @@ const END_OF_DATA: &[u8] = b"\r\n.\r\n";
 struct Session {
     stream: TcpStream,
     unread: Vec<u8>,
+    /// Replies that wait until all commands that are here have one.
+    replies: Vec<u8>,
     recipients: Vec<String>,
     /// When the last mail was answered; 0 before the first.
     answered_at: u64,
@@ -36,11 +38,12 @@ enum Command {
 /// When it breaks.
 pub(super) async fn serve(sink: &Sink, stream: TcpStream) -> std::io::Result<()> {
     let unread = Vec::with_capacity(CAPACITY);
-    let mut session = Session { stream, unread, recipients: Vec::new(), answered_at: 0, began_at: 0 };
-    session.stream.write_all(b"220 sink ESMTP\r\n").await?;
+    let replies = b"220 sink ESMTP\r\n".to_vec();
+    let mut session =
+        Session { stream, unread, replies, recipients: Vec::new(), answered_at: 0, began_at: 0 };
     while let Some(line) = session.read_to(b"\r\n").await? {
         let reply: &[u8] = match Command::of(&line) {
-            Command::Hello => b"250-sink\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n",
+            Command::Hello => b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n",
             Command::Mail => {
                 session.begin(sink);
                 b"250 ok\r\n"
@@ -50,16 +53,19 @@ pub(super) async fn serve(sink: &Sink, stream: TcpStream) -> std::io::Result<()>
                 b"250 ok\r\n"
             }
             Command::Data => {
-                session.stream.write_all(b"354 go on\r\n").await?;
+                session.replies.extend_from_slice(b"354 go on\r\n");
                 if !session.take(sink).await? {
                     return Ok(());
                 }
                 b"250 taken\r\n"
             }
-            Command::Quit => return session.stream.write_all(b"221 bye\r\n").await,
+            Command::Quit => {
+                session.replies.extend_from_slice(b"221 bye\r\n");
+                return session.flush().await;
+            }
             Command::Other => b"250 ok\r\n",
         };
-        session.stream.write_all(reply).await?;
+        session.replies.extend_from_slice(reply);
     }
     Ok(())
 }
@@ -110,6 +116,14 @@ impl Session {
         Ok(true)
     }
 
+    async fn flush(&mut self) -> std::io::Result<()> {
+        if !self.replies.is_empty() {
+            self.stream.write_all(&self.replies).await?;
+            self.replies.clear();
+        }
+        Ok(())
+    }
+
     /// Reads up to and with `end`; `None` when the connection ends before it.
     async fn read_to(&mut self, end: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
         let mut searched = 0;
@@ -120,6 +134,7 @@ impl Session {
                 return Ok(Some(std::mem::replace(&mut self.unread, rest)));
             }
             searched = self.unread.len().saturating_sub(end.len() - 1);
+            self.flush().await?;
             if self.stream.read_buf(&mut self.unread).await? == 0 {
                 return Ok(None);
             }

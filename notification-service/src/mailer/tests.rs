@@ -1,0 +1,135 @@
+//! What goes over the wire, against a server that answers as it is told.
+
+use super::*;
+use crate::email::Email;
+use lettre::Address;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+type Packets = Arc<Mutex<Vec<String>>>;
+
+/// The reply to a command, by its number in the connection; without one it is accepted.
+type Replies = fn(usize, &str) -> Option<&'static str>;
+
+/// Starts a server, and answers a mailer for it and the packets that the server gets.
+async fn server(replies: Replies) -> (Arc<Mailer>, Packets) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let packets = Packets::default();
+    let seen = Arc::clone(&packets);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, replies, Arc::clone(&seen)));
+        }
+    });
+    let config = SmtpConfig {
+        host: "127.0.0.1".to_owned(),
+        port,
+        connections: 1,
+        timeout: Duration::from_secs(5),
+        encryption: Encryption::None,
+        trusted: Certificates::default(),
+        credentials: None,
+        max_rate: None,
+    };
+    (Mailer::new(config, "example.com").unwrap(), packets)
+}
+
+async fn serve(mut stream: TcpStream, replies: Replies, packets: Packets) {
+    stream.write_all(b"220 here\r\n").await.unwrap();
+    let mut packet = [0; 4096];
+    let (mut in_content, mut number) = (false, 0);
+    while let Ok(length @ 1..) = stream.read(&mut packet).await {
+        let text = String::from_utf8_lossy(&packet[..length]).into_owned();
+        packets.lock().unwrap().push(text.clone());
+        let mut answer = String::new();
+        for line in text.lines() {
+            if in_content && line != "." {
+                continue;
+            }
+            number += 1;
+            let accepted = if line == "DATA" { "354" } else { "250" };
+            let reply = replies(number, line).unwrap_or(accepted);
+            in_content = line == "DATA" && reply == "354";
+            answer += reply;
+            answer += " x\r\n";
+        }
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+}
+
+fn email() -> Email {
+    let address = |text: &str| text.parse::<Address>().unwrap();
+    Email {
+        from: address("signup@example.com"),
+        to: address("ada@example.org"),
+        text: "Subject: x\r\n\r\nx".to_owned(),
+    }
+}
+
+async fn send(mailer: &Arc<Mailer>) -> Result<(), SendError> {
+    mailer.session().await.unwrap().send(&email()).await
+}
+
+const CONTENT: &str = "Subject: x\r\n\r\nx\r\n.\r\n";
+
+fn take(packets: &Packets) -> Vec<String> {
+    std::mem::take(&mut packets.lock().unwrap())
+}
+
+fn pipelining(_: usize, line: &str) -> Option<&'static str> {
+    line.starts_with("EHLO").then_some("250-PIPELINING\r\n250")
+}
+
+#[tokio::test]
+async fn an_envelope_is_one_packet_where_the_server_takes_that() {
+    let (mailer, packets) = server(pipelining).await;
+    send(&mailer).await.unwrap();
+    let envelope = "MAIL FROM:<signup@example.com>\r\nRCPT TO:<ada@example.org>\r\nDATA\r\n";
+    assert_eq!(take(&packets)[2..], [envelope, CONTENT]);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_take_that_gets_one_command_at_a_time() {
+    let step_by_step =
+        ["MAIL FROM:<signup@example.com>\r\n", "RCPT TO:<ada@example.org>\r\n", "DATA\r\n", CONTENT];
+    let (mailer, packets) = server(|_, _| None).await;
+    send(&mailer).await.unwrap();
+    assert_eq!(take(&packets)[2..], step_by_step);
+
+    // One that takes only one EHLO has not said that it does.
+    let (mailer, packets) = server(|number, _| (number == 2).then_some("503")).await;
+    send(&mailer).await.unwrap();
+    assert_eq!(take(&packets)[2..], step_by_step);
+}
+
+#[tokio::test]
+async fn a_refused_recipient_ends_the_transaction_and_not_the_session() {
+    let (mailer, packets) = server(|number, line| match line {
+        _ if line.starts_with("RCPT") => Some("550"),
+        "DATA" => Some("503"),
+        _ => pipelining(number, line),
+    })
+    .await;
+    let refusal = Refusal { kind: RefusalKind::Recipient, status: 550 };
+    assert_eq!(send(&mailer).await, Err(SendError::Refused(refusal.clone())));
+    assert_eq!(take(&packets).last().unwrap(), "RSET\r\n");
+    assert_eq!(send(&mailer).await, Err(SendError::Refused(refusal)));
+    assert!(take(&packets)[0].starts_with("MAIL"), "the session is used again");
+}
+
+#[tokio::test]
+async fn a_server_that_waits_for_the_content_of_nobodys_email_loses_the_session() {
+    let (mailer, packets) = server(|number, line| match line {
+        _ if line.starts_with("RCPT") => Some("451"),
+        _ => pipelining(number, line),
+    })
+    .await;
+    let refusal = Refusal { kind: RefusalKind::Temporary, status: 451 };
+    assert_eq!(send(&mailer).await, Err(SendError::Refused(refusal.clone())));
+    assert!(take(&packets).last().unwrap().ends_with("DATA\r\n"), "nothing else may follow");
+    assert_eq!(send(&mailer).await, Err(SendError::Refused(refusal)));
+    assert!(take(&packets)[0].starts_with("EHLO"), "a new session");
+}
