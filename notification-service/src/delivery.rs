@@ -70,10 +70,7 @@ impl Delivery {
             (_, Content::Tombstone) => silent(Outcome::Ignored),
             (_, Content::NotUnderstood(error)) => silent(self.not_understood(record, error).await),
             (Task::Mail, Content::Event(event)) => self.mail(record, event, round).await,
-            (Task::Postpone, Content::Event(event)) => silent(match email::deadline(event) {
-                Some(deadline) => self.later(record, deadline, None).await,
-                None => Outcome::Ignored,
-            }),
+            (Task::Postpone, Content::Event(event)) => self.postpone(record, event).await,
         }
     }
 
@@ -112,9 +109,22 @@ impl Delivery {
                 }
                 Err(SendError::ClosedWhileIdle) => {}
                 Err(SendError::Server(failure)) => return Report::server_failed(failure),
-                Err(SendError::Refused(refusal)) => break self.refused(record, deadline, &refusal).await,
+                Err(SendError::Refused(refusal)) => {
+                    break self.refused(record, deadline, &refusal).await.refused_with(refusal.status);
+                }
             }
         };
+        journal::note(record, event, &report, started);
+        report
+    }
+
+    async fn postpone(&self, record: &Record, event: &Event) -> Report {
+        let started = Instant::now();
+        let outcome = match email::deadline(event) {
+            Some(deadline) => self.later(record, deadline, None).await,
+            None => Outcome::Ignored,
+        };
+        let report = Report::new(outcome, Signal::Silent);
         journal::note(record, event, &report, started);
         report
     }

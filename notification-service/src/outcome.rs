@@ -49,15 +49,22 @@ pub(crate) struct Report {
     pub(crate) outcome: Outcome,
     pub(crate) signal: Signal,
     pub(crate) failure: Option<ServerFailure>,
+    /// The code of the reply that refused the email.
+    pub(crate) reply: Option<u16>,
 }
 
 impl Report {
     pub(crate) fn new(outcome: Outcome, signal: Signal) -> Self {
-        Self { outcome, signal, failure: None }
+        Self { outcome, signal, failure: None, reply: None }
+    }
+
+    /// With the reply that refused the email.
+    pub(crate) fn refused_with(self, reply: u16) -> Self {
+        Self { reply: Some(reply), ..self }
     }
 
     pub(crate) fn server_failed(failure: ServerFailure) -> Self {
-        Self { outcome: Outcome::Interrupted, signal: Signal::Failed, failure: Some(failure) }
+        Self { outcome: Outcome::Interrupted, signal: Signal::Failed, failure: Some(failure), reply: None }
     }
 }
 

@@ -8,13 +8,10 @@ use crate::{
 use jiff::Timestamp;
 use log::Level;
 use shared::event::{DecodeError, Event};
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 pub(super) fn note(record: &Record, event: &Event, report: &Report, started: Instant) {
-    let (level, reason) = match report.outcome {
-        Outcome::DeadLettered(reason) => (Level::Warn, reason.name()),
-        _ => (Level::Info, ""),
-    };
+    let level = if matches!(report.outcome, Outcome::DeadLettered(_)) { Level::Warn } else { Level::Info };
     let age = Timestamp::now().duration_since(event.occurred_at());
     log::log!(
         level,
@@ -25,9 +22,17 @@ pub(super) fn note(record: &Record, event: &Event, report: &Report, started: Ins
         "attempt" = record.earlier_attempts() + 1,
         "duration_ms" = duration_ms(started),
         "age_ms" = u64::try_from(age.as_millis()).unwrap_or(0),
-        "reason" = reason;
+        "reason" = reason(report).as_ref();
         "{}", title(report.outcome)
     );
+}
+
+fn reason(report: &Report) -> Cow<'static, str> {
+    match (report.outcome, report.reply) {
+        (Outcome::DeadLettered(reason), _) => reason.name().into(),
+        (_, Some(reply)) => format!("reply {reply}").into(),
+        (_, None) => "".into(),
+    }
 }
 
 /// A line for a record whose time was over before a delivery began.
@@ -52,7 +57,7 @@ pub(super) fn note_not_understood(record: &Record, error: &DecodeError, outcome:
 fn title(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Delivered => "email delivered",
-        Outcome::HandedOn => "email refused for now; it will be tried again",
+        Outcome::HandedOn => "email put off; it will be tried again",
         Outcome::DeadLettered(_) => "dead letter",
         Outcome::Expired => "email not sent: its time was over",
         Outcome::Ignored => "no email asked for",
