@@ -4,15 +4,17 @@
 //! the ends that the partitions had when it began, the replica knows less than the log and takes no requests.
 
 mod end;
+mod own;
 
 use super::{
     offsets::{Inquirer, Offsets, Partition},
     replay::Replay,
     view::View,
 };
-use crate::config::REPLAY_SLACK;
+use crate::{config::REPLAY_SLACK, publisher::Written};
 pub(crate) use end::BehindLog;
 use jiff::Timestamp;
+use own::OwnRecords;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -46,6 +48,7 @@ pub(crate) struct Follower {
     patient: BaseConsumer<ClientLog>,
     inquirer: Inquirer,
     view: Arc<View>,
+    own: OwnRecords,
     window: Duration,
     /// The next offset of each partition, once they are assigned.
     next: OnceLock<HashMap<Partition, AtomicI64>>,
@@ -77,12 +80,13 @@ impl Follower {
             .set("fetch.wait.max.ms", "100");
         let mut patient = settings.clone();
         // One fetch for each record that is written would cost more than all else that a registration needs.
-        patient.set("fetch.min.bytes", "65536").set("fetch.wait.max.ms", "50");
+        patient.set("fetch.min.bytes", "524288").set("fetch.wait.max.ms", "50");
         Ok(Self {
             prompt: settings.create_with_context(ClientLog::default())?,
             patient: patient.create_with_context(ClientLog::default())?,
             inquirer: Inquirer::new(&settings)?,
             view,
+            own: OwnRecords::default(),
             window,
             next: OnceLock::new(),
             caught_up: AtomicBool::new(false),
@@ -139,6 +143,13 @@ impl Follower {
         }
     }
 
+    /// Notes a record that was written here and is in the view already.
+    pub(super) fn note_own(&self, written: Written) {
+        if written.topic == Topic::Created && written.offset >= 0 {
+            self.own.note(written.partition, written.offset);
+        }
+    }
+
     /// Whether the broker answers all three clients. Blocks for a second each at most.
     pub(crate) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
         watch.ask(self.prompt.client())
@@ -185,6 +196,7 @@ impl Follower {
     fn take(&self, record: &BorrowedMessage<'_>) {
         let Some(topic) = Topic::from_name(record.topic()) else { return };
         match record.payload() {
+            Some(_) if topic == Topic::Created && self.own.take(record.partition(), record.offset()) => {}
             Some(payload) => match Event::decode(header(record.headers(), "ce_type"), payload) {
                 Ok(event) => self.view.apply(event),
                 Err(error) => log::warn!(

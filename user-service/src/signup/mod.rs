@@ -181,7 +181,7 @@ impl Signup {
 
     /// Writes an event and, once the broker has acknowledged it, takes it in.
     async fn publish(&self, event: Event, deadline: Instant) -> Result<(), Unavailable> {
-        self.0.publisher.publish(&event, deadline).await.inspect_err(|_| {
+        let written = self.0.publisher.publish(&event, deadline).await.inspect_err(|_| {
             self.0.metrics.publish_failures.inc();
         })?;
         log::info!(
@@ -190,6 +190,7 @@ impl Signup {
             "event published"
         );
         self.0.view.apply_own(event);
+        self.0.follower.note_own(written);
         Ok(())
     }
 
