@@ -1,23 +1,19 @@
 //! Writes records of our own: to the retry topic and to the dead-letter topic, with the broker's ack.
 
 use crate::record::Header;
-use rdkafka::{
-    message::OwnedHeaders,
-    producer::{FutureProducer, FutureRecord, Producer},
-    util::Timeout,
-};
+use rdkafka::message::OwnedHeaders;
 use shared::{
-    kafka::{ClientLog, KafkaConfig, KafkaWatch},
+    kafka::{self, ClientLog, KafkaConfig, KafkaWatch, Producer},
     topic::{MAX_COPIED_RECORD, Topic},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// An idempotent producer; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Writer {
-    producer: FutureProducer<ClientLog>,
+    producer: Arc<Producer<ClientLog>>,
 }
 
 /// A record to be written.
@@ -32,17 +28,16 @@ pub(crate) struct Outgoing<'a> {
 
 impl Writer {
     pub(crate) fn new(kafka: &KafkaConfig) -> anyhow::Result<Self> {
-        let producer = kafka
-            .client()
+        let mut config = kafka.client();
+        config
             .set("acks", "all")
             .set("enable.idempotence", "true")
             .set("linger.ms", "0")
             .set("partitioner", "murmur2_random")
             .set("message.timeout.ms", "10000")
             .set("queue.buffering.max.kbytes", "65536")
-            .set("message.max.bytes", MAX_COPIED_RECORD.to_string())
-            .create_with_context(ClientLog::default())?;
-        Ok(Self { producer })
+            .set("message.max.bytes", MAX_COPIED_RECORD.to_string());
+        Ok(Self { producer: Arc::new(Producer::new(&config, ClientLog::default())?) })
     }
 
     /// Writes a record and tries again until the broker has acknowledged it. Dropping the future ends the tries; the
@@ -50,13 +45,11 @@ impl Writer {
     pub(crate) async fn write(&self, outgoing: &Outgoing<'_>) {
         let topic = outgoing.topic.name();
         loop {
-            let mut record = FutureRecord::<[u8], [u8]>::to(topic).headers(owned(&outgoing.headers));
-            record.partition = outgoing.partition;
-            record.key = outgoing.key;
-            record.payload = outgoing.payload;
-            match self.producer.send(record, Timeout::Never).await {
+            let &Outgoing { partition, key, payload, .. } = outgoing;
+            let headers = owned(&outgoing.headers);
+            match self.producer.send(kafka::Record { topic, partition, key, payload, headers }).await {
                 Ok(_) => return,
-                Err((error, _)) => {
+                Err(error) => {
                     log::warn!("kafka.topic" = topic, "error" = error.to_string().as_str(); "record not written; trying again");
                     tokio::time::sleep(PAUSE).await;
                 }

@@ -17,9 +17,11 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod producer;
 mod security;
 mod watch;
 
+pub use producer::{Producer, Record};
 pub use security::KafkaSecurity;
 pub use watch::KafkaWatch;
 

@@ -8,14 +8,13 @@ use rdkafka::{
     ClientContext,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
-    producer::{FutureProducer, FutureRecord, Producer, future_producer::Delivery},
-    util::Timeout,
+    message::OwnedHeaders,
 };
 use serde::Deserialize;
 use shared::{
     account_id::AccountId,
     event::Event,
-    kafka::{ClientLog, KafkaConfig, KafkaWatch},
+    kafka::{ClientLog, KafkaConfig, KafkaWatch, Producer, Record},
     topic::Topic,
 };
 use std::{
@@ -28,7 +27,7 @@ use std::{
 
 /// The one producer of a user service; shared by all requests.
 pub(crate) struct Publisher {
-    producer: FutureProducer<Context>,
+    producer: Producer<Context>,
     has_producer_id: Arc<AtomicBool>,
 }
 
@@ -63,12 +62,12 @@ impl Publisher {
     ///
     /// # Errors
     /// When librdkafka refuses the configuration.
-    pub(crate) fn new(kafka: &KafkaConfig, publish_timeout: Duration) -> Result<Self, KafkaError> {
+    pub(crate) fn new(kafka: &KafkaConfig, publish_timeout: Duration) -> anyhow::Result<Self> {
         let ack_timeout = publish_timeout.saturating_sub(Duration::from_secs(1));
         let context = Context::default();
         let has_producer_id = Arc::clone(&context.has_producer_id);
-        let producer = kafka
-            .client()
+        let mut config = kafka.client();
+        config
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("partitioner", "murmur2_random")
@@ -76,9 +75,8 @@ impl Publisher {
             .set("message.timeout.ms", ack_timeout.as_millis().to_string())
             .set("queue.buffering.max.kbytes", "65536")
             // Tells when the producer id is there: the first send would wait for it, about half a second.
-            .set("statistics.interval.ms", "500")
-            .create_with_context(context)?;
-        Ok(Self { producer, has_producer_id })
+            .set("statistics.interval.ms", "500");
+        Ok(Self { producer: Producer::new(&config, context)?, has_producer_id })
     }
 
     /// Writes an event, waits for the broker's ack, but not beyond `deadline`, and answers where it stands.
@@ -87,13 +85,16 @@ impl Publisher {
     /// [`PublishError`]. After `NotAcknowledged` and `Late` the event may or may not be in the log.
     pub(crate) async fn publish(&self, event: &Event, deadline: Instant) -> Result<Written, PublishError> {
         let encoded = event.encode()?;
-        let record = FutureRecord::to(encoded.topic.name())
-            .key(&encoded.key)
-            .payload(&encoded.payload)
-            .headers(encoded.headers);
+        let record = Record {
+            topic: encoded.topic.name(),
+            partition: None,
+            key: Some(encoded.key.as_bytes()),
+            payload: Some(&encoded.payload),
+            headers: encoded.headers,
+        };
         // librdkafka looks for late records once a second only.
-        let sent = tokio::time::timeout_at(deadline.into(), self.send(record)).await;
-        let Delivery { partition, offset, .. } = sent.map_err(|_| PublishError::Late)??;
+        let sent = tokio::time::timeout_at(deadline.into(), self.producer.send(record)).await;
+        let (partition, offset) = sent.map_err(|_| PublishError::Late)??;
         Ok(Written { topic: encoded.topic, partition, offset })
     }
 
@@ -102,21 +103,11 @@ impl Publisher {
     /// # Errors
     /// As for [`Publisher::publish`].
     pub(crate) async fn forget(&self, id: AccountId) -> Result<(), PublishError> {
-        self.send(FutureRecord::<_, [u8]>::to(Topic::Verified.name()).key(&id.to_string())).await?;
+        let (topic, key) = (Topic::Verified.name(), id.to_string());
+        let headers = OwnedHeaders::new();
+        let record = Record { topic, partition: None, key: Some(key.as_bytes()), payload: None, headers };
+        self.producer.send(record).await?;
         Ok(())
-    }
-
-    async fn send(
-        &self,
-        record: FutureRecord<'_, String, impl rdkafka::message::ToBytes + ?Sized>,
-    ) -> Result<Delivery, PublishError> {
-        match self.producer.send(record, Timeout::After(Duration::ZERO)).await {
-            Ok(delivery) => Ok(delivery),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
-                Err(PublishError::Overloaded)
-            }
-            Err((error, _)) => Err(PublishError::NotAcknowledged(error)),
-        }
     }
 
     /// Whether the producer has what its first record needs.
@@ -142,6 +133,15 @@ impl Publisher {
     /// When that takes longer than `timeout`; what is left may or may not be in the log.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), KafkaError> {
         self.producer.flush(timeout)
+    }
+}
+
+impl From<KafkaError> for PublishError {
+    fn from(error: KafkaError) -> Self {
+        match error {
+            KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => Self::Overloaded,
+            other => Self::NotAcknowledged(other),
+        }
     }
 }
 

@@ -37,8 +37,9 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// How soon the thread notices that it should end.
-const POLL: Duration = Duration::from_millis(100);
+/// How soon a thread notices that it should end. rdkafka spins through the last millisecond of each wait, so that short ones
+/// cost.
+const POLL: Duration = Duration::from_millis(500);
 
 /// Reads the log into a view.
 pub(crate) struct Follower {

@@ -31,7 +31,6 @@ use crate::{
 };
 use follow::{BehindLog, Follower};
 use jiff::Timestamp;
-use rdkafka::error::KafkaError;
 use shared::{account_id::AccountId, code_secrets::CodeSecrets, event::Event, kafka::KafkaWatch};
 use std::{
     sync::Arc,
@@ -95,7 +94,7 @@ impl Signup {
     ///
     /// # Errors
     /// When librdkafka refuses the configuration.
-    pub(crate) fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, KafkaError> {
+    pub(crate) fn new(config: &Config, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
         let view = Arc::new(View::new(config.rules));
         Ok(Self(Arc::new(Inner {
             follower: Arc::new(Follower::new(&config.kafka, Arc::clone(&view), config.rules.window)?),
