@@ -45,7 +45,7 @@ pub(crate) fn headers(record: &Record, reason: Reason, status: u16, now: Timesta
         (SOURCE_PARTITION, part()),
         (SOURCE_OFFSET, part()),
         (REASON, reason.name().to_owned()),
-        (ATTEMPTS, (record.earlier_attempts() + 1).to_string()),
+        (ATTEMPTS, record.attempt().to_string()),
         (FIRST_FAILURE, format!("{first_failure:.3}")),
         (LAST_FAILURE, format!("{now:.3}")),
     ];

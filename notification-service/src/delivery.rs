@@ -185,7 +185,7 @@ impl Delivery {
     /// one, and expired otherwise.
     async fn later(&self, record: &Record, deadline: Timestamp, give_up: Option<(Reason, u16)>) -> Outcome {
         let now = Timestamp::now();
-        let attempts = record.earlier_attempts() + 1;
+        let attempts = record.attempt();
         let jitter = rand::random_range(0.0..1.0);
         let Some(not_before) = retry::next_try(attempts, now, deadline, jitter) else {
             return match give_up {

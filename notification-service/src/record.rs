@@ -58,6 +58,11 @@ impl Record {
     pub(crate) fn earlier_attempts(&self) -> u32 {
         self.retry.as_ref().map_or(0, |retry| retry.attempts)
     }
+
+    /// The number of the delivery that is tried now, from 1.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.earlier_attempts().saturating_add(1)
+    }
 }
 
 /// The value of the first header of that name.
@@ -69,3 +74,6 @@ pub(crate) fn value<'a>(headers: &'a [Header], name: &str) -> Option<&'a [u8]> {
 pub(crate) fn text<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
     std::str::from_utf8(value(headers, name)?).ok()
 }
+
+#[cfg(test)]
+mod tests;

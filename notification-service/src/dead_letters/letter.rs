@@ -66,7 +66,7 @@ impl Letter {
     }
 }
 
-/// Columns for people.
+/// Columns for people; whatever somebody wrote into a header can't steer their terminal.
 pub(super) fn table(letters: &[Letter], show_addresses: bool) -> String {
     let now = Timestamp::now();
     let mut rows =
@@ -82,6 +82,7 @@ pub(super) fn table(letters: &[Letter], show_addresses: bool) -> String {
             letter.address(show_addresses),
             if letter.is_expired(now) { "expired" } else { "" }.to_owned(),
         ]
+        .map(|cell| cell.replace(char::is_control, "\u{fffd}"))
     }));
     let mut widths = [0; 8];
     for row in &rows {
@@ -120,4 +121,21 @@ pub(super) fn json(letters: &[Letter], show_addresses: bool) -> String {
         let _ = writeln!(text, "{}", line(letter));
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_strangers_are_shown_without_control_characters() {
+        let hostile =
+            Header { name: dead_letter::SOURCE.to_owned(), value: Some(b"\x1b[2Jx/\n0/1".to_vec()) };
+        let letters = [Letter::new((0, 1), None, None, vec![hostile])];
+        let text = table(&letters, false);
+        assert!(text.contains("\u{fffd}[2Jx/\u{fffd}0/1"), "{text}");
+        assert!(!text.contains('\x1b') && text.lines().count() == 3, "{text}");
+        let object: Value = serde_json::from_str(&json(&letters, false)).unwrap();
+        assert_eq!(object["id"], "\u{1b}[2Jx/\n0/1", "for programs it is untouched");
+    }
 }

@@ -19,7 +19,7 @@ pub(super) fn note(record: &Record, event: &Event, report: &Report, started: Ins
         "event.id" = event.event_id().to_string().as_str(),
         "event.type" = event.kind().name(),
         "email.masked" = email::masked_address(event).as_str(),
-        "attempt" = record.earlier_attempts() + 1,
+        "attempt" = record.attempt(),
         "duration_ms" = duration_ms(started),
         "age_ms" = u64::try_from(age.as_millis()).unwrap_or(0),
         "reason" = reason(report).as_ref();
@@ -48,7 +48,7 @@ pub(super) fn note_not_understood(record: &Record, error: &DecodeError, outcome:
         "kafka.topic" = record.position.partition.topic.name(),
         "kafka.partition" = record.position.partition.number,
         "kafka.offset" = record.position.offset,
-        "attempt" = record.earlier_attempts() + 1,
+        "attempt" = record.attempt(),
         "error" = error.to_string().as_str();
         "record not understood: {}", title(outcome)
     );

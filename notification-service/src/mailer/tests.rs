@@ -3,6 +3,7 @@
 use super::*;
 use crate::email::Email;
 use lettre::Address;
+use proptest::prelude::*;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -24,7 +25,11 @@ async fn server(replies: Replies) -> (Arc<Mailer>, Packets) {
             tokio::spawn(serve(stream, replies, Arc::clone(&seen)));
         }
     });
-    let config = SmtpConfig {
+    (Mailer::new(config(port), "example.com").unwrap(), packets)
+}
+
+fn config(port: u16) -> SmtpConfig {
+    SmtpConfig {
         host: "127.0.0.1".to_owned(),
         port,
         connections: 1,
@@ -33,8 +38,7 @@ async fn server(replies: Replies) -> (Arc<Mailer>, Packets) {
         trusted: Certificates::default(),
         credentials: None,
         max_rate: None,
-    };
-    (Mailer::new(config, "example.com").unwrap(), packets)
+    }
 }
 
 async fn serve(mut stream: TcpStream, replies: Replies, packets: Packets) {
@@ -132,4 +136,66 @@ async fn a_server_that_waits_for_the_content_of_nobodys_email_loses_the_session(
     assert!(take(&packets).last().unwrap().ends_with("DATA\r\n"), "nothing else may follow");
     assert_eq!(send(&mailer).await, Err(SendError::Refused(refusal)));
     assert!(take(&packets)[0].starts_with("EHLO"), "a new session");
+}
+
+/// What a server may say that does not know the protocol, or knows it too well.
+fn reply() -> impl Strategy<Value = Vec<u8>> {
+    const KNOWN: [&str; 16] = [
+        "250 ok\r\n",
+        "250-PIPELINING\r\n250 x\r\n",
+        "250-a\r\n",
+        "250-a\r\n550 b\r\n",
+        "354 go on\r\n",
+        "421 bye\r\n",
+        "451 4.3.0 later\r\n",
+        "550 5.1.1 no\r\n",
+        "250\r\n",
+        "2500 x\r\n",
+        "999 x\r\n",
+        "25\r\n",
+        "\r\n",
+        "250 ok\n",
+        "250 ok\r\n250 ok\r\n354 go on\r\n250 ok\r\n",
+        "",
+    ];
+    let known = prop::sample::select(&KNOWN[..]).prop_map(|text| text.as_bytes().to_vec());
+    let long = (1..200_000_usize).prop_map(|length| vec![b'2'; length]);
+    prop_oneof![8 => known, 2 => prop::collection::vec(any::<u8>(), 0..60), 1 => long]
+}
+
+/// Sends one email to a server that says one of these after the other, whatever it hears, and then closes the connection.
+async fn converse(replies: Vec<Vec<u8>>, encryption: Encryption) -> Result<(), String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut packet = [0; 4096];
+        for reply in replies {
+            let _ = stream.write_all(&reply).await;
+            let _ = stream.read(&mut packet).await;
+        }
+    });
+    let config = SmtpConfig { timeout: Duration::from_millis(20), encryption, ..config(port) };
+    let mailer = Mailer::new(config, "example.com").unwrap();
+    let session = mailer.session().await.map_err(|failure| failure.to_string())?;
+    session.send(&email()).await.map_err(|error| format!("{error:?}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_a_server_says_an_email_is_accepted_by_a_positive_reply_or_not_at_all(
+        replies in prop::collection::vec(reply(), 0..9), starttls in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let encryption = if starttls { Encryption::StartTls } else { Encryption::None };
+        let sent = runtime.block_on(async {
+            tokio::time::timeout(Duration::from_secs(10), converse(replies.clone(), encryption)).await
+        });
+        let sent = sent.expect("every phase has a time-out");
+        // Greeting, EHLO twice, three for the envelope, one for the content.
+        let positive = replies.concat().windows(3).filter(|code| matches!(*code, b"220" | b"250" | b"222" | b"354")).count();
+        prop_assert!(sent.is_err() || positive >= 7, "{sent:?} after {positive} positive replies");
+    }
 }
