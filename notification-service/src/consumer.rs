@@ -37,7 +37,10 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{sync::mpsc::UnboundedReceiver, task};
+use tokio::{
+    sync::mpsc::UnboundedReceiver,
+    task::{self, coop::cooperative},
+};
 use tokio_util::sync::CancellationToken;
 
 mod backlog;
@@ -175,7 +178,8 @@ impl Consumer {
                 Some(event) = self.events.recv() => self.on_group_event(event),
                 Some(ended) = self.running.join_next_with_id() => self.on_ended(ended),
                 Some(committed) = self.commits.join_next() => self.on_committed(committed),
-                received = client.recv() => match received {
+                // Of a full queue it never waits: without a budget nothing else would have its turn.
+                received = cooperative(client.recv()) => match received {
                     Ok(record) => self.take(&record),
                     Err(KafkaError::MessageConsumptionFatal(code)) => {
                         break Err(anyhow::anyhow!("fatal error of the Kafka consumer: {code}"));

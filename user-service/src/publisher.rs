@@ -36,7 +36,7 @@ pub(crate) struct Publisher {
 pub(crate) struct Written {
     pub(crate) topic: Topic,
     pub(crate) partition: i32,
-    /// Negative when the broker did not tell.
+    /// Not right when the broker did not tell it (below zero for one record, or one of a batch).
     pub(crate) offset: i64,
 }
 

@@ -48,7 +48,7 @@ impl Consumer {
     /// The next record, or, at the bound on uncommitted records, only one that holds up the commit of finished ones: any
     /// other would be one more that waits for a commit.
     fn next_item(&mut self) -> Option<Item> {
-        if self.offsets.finished() + self.running.len() < self.config.max_uncommitted {
+        if !self.is_at_bound() {
             return match &self.revocation {
                 None => self.backlog.pop(),
                 Some(revoked) => self.backlog.pop_ready(|at| !revoked.partitions.contains(&at.partition)),
@@ -63,6 +63,10 @@ impl Consumer {
         let waiting = self.backlog.pop_delayed(is_in_the_way)?;
         self.start(waiting, Task::Requeue, false);
         None
+    }
+
+    fn is_at_bound(&self) -> bool {
+        self.offsets.finished() + self.running.len() >= self.config.max_uncommitted
     }
 
     /// The outcome of a record that needs no delivery.
@@ -131,7 +135,8 @@ impl Consumer {
         if !self.offsets.is_current(item.record.position) {
             return;
         }
-        if report.signal == Signal::Failed && !probe {
+        // At the bound there is no other to probe with.
+        if report.signal == Signal::Failed && (!probe || self.is_at_bound()) {
             item.failures += 1;
         }
         if probe { self.backlog.push_back(item) } else { self.backlog.push_front(item) }

@@ -1,4 +1,4 @@
-//! How a session begins: the TCP connection, TLS, the greeting and EHLO, the login, what the server offers; each within
+//! How a session begins: the TCP connection, TLS, the greeting and EHLO, what the server offers, the login; each within
 //! the time-out.
 
 use super::{
@@ -37,6 +37,8 @@ impl Mailer {
             greeted.map_err(|error| ServerFailure::smtp(Phase::Greeting, &error))
         })
         .await?;
+        // Before the login, which a new EHLO might undo.
+        let pipelining = within(limit, Phase::Greeting, self.offers_pipelining(&mut smtp)).await?;
         if let Some(credentials) = &self.config.credentials {
             within(limit, Phase::Login, async {
                 let login = smtp.auth(&[Mechanism::Plain, Mechanism::Login], &credentials.0).await;
@@ -44,7 +46,6 @@ impl Mailer {
             })
             .await?;
         }
-        let pipelining = within(limit, Phase::Greeting, self.offers_pipelining(&mut smtp)).await?;
         Ok(Connection { smtp, pipelining })
     }
 
@@ -53,7 +54,7 @@ impl Mailer {
         match smtp.command(Ehlo::new(self.hello.clone())).await {
             Ok(offers) => Ok(offers.message().any(|line| line.eq_ignore_ascii_case("PIPELINING"))),
             // One EHLO is enough for it.
-            Err(error) if error.is_permanent() => Ok(false),
+            Err(error) if error.status().is_some_and(|code| u16::from(code) != 421) => Ok(false),
             Err(error) => Err(ServerFailure::smtp(Phase::Greeting, &error)),
         }
     }

@@ -29,8 +29,8 @@ pub(crate) struct Session {
     connection: Connection,
     permit: OwnedSemaphorePermit,
     reused: bool,
-    /// The server waits for a content that it shall not have.
-    awaits_content: bool,
+    /// The server waits for a content that it shall not have, or owes a reply.
+    out_of_step: bool,
 }
 
 impl Session {
@@ -40,7 +40,7 @@ impl Session {
         permit: OwnedSemaphorePermit,
         reused: bool,
     ) -> Self {
-        Self { mailer, connection, permit, reused, awaits_content: false }
+        Self { mailer, connection, permit, reused, out_of_step: false }
     }
 
     /// Hands one email over; when it returns, the server has taken responsibility for it.
@@ -55,7 +55,7 @@ impl Session {
             }
             Err(SendError::Refused(refusal)) => {
                 // Without an orderly end of the transaction the next email would begin in the middle of this one.
-                if !self.awaits_content && self.reset().await {
+                if !self.out_of_step && self.reset().await {
                     self.put_back();
                 }
                 Err(SendError::Refused(refusal))
@@ -106,7 +106,7 @@ impl Session {
             return recipient;
         }
         let data = step(Phase::Data, limit, smtp.read_response()).await;
-        self.awaits_content = recipient.is_err() && data.is_ok();
+        self.out_of_step = recipient.is_err() && !matches!(data, Err(SendError::Refused(_)));
         // Without a recipient the server refuses the data as well: that says nothing new.
         recipient.and(data)
     }

@@ -145,3 +145,17 @@ async fn recipients_that_are_refused_again_and_again_neither_close_the_gate_nor_
     assert_eq!(world.wait_for_mails(20).await.len(), 20);
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_on_which_the_server_always_fails_holds_nothing_up_at_the_bound_on_uncommitted_ones() {
+    const POISON: &str = "poison@example.com";
+    let world = World::new(1).await;
+    world.smtp.set_script(Script::recipient(POISON, Action::Disconnect));
+    let changes = [("MAX_UNCOMMITTED", "1"), ("COMMIT_MAX_RECORDS", "1"), ("SMTP_CONNECTIONS", "1")];
+    let service = world.start(&changes).await;
+    let poison = [created_to(0, POISON)];
+    world.publish(&poison.into_iter().chain((1..=9).map(created)).collect::<Vec<_>>()).await;
+    assert_eq!(world.wait_for_mails(9).await.len(), 9);
+    world.wait_for_committed(Topic::Created, 10).await;
+    service.stop().await;
+}

@@ -27,7 +27,7 @@ use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
-use tokio::task::JoinHandle;
+use tokio::{runtime::Builder, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// No wait in a test is longer.
@@ -46,7 +46,7 @@ pub(crate) struct World {
 pub(crate) struct Service {
     address: std::net::SocketAddr,
     stop: CancellationToken,
-    running: JoinHandle<anyhow::Result<()>>,
+    running: oneshot::Receiver<anyhow::Result<()>>,
 }
 
 /// A dead letter as an operator sees it.
@@ -99,7 +99,13 @@ impl World {
         let application = Application::start(config).unwrap();
         let address = application.address();
         let stop = CancellationToken::new();
-        let running = tokio::spawn(application.run(stop.clone()));
+        let (stopped, (end, running)) = (stop.clone(), oneshot::channel());
+        // On one thread of its own, as the process has it.
+        std::thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            let _ = end.send(runtime.block_on(application.run(stopped)));
+            runtime.shutdown_background();
+        });
         Service { address, stop, running }
     }
 

@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_millis(500);
 
 type Ack = KafkaResult<(i32, i64)>;
 
-/// See the module's text. Dropping it fails what has no ack yet.
+/// See the module's text. Dropping it fails what has no ack yet; that blocks for a second at most.
 pub struct Producer<C: ClientContext + 'static> {
     client: Arc<BaseProducer<Acks<C>>>,
     stop: Arc<AtomicBool>,
@@ -68,8 +68,8 @@ impl<C: ClientContext + 'static> Producer<C> {
         Ok(Self { client, stop, polling: Some(polling) })
     }
 
-    /// Writes a record, waits for the broker's ack and answers its partition and offset; the offset is negative when the
-    /// broker did not tell it.
+    /// Writes a record, waits for the broker's ack and answers its partition and offset. A broker that has the record
+    /// already may not tell the offset: then it is below zero, or that of another record of the batch counted from there.
     ///
     /// Handed over when this is first polled; dropped after that, the record may be written or not.
     ///
@@ -144,9 +144,9 @@ mod tests {
     use rdkafka::error::RDKafkaErrorCode;
     use std::time::Instant;
 
-    fn nobody_listens() -> Producer<ClientLog> {
+    fn nobody_listens(message_timeout_ms: &str) -> Producer<ClientLog> {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", "127.0.0.1:1").set("message.timeout.ms", "100");
+        config.set("bootstrap.servers", "127.0.0.1:1").set("message.timeout.ms", message_timeout_ms);
         // One record is all that may wait.
         config.set("queue.buffering.max.messages", "1");
         Producer::new(&config, ClientLog::default()).unwrap()
@@ -158,7 +158,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_record_fails_in_its_time_and_at_once_when_too_much_waits() {
-        let producer = nobody_listens();
+        let producer = nobody_listens("100");
         let (first, second) = tokio::join!(producer.send(record()), producer.send(record()));
         assert_eq!(first.unwrap_err().rdkafka_error_code(), Some(RDKafkaErrorCode::MessageTimedOut));
         assert_eq!(second.unwrap_err().rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull));
@@ -166,11 +166,11 @@ mod tests {
 
     #[tokio::test]
     async fn its_end_waits_for_no_ack() {
-        let producer = nobody_listens();
+        let producer = nobody_listens("60000");
         let send = tokio::time::timeout(Duration::from_millis(10), producer.send(record()));
         assert!(send.await.is_err());
         let began = Instant::now();
         drop(producer);
-        assert!(began.elapsed() < 2 * POLL, "{:?}", began.elapsed());
+        assert!(began.elapsed() < 10 * POLL, "{:?}", began.elapsed());
     }
 }

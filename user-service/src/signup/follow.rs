@@ -22,7 +22,7 @@ use rdkafka::{
     message::BorrowedMessage,
 };
 use shared::{
-    event::{Event, header},
+    event::{Event, EventId, header},
     kafka::{ClientLog, KafkaConfig, KafkaWatch},
     topic::Topic,
 };
@@ -145,10 +145,16 @@ impl Follower {
     }
 
     /// Notes a record that was written here and is in the view already.
-    pub(super) fn note_own(&self, written: Written) {
-        if written.topic == Topic::Created && written.offset >= 0 {
-            self.own.note(written.partition, written.offset);
+    pub(super) fn note_own(&self, written: Written, event: EventId) {
+        if written.topic == Topic::Created {
+            self.own.note(written.partition, written.offset, event);
         }
+    }
+
+    fn is_own(&self, record: &BorrowedMessage<'_>) -> bool {
+        let event =
+            header(record.headers(), "ce_id").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+        self.own.take(record.partition(), record.offset(), event)
     }
 
     /// Whether the broker answers all three clients. Blocks for a second each at most.
@@ -197,7 +203,7 @@ impl Follower {
     fn take(&self, record: &BorrowedMessage<'_>) {
         let Some(topic) = Topic::from_name(record.topic()) else { return };
         match record.payload() {
-            Some(_) if topic == Topic::Created && self.own.take(record.partition(), record.offset()) => {}
+            Some(_) if topic == Topic::Created && self.is_own(record) => {}
             Some(payload) => match Event::decode(header(record.headers(), "ce_type"), payload) {
                 Ok(event) => self.view.apply(event),
                 Err(error) => log::warn!(

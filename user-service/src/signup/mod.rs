@@ -188,8 +188,9 @@ impl Signup {
             "event.id" = event.event_id().to_string().as_str();
             "event published"
         );
+        let event_id = event.event_id();
         self.0.view.apply_own(event);
-        self.0.follower.note_own(written);
+        self.0.follower.note_own(written, event_id);
         Ok(())
     }
 

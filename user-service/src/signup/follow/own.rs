@@ -4,31 +4,33 @@
 //! Of the topic of registrations alone: merging those is idempotent and in no order. What the order of a partition decides
 //! (attempts, and a verified account after a tombstone) is read by every replica.
 
+use shared::event::EventId;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, PoisonError},
 };
 
-/// The offsets of these records, by partition, until the follower has come to them.
+/// The offsets of these records, by partition, until the follower has come to them; each with its event, since a log that
+/// was cut off has other records there.
 #[derive(Debug, Default)]
-pub(super) struct OwnRecords(Mutex<HashMap<i32, BTreeSet<i64>>>);
+pub(super) struct OwnRecords(Mutex<HashMap<i32, BTreeMap<i64, EventId>>>);
 
 impl OwnRecords {
     /// Notes a record that is in the view.
-    pub(super) fn note(&self, partition: i32, offset: i64) {
+    pub(super) fn note(&self, partition: i32, offset: i64, event: EventId) {
         let mut partitions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        partitions.entry(partition).or_default().insert(offset);
+        partitions.entry(partition).or_default().insert(offset, event);
     }
 
     /// Whether the record that the follower has come to is one of them; forgets it and all before it.
-    pub(super) fn take(&self, partition: i32, offset: i64) -> bool {
+    pub(super) fn take(&self, partition: i32, offset: i64, event: Option<EventId>) -> bool {
         let mut partitions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(offsets) = partitions.get_mut(&partition) else { return false };
         // Noted after the follower had read it.
-        while offsets.first().is_some_and(|first| *first < offset) {
+        while offsets.first_key_value().is_some_and(|(first, _)| *first < offset) {
             offsets.pop_first();
         }
-        offsets.remove(&offset)
+        offsets.remove(&offset).is_some_and(|own| Some(own) == event)
     }
 }
 
@@ -37,18 +39,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_passed_over_once_and_only_in_its_partition() {
+    fn a_record_is_passed_over_once_and_only_where_it_stands() {
+        let (own, event) = (OwnRecords::default(), EventId::random());
+        own.note(1, 7, event);
+        assert!(!own.take(0, 7, Some(event)) && !own.take(1, 6, Some(event)));
+        assert!(own.take(1, 7, Some(event)) && !own.take(1, 7, Some(event)));
+    }
+
+    #[test]
+    fn another_record_that_stands_there_is_read() {
         let own = OwnRecords::default();
-        own.note(1, 7);
-        assert!(!own.take(0, 7) && !own.take(1, 6));
-        assert!(own.take(1, 7) && !own.take(1, 7));
+        for event in [Some(EventId::random()), None] {
+            own.note(0, 7, EventId::random());
+            assert!(!own.take(0, 7, event));
+        }
     }
 
     #[test]
     fn what_is_noted_too_late_is_forgotten_with_the_next_record() {
-        let own = OwnRecords::default();
-        [3, 4, 9].into_iter().for_each(|offset| own.note(0, offset));
-        assert!(!own.take(0, 5));
-        assert_eq!(own.0.lock().unwrap()[&0], [9].into());
+        let (own, event) = (OwnRecords::default(), EventId::random());
+        [3, 4, 9].into_iter().for_each(|offset| own.note(0, offset, event));
+        assert!(!own.take(0, 5, Some(event)));
+        assert_eq!(own.0.lock().unwrap()[&0], [(9, event)].into());
     }
 }
