@@ -13,7 +13,7 @@ use shared::{
     event::{Attempt, Event},
     verification_code::LinkToken,
 };
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A window and a generation: what makes one code.
 type Code = (u64, u32);
@@ -79,10 +79,7 @@ pub(super) fn two_valid_codes(index: &Index<'_>) -> Count {
         }
     }
     let mut attempts: HashMap<(AccountId, Code), u32> = HashMap::new();
-    for attempt in index.evidence.records.iter().filter_map(|record| match &record.event {
-        Some(Event::Attempt(attempt)) => Some(attempt),
-        _ => None,
-    }) {
+    for attempt in attempts_once(index) {
         *attempts.entry((attempt.id, (attempt.window, attempt.generation))).or_default() += 1;
     }
     let both = accepted.iter().filter(|(_, codes)| codes.len() > 1);
@@ -103,8 +100,7 @@ pub(super) fn two_valid_codes(index: &Index<'_>) -> Count {
 fn ranks<'a>(index: &Index<'a>) -> HashMap<&'a str, (&'a Attempt, u32)> {
     let mut newest: HashMap<AccountId, (Code, u32)> = HashMap::new();
     let mut ranks = HashMap::new();
-    for record in &index.evidence.records {
-        let Some(Event::Attempt(attempt)) = &record.event else { continue };
+    for attempt in attempts_once(index) {
         let code = (attempt.window, attempt.generation);
         let (known, count) = newest.entry(attempt.id).or_insert((code, 0));
         // An attempt at an older code than the newest one tried is beyond every budget.
@@ -115,10 +111,20 @@ fn ranks<'a>(index: &Index<'a>) -> HashMap<&'a str, (&'a Attempt, u32)> {
             *known = code;
             *count
         };
-        // A record that stands in the log twice was judged by the first and uses up a second attempt.
-        ranks.entry(attempt.request_id.as_str()).or_insert((attempt, rank));
+        ranks.insert(attempt.request_id.as_str(), (attempt, rank));
     }
     ranks
+}
+
+/// The attempts in the order of their partition. A producer whose broker froze or restarted may have written one twice: it
+/// counts once, where it stands first.
+fn attempts_once<'a>(index: &Index<'a>) -> impl Iterator<Item = &'a Attempt> {
+    let mut known = HashSet::new();
+    let attempts = index.evidence.records.iter().filter_map(|record| match &record.event {
+        Some(Event::Attempt(attempt)) => Some(attempt),
+        _ => None,
+    });
+    attempts.filter(move |attempt| known.insert(attempt.event_id))
 }
 
 fn issued_codes(index: &Index<'_>, id: AccountId) -> BTreeSet<Code> {
