@@ -18,6 +18,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio::time::sleep;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const REGISTRATIONS: usize = 300;
@@ -114,6 +115,37 @@ async fn every_answered_registration_is_mailed_although_the_notification_service
 }
 
 /// Registers so many people, twenty at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_was_frozen_learns_what_others_registered_before_it_begins_a_window() {
+    const WINDOW: i64 = 30;
+    let world = World::start().await;
+    let replica = |name| world.user_service(name).with("WINDOW", "30s").with("CODE_TTL", "30s");
+    let (mut a, mut b) = (replica("a"), replica("b"));
+    tokio::join!(a.start_and_wait(), b.start_and_wait());
+    let (at_a, at_b) = (Api::new(a.address()), Api::new(b.address()));
+    let _notification_service = world.ready_notification_service("notification").await;
+    let until = |second: i64| {
+        let left = (second - Timestamp::now().as_second()).rem_euclid(WINDOW);
+        sleep(Duration::from_secs(left.unsigned_abs()))
+    };
+
+    // Registered at the end of one window's number while the other replica is frozen; asked again at that one, which
+    // goes on when the next number has begun.
+    until(WINDOW - 4).await;
+    b.freeze();
+    let first = Registration::accepted(&at_a, "ada@example.com".to_owned()).await;
+    let mail = world.inbox.first(&first.email, VERIFY, LIMIT).await;
+    let again = tokio::spawn(async move { at_b.register("ada@example.com").await });
+    until(1).await;
+    b.thaw();
+    let again = again.await.expect("an answer");
+    assert_eq!(again.status, StatusCode::ACCEPTED, "{again:?}");
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(world.inbox.mails(&first.email, VERIFY).len(), 1, "a second code was mailed");
+    let answer = at_a.verify(&first.id, mail.code()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+}
+
 async fn register(api: &Api, name: &str, count: usize) -> Vec<Registration> {
     let mut registrations = Vec::new();
     while registrations.len() < count {

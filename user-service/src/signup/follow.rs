@@ -58,6 +58,8 @@ pub(crate) struct Follower {
     replay_total: AtomicU64,
     moved: Notify,
     ends: tokio::sync::Mutex<Option<(Instant, Arc<Offsets>)>>,
+    /// All that was in the log at this moment is in the view.
+    at_end: Mutex<Option<Instant>>,
 }
 
 impl Follower {
@@ -95,6 +97,7 @@ impl Follower {
             replay_total: AtomicU64::new(0),
             moved: Notify::new(),
             ends: tokio::sync::Mutex::new(None),
+            at_end: Mutex::new(None),
         })
     }
 

@@ -43,6 +43,8 @@ use view::{Standing, View};
 const ANSWER_TIME: Duration = Duration::from_millis(100);
 /// How long the look at the log's ends may take when numbers are asked for.
 const NUMBERS_TIMEOUT: Duration = Duration::from_secs(1);
+/// Between two looks at the log's ends.
+const END_PAUSE: Duration = Duration::from_secs(1);
 
 /// The signup flow of one replica; cheap to clone, shared by all requests.
 #[derive(Clone)]
@@ -122,8 +124,22 @@ impl Signup {
         }
     }
 
-    /// Watches whether the broker answers, until `stop` is cancelled.
+    /// Watches whether the broker answers and where the log ends, until `stop` is cancelled.
     pub(crate) async fn watch(self, stop: CancellationToken) {
+        tokio::join!(self.clone().watch_clients(stop.clone()), self.watch_end(stop));
+    }
+
+    /// Goes to the log's end again and again, so that requests need not.
+    async fn watch_end(self, stop: CancellationToken) {
+        while tokio::time::timeout(END_PAUSE, stop.cancelled()).await.is_err() {
+            if self.0.follower.is_caught_up() && self.0.watch.brokers_answer() {
+                // Who needs to be there and is not goes by itself, and tells.
+                let _ = self.0.follower.reach_end(Instant::now() + END_PAUSE).await;
+            }
+        }
+    }
+
+    async fn watch_clients(self, stop: CancellationToken) {
         let (watch, signup) = (Arc::clone(&self.0.watch), self);
         let ask_all = move |watch: &KafkaWatch| {
             signup.0.publisher.broker_answers(watch) & signup.0.follower.broker_answers(watch)

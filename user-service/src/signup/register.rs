@@ -39,6 +39,7 @@ impl Signup {
         self.caught_up()?;
         let deadline = self.deadline();
         let inner = &*self.0;
+        inner.follower.be_fresh(deadline).await?;
         let id = inner.id_secret.account_id(&person.email);
         let known = inner.view.standing(id);
         if known.registration.is_none() && inner.view.registrations() >= inner.max_pending {

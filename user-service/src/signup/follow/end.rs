@@ -3,9 +3,12 @@
 use super::{Follower, Offsets, Partition};
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::{Duration, Instant},
 };
+
+/// A replica that was not at the log's end for so long (frozen, or cut off) may know less than others.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// The log's end could not be learnt or reached in time.
 #[derive(Debug, thiserror::Error)]
@@ -24,11 +27,27 @@ impl Follower {
         Some(ends.iter().map(behind).sum())
     }
 
+    /// Waits until this replica has read what was in the log two seconds ago; mostly it has.
+    ///
+    /// Otherwise one that was frozen would take a request that waited for it before it has read what others wrote meanwhile,
+    /// and begin a window beside theirs.
+    ///
+    /// # Errors
+    /// [`BehindLog`] when `deadline` passes first.
+    pub(crate) async fn be_fresh(self: &Arc<Self>, deadline: Instant) -> Result<(), BehindLog> {
+        let at_end = *self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
+        if at_end.is_some_and(|moment| moment.elapsed() < FRESH) {
+            return Ok(());
+        }
+        self.reach_end(deadline).await
+    }
+
     /// Waits until this replica has read what was in the log when this was called.
     ///
     /// # Errors
     /// [`BehindLog`] when `deadline` passes first.
     pub(crate) async fn reach_end(self: &Arc<Self>, deadline: Instant) -> Result<(), BehindLog> {
+        let asked = Instant::now();
         tokio::time::timeout_at(deadline.into(), async {
             let ends = self.ends_since(Instant::now()).await?;
             loop {
@@ -37,6 +56,8 @@ impl Follower {
                 // From here on no progress is missed, also none between the check and the wait.
                 moved.as_mut().enable();
                 if self.has_reached(&ends) {
+                    let mut at_end = self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
+                    *at_end = (*at_end).max(Some(asked));
                     return Ok(());
                 }
                 moved.await;
