@@ -41,6 +41,9 @@ use tokio_util::sync::CancellationToken;
 /// cost.
 const POLL: Duration = Duration::from_millis(500);
 
+/// The log's ends, and when they were asked for.
+type KnownEnds = Option<(Instant, Arc<Offsets>)>;
+
 /// Reads the log into a view.
 pub(crate) struct Follower {
     /// Reads what a verification waits for: its attempt.
@@ -57,7 +60,7 @@ pub(crate) struct Follower {
     replayed: AtomicU64,
     replay_total: AtomicU64,
     moved: Notify,
-    ends: tokio::sync::Mutex<Option<(Instant, Arc<Offsets>)>>,
+    ends: Arc<tokio::sync::Mutex<KnownEnds>>,
     /// All that was in the log at this moment is in the view.
     at_end: Mutex<Option<Instant>>,
 }
@@ -96,7 +99,7 @@ impl Follower {
             replayed: AtomicU64::new(0),
             replay_total: AtomicU64::new(0),
             moved: Notify::new(),
-            ends: tokio::sync::Mutex::new(None),
+            ends: Arc::default(),
             at_end: Mutex::new(None),
         })
     }

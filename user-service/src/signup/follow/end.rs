@@ -1,6 +1,7 @@
 //! Whether this replica has read to the end of the log, and how far it is from there.
 
 use super::{Follower, Offsets, Partition};
+use rdkafka::error::KafkaResult;
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, atomic::Ordering},
@@ -68,25 +69,25 @@ impl Follower {
     }
 
     /// The partitions' ends, asked for at `since` or later. One query serves all who wait for it.
+    ///
+    /// A query outlives who asked for it: otherwise, with many waiting for a broker that is away, each of them would begin
+    /// one in the last moment of its patience, and none would ever be answered.
     async fn ends_since(self: &Arc<Self>, since: Instant) -> Result<Arc<Offsets>, BehindLog> {
-        let mut known = self.ends.lock().await;
+        let mut known = Arc::clone(&self.ends).lock_owned().await;
         if let Some((_, ends)) = known.as_ref().filter(|(asked, _)| *asked >= since) {
             return Ok(Arc::clone(ends));
         }
-        let asked = Instant::now();
         let follower = Arc::clone(self);
-        let ends = tokio::task::spawn_blocking(move || {
-            follower.inquirer.ends(follower.next.get().into_iter().flat_map(HashMap::keys))
-        })
-        .await
-        .map_err(|_| BehindLog)?
-        .inspect_err(
-            |error| log::warn!("error" = error.to_string().as_str(); "the ends of the log are not known"),
-        )
-        .map_err(|_| BehindLog)?;
-        let ends = Arc::new(ends);
-        *known = Some((asked, Arc::clone(&ends)));
-        Ok(ends)
+        let query = tokio::task::spawn_blocking(move || {
+            let asked = Instant::now();
+            let ends = follower.inquirer.ends(follower.next.get().into_iter().flat_map(HashMap::keys));
+            let ends = Arc::new(ends.inspect_err(
+                |error| log::warn!("error" = error.to_string().as_str(); "the ends of the log are not known"),
+            )?);
+            *known = Some((asked, Arc::clone(&ends)));
+            KafkaResult::Ok(ends)
+        });
+        query.await.map_err(|_| BehindLog)?.map_err(|_| BehindLog)
     }
 
     fn has_reached(&self, ends: &Offsets) -> bool {
