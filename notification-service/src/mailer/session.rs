@@ -80,27 +80,26 @@ impl Session {
     async fn transaction(&mut self, email: &Email) -> Result<(), SendError> {
         let mail = Mail::new(Some(email.from.clone()), self.parameters(email)?);
         let recipient = Rcpt::new(email.to.clone(), vec![]);
-        if self.connection.pipelining {
-            self.envelope_at_once(mail, recipient).await?;
+        let envelope = if self.connection.pipelining {
+            self.envelope_at_once(mail, recipient).await
         } else {
-            self.envelope_step_by_step(mail, recipient).await?;
-        }
+            self.envelope_step_by_step(mail, recipient).await
+        };
+        envelope.map_err(|error| if self.reused { closed_while_idle(error) } else { error })?;
         let content = self.connection.smtp.command(Content(&email.text));
         step(Phase::Content, self.mailer.config.timeout, content).await
     }
 
     async fn envelope_step_by_step(&mut self, mail: Mail, recipient: Rcpt) -> Result<(), SendError> {
         let (limit, smtp) = (self.timeout(), &mut self.connection.smtp);
-        let began = step(Phase::MailFrom, limit, smtp.command(mail)).await;
-        began.map_err(|error| if self.reused { closed_while_idle(error) } else { error })?;
+        step(Phase::MailFrom, limit, smtp.command(mail)).await?;
         step(Phase::Recipient, limit, smtp.command(recipient)).await?;
         step(Phase::Data, limit, smtp.command(Data)).await
     }
 
     async fn envelope_at_once(&mut self, mail: Mail, recipient: Rcpt) -> Result<(), SendError> {
         let (limit, smtp) = (self.timeout(), &mut self.connection.smtp);
-        let began = step(Phase::MailFrom, limit, smtp.command(format!("{mail}{recipient}{Data}"))).await;
-        began.map_err(|error| if self.reused { closed_while_idle(error) } else { error })?;
+        step(Phase::MailFrom, limit, smtp.command(format!("{mail}{recipient}{Data}"))).await?;
         let recipient = step(Phase::Recipient, limit, smtp.read_response()).await;
         if matches!(recipient, Err(SendError::Server(_))) {
             return recipient;
@@ -160,13 +159,14 @@ async fn step(
     }
 }
 
-/// A server may close an idle session at any time, with 421 or without a word.
+/// A server may close an idle session at any time, with 421 or without a word; the first command of an email finds out.
 fn closed_while_idle(error: SendError) -> SendError {
     use super::failure::Cause;
     match error {
-        SendError::Server(ServerFailure { cause: Cause::Broken | Cause::Reply(421), .. }) => {
-            SendError::ClosedWhileIdle
-        }
+        SendError::Server(ServerFailure {
+            phase: Phase::MailFrom,
+            cause: Cause::Broken | Cause::Reply(421),
+        }) => SendError::ClosedWhileIdle,
         other => other,
     }
 }
