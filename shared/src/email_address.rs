@@ -84,6 +84,9 @@ impl EmailAddress {
     /// The form that decides who somebody is: NFC, without case.
     #[must_use]
     pub fn normalised(&self) -> String {
+        if self.0.is_ascii() {
+            return self.0.to_ascii_lowercase();
+        }
         self.0.nfc().flat_map(char::to_lowercase).nfc().collect()
     }
 

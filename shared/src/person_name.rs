@@ -48,6 +48,7 @@ impl PersonName {
         let mut characters = text.chars().peekable();
         while let Some(c) = characters.next() {
             match c.general_category_group() {
+                _ if c.is_ascii_alphabetic() => has_letter = true,
                 GeneralCategoryGroup::Letter => has_letter = true,
                 GeneralCategoryGroup::Mark => {}
                 _ if matches!(c, ' ' | '\'' | '’' | '-') => {}

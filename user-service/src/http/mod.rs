@@ -2,6 +2,7 @@
 
 mod problem;
 mod body;
+mod to_its_end;
 mod limits;
 mod request_id;
 mod register;
@@ -19,12 +20,14 @@ use actix_web::{
     http::{Method, header},
     web::{self, Data, PayloadConfig, ServiceConfig},
 };
+use futures_util::FutureExt;
 pub(crate) use limits::{Limits, limit};
 pub(crate) use page::default_headers;
 use problem::Problem;
 pub(crate) use request_id::identify;
 use serde::Serialize;
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
+use to_its_end::ToItsEnd;
 use tokio_util::task::TaskTracker;
 use utoipa::ToSchema;
 
@@ -48,13 +51,13 @@ struct Success<T> {
 }
 
 impl Context {
-    /// Runs a future in a task of its own: a handler's future is dropped when its client goes away, but what was
-    /// published must also be recorded.
-    ///
-    /// It stays on the handler's thread: another one would cost two wake-ups a request.
-    async fn to_its_end<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Result<T, Problem> {
-        actix_web::rt::spawn(self.tasks.track_future(future)).await.map_err(|error| {
-            log::error!("error" = error.to_string().as_str(); "a request failed");
+    /// Does a request's work, also when its client goes away meanwhile.
+    async fn to_its_end<T: Send>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        ToItsEnd::new(AssertUnwindSafe(work).catch_unwind(), &self.tasks).await.map_err(|_| {
+            log::error!("a request failed");
             Problem::internal()
         })
     }
