@@ -22,14 +22,19 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// A connection that opens with its first request, or before.
+    pub(crate) fn new(address: SocketAddr, path: &'static str) -> Self {
+        Self { address, path, host: address.to_string(), sender: None }
+    }
+
     /// Connects.
     ///
     /// # Errors
     /// When nothing listens there.
-    pub(crate) async fn open(address: SocketAddr, path: &'static str) -> anyhow::Result<Self> {
-        let mut connection = Self { address, path, host: address.to_string(), sender: None };
-        connection.connect().await.with_context(|| format!("no connection to {address}"))?;
-        Ok(connection)
+    pub(crate) async fn open(&mut self) -> anyhow::Result<()> {
+        let address = self.address;
+        self.connect().await.with_context(|| format!("no connection to {address}"))?;
+        Ok(())
     }
 
     /// Posts JSON and reads the answer to its end. Answers its status; 0 when the connection broke, which is then
