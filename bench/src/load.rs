@@ -59,12 +59,10 @@ impl Target {
         Self { addresses: vec![address], path }
     }
 
-    /// So many connections, the first `opened` of them open; the others open with their first request.
-    async fn connections(&self, count: usize, opened: usize) -> anyhow::Result<Vec<Connection>> {
-        let of = |address: &SocketAddr| Connection::new(*address, self.path);
-        let mut connections: Vec<_> = self.addresses.iter().cycle().map(of).take(count).collect();
-        for connection in connections.iter_mut().take(opened) {
-            connection.open().await?;
+    async fn connect(&self, count: usize) -> anyhow::Result<Vec<Connection>> {
+        let mut connections = Vec::with_capacity(count);
+        for address in self.addresses.iter().cycle().take(count) {
+            connections.push(Connection::open(*address, self.path).await?);
         }
         Ok(connections)
     }
@@ -119,7 +117,7 @@ pub(crate) async fn closed_loop(
     bodies: &Bodies,
 ) -> anyhow::Result<Measured> {
     let numbers = Arc::new(AtomicU64::new(0));
-    let connections = target.connections(connections.into(), connections.into()).await?;
+    let connections = target.connect(connections.into()).await?;
     let (began, began_ns) = (Instant::now(), monotonic_ns());
     let busy: Vec<_> = connections
         .into_iter()
@@ -153,9 +151,7 @@ pub(crate) async fn open_loop(
 ) -> anyhow::Result<Measured> {
     let (due_now, due) = mpsc::unbounded_channel::<(u64, Duration)>();
     let due = Arc::new(Mutex::new(due));
-    // They are used in turn; the service closes one on which nothing has come for some seconds.
-    let within_a_second = usize::try_from(schedule.per_second)?;
-    let connections = target.connections(connections.into(), within_a_second).await?;
+    let connections = target.connect(connections.into()).await?;
     let (began, began_ns) = (Instant::now(), monotonic_ns());
     let abandoned = Arc::new(AtomicBool::new(false));
     let guard = Abandon(Arc::clone(&abandoned));

@@ -4,6 +4,7 @@ mod accounts;
 mod comparison;
 mod delivery;
 mod drain;
+mod idle;
 mod latency;
 mod outage;
 mod recovery;

@@ -9,6 +9,10 @@ use crate::{
 use acceptance::{service::Service, world::World};
 use std::time::Duration;
 
+/// A closed loop so long comes before what is measured: the broker, a JVM, compiles what it does often, and its CPU time per
+/// record falls meanwhile.
+pub(crate) const WARM_UP: Duration = Duration::from_secs(12);
+
 /// Started for one scenario, and ended with it.
 pub(crate) struct Stage {
     pub(crate) world: World,

@@ -242,6 +242,13 @@ mod tests {
 
     proptest! {
         #[test]
+        fn the_short_way_for_ascii_leads_to_the_same_identity(local in "[!-~&&[^@\"]]{1,20}") {
+            let address = EmailAddress(format!("{local}@Example.com").into());
+            let long_way: String = address.0.nfc().flat_map(char::to_lowercase).nfc().collect();
+            prop_assert_eq!(address.normalised(), long_way);
+        }
+
+        #[test]
         fn what_parses_is_printable_short_and_stable(text in "\\PC{0,40}@\\PC{0,40}|.{0,80}") {
             if let Ok(address) = EmailAddress::parse(&text) {
                 prop_assert!(address.as_str().len() <= MAX_OCTETS);

@@ -47,17 +47,19 @@ impl PersonName {
         let mut has_letter = false;
         let mut characters = text.chars().peekable();
         while let Some(c) = characters.next() {
-            match c.general_category_group() {
-                _ if c.is_ascii_alphabetic() => has_letter = true,
-                GeneralCategoryGroup::Letter => has_letter = true,
-                GeneralCategoryGroup::Mark => {}
-                _ if matches!(c, ' ' | '\'' | '’' | '-') => {}
-                _ if c == '.' => {
+            match c {
+                'a'..='z' | 'A'..='Z' => has_letter = true,
+                ' ' | '\'' | '’' | '-' => {}
+                '.' => {
                     if characters.peek().is_some_and(|next| *next != ' ') {
                         return Err(PersonNameError::Period);
                     }
                 }
-                _ => return Err(PersonNameError::Character),
+                _ => match c.general_category_group() {
+                    GeneralCategoryGroup::Letter => has_letter = true,
+                    GeneralCategoryGroup::Mark => {}
+                    _ => return Err(PersonNameError::Character),
+                },
             }
         }
         if has_letter { Ok(Self(text.into())) } else { Err(PersonNameError::NoLetter) }

@@ -15,7 +15,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 /// How long requests that are under way may take to finish when the service stops, in seconds.
 const DRAIN_SECONDS: u64 = 20;
@@ -98,8 +98,7 @@ impl Application {
             let (signup, stop) = (signup.clone(), stop_the_rest.clone());
             move || signup.follow(&stop)
         });
-        let tasks = TaskTracker::new();
-        let context = Context { signup: signup.clone(), tasks: tasks.clone(), metrics: Arc::clone(&metrics) };
+        let context = Context { signup: signup.clone(), metrics: Arc::clone(&metrics) };
         let limits = Limits::new(config.rate_limit, config.trusted_proxies, config.publish_timeout, metrics);
         let limits = Data::new(limits);
         let tidying = tokio::spawn(tidy(limits.clone(), stop.clone()));
@@ -108,8 +107,6 @@ impl Application {
         let served = serve(listener, context, limits, config.cors_origins, stop.clone())?.await;
         // Also when the server failed: the other parts then end with it.
         stop.cancel();
-        tasks.close();
-        tasks.wait().await;
         let timeout = config.publish_timeout;
         tokio::task::spawn_blocking(move || signup.flush(timeout)).await?;
         stop_the_rest.cancel();

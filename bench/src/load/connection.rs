@@ -22,19 +22,14 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A connection that opens with its first request, or before.
-    pub(crate) fn new(address: SocketAddr, path: &'static str) -> Self {
-        Self { address, path, host: address.to_string(), sender: None }
-    }
-
     /// Connects.
     ///
     /// # Errors
     /// When nothing listens there.
-    pub(crate) async fn open(&mut self) -> anyhow::Result<()> {
-        let address = self.address;
-        self.connect().await.with_context(|| format!("no connection to {address}"))?;
-        Ok(())
+    pub(crate) async fn open(address: SocketAddr, path: &'static str) -> anyhow::Result<Self> {
+        let mut connection = Self { address, path, host: address.to_string(), sender: None };
+        connection.connect().await.with_context(|| format!("no connection to {address}"))?;
+        Ok(connection)
     }
 
     /// Posts JSON and reads the answer to its end. Answers its status; 0 when the connection broke, which is then
@@ -76,8 +71,9 @@ impl Connection {
 
     async fn connect(&mut self) -> anyhow::Result<&mut SendRequest<Full<Bytes>>> {
         let sender = match self.sender.take() {
-            Some(sender) => sender,
-            None => {
+            Some(sender) if !sender.is_closed() => sender,
+            // Not opened yet, broken, or closed by the service since nothing came on it for some seconds.
+            _ => {
                 let stream = TcpStream::connect(self.address).await?;
                 stream.set_nodelay(true)?;
                 let (sender, connection) = handshake(TokioIo::new(stream)).await?;

@@ -61,7 +61,7 @@ pub(crate) async fn register(address: SocketAddr, people: Range<u64>) -> anyhow:
     let secrets = CodeSecrets::parse(CODE_SECRETS)?;
     let mut busy = Vec::new();
     for _ in 0..CONNECTIONS {
-        let mut connection = Connection::new(address, "/api/register");
+        let mut connection = Connection::open(address, "/api/register").await?;
         let (next, secrets, bar, end) = (Arc::clone(&next), secrets.clone(), bar.clone(), people.end);
         busy.push(tokio::spawn(async move {
             let mut accounts = Vec::new();

@@ -2,7 +2,6 @@
 //! what can't be avoided: one trip through the broker, and one SMTP dialogue.
 
 mod bare;
-mod idle;
 
 use crate::{
     arguments::Options,
@@ -12,7 +11,10 @@ use crate::{
     process::sink::client::MailSink,
     progress,
     report::{Bound, Cell, Findings, Series, Table},
-    scenario::register::registration,
+    scenario::{
+        idle::{self, Idle},
+        register::registration,
+    },
     spread::Spread,
     stage::{self, Stage},
 };
@@ -47,8 +49,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
     bare::create_topic(&stage).await?;
     let target = stage::target(&user_service, "/api/register");
     let mut findings = Findings::of("latency");
-    let services = [("user-service", &user_service), ("notification-service", &notification_service)];
-    idle::measure(&mut findings, &services).await?;
+    set_idle(&mut findings, idle::measure([&user_service, &notification_service]).await?);
 
     let warm_up = Schedule { per_second: 4 * RATE, length: Duration::from_secs(4) };
     let mut people = 0;
@@ -77,6 +78,19 @@ impl Round {
         let [mail, answer, broker, dialogue] = self.0.each_ref().map(|times| times.percentile_ms(percent));
         [mail, answer, broker, dialogue, broker + dialogue]
     }
+}
+
+fn set_idle(findings: &mut Findings, services: [Idle; 2]) {
+    let title = format!("Idle for {} s", idle::LENGTH.as_secs());
+    let mut table = Table::new(&title, &["resident MB", "% of a core"]);
+    for (name, Idle { megabytes, percent }) in
+        ["user-service", "notification-service"].into_iter().zip(services)
+    {
+        table.row(name, [megabytes.into(), percent.into()]);
+        findings.goal(&format!("idle {name}: resident"), Spread::of([megabytes]), Bound::AtMost(20.0), "MB");
+        findings.goal(&format!("idle {name}: of a core"), Spread::of([percent]), Bound::AtMost(1.0), "%");
+    }
+    findings.tables.push(table);
 }
 
 fn set_figures(findings: &mut Findings, rounds: &[Round]) {

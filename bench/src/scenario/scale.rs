@@ -1,5 +1,7 @@
 //! `scale`: one, two and four replicas of each service. Every user service follows the whole log, so each more costs CPU
-//! time for every signup; the notification services share the partitions.
+//! time for every signup; the notification services share the partitions. And what a partition costs.
+
+mod partitions;
 
 use super::{delivery, register::new_people};
 use crate::{
@@ -16,7 +18,6 @@ use acceptance::service::Service;
 use std::time::Duration;
 
 const REPLICAS: [usize; 3] = [1, 2, 4];
-const WARM_UP: Duration = Duration::from_secs(4);
 /// Mails that warm up.
 const FIRST_BACKLOG: u64 = 2000;
 
@@ -27,10 +28,12 @@ const FIRST_BACKLOG: u64 = 2000;
 pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
     let mut findings = Findings::of("scale");
     findings.tables.push(registrations(options).await?);
+    findings.tables.push(following(options).await?);
     findings.tables.push(mails(options).await?);
+    findings.tables.push(partitions::measure().await?);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     findings.notes.push(format!(
-        "The broker, the load and all replicas share {cores} cores: rates can't grow with the replicas here, and CPU time \
+        "The broker, the load and all replicas share {cores} cores: rates don't tell here how the services scale; CPU time \
          per signup or mail tells what a replica costs."
     ));
     Ok(findings)
@@ -45,8 +48,8 @@ async fn registrations(options: &Options) -> anyhow::Result<Table> {
     let people = new_people();
     warm_up(&stage, &people, options).await?;
     let bar = progress::bar("scale: registrations", u64::from(options.rounds) * 3);
-    for _ in 0..options.rounds {
-        for (replicas, turns) in REPLICAS.into_iter().zip(&mut turns) {
+    for round in 0..options.rounds {
+        for (replicas, turns) in in_turn(round, &mut turns) {
             let mut services: Vec<_> =
                 (0..replicas).map(|number| stage.user_service(&format!("user-service-{number}"))).collect();
             for service in &mut services {
@@ -66,6 +69,33 @@ async fn registrations(options: &Options) -> anyhow::Result<Table> {
     Ok(table("Registrations, closed loop over all replicas", "user-service", &turns))
 }
 
+/// What a replica pays for the signups of another one.
+async fn following(options: &Options) -> anyhow::Result<Table> {
+    let stage = Stage::start().await;
+    let people = new_people();
+    warm_up(&stage, &people, options).await?;
+    let (mut asked, mut follows) = (stage.user_service("asked"), stage.user_service("follows"));
+    asked.start_and_wait().await;
+    follows.start_and_wait().await;
+    let target = stage::target(&asked, "/api/register");
+    let bar = progress::bar("scale: following", u64::from(options.rounds));
+    let mut used = Vec::new();
+    for _ in 0..options.rounds {
+        let before = usage::cpu_time(follows.id())?;
+        let measured = load::closed_loop(&target, options.connections, options.seconds, &people).await?;
+        // It reads in portions.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let thousands = measured.rate() * measured.elapsed.as_secs_f64() / 1000.0;
+        measured.all_answered(202)?;
+        used.push((usage::cpu_time(follows.id())? - before).as_secs_f64() / thousands);
+        bar.inc(1);
+    }
+    let mut table =
+        Table::new("Registrations at one of two replicas, closed loop", &["CPU s per 1,000 of the other"]);
+    table.row("2 × user-service", [Cell::from(Spread::of(used))]);
+    Ok(table)
+}
+
 async fn mails(options: &Options) -> anyhow::Result<Table> {
     let stage = Stage::start().await;
     let mut sink = MailSink::start().await?;
@@ -80,8 +110,8 @@ async fn mails(options: &Options) -> anyhow::Result<Table> {
     let mut first = [stage.notification_service("warm-up", &sink)];
     delivery::drain(&stage, &mut first, &mut sink, FIRST_BACKLOG).await?;
     let bar = progress::bar("scale: mails", u64::from(options.rounds) * 3);
-    for _ in 0..options.rounds {
-        for (replicas, turns) in REPLICAS.into_iter().zip(&mut turns) {
+    for round in 0..options.rounds {
+        for (replicas, turns) in in_turn(round, &mut turns) {
             delivery::write_backlog(&stage, people, mails).await?;
             people += mails;
             let name = |number| stage.notification_service(&format!("notification-service-{number}"), &sink);
@@ -94,12 +124,21 @@ async fn mails(options: &Options) -> anyhow::Result<Table> {
     Ok(table("Mails of a backlog, 16 sessions each", "notification-service", &turns))
 }
 
+/// Who is first changes, as in a comparison of two.
+fn in_turn(round: u32, turns: &mut Turns) -> impl Iterator<Item = (usize, &mut Vec<[f64; 2]>)> {
+    let mut sides: Vec<_> = REPLICAS.into_iter().zip(turns).collect();
+    if round % 2 == 1 {
+        sides.reverse();
+    }
+    sides.into_iter()
+}
+
 /// The first registrations of a new broker are slow.
 async fn warm_up(stage: &Stage, people: &Bodies, options: &Options) -> anyhow::Result<()> {
     let mut service = stage.user_service("warm-up");
     service.start_and_wait().await;
     let target = stage::target(&service, "/api/register");
-    load::closed_loop(&target, options.connections, WARM_UP, people).await?.all_answered(202)?;
+    load::closed_loop(&target, options.connections, stage::WARM_UP, people).await?.all_answered(202)?;
     Ok(())
 }
 

@@ -12,10 +12,10 @@ use crate::{
     fill::Person,
     load::{Bodies, Schedule, Target},
     report::Findings,
-    stage::Stage,
+    stage::{self, Stage},
 };
 use bytes::Bytes;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 const PATH: &str = "/api/verify";
 const RATE: u32 = 500;
@@ -23,7 +23,6 @@ const RATE: u32 = 500;
 const LEAST_RATE: f64 = 10_000.0;
 /// Accounts of the warm-up.
 const FIRST: u64 = 4000;
-const WARM_UP: Duration = Duration::from_secs(4);
 
 /// Measures verifications.
 ///
@@ -47,7 +46,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
 
     let first = accounts::register(address, 0..FIRST).await?;
     let warm_up = [service(accounts::verifications(first)), reference];
-    let load = Load::Closed { connections: options.connections, length: WARM_UP };
+    let load = Load::Closed { connections: options.connections, length: stage::WARM_UP };
     let reached = comparison::compare(&stage, &warm_up, load, 1, "verify: warming up").await?;
     let [_, reference] = warm_up;
 

@@ -125,7 +125,7 @@ pub(crate) async fn limit<B: MessageBody + 'static>(
         limits.metrics.rate_limited.inc();
         refuse(request, Problem::too_many_requests(wait))
     } else if let Ok(_permit) = limits.in_flight.try_acquire() {
-        // The request is gone when the time is over; what it published goes on in a task of its own.
+        // The request is gone when the time is over; its work goes on (`ToItsEnd`).
         match tokio::time::timeout(limits.deadline, next.call(request)).await {
             Ok(response) => response?.map_into_left_body(),
             Err(_) => return Err(Problem::new(Kind::RequestTimeout, "send the whole request at once").into()),

@@ -20,22 +20,18 @@ use actix_web::{
     http::{Method, header},
     web::{self, Data, PayloadConfig, ServiceConfig},
 };
-use futures_util::FutureExt;
 pub(crate) use limits::{Limits, limit};
 pub(crate) use page::default_headers;
 use problem::Problem;
 pub(crate) use request_id::identify;
 use serde::Serialize;
-use std::{panic::AssertUnwindSafe, sync::Arc};
-use to_its_end::ToItsEnd;
-use tokio_util::task::TaskTracker;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// What every request may use.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) signup: Signup,
-    pub(crate) tasks: TaskTracker,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -48,19 +44,6 @@ struct Success<T> {
     #[schema(value_type = String)]
     message: &'static str,
     data: T,
-}
-
-impl Context {
-    /// Does a request's work, also when its client goes away meanwhile.
-    async fn to_its_end<T: Send>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Problem> {
-        ToItsEnd::new(AssertUnwindSafe(work).catch_unwind(), &self.tasks).await.map_err(|_| {
-            log::error!("a request failed");
-            Problem::internal()
-        })
-    }
 }
 
 /// The public route table. The caller wraps it in limits, CORS, request ids and security headers.

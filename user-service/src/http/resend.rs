@@ -5,6 +5,7 @@ use super::{
     body::{self, Fields},
     openapi::{ResendProblems, one_of_fields},
     problem::Problem,
+    to_its_end::to_its_end,
     verify::parse_id,
 };
 use crate::signup::Resent;
@@ -83,7 +84,7 @@ pub(super) async fn resend(
         return Err(fields.into_problem());
     };
     let resending = context.signup.clone().resend(id, request_id.into_inner());
-    match context.to_its_end(resending).await?? {
+    match to_its_end(resending).await?? {
         Resent::Accepted { expires_at, resend_after } => Ok(HttpResponse::Accepted().json(Success {
             status: true,
             message: "We have sent another mail with a code.",

@@ -1,27 +1,44 @@
-//! A request's work that its client can't break off: what was published must also be recorded.
+//! A request's work that is not broken off: what was published must also be recorded.
 
+use super::problem::Problem;
+use futures_util::FutureExt;
 use std::{
+    panic::AssertUnwindSafe,
     pin::Pin,
     task::{Poll, ready},
 };
 use tokio::runtime::Handle;
-use tokio_util::task::{TaskTracker, task_tracker::TrackedFuture};
 
-/// Work that is polled by its handler. A handler's future is dropped when its client goes away: the work then goes on in a
-/// task of its own. (One for every request would cost an allocation and a second wake-up.)
-pub(super) struct ToItsEnd<F: Future<Output: Send> + Send + 'static>(Option<Pin<Box<TrackedFuture<F>>>>);
-
-impl<F: Future<Output: Send> + Send + 'static> ToItsEnd<F> {
-    /// `tasks` counts it until it ends.
-    pub(super) fn new(work: F, tasks: &TaskTracker) -> Self {
-        Self(Some(Box::pin(tasks.track_future(work))))
-    }
+/// Does a request's work, also when nobody waits for it any more.
+///
+/// # Errors
+/// When it panics.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Problem> {
+    // Nobody sees what a panic leaves behind: the work is dropped, and what it shares with others is changed in one piece.
+    let work = AssertUnwindSafe(work).catch_unwind();
+    let logged = work.map(|ended| {
+        ended.map_err(|panic| {
+            let said = panic.downcast_ref::<&str>().copied();
+            let error = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            log::error!("error" = error.unwrap_or("a panic"); "a request failed");
+            Problem::internal()
+        })
+    });
+    ToItsEnd(Some(Box::pin(logged))).await
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Future for ToItsEnd<F> {
-    type Output = F::Output;
+/// Work that its handler polls. When the handler's future is dropped before the end (its client has reset the connection,
+/// or its time is over), the work goes on in a task of its own; such a task for every request would cost a second wake-up.
+///
+/// At the end of the service what still goes on is dropped: the log has what was published.
+struct ToItsEnd<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+impl<T: Send + 'static> Future for ToItsEnd<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<T> {
         let Some(work) = &mut self.0 else { return Poll::Pending };
         let output = ready!(work.as_mut().poll(context));
         self.0 = None;
@@ -29,9 +46,8 @@ impl<F: Future<Output: Send> + Send + 'static> Future for ToItsEnd<F> {
     }
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Drop for ToItsEnd<F> {
+impl<T: Send + 'static> Drop for ToItsEnd<T> {
     fn drop(&mut self) {
-        // Without a runtime the process is at its end.
         if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             runtime.spawn(work);
         }
@@ -41,27 +57,28 @@ impl<F: Future<Output: Send> + Send + 'static> Drop for ToItsEnd<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::{ResponseError, http::StatusCode};
     use tokio::sync::oneshot;
 
     #[tokio::test]
     async fn it_answers_who_waits_and_ends_without() {
-        let tasks = TaskTracker::new();
-        assert_eq!(ToItsEnd::new(async { 7 }, &tasks).await, 7);
-        assert!(tasks.is_empty());
+        assert_eq!(to_its_end(async { 7 }).await.unwrap(), 7);
 
         let (go_on, waiting) = oneshot::channel::<()>();
         let (done, ended) = oneshot::channel();
-        let mut work = ToItsEnd::new(
-            async {
-                let _ = waiting.await;
-                let _ = done.send(());
-            },
-            &tasks,
-        );
+        let mut work = Box::pin(to_its_end(async {
+            let _ = waiting.await;
+            let _ = done.send(());
+        }));
         assert!(futures_util::poll!(&mut work).is_pending());
         drop(work);
-        assert_eq!(tasks.len(), 1, "it is still counted");
         let _ = go_on.send(());
         ended.await.expect("it goes on");
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_this_request_alone() {
+        let failed = to_its_end(async { assert!(std::hint::black_box(false), "a fault") }).await;
+        assert_eq!(failed.unwrap_err().status_code(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

@@ -5,6 +5,7 @@ use super::{
     body::{self, Fields},
     openapi::{VerifyProblems, one_of_fields},
     problem::Problem,
+    to_its_end::to_its_end,
 };
 use crate::signup::{Proof, Verdict};
 use actix_web::{
@@ -93,7 +94,7 @@ pub(super) async fn verify(
 ) -> Result<HttpResponse, Problem> {
     let (id, proof) = parse(body::read(&request, body)?)?;
     let verifying = context.signup.clone().verify(id, proof, request_id.into_inner());
-    match context.to_its_end(verifying).await?? {
+    match to_its_end(verifying).await?? {
         Verdict::Verified => Ok(HttpResponse::Ok().json(Success {
             status: true,
             message: "The account is verified.",

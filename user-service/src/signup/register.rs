@@ -27,7 +27,7 @@ pub(crate) struct Registered {
 impl Signup {
     /// Registers a person; when this answers `Ok`, the event is in the log.
     ///
-    /// Runs to its end once it has begun: callers that may be dropped put it into a task of its own.
+    /// Once it has begun, callers see to it that it is polled to its end, also when nobody waits for it any more.
     ///
     /// # Errors
     /// [`Unavailable`]; the same request may then be repeated, here or at another replica.

@@ -26,7 +26,7 @@ pub(crate) enum Resent {
 impl Signup {
     /// Mails the code again, or a new one when its attempts are used up.
     ///
-    /// Runs to its end once it has begun: callers that may be dropped put it into a task of its own.
+    /// Once it has begun, callers see to it that it is polled to its end, also when nobody waits for it any more.
     ///
     /// # Errors
     /// [`Unavailable`]; the same request may then be repeated, here or at another replica.

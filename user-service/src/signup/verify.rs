@@ -45,7 +45,7 @@ pub(crate) enum Verdict {
 impl Signup {
     /// Checks a code or token; when this answers `Verified`, the event is in the log.
     ///
-    /// Runs to its end once it has begun: callers that may be dropped put it into a task of its own.
+    /// Once it has begun, callers see to it that it is polled to its end, also when nobody waits for it any more.
     ///
     /// # Errors
     /// [`Unavailable`]; an attempt that was published stays spent.

@@ -43,7 +43,7 @@ async fn once(stage: &Stage) -> anyhow::Result<Start> {
     let ready_after = service.ready().await;
     let (resident, peak) = usage::memory(service.id())?;
     let cpu = usage::cpu_time(service.id())?;
-    let metrics = Connection::new(admin, "/metrics").get().await?;
+    let metrics = Connection::open(admin, "/metrics").await?.get().await?;
     let replayed = gauge(&String::from_utf8_lossy(&metrics), "user_service_replay_records_expected")?;
     service.stop().await;
     #[expect(clippy::cast_precision_loss, reason = "gigabytes at most")]
