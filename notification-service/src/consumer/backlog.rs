@@ -1,7 +1,8 @@
 //! Records that were taken and wait: for their turn, or for the time of their next try.
 //!
-//! Both are bounded by pausing partitions. Resuming one costs a fetch, so there is a wide gap between the level that
-//! pauses and the one that resumes, and what lies between keeps all sessions busy meanwhile. Pure.
+//! Both are bounded by pausing partitions. A client that has paused all of its partitions at a broker asks that broker again
+//! only up to a second after one was resumed, so partitions are resumed while enough waits to keep all sessions busy for
+//! that long. Pure.
 
 use crate::{offsets::Position, record::Record};
 use jiff::{SignedDuration, Timestamp};
@@ -10,9 +11,10 @@ use std::{
     sync::Arc,
 };
 
-/// Records that wait for their turn at most, before partitions are paused.
-pub(super) const READY_HIGH: usize = 2_000;
-pub(super) const READY_LOW: usize = 1_000;
+/// Records that wait for their turn at most, before partitions are paused; about two kilobytes each.
+pub(super) const READY_HIGH: usize = 8_000;
+/// Partitions are resumed from here on: what so many mails a second take a second for.
+pub(super) const READY_LOW: usize = 6_000;
 /// Records that wait for the time of their next try at most, before the retry topic is paused.
 pub(super) const DELAYED_HIGH: usize = 2_000;
 pub(super) const DELAYED_LOW: usize = 1_000;

@@ -13,7 +13,7 @@ impl Consumer {
     /// Pauses partitions when too much waits, and resumes them when little does.
     ///
     /// The retry topic goes on for longer: while a broker has one partition to fetch from, it is asked every
-    /// `fetch.wait.max.ms` and the resumed ones come along; a broker with none is left alone for a second.
+    /// `fetch.wait.max.ms` and the resumed ones come along. Not every process has a partition of the retry topic.
     pub(super) fn adjust_flow(&mut self) {
         let (ready, delayed) = (self.backlog.ready(), self.backlog.delayed());
         if let Some(paused) = self.sources.update(ready >= READY_HIGH, ready <= READY_LOW) {
