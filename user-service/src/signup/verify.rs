@@ -3,7 +3,7 @@
 //! A code is compared only after its attempt was read back from the log with a rank inside the budget. The link's
 //! token (128 bits) needs no budget, so strangers who burn a victim's attempts can't lock the victim out.
 
-use super::{Signup, Unavailable, now, pending::Pending, registration::Challenge};
+use super::{Signup, Unavailable, now, pending::Pending, registration::Challenge, view::Standing};
 use jiff::Timestamp;
 use shared::{
     account_id::AccountId,
@@ -57,8 +57,14 @@ impl Signup {
     ) -> Result<Verdict, Unavailable> {
         self.caught_up()?;
         let deadline = self.deadline();
-        let known = self.standing(id, deadline).await?;
+        let mut known = self.standing(id, deadline).await?;
         let now = now();
+        if known.verified && self.knows_code(id, &known, &proof, now) {
+            // Accounts and codes are followed apart: of a newer code nothing may be known yet. Who has no right code does not
+            // come here, and can't tell from the time that the account is verified.
+            self.0.follower.reach_end(deadline).await?;
+            known = self.0.view.standing(id);
+        }
         let registration = known.registration.unwrap_or_default();
         let (window, generation, pending) = match registration.challenge(now) {
             Challenge::Unknown => return Ok(Verdict::Unknown),
@@ -86,6 +92,14 @@ impl Signup {
         match pending.filter(is_right) {
             Some(pending) => self.verified(id, pending, now, request_id, deadline).await,
             None => Ok(Verdict::WrongCode { attempts_left }),
+        }
+    }
+
+    /// Whether this is the right code, or token, as far as is known.
+    fn knows_code(&self, id: AccountId, known: &Standing, proof: &Proof, now: Timestamp) -> bool {
+        match known.registration.as_ref().map(|registration| registration.challenge(now)) {
+            Some(Challenge::Open { pending: Some(pending), .. }) => self.is_right(id, &pending, proof),
+            _ => false,
         }
     }
 
