@@ -48,6 +48,19 @@ async fn the_right_code_again_is_a_success_that_costs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_right_code_again_may_be_an_old_one_where_the_end_of_the_log_cannot_be_seen() {
+    let world = World::start().await;
+    let replica = world.replica_with(&[("PUBLISH_TIMEOUT", "2s")]).await;
+    let id = replica.registered("ada@example.com").await;
+    let code = code(&world.newest_code(&id).await);
+    assert_eq!(replica.verify(&id, &code).await.status, StatusCode::OK);
+    world.end().await;
+    let answer = replica.verify(&id, &code).await;
+    assert_eq!((answer.status, answer.problem()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn five_codes_are_compared_and_then_also_the_right_one_is_refused() {
     let world = World::start().await;
     let replica = world.replica().await;

@@ -57,6 +57,11 @@ impl World {
         self.broker.bootstrap()
     }
 
+    /// Ends the broker, and with it the world.
+    pub(crate) async fn end(self) {
+        self.broker.stop().await;
+    }
+
     /// Starts a replica with some variables set, and waits until it is ready.
     pub(crate) async fn replica_with(&self, variables: &[(&str, &str)]) -> Replica {
         let replica = Replica::start(&self.brokers(), variables);
