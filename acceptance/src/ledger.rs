@@ -5,6 +5,7 @@ use crate::{
     inbox::{Inbox, Mail, VERIFY},
     latency::Latencies,
 };
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use std::{collections::HashSet, time::Duration};
@@ -70,6 +71,20 @@ impl Registration {
     pub fn code(&self, inbox: &Inbox) -> String {
         self.code_mails(inbox)[0].code().to_owned()
     }
+}
+
+/// Registers so many people, twenty at a time.
+///
+/// # Panics
+/// When one of them is not accepted.
+pub async fn register(api: &Api, name: &str, count: usize) -> Vec<Registration> {
+    let mut registrations = Vec::new();
+    while registrations.len() < count {
+        let batch = (registrations.len()..count).take(20);
+        let emails = batch.map(|number| format!("{name}{number}@example.com"));
+        registrations.extend(join_all(emails.map(|email| Registration::accepted(api, email))).await);
+    }
+    registrations
 }
 
 /// Waits until each of these people has a mail with a code; names those who have not.

@@ -12,7 +12,7 @@
 use crate::{
     delivery::{self, Delivery, Task},
     gate::{Admission, Gate},
-    offsets::{Offsets, Partition, Position},
+    offsets::{Offsets, Position},
     outcome::{Outcome, Report},
     status::Status,
 };
@@ -22,7 +22,6 @@ use commit::Batch;
 use group::{GroupClient, GroupEvent};
 use jiff::Timestamp;
 use rdkafka::{
-    TopicPartitionList,
     consumer::Consumer as _,
     error::{KafkaError, KafkaResult},
     message::BorrowedMessage,
@@ -83,8 +82,10 @@ pub(crate) struct Consumer {
     recent: Recent,
     batch: Batch,
     commits: task::JoinSet<(Vec<Position>, KafkaResult<()>)>,
-    revocation: Option<Revocation>,
-    stop: Option<Stop>,
+    /// All partitions are being given up.
+    revocation: Option<Ending>,
+    /// The process' work is ending.
+    stop: Option<Ending>,
     last_error: Option<Instant>,
 }
 
@@ -93,23 +94,20 @@ struct Started {
     item: Item,
     task: Task,
     probe: bool,
-    abort: task::AbortHandle,
 }
 
-/// Partitions that are being given up.
-struct Revocation {
-    list: TopicPartitionList,
-    partitions: HashSet<Partition>,
+/// An end that running deliveries are waited for.
+#[derive(Debug, Clone, Copy)]
+struct Ending {
     /// Then unfinished deliveries are dropped.
     deadline: Instant,
     dropped: bool,
 }
 
-/// The end of the process' work.
-struct Stop {
-    /// Then unfinished deliveries are dropped.
-    deadline: Instant,
-    dropped: bool,
+impl Ending {
+    fn within(time: Duration) -> Self {
+        Self { deadline: Instant::now() + time, dropped: false }
+    }
 }
 
 impl Consumer {
@@ -196,7 +194,7 @@ impl Consumer {
 
     /// Takes a record; what asks for no email is finished at once.
     fn take(&mut self, record: &BorrowedMessage<'_>) {
-        if self.stop.is_some() {
+        if self.stop.is_some() || self.revocation.is_some() {
             return;
         }
         let Some((partition, offset)) = group::origin(record) else { return };

@@ -1,6 +1,6 @@
 //! What may be committed: of each partition the contiguous prefix of finished records, and nothing behind a gap.
 //!
-//! Records finish in any order. The state of a partition dies with its assignment: each assignment has an epoch, and
+//! Records finish in any order. What is known of partitions dies with their assignment: each assignment has an epoch, and
 //! what finishes under an old one changes nothing. Pure: no Kafka, no clock.
 
 use jiff::Timestamp;
@@ -26,13 +26,13 @@ pub(crate) struct Position {
 #[derive(Debug, Default)]
 pub(crate) struct Offsets {
     partitions: HashMap<Partition, Assigned>,
-    epochs: u64,
+    /// Counts assignments.
+    epoch: u64,
     finished: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Assigned {
-    epoch: u64,
     /// Ascending offsets, not always consecutive: compaction leaves holes.
     taken: VecDeque<Taken>,
     /// How many at the front are finished.
@@ -49,20 +49,18 @@ struct Taken {
 }
 
 impl Offsets {
-    /// Begins an assignment; whatever was known of an earlier one is forgotten.
-    pub(crate) fn assign(&mut self, partition: Partition) {
-        self.revoke(partition);
-        self.epochs += 1;
-        let assigned = Assigned { epoch: self.epochs, taken: VecDeque::new(), prefix: 0, stored: 0 };
-        self.partitions.insert(partition, assigned);
+    /// Begins an assignment of these partitions; whatever was known of the one before is forgotten.
+    pub(crate) fn assign(&mut self, partitions: impl IntoIterator<Item = Partition>) {
+        self.revoke();
+        self.epoch += 1;
+        let assigned = |partition| (partition, Assigned::default());
+        self.partitions = partitions.into_iter().map(assigned).collect();
     }
 
-    /// Ends an assignment and returns how many of its records were unfinished.
-    pub(crate) fn revoke(&mut self, partition: Partition) -> usize {
-        let Some(assigned) = self.partitions.remove(&partition) else { return 0 };
-        let finished = assigned.taken.iter().filter(|taken| taken.finished).count();
-        self.finished -= finished;
-        assigned.taken.len() - finished
+    /// Ends the assignment and returns how many of its records were unfinished.
+    pub(crate) fn revoke(&mut self) -> usize {
+        let taken = self.partitions.drain().map(|(_, assigned)| assigned.taken.len()).sum::<usize>();
+        taken - std::mem::take(&mut self.finished)
     }
 
     /// Notes a record as taken; `None` when the partition is not assigned or the record was taken before.
@@ -77,7 +75,7 @@ impl Offsets {
             return None;
         }
         assigned.taken.push_back(Taken { offset, written_at, finished: false });
-        Some(Position { partition, offset, epoch: assigned.epoch })
+        Some(Position { partition, offset, epoch: self.epoch })
     }
 
     /// Notes a record as finished; false when its assignment is over or it was finished before.
@@ -98,23 +96,25 @@ impl Offsets {
 
     /// Whether the assignment that the record was taken under still holds.
     pub(crate) fn is_current(&self, position: Position) -> bool {
-        self.partitions.get(&position.partition).is_some_and(|assigned| assigned.epoch == position.epoch)
+        self.partitions.contains_key(&position.partition) && self.epoch == position.epoch
     }
 
     /// Whether nothing before this record is unfinished: until it is done, its partition commits no further.
     pub(crate) fn is_first_unfinished(&self, position: Position) -> bool {
-        self.partitions.get(&position.partition).is_some_and(|assigned| {
-            assigned.epoch == position.epoch
-                && assigned.taken.get(assigned.prefix).is_some_and(|taken| taken.offset == position.offset)
-        })
+        self.is_current(position)
+            && self.partitions.get(&position.partition).is_some_and(|assigned| {
+                assigned.taken.get(assigned.prefix).is_some_and(|taken| taken.offset == position.offset)
+            })
     }
 
     /// Whether a record behind this one is finished: then leaving this one undone costs copies of those.
     pub(crate) fn holds_up_finished(&self, position: Position) -> bool {
-        self.partitions.get(&position.partition).is_some_and(|assigned| {
-            let later = assigned.taken.iter().rev().take_while(|taken| taken.offset > position.offset);
-            assigned.epoch == position.epoch && later.into_iter().any(|taken| taken.finished)
-        })
+        self.is_current(position)
+            && self.partitions.get(&position.partition).is_some_and(|assigned| {
+                let mut later =
+                    assigned.taken.iter().rev().take_while(|taken| taken.offset > position.offset);
+                later.any(|taken| taken.finished)
+            })
     }
 
     /// When the oldest unfinished record was written; of each partition that is the first one.
@@ -140,7 +140,7 @@ impl Offsets {
             .filter_map(|(partition, assigned)| {
                 assigned.stored = assigned.prefix;
                 let last = assigned.taken.get(assigned.prefix - 1)?;
-                Some(Position { partition: *partition, offset: last.offset, epoch: assigned.epoch })
+                Some(Position { partition: *partition, offset: last.offset, epoch: self.epoch })
             })
             .collect()
     }
@@ -164,7 +164,7 @@ impl Offsets {
     }
 
     fn current(&mut self, position: Position) -> Option<&mut Assigned> {
-        self.partitions.get_mut(&position.partition).filter(|assigned| assigned.epoch == position.epoch)
+        self.partitions.get_mut(&position.partition).filter(|_| self.epoch == position.epoch)
     }
 }
 

@@ -3,11 +3,10 @@
 use acceptance::{
     api::{Api, between},
     inbox::{Inbox, VERIFY},
-    ledger::{Registration, all_mailed},
+    ledger::{Registration, all_mailed, register},
     load::open_loop,
     world::{World, show},
 };
-use futures_util::future::join_all;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use std::{
@@ -114,7 +113,6 @@ async fn every_answered_registration_is_mailed_although_the_notification_service
     }
 }
 
-/// Registers so many people, twenty at a time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_was_frozen_learns_what_others_registered_before_it_begins_a_window() {
     const WINDOW: i64 = 30;
@@ -144,18 +142,6 @@ async fn a_replica_that_was_frozen_learns_what_others_registered_before_it_begin
     assert_eq!(world.inbox.mails(&first.email, VERIFY).len(), 1, "a second code was mailed");
     let answer = at_a.verify(&first.id, mail.code()).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-}
-
-async fn register(api: &Api, name: &str, count: usize) -> Vec<Registration> {
-    let mut registrations = Vec::new();
-    while registrations.len() < count {
-        let batch = (registrations.len()..count).take(20);
-        registrations.extend(
-            join_all(batch.map(|number| Registration::accepted(api, format!("{name}{number}@example.com"))))
-                .await,
-        );
-    }
-    registrations
 }
 
 /// How many of these people can verify with the code they were mailed.

@@ -8,6 +8,7 @@ mod signup;
 mod start_order;
 mod managed_kafka;
 mod crashes;
+mod replicas;
 mod attempts;
 mod broker_outage;
 mod mail_outage;

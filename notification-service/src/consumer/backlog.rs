@@ -119,10 +119,10 @@ impl Backlog {
         self.ready.push_back(item);
     }
 
-    /// Keeps only the records that fit.
-    pub(super) fn retain(&mut self, fits: impl Fn(Position) -> bool) {
-        self.ready.retain(|item| fits(item.record.position));
-        self.delayed.retain(|_, item| fits(item.record.position));
+    /// Forgets all records.
+    pub(super) fn clear(&mut self) {
+        self.ready.clear();
+        self.delayed.clear();
     }
 }
 
@@ -133,10 +133,6 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn is_paused(&self) -> bool {
-        self.paused
-    }
-
     /// Returns whether to pause (true) or resume (false), when that changes.
     pub(super) fn update(&mut self, high: bool, low: bool) -> Option<bool> {
         let paused = if self.paused { !low } else { high };

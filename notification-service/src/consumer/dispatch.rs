@@ -9,7 +9,6 @@ use crate::{
 };
 use jiff::Timestamp;
 use std::{sync::Arc, time::Instant};
-use tokio_util::sync::CancellationToken;
 
 /// A record on which the server failed so often while it served others is put off, as if it had been refused.
 const FAILURES_OF_ONE_RECORD: u32 = 3;
@@ -17,7 +16,7 @@ const FAILURES_OF_ONE_RECORD: u32 = 3;
 impl Consumer {
     /// Starts all deliveries that may start now.
     pub(super) fn dispatch(&mut self, now: Instant) {
-        if self.stop.is_some() {
+        if self.stop.is_some() || self.revocation.is_some() {
             return;
         }
         let mut twins = Vec::new();
@@ -49,10 +48,7 @@ impl Consumer {
     /// other would be one more that waits for a commit.
     fn next_item(&mut self) -> Option<Item> {
         if !self.is_at_bound() {
-            return match &self.revocation {
-                None => self.backlog.pop(),
-                Some(revoked) => self.backlog.pop_ready(|at| !revoked.partitions.contains(&at.partition)),
-            };
+            return self.backlog.pop();
         }
         let offsets = &self.offsets;
         let is_in_the_way =
@@ -96,8 +92,8 @@ impl Consumer {
         }
         let (delivery, record) = (Arc::clone(&self.delivery), Arc::clone(&item.record));
         let round = self.round.clone();
-        let abort = self.running.spawn(async move { delivery.run(task, &record, &round).await });
-        self.started.insert(abort.id(), Started { item, task, probe, abort });
+        let running = self.running.spawn(async move { delivery.run(task, &record, &round).await });
+        self.started.insert(running.id(), Started { item, task, probe });
     }
 
     /// Tells the gate how a delivery ended. When it closes, deliveries that wait for a session are called back.
@@ -112,8 +108,7 @@ impl Consumer {
                     .map_or_else(|| "refused many recipients in a row".to_owned(), ToString::to_string);
                 log::warn!("reason" = reason.as_str(); "mail server not usable: gate closed, probing");
                 self.status.set_gate(Some(reason));
-                self.round.cancel();
-                self.round = CancellationToken::new();
+                self.call_back_waiting();
             }
             (false, true) => {
                 log::info!("mail server usable again: gate open");
@@ -126,6 +121,11 @@ impl Consumer {
             }
             (true, true) => {}
         }
+    }
+
+    /// Deliveries that still wait for a session come back as interrupted.
+    pub(super) fn call_back_waiting(&mut self) {
+        std::mem::take(&mut self.round).cancel();
     }
 
     /// Puts an interrupted record back into the backlog. A failed probe goes last, so that a record on which the

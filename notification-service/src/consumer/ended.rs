@@ -4,7 +4,6 @@ use super::{Consumer, Started};
 use crate::{
     delivery::Task,
     gate::Signal,
-    offsets::Partition,
     outcome::{Outcome, Report},
     record::Content,
 };
@@ -41,7 +40,7 @@ impl Consumer {
                 }
             }
             // Aborted: its partition or the process was given up.
-            None if !self.offsets.is_current(position) || self.is_given_up(position.partition) => {}
+            None if !self.offsets.is_current(position) || self.is_given_up() => {}
             None => {
                 log::error!(
                     "kafka.topic" = position.partition.topic.name(),
@@ -54,10 +53,8 @@ impl Consumer {
         }
     }
 
-    fn is_given_up(&self, partition: Partition) -> bool {
-        let revoked =
-            self.revocation.as_ref().is_some_and(|r| r.dropped && r.partitions.contains(&partition));
-        revoked || self.stop.as_ref().is_some_and(|stop| stop.dropped)
+    fn is_given_up(&self) -> bool {
+        [self.revocation, self.stop].into_iter().flatten().any(|ending| ending.dropped)
     }
 }
 

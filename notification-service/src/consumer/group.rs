@@ -3,6 +3,10 @@
 //! librdkafka reports a rebalance inside `recv` and waits until the change is made. The callback only passes it on;
 //! the consumer's loop makes the change when it has settled what the partitions' records need. When nobody listens
 //! any more, the consumer is being closed and the change is made at once.
+//!
+//! Each rebalance takes all partitions from all members and shares them anew, so that every member has its share of
+//! every topic. `cooperative-sticky` would move less, but counts partitions and not topics: a member that joins later
+//! gets all partitions of the first topics by name, and members behind it mail no code of a new registration.
 
 use crate::{
     offsets::{Partition, Position},
@@ -31,10 +35,10 @@ pub(super) const TOPICS: [Topic; 4] = [Topic::Created, Topic::Activity, Topic::V
 /// A change of the assignment that the loop has to make.
 #[derive(Debug)]
 pub(super) enum GroupEvent {
-    /// These partitions are added.
+    /// These partitions are this member's from now on.
     Assigned(TopicPartitionList),
-    /// These partitions are to be given up; `lost` when they already belong to somebody else.
-    Revoked { partitions: TopicPartitionList, lost: bool },
+    /// All partitions are to be given up; `lost` when they already belong to somebody else.
+    Revoked { lost: bool },
 }
 
 /// Passes rebalances on.
@@ -67,7 +71,7 @@ pub(super) fn client(
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "earliest")
-        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("partition.assignment.strategy", "roundrobin")
         // The shortest that a broker takes by default: a crashed member's partitions move on after it.
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "500")
@@ -126,14 +130,10 @@ impl ConsumerContext for GroupContext {
         let event = if assigned {
             GroupEvent::Assigned(partitions.clone())
         } else {
-            GroupEvent::Revoked { partitions: partitions.clone(), lost: consumer.assignment_lost() }
+            GroupEvent::Revoked { lost: consumer.assignment_lost() }
         };
         if self.events.send(event).is_err() {
-            let changed = if assigned {
-                consumer.incremental_assign(partitions)
-            } else {
-                consumer.incremental_unassign(partitions)
-            };
+            let changed = if assigned { consumer.assign(partitions) } else { consumer.unassign() };
             if let Err(error) = changed {
                 log::warn!("error" = error.to_string().as_str(); "partitions not given back in order");
             }

@@ -1,13 +1,10 @@
 //! Commits, partitions that come and go, and the end.
 
 use super::{
-    Consumer, Revocation, Stop,
+    Consumer, Ending,
     group::{self, GroupEvent},
 };
-use crate::{
-    delivery::Task,
-    offsets::{Partition, Position},
-};
+use crate::{delivery::Task, offsets::Position};
 use rdkafka::{
     TopicPartitionList,
     consumer::{CommitMode, Consumer as _},
@@ -19,10 +16,9 @@ use std::{
 };
 use tokio::task;
 
-/// Deliveries of a partition that is given up may take this long to end.
-const REVOCATION_DRAIN: Duration = Duration::from_secs(5);
-/// Deliveries may take this long to end when the process stops.
-const STOP_DRAIN: Duration = Duration::from_secs(15);
+/// Deliveries may take this long to end when partitions are given up or the process stops. Longer than a mail server's
+/// silence is waited for by default: what is dropped may have been mailed, and is mailed again.
+const DRAIN: Duration = Duration::from_secs(15);
 /// And so long for the last commits, and for leaving the group.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -76,13 +72,11 @@ impl Consumer {
     pub(super) fn on_group_event(&mut self, event: GroupEvent) {
         match event {
             GroupEvent::Assigned(list) => self.on_assigned(&list),
-            GroupEvent::Revoked { partitions: list, lost } => {
-                let partitions = group::partitions(&list).into_iter().collect();
-                log::info!("kafka.partitions" = list.count(), "lost" = lost; "partitions are given up");
-                let now = Instant::now();
+            GroupEvent::Revoked { lost } => {
+                log::info!("deliveries.running" = self.running.len(), "lost" = lost; "partitions are given up");
+                self.call_back_waiting();
+                self.revocation = Some(Ending::within(DRAIN));
                 // What is lost already belongs to somebody else: there is nothing to wait for or to commit.
-                let deadline = if lost { now } else { now + REVOCATION_DRAIN };
-                self.revocation = Some(Revocation { list, partitions, deadline, dropped: false });
                 if lost {
                     self.drop_revoked();
                     self.give_up();
@@ -92,37 +86,28 @@ impl Consumer {
     }
 
     fn on_assigned(&mut self, list: &TopicPartitionList) {
-        group::partitions(list).into_iter().for_each(|partition| self.offsets.assign(partition));
-        match self.client.incremental_assign(list) {
+        self.offsets.assign(group::partitions(list));
+        match self.client.assign(list) {
             Ok(()) => {
                 log::info!("kafka.partitions" = list.count(); "partitions assigned");
                 self.status.set_joined(true);
             }
             Err(error) => log::error!("error" = error.to_string().as_str(); "partitions can't be assigned"),
         }
-        if self.sources.is_paused() {
-            self.set_paused(true, false);
-        }
-        if self.retries.is_paused() {
-            self.set_paused(true, true);
-        }
     }
 
-    /// Gives the revoked partitions up once their deliveries have ended, or were dropped, and their finished records
-    /// are committed.
+    /// Gives the partitions up once all deliveries have ended, or were dropped, and the finished records are committed.
     fn advance_revocation(&mut self, now: Instant) {
-        let Some(revocation) = &self.revocation else { return };
-        let (overdue, dropped) = (now >= revocation.deadline, revocation.dropped);
-        let partitions = revocation.partitions.clone();
-        let busy = self.started.values().any(|s| partitions.contains(&s.item.record.position.partition));
+        let Some(Ending { deadline, dropped }) = self.revocation else { return };
+        let (busy, overdue) = (!self.running.is_empty(), now >= deadline);
         if busy && overdue && !dropped {
             self.drop_revoked();
         }
-        if !busy && !overdue && self.requeue_blockers(|partition| partitions.contains(&partition)) {
+        if !busy && !overdue && self.requeue_blockers() {
             return;
         }
         let settled = !busy && self.offsets.committable() == 0 && self.commits.is_empty();
-        if settled || now >= self.revocation.as_ref().map_or(now, |r| r.deadline + LEAVE_TIMEOUT) {
+        if settled || now >= deadline + LEAVE_TIMEOUT {
             self.give_up();
         }
     }
@@ -130,27 +115,24 @@ impl Consumer {
     fn drop_revoked(&mut self) {
         let Some(revocation) = &mut self.revocation else { return };
         revocation.dropped = true;
-        for started in self.started.values() {
-            if revocation.partitions.contains(&started.item.record.position.partition) {
-                started.abort.abort();
-            }
-        }
+        self.running.abort_all();
     }
 
     fn give_up(&mut self) {
-        let Some(revocation) = self.revocation.take() else { return };
-        self.backlog.retain(|position| !revocation.partitions.contains(&position.partition));
-        let handed_back: usize = revocation.partitions.iter().map(|p| self.offsets.revoke(*p)).sum();
-        self.status.handed_back(handed_back);
-        if let Err(error) = self.client.incremental_unassign(&revocation.list) {
+        self.revocation = None;
+        self.status.handed_back(self.offsets.revoke());
+        self.backlog.clear();
+        // With little waiting: the client would remember the pause of a partition, should it come back.
+        self.adjust_flow();
+        if let Err(error) = self.client.unassign() {
             log::warn!("error" = error.to_string().as_str(); "partitions can't be given up in order");
         }
     }
 
     pub(super) fn begin_stop(&mut self) {
         log::info!("deliveries.running" = self.running.len(); "draining");
-        self.round.cancel();
-        self.stop = Some(Stop { deadline: Instant::now() + STOP_DRAIN, dropped: false });
+        self.call_back_waiting();
+        self.stop = Some(Ending::within(DRAIN));
     }
 
     fn advance_stop(&mut self, now: Instant) {
@@ -160,15 +142,15 @@ impl Consumer {
             stop.deadline = now + LEAVE_TIMEOUT;
             self.running.abort_all();
         } else if self.running.is_empty() && !stop.dropped {
-            self.requeue_blockers(|_| true);
+            self.requeue_blockers();
         }
     }
 
     /// Writes the unfinished records that stand before finished ones to the retry topic, so that those can be
     /// committed and nothing is mailed twice after an orderly end. Returns whether there were any.
-    fn requeue_blockers(&mut self, concerned: impl Fn(Partition) -> bool) -> bool {
+    fn requeue_blockers(&mut self) -> bool {
         let offsets = &self.offsets;
-        let blockers = self.backlog.take_all(|at| concerned(at.partition) && offsets.holds_up_finished(at));
+        let blockers = self.backlog.take_all(|at| offsets.holds_up_finished(at));
         let any = !blockers.is_empty();
         blockers.into_iter().for_each(|item| self.start(item, Task::Requeue, false));
         any

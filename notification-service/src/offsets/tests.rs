@@ -10,7 +10,7 @@ fn at(offset: i64) -> Timestamp {
 
 fn offsets_with(count: i64) -> (Offsets, Vec<Position>) {
     let mut offsets = Offsets::default();
-    offsets.assign(PARTITION);
+    offsets.assign([PARTITION]);
     let positions = (0..count).map(|offset| offsets.take(PARTITION, offset, at(offset)).unwrap()).collect();
     (offsets, positions)
 }
@@ -69,9 +69,9 @@ fn a_failed_commit_is_handed_out_again() {
 fn what_finishes_late_can_not_touch_a_new_assignment() {
     let (mut offsets, old) = offsets_with(2);
     offsets.finish(old[1]);
-    assert_eq!(offsets.revoke(PARTITION), 1);
+    assert_eq!(offsets.revoke(), 1);
     assert_eq!(offsets.finished(), 0);
-    offsets.assign(PARTITION);
+    offsets.assign([PARTITION]);
     let new = offsets.take(PARTITION, 0, at(0)).unwrap();
     assert!(!offsets.finish(old[0]) && !offsets.is_current(old[0]));
     offsets.committed(old[1]);
@@ -89,9 +89,10 @@ fn a_record_is_taken_once_and_only_while_its_partition_is_assigned() {
 
 #[test]
 fn the_oldest_record_that_waits_is_the_first_unfinished_one_of_all_partitions() {
-    let (mut offsets, records) = offsets_with(3);
+    let mut offsets = Offsets::default();
     let other = Partition { number: 4, ..PARTITION };
-    offsets.assign(other);
+    offsets.assign([PARTITION, other]);
+    let records = [0, 1, 2].map(|offset| offsets.take(PARTITION, offset, at(offset)).unwrap());
     let late = offsets.take(other, 0, at(1)).unwrap();
     assert_eq!(offsets.waiting_since(), Some(at(0)));
     offsets.finish(records[1]);
@@ -112,7 +113,7 @@ proptest! {
         commits in proptest::collection::vec(any::<Option<bool>>(), 40),
     ) {
         let mut offsets = Offsets::default();
-        offsets.assign(PARTITION);
+        offsets.assign([PARTITION]);
         let mut next = 0;
         let records: Vec<_> = holes.iter().map(|hole| {
             next += hole;

@@ -3,10 +3,13 @@ use super::*;
 /// Much less than a session timeout: nobody waits for one to run out.
 const REBALANCE: Duration = Duration::from_secs(3);
 
-fn member(bootstrap: &str, group: &str, topic: &str) -> BaseConsumer {
+/// The notification service's, and that of a subscriber that can't stop.
+const STRATEGIES: [&str; 2] = ["roundrobin", "cooperative-sticky"];
+
+fn member(bootstrap: &str, group: &str, topic: &str, strategy: &str) -> BaseConsumer {
     let consumer: BaseConsumer = client(bootstrap)
         .set("group.id", group)
-        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("partition.assignment.strategy", strategy)
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "200")
         .set("enable.auto.commit", "false")
@@ -42,16 +45,18 @@ async fn two_members_share_the_partitions_and_the_one_left_takes_all() {
     let broker = Broker::start(Storage::Temporary, 0).await.unwrap();
     let bootstrap = broker.bootstrap();
     create_topic(&bootstrap, topic("shared", 6)).await.unwrap();
-    let first = member(&bootstrap, "sharing", "shared");
-    poll_until(&[&first], || assigned(&first) == 6);
-    let started = Instant::now();
-    let second = member(&bootstrap, "sharing", "shared");
-    poll_until(&[&first, &second], || assigned(&first) == 3 && assigned(&second) == 3);
-    assert!(started.elapsed() < REBALANCE, "joined in {:?}", started.elapsed());
-    let started = Instant::now();
-    drop(second);
-    poll_until(&[&first], || assigned(&first) == 6);
-    assert!(started.elapsed() < REBALANCE, "left in {:?}", started.elapsed());
+    for strategy in STRATEGIES {
+        let first = member(&bootstrap, strategy, "shared", strategy);
+        poll_until(&[&first], || assigned(&first) == 6);
+        let started = Instant::now();
+        let second = member(&bootstrap, strategy, "shared", strategy);
+        poll_until(&[&first, &second], || assigned(&first) == 3 && assigned(&second) == 3);
+        assert!(started.elapsed() < REBALANCE, "{strategy}: joined in {:?}", started.elapsed());
+        let started = Instant::now();
+        drop(second);
+        poll_until(&[&first], || assigned(&first) == 6);
+        assert!(started.elapsed() < REBALANCE, "{strategy}: left in {:?}", started.elapsed());
+    }
 }
 
 #[tokio::test]
@@ -65,7 +70,7 @@ async fn committed_offsets_survive_a_restart_of_the_broker() {
     for number in 0..3 {
         send(&producer, "commits", 0, "key", &number.to_string()).await;
     }
-    let consumer = member(&bootstrap, "committing", "commits");
+    let consumer = member(&bootstrap, "committing", "commits", STRATEGIES[0]);
     poll_until(&[&consumer], || assigned(&consumer) == 1);
     let mut done = TopicPartitionList::new();
     done.add_partition_offset("commits", 0, Offset::Offset(2)).unwrap();
@@ -74,7 +79,7 @@ async fn committed_offsets_survive_a_restart_of_the_broker() {
     broker.stop().await;
 
     let broker = Broker::start(storage, 0).await.unwrap();
-    let consumer = member(&broker.bootstrap(), "committing", "commits");
+    let consumer = member(&broker.bootstrap(), "committing", "commits", STRATEGIES[0]);
     let started = Instant::now();
     let next = loop {
         assert!(started.elapsed() < DEADLINE);

@@ -1,0 +1,145 @@
+//! Notification services that join and leave: they share the work, and nobody gets a mail twice or late for it.
+
+use acceptance::{
+    api::between,
+    latency::Latencies,
+    ledger::{Registration, all_mailed, register},
+    load::open_loop,
+    service::Service,
+    world::{World, show},
+};
+use futures_util::future::join_all;
+use sandbox::smtp::{Action, Script, Stage};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::{sleep, timeout};
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// More than enough for the client to fetch what it takes at once.
+const PAUSED: Duration = Duration::from_secs(3);
+const DELIVERED: &str = "notification_records_ended_total{outcome=\"delivered\"}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_join_one_after_another_share_the_codes() {
+    const REPLICAS: usize = 3;
+    const PEOPLE: usize = 240;
+    let world = World::start().await;
+    let (_user_service, api) = world.ready_user_service("user").await;
+    let mut replicas = Vec::new();
+    for number in 0..REPLICAS {
+        replicas.push(world.ready_notification_service(&format!("notification-{number}")).await);
+    }
+    let registrations = register(&api, "person", PEOPLE).await;
+    all_mailed(&registrations, &world.inbox, LIMIT).await;
+    let shares = timeout(LIMIT, delivered(&replicas, PEOPLE)).await.expect("all counted in time");
+    show(&format!("{PEOPLE} codes, mailed by each of {REPLICAS} replicas that joined in turn: {shares:?}"));
+    assert_eq!(shares.iter().sum::<usize>(), PEOPLE, "each code once");
+    // Ids spread over the partitions by chance.
+    assert!(shares.iter().all(|share| *share > PEOPLE / REPLICAS / 2), "{shares:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_come_and_go_in_order_cost_no_copy_and_seconds_at_most() {
+    const PER_SECOND: u32 = 30;
+    /// The server takes so long for every fortieth mail; when the group changes, all wait for those.
+    const SLOW: Duration = Duration::from_secs(7);
+    const EVERY: usize = 40;
+    /// Two who stop one after the other, and its own time.
+    const LATEST: Duration = Duration::from_secs(30);
+    let world = Arc::new(World::start().await);
+    let (_user_service, api) = world.ready_user_service("user").await;
+    let ends: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
+    let ended = Arc::clone(&ends);
+    world.inbox.set_script(Script::new(move |step| {
+        let (Stage::EndOfData, [recipient]) = (step.stage, step.recipients) else { return Action::Accept };
+        *ended.lock().expect("not poisoned").entry(recipient.clone()).or_default() += 1;
+        if recipient.starts_with("slow") { Action::Delay(SLOW) } else { Action::Accept }
+    }));
+    let mut replicas = ["a", "b", "c"].map(|name| world.notification_service(name));
+    replicas[0].start_and_wait().await;
+
+    let over = Arc::new(AtomicBool::new(false));
+    let load = tokio::spawn({
+        let over = Arc::clone(&over);
+        async move {
+            let more = |_| !over.load(Ordering::Relaxed);
+            let begin = |number| {
+                let api = api.clone();
+                let name = if number % EVERY == 0 { "slow" } else { "person" };
+                async move { Registration::accepted(&api, format!("{name}{number}@example.com")).await }
+            };
+            open_loop(PER_SECOND, more, begin).await
+        }
+    });
+    for joins in [1, 2] {
+        sleep(SLOW).await;
+        replicas[joins].start_and_wait().await;
+    }
+    for leaves in [0, 1] {
+        sleep(SLOW).await;
+        replicas[leaves].stop().await;
+    }
+    sleep(SLOW).await;
+    over.store(true, Ordering::Relaxed);
+    let registrations = load.await.expect("the load ends");
+    all_mailed(&registrations, &world.inbox, LIMIT).await;
+    replicas[2].stop().await;
+
+    let ends = ends.lock().expect("not poisoned").clone();
+    let twice: Vec<_> = ends.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "handed over more than once: {twice:?}");
+    assert_eq!(ends.len(), registrations.len());
+    let waited: Latencies = registrations
+        .iter()
+        .map(|it| between(it.answered_at, it.code_mails(&world.inbox)[0].received_at))
+        .collect();
+    show(&format!(
+        "{} registrations, answer to mail while members came and went: {waited}",
+        registrations.len()
+    ));
+    assert!(waited.max() < LATEST, "{waited}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_that_is_too_long_to_be_taken_at_once_is_mailed_although_members_come_and_go() {
+    /// Partitions are paused at eight thousand that wait.
+    const PEOPLE: usize = 12_000;
+    let world = World::start().await;
+    let (_user_service, api) = world.ready_user_service("user").await;
+    let registrations = register(&api, "person", PEOPLE).await;
+    world.inbox.set_script(Script::new(|_| Action::Hang));
+    let mut replicas = ["a", "b"].map(|name| world.notification_service(name).with("SMTP_TIMEOUT", "1s"));
+    replicas[0].start_and_wait().await;
+    sleep(PAUSED).await;
+    replicas[1].start_and_wait().await;
+    sleep(PAUSED).await;
+    replicas[1].stop().await;
+    world.inbox.set_script(Script::accept_all());
+    assert!(world.inbox.wait_for_count(PEOPLE, LIMIT).await, "{} of {PEOPLE}", world.inbox.count());
+    all_mailed(&registrations, &world.inbox, LIMIT).await;
+    replicas[0].stop().await;
+    assert_eq!(world.inbox.count(), PEOPLE, "each code once");
+}
+
+/// How many mails the mail server took from each, once these are so many together.
+async fn delivered(replicas: &[Service], in_all: usize) -> Vec<usize> {
+    loop {
+        let shares = join_all(replicas.iter().map(async |replica| {
+            let metrics = reqwest::get(format!("http://{}/metrics", replica.address())).await;
+            let metrics = metrics.expect("an answer").text().await.expect("text");
+            let line = metrics.lines().find_map(|line| line.strip_prefix(DELIVERED)).expect("the counter");
+            line.trim().parse().expect("a number")
+        }))
+        .await;
+        if shares.iter().sum::<usize>() >= in_all {
+            return shares;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
