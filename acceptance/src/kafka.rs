@@ -81,6 +81,13 @@ impl Kafka {
         self.run("kill").await;
     }
 
+    /// Gives a topic so many partitions, more than it has.
+    pub async fn add_partitions(&self, topic: &str, partitions: u32) {
+        let mut script = tokio::process::Command::from(self.script("topics"));
+        script.args(["--alter", "--topic", topic, "--partitions", &partitions.to_string()]);
+        succeeded("topics", &script.output().await.expect("scripts/kafka.sh can be run"));
+    }
+
     /// The id of its process.
     #[must_use]
     pub fn id(&self) -> u32 {

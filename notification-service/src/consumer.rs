@@ -27,6 +27,7 @@ use rdkafka::{
     message::BorrowedMessage,
 };
 use recent::Recent;
+use settle::Ending;
 use shared::{
     event::EventId,
     kafka::{KafkaConfig, KafkaWatch},
@@ -94,20 +95,7 @@ struct Started {
     item: Item,
     task: Task,
     probe: bool,
-}
-
-/// An end that running deliveries are waited for.
-#[derive(Debug, Clone, Copy)]
-struct Ending {
-    /// Then unfinished deliveries are dropped.
-    deadline: Instant,
-    dropped: bool,
-}
-
-impl Ending {
-    fn within(time: Duration) -> Self {
-        Self { deadline: Instant::now() + time, dropped: false }
-    }
+    running: task::AbortHandle,
 }
 
 impl Consumer {
@@ -194,7 +182,7 @@ impl Consumer {
 
     /// Takes a record; what asks for no email is finished at once.
     fn take(&mut self, record: &BorrowedMessage<'_>) {
-        if self.stop.is_some() || self.revocation.is_some() {
+        if self.ending().is_some() {
             return;
         }
         let Some((partition, offset)) = group::origin(record) else { return };
@@ -224,9 +212,8 @@ impl Consumer {
             now + Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
         });
         let commit = if self.commits.is_empty() { self.batch.due_at(&self.config) } else { None };
-        let revocation = self.revocation.as_ref().map(|revocation| revocation.deadline);
-        let stop = self.stop.as_ref().map(|stop| stop.deadline);
-        let deadlines = [gate, due, commit, revocation, stop].into_iter().flatten();
+        let ending = self.ending().map(|ending| ending.deadline);
+        let deadlines = [gate, due, commit, ending].into_iter().flatten();
         // A deadline that has passed and still stands waits for something else to happen.
         deadlines
             .filter(|deadline| *deadline > now)

@@ -16,19 +16,22 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::time::{sleep, timeout};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// More than enough for the client to fetch what it takes at once.
 const PAUSED: Duration = Duration::from_secs(3);
+const RETRIES: &str = "user_account_mail_retry";
 const DELIVERED: &str = "notification_records_ended_total{outcome=\"delivered\"}";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_join_one_after_another_share_the_codes() {
     const REPLICAS: usize = 3;
     const PEOPLE: usize = 240;
+    /// Before the client's end is no longer waited for.
+    const STOPPED: Duration = Duration::from_secs(5);
     let world = World::start().await;
     let (_user_service, api) = world.ready_user_service("user").await;
     let mut replicas = Vec::new();
@@ -42,6 +45,11 @@ async fn replicas_that_join_one_after_another_share_the_codes() {
     assert_eq!(shares.iter().sum::<usize>(), PEOPLE, "each code once");
     // Ids spread over the partitions by chance.
     assert!(shares.iter().all(|share| *share > PEOPLE / REPLICAS / 2), "{shares:?}");
+
+    let began = Instant::now();
+    join_all(replicas.iter_mut().map(Service::stop)).await;
+    show(&format!("all stopped at once in {:.1?}", began.elapsed()));
+    assert!(began.elapsed() < STOPPED, "they waited for each other");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,13 +62,7 @@ async fn members_that_come_and_go_in_order_cost_no_copy_and_seconds_at_most() {
     const LATEST: Duration = Duration::from_secs(30);
     let world = Arc::new(World::start().await);
     let (_user_service, api) = world.ready_user_service("user").await;
-    let ends: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
-    let ended = Arc::clone(&ends);
-    world.inbox.set_script(Script::new(move |step| {
-        let (Stage::EndOfData, [recipient]) = (step.stage, step.recipients) else { return Action::Accept };
-        *ended.lock().expect("not poisoned").entry(recipient.clone()).or_default() += 1;
-        if recipient.starts_with("slow") { Action::Delay(SLOW) } else { Action::Accept }
-    }));
+    let ends = take_time_for_slow(&world, Action::Delay(SLOW));
     let mut replicas = ["a", "b", "c"].map(|name| world.notification_service(name));
     replicas[0].start_and_wait().await;
 
@@ -91,10 +93,7 @@ async fn members_that_come_and_go_in_order_cost_no_copy_and_seconds_at_most() {
     all_mailed(&registrations, &world.inbox, LIMIT).await;
     replicas[2].stop().await;
 
-    let ends = ends.lock().expect("not poisoned").clone();
-    let twice: Vec<_> = ends.iter().filter(|(_, times)| **times > 1).collect();
-    assert!(twice.is_empty(), "handed over more than once: {twice:?}");
-    assert_eq!(ends.len(), registrations.len());
+    assert_eq!(handed_over_twice(&ends), [""; 0]);
     let waited: Latencies = registrations
         .iter()
         .map(|it| between(it.answered_at, it.code_mails(&world.inbox)[0].received_at))
@@ -104,6 +103,62 @@ async fn members_that_come_and_go_in_order_cost_no_copy_and_seconds_at_most() {
         registrations.len()
     ));
     assert!(waited.max() < LATEST, "{waited}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_mails_that_outlast_a_rebalance_there_may_be_one_copy_and_of_none_behind_them() {
+    let world = World::start().await;
+    let (_user_service, api) = world.ready_user_service("user").await;
+    let ends = take_time_for_slow(&world, Action::Hang);
+    let mut replicas = ["a", "b"].map(|name| world.notification_service(name).with("SMTP_TIMEOUT", "60s"));
+    replicas[0].start_and_wait().await;
+    let mut registrations = register(&api, "slow", 12).await;
+    registrations.extend(register(&api, "person", 120).await);
+    assert!(world.inbox.wait_for_count(120, LIMIT).await);
+    replicas[1].start_and_wait().await;
+    let tried_again = async {
+        while handed_over_twice(&ends).is_empty() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(LIMIT, tried_again).await.expect("somebody mails it again");
+    sleep(PAUSED).await;
+    world.inbox.set_script(Script::accept_all());
+    all_mailed(&registrations, &world.inbox, LIMIT).await;
+    join_all(replicas.iter_mut().map(Service::stop)).await;
+    let twice = handed_over_twice(&ends);
+    assert!(twice.iter().all(|recipient| recipient.starts_with("slow")), "{twice:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_joins_again_before_its_partitions_were_given_up_goes_on() {
+    const GIVEN_UP: &str = "partitions are given up";
+    /// How often the client looks at the topics.
+    const LOOKS: Duration = Duration::from_secs(11);
+    let world = World::start().await;
+    let (_user_service, api) = world.ready_user_service("user").await;
+    let _ends = take_time_for_slow(&world, Action::Hang);
+    let mut replica = world.notification_service("notification").with("SMTP_TIMEOUT", "60s");
+    replica.start_and_wait().await;
+    let mut registrations = register(&api, "slow", 1).await;
+    registrations.extend(register(&api, "person", 20).await);
+    assert!(world.inbox.wait_for_count(20, LIMIT).await);
+
+    world.kafka.add_partitions(RETRIES, 7).await;
+    let log = || std::fs::read_to_string(replica.log()).expect("its log");
+    let given_up = async {
+        while !log().contains(GIVEN_UP) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(LIMIT, given_up).await.expect("it learns of the new partition");
+    // The mail in hand holds it up for longer than the client takes to see another.
+    world.kafka.add_partitions(RETRIES, 8).await;
+    sleep(LOOKS).await;
+    world.inbox.set_script(Script::accept_all());
+    registrations.extend(register(&api, "later", 120).await);
+    all_mailed(&registrations, &world.inbox, LIMIT).await;
+    replica.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,6 +180,26 @@ async fn a_backlog_that_is_too_long_to_be_taken_at_once_is_mailed_although_membe
     all_mailed(&registrations, &world.inbox, LIMIT).await;
     replicas[0].stop().await;
     assert_eq!(world.inbox.count(), PEOPLE, "each code once");
+}
+
+/// How often the last dot of a mail to each address was sent.
+type Ends = Arc<Mutex<HashMap<String, usize>>>;
+
+/// After the last dot of mails to `slow…` the mail server does this.
+fn take_time_for_slow(world: &World, action: Action) -> Ends {
+    let ends = Ends::default();
+    let ended = Arc::clone(&ends);
+    world.inbox.set_script(Script::new(move |step| {
+        let (Stage::EndOfData, [recipient]) = (step.stage, step.recipients) else { return Action::Accept };
+        *ended.lock().expect("not poisoned").entry(recipient.clone()).or_default() += 1;
+        if recipient.starts_with("slow") { action.clone() } else { Action::Accept }
+    }));
+    ends
+}
+
+fn handed_over_twice(ends: &Ends) -> Vec<String> {
+    let ends = ends.lock().expect("not poisoned");
+    ends.iter().filter(|(_, times)| **times > 1).map(|(recipient, _)| recipient.clone()).collect()
 }
 
 /// How many mails the mail server took from each, once these are so many together.

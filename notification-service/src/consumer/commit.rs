@@ -17,17 +17,26 @@ pub struct CommitConfig {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     since: Option<Instant>,
+    /// The last commit failed: there is no hurry that helps.
+    failed: bool,
 }
 
 impl Batch {
-    /// Whether to commit now, with so many records committable.
-    pub(super) fn is_due(&mut self, config: &CommitConfig, committable: usize, now: Instant) -> bool {
+    /// Whether to commit now, with so many records committable; `hurry` when they shall wait for no others.
+    pub(super) fn is_due(
+        &mut self,
+        config: &CommitConfig,
+        committable: usize,
+        hurry: bool,
+        now: Instant,
+    ) -> bool {
         if committable == 0 {
             self.since = None;
             return false;
         }
         let since = *self.since.get_or_insert(now);
-        committable >= config.max_records || now >= since + config.max_wait
+        let full = hurry || committable >= config.max_records;
+        (full && !self.failed) || now >= since + config.max_wait
     }
 
     /// When the batch is due at the latest.
@@ -37,7 +46,12 @@ impl Batch {
 
     /// Begins a new batch.
     pub(super) fn begin(&mut self) {
-        self.since = None;
+        *self = Self::default();
+    }
+
+    /// Notes that the commit failed.
+    pub(super) fn failed(&mut self) {
+        self.failed = true;
     }
 }
 
@@ -51,11 +65,26 @@ mod tests {
             CommitConfig { max_records: 3, max_wait: Duration::from_millis(250), max_uncommitted: 10 };
         let now = Instant::now();
         let mut batch = Batch::default();
-        assert!(!batch.is_due(&config, 0, now));
-        assert!(batch.is_due(&config, 3, now));
+        assert!(!batch.is_due(&config, 0, true, now));
+        assert!(batch.is_due(&config, 3, false, now));
         batch.begin();
-        assert!(!batch.is_due(&config, 2, now));
+        assert!(!batch.is_due(&config, 2, false, now));
+        assert!(batch.is_due(&config, 2, true, now));
         assert_eq!(batch.due_at(&config), Some(now + config.max_wait));
-        assert!(batch.is_due(&config, 2, now + config.max_wait));
+        assert!(batch.is_due(&config, 2, false, now + config.max_wait));
+    }
+
+    #[test]
+    fn after_a_failure_it_is_due_only_when_it_is_old_enough() {
+        let config =
+            CommitConfig { max_records: 3, max_wait: Duration::from_millis(250), max_uncommitted: 10 };
+        let now = Instant::now();
+        let mut batch = Batch::default();
+        batch.begin();
+        batch.failed();
+        assert!(!batch.is_due(&config, 3, true, now));
+        assert!(batch.is_due(&config, 3, true, now + config.max_wait));
+        batch.begin();
+        assert!(batch.is_due(&config, 3, false, now + config.max_wait));
     }
 }

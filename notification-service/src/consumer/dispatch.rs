@@ -16,7 +16,7 @@ const FAILURES_OF_ONE_RECORD: u32 = 3;
 impl Consumer {
     /// Starts all deliveries that may start now.
     pub(super) fn dispatch(&mut self, now: Instant) {
-        if self.stop.is_some() || self.revocation.is_some() {
+        if self.ending().is_some() {
             return;
         }
         let mut twins = Vec::new();
@@ -93,7 +93,7 @@ impl Consumer {
         let (delivery, record) = (Arc::clone(&self.delivery), Arc::clone(&item.record));
         let round = self.round.clone();
         let running = self.running.spawn(async move { delivery.run(task, &record, &round).await });
-        self.started.insert(running.id(), Started { item, task, probe });
+        self.started.insert(running.id(), Started { item, task, probe, running });
     }
 
     /// Tells the gate how a delivery ended. When it closes, deliveries that wait for a session are called back.

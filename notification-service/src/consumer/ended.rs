@@ -39,8 +39,11 @@ impl Consumer {
                     self.finish(position, report.outcome);
                 }
             }
-            // Aborted: its partition or the process was given up.
-            None if !self.offsets.is_current(position) || self.is_given_up() => {}
+            // Dropped, with its partition or by an end that goes on.
+            None if !self.offsets.is_current(position) => {}
+            None if self.ending().is_some_and(|ending| ending.dropped) => {
+                self.backlog.push_front(started.item)
+            }
             None => {
                 log::error!(
                     "kafka.topic" = position.partition.topic.name(),
@@ -51,10 +54,6 @@ impl Consumer {
                 self.start(started.item, Task::GiveUp, false);
             }
         }
-    }
-
-    fn is_given_up(&self) -> bool {
-        [self.revocation, self.stop].into_iter().flatten().any(|ending| ending.dropped)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Commits, partitions that come and go, and the end.
 
 use super::{
-    Consumer, Ending,
+    Consumer,
     group::{self, GroupEvent},
 };
 use crate::{delivery::Task, offsets::Position};
@@ -16,21 +16,39 @@ use std::{
 };
 use tokio::task;
 
-/// Deliveries may take this long to end when partitions are given up or the process stops. Longer than a mail server's
-/// silence is waited for by default: what is dropped may have been mailed, and is mailed again.
+/// Mails may take this long to end when partitions are given up or the process stops. Longer than a mail server's silence
+/// is waited for by default: what is dropped may have been mailed, and is mailed again.
 const DRAIN: Duration = Duration::from_secs(15);
-/// And so long for the last commits, and for leaving the group.
+/// Then so long for what must be handed on because of them, for the last commits, and for leaving the group.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// An end of the work in hand: of all partitions, or of the process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
+    /// When mails that have not ended are dropped.
+    pub(super) deadline: Instant,
+    /// Whether they were.
+    pub(super) dropped: bool,
+}
+
+impl Ending {
+    fn begin() -> Self {
+        Self { deadline: Instant::now() + DRAIN, dropped: false }
+    }
+
+    fn is_over(self, now: Instant) -> bool {
+        now >= self.deadline + LEAVE_TIMEOUT
+    }
+}
+
 impl Consumer {
-    /// Commits what is due, and goes on with giving partitions up.
+    /// Commits what is due, and goes on with what is ending.
     pub(super) fn settle(&mut self, now: Instant) {
-        self.advance_stop(now);
-        self.advance_revocation(now);
+        self.advance_ending(now);
         let committable = self.offsets.committable();
-        let due = self.batch.is_due(&self.config, committable, now);
-        let hurry = self.stop.is_some() || self.revocation.is_some();
-        if self.commits.is_empty() && committable > 0 && (due || hurry) {
+        if self.batch.is_due(&self.config, committable, self.ending().is_some(), now)
+            && self.commits.is_empty()
+        {
             self.start_commit();
         }
     }
@@ -63,10 +81,19 @@ impl Consumer {
             }
             Ok((_, Err(error))) => {
                 log::warn!("error" = error.to_string().as_str(); "commit failed; trying again");
-                self.offsets.commit_failed();
+                self.commit_failed();
+                // librdkafka says so only to who is not giving partitions up already.
+                if self.revocation.is_some() && is_expelled(&error) {
+                    self.lose_partitions();
+                }
             }
-            Err(_) => self.offsets.commit_failed(),
+            Err(_) => self.commit_failed(),
         }
+    }
+
+    fn commit_failed(&mut self) {
+        self.offsets.commit_failed();
+        self.batch.failed();
     }
 
     pub(super) fn on_group_event(&mut self, event: GroupEvent) {
@@ -75,17 +102,21 @@ impl Consumer {
             GroupEvent::Revoked { lost } => {
                 log::info!("deliveries.running" = self.running.len(), "lost" = lost; "partitions are given up");
                 self.call_back_waiting();
-                self.revocation = Some(Ending::within(DRAIN));
-                // What is lost already belongs to somebody else: there is nothing to wait for or to commit.
                 if lost {
-                    self.drop_revoked();
-                    self.give_up();
+                    self.lose_partitions();
+                } else {
+                    self.revocation = Some(Ending::begin());
                 }
             }
         }
     }
 
     fn on_assigned(&mut self, list: &TopicPartitionList) {
+        // When the topics change, librdkafka joins again although it has no answer to the revocation yet.
+        if self.revocation.is_some() {
+            self.drop_mails();
+        }
+        self.forget_partitions();
         self.offsets.assign(group::partitions(list));
         match self.client.assign(list) {
             Ok(()) => {
@@ -96,71 +127,73 @@ impl Consumer {
         }
     }
 
-    /// Gives the partitions up once all deliveries have ended, or were dropped, and the finished records are committed.
-    fn advance_revocation(&mut self, now: Instant) {
-        let Some(Ending { deadline, dropped }) = self.revocation else { return };
-        let (busy, overdue) = (!self.running.is_empty(), now >= deadline);
-        if busy && overdue && !dropped {
-            self.drop_revoked();
-        }
-        if !busy && !overdue && self.requeue_blockers() {
-            return;
-        }
-        let settled = !busy && self.offsets.committable() == 0 && self.commits.is_empty();
-        if settled || now >= deadline + LEAVE_TIMEOUT {
-            self.give_up();
-        }
-    }
-
-    fn drop_revoked(&mut self) {
-        let Some(revocation) = &mut self.revocation else { return };
-        revocation.dropped = true;
-        self.running.abort_all();
+    /// Gives up partitions that already belong to somebody else: there is nothing to wait for or to commit.
+    fn lose_partitions(&mut self) {
+        self.drop_mails();
+        self.give_up();
     }
 
     fn give_up(&mut self) {
-        self.revocation = None;
-        self.status.handed_back(self.offsets.revoke());
-        self.backlog.clear();
-        // With little waiting: the client would remember the pause of a partition, should it come back.
-        self.adjust_flow();
+        self.forget_partitions();
         if let Err(error) = self.client.unassign() {
             log::warn!("error" = error.to_string().as_str(); "partitions can't be given up in order");
         }
     }
 
+    fn forget_partitions(&mut self) {
+        self.revocation = None;
+        self.status.handed_back(self.offsets.revoke());
+        self.backlog.clear();
+        // With little waiting: the client would remember the pause of a partition, should it come back.
+        self.adjust_flow();
+    }
+
     pub(super) fn begin_stop(&mut self) {
         log::info!("deliveries.running" = self.running.len(); "draining");
         self.call_back_waiting();
-        self.stop = Some(Ending::within(DRAIN));
+        self.stop = Some(Ending::begin());
     }
 
-    fn advance_stop(&mut self, now: Instant) {
-        let Some(stop) = &mut self.stop else { return };
-        if now >= stop.deadline && !stop.dropped {
-            stop.dropped = true;
-            stop.deadline = now + LEAVE_TIMEOUT;
-            self.running.abort_all();
-        } else if self.running.is_empty() && !stop.dropped {
+    /// The end that everything in hand has to come to. A process that stops gives its partitions up by leaving.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        self.stop.or(self.revocation)
+    }
+
+    /// Drops mails at their deadline, hands on what stands before finished records, and gives the partitions up when all is
+    /// settled.
+    fn advance_ending(&mut self, now: Instant) {
+        let Some(ending) = self.ending() else { return };
+        if now >= ending.deadline && !ending.dropped {
+            self.drop_mails();
+        } else if self.running.is_empty() {
             self.requeue_blockers();
+        }
+        if self.stop.is_none() && (self.is_settled() || ending.is_over(now)) {
+            self.give_up();
         }
     }
 
+    fn drop_mails(&mut self) {
+        [&mut self.stop, &mut self.revocation].into_iter().flatten().for_each(|ending| ending.dropped = true);
+        let mails = self.started.values().filter(|started| started.task == Task::Mail);
+        mails.for_each(|started| started.running.abort());
+    }
+
     /// Writes the unfinished records that stand before finished ones to the retry topic, so that those can be
-    /// committed and nothing is mailed twice after an orderly end. Returns whether there were any.
-    fn requeue_blockers(&mut self) -> bool {
+    /// committed and nothing is mailed twice after an orderly end.
+    fn requeue_blockers(&mut self) {
         let offsets = &self.offsets;
         let blockers = self.backlog.take_all(|at| offsets.holds_up_finished(at));
-        let any = !blockers.is_empty();
         blockers.into_iter().for_each(|item| self.start(item, Task::Requeue, false));
-        any
+    }
+
+    fn is_settled(&self) -> bool {
+        self.running.is_empty() && self.commits.is_empty() && self.offsets.committable() == 0
     }
 
     /// Whether the loop can end: all has ended and is committed, or the time for that is over.
     pub(super) fn is_drained(&self) -> bool {
-        let Some(stop) = &self.stop else { return false };
-        let settled = self.running.is_empty() && self.commits.is_empty() && self.offsets.committable() == 0;
-        settled || (stop.dropped && Instant::now() >= stop.deadline)
+        self.stop.is_some_and(|stop| self.is_settled() || stop.is_over(Instant::now()))
     }
 
     /// Leaves the group, so that others take over at once.
@@ -170,12 +203,25 @@ impl Consumer {
         self.status.handed_back(usize::try_from(left).unwrap_or(0));
         self.running.shutdown().await;
         self.delivery.mailer.close().await;
+        let (client, mut events) = (self.client, self.events);
+        // One of lost partitions that was not read yet: nobody else answers it, and the client's end would wait for that.
+        if let Ok(GroupEvent::Revoked { lost: true }) = events.try_recv() {
+            let _ = client.unassign();
+        }
         // Without a listener the last revocation is answered where it is reported.
-        let (client, events) = (self.client, self.events);
         drop(events);
         let closed = task::spawn_blocking(move || drop(client));
         if tokio::time::timeout(LEAVE_TIMEOUT, closed).await.is_err() {
             log::warn!("the group could not be left in time; its members will notice");
         }
     }
+}
+
+/// Whether the group goes on without this member.
+fn is_expelled(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AssignmentLost, FencedInstanceId, IllegalGeneration, UnknownMemberId};
+    matches!(
+        error,
+        KafkaError::ConsumerCommit(UnknownMemberId | IllegalGeneration | AssignmentLost | FencedInstanceId)
+    )
 }
