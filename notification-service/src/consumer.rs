@@ -77,6 +77,8 @@ pub(crate) struct Consumer {
     gate: Gate,
     /// Cancelled when deliveries that still wait for a session shall not begin any more.
     round: CancellationToken,
+    /// Cancelled when the mail server's answers are not waited for any more.
+    talks: CancellationToken,
     running: task::JoinSet<Report>,
     started: HashMap<task::Id, Started>,
     mailing: HashSet<EventId>,
@@ -95,7 +97,6 @@ struct Started {
     item: Item,
     task: Task,
     probe: bool,
-    running: task::AbortHandle,
 }
 
 impl Consumer {
@@ -129,6 +130,7 @@ impl Consumer {
             retries: Flow::default(),
             gate: Gate::default(),
             round: CancellationToken::new(),
+            talks: CancellationToken::new(),
             running: task::JoinSet::new(),
             started: HashMap::new(),
             mailing: HashSet::new(),
@@ -197,8 +199,13 @@ impl Consumer {
     }
 
     fn finish(&mut self, position: Position, outcome: Outcome) {
+        let ended = match outcome {
+            // Whoever reads it again does nothing either.
+            Outcome::Ignored | Outcome::Expired => self.offsets.pass(position),
+            _ => self.offsets.finish(position),
+        };
         // False: the partition is gone, and its unfinished records were counted as handed back.
-        if self.offsets.finish(position) {
+        if ended {
             self.status.ended(outcome);
         }
     }
@@ -212,8 +219,9 @@ impl Consumer {
             now + Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
         });
         let commit = if self.commits.is_empty() { self.batch.due_at(&self.config) } else { None };
-        let ending = self.ending().map(|ending| ending.deadline);
-        let deadlines = [gate, due, commit, ending].into_iter().flatten();
+        let ending = self.ending();
+        let (drop_mails, over) = (ending.map(|ending| ending.drop_mails), ending.map(|ending| ending.over));
+        let deadlines = [gate, due, commit, drop_mails, over].into_iter().flatten();
         // A deadline that has passed and still stands waits for something else to happen.
         deadlines
             .filter(|deadline| *deadline > now)

@@ -61,20 +61,33 @@ pub(crate) fn deadline(record: &Record) -> Option<Timestamp> {
 }
 
 impl Delivery {
-    /// Does the task. Cancelling `round` ends the wait for a session, and nothing that has begun.
-    pub(crate) async fn run(&self, task: Task, record: &Record, round: &CancellationToken) -> Report {
+    /// Does the task. Cancelling `round` ends the wait for a session, and nothing that has begun; cancelling `talks` ends the
+    /// talk with the mail server, which may have taken the mail then.
+    pub(crate) async fn run(
+        &self,
+        task: Task,
+        record: &Record,
+        round: &CancellationToken,
+        talks: &CancellationToken,
+    ) -> Report {
         let silent = |outcome| Report::new(outcome, Signal::Silent);
         match (task, &record.content) {
             (Task::GiveUp, _) => silent(self.dead_letter(record, Reason::Panicked, 0).await),
             (Task::Requeue, _) => silent(self.requeue(record).await),
             (_, Content::Tombstone) => silent(Outcome::Ignored),
             (_, Content::NotUnderstood(error)) => silent(self.not_understood(record, error).await),
-            (Task::Mail, Content::Event(event)) => self.mail(record, event, round).await,
+            (Task::Mail, Content::Event(event)) => self.mail(record, event, round, talks).await,
             (Task::Postpone, Content::Event(event)) => self.postpone(record, event).await,
         }
     }
 
-    async fn mail(&self, record: &Record, event: &Event, round: &CancellationToken) -> Report {
+    async fn mail(
+        &self,
+        record: &Record,
+        event: &Event,
+        round: &CancellationToken,
+        talks: &CancellationToken,
+    ) -> Report {
         let started = Instant::now();
         let Some(deadline) = email::deadline(event) else {
             return Report::new(Outcome::Ignored, Signal::Silent);
@@ -101,7 +114,10 @@ impl Delivery {
                     break Report::new(self.unwritable(record, deadline, error).await, Signal::Silent);
                 }
             };
-            match session.send(&email).await {
+            let Some(sent) = talks.run_until_cancelled(session.send(&email)).await else {
+                return Report::new(Outcome::Interrupted, Signal::Silent);
+            };
+            match sent {
                 Ok(()) => {
                     let age = Timestamp::now().duration_since(event.occurred_at());
                     self.accepted_after.observe(age.as_secs_f64().max(0.0));

@@ -39,6 +39,8 @@ struct Assigned {
     prefix: usize,
     /// How many of the prefix were handed out by the last `prefixes`.
     stored: usize,
+    /// Up to here something was finished that must not be done again.
+    done: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -51,8 +53,8 @@ struct Taken {
 impl Offsets {
     /// Begins an assignment of these partitions; whatever was known of the one before is forgotten.
     pub(crate) fn assign(&mut self, partitions: impl IntoIterator<Item = Partition>) {
-        self.revoke();
         self.epoch += 1;
+        self.finished = 0;
         let assigned = |partition| (partition, Assigned::default());
         self.partitions = partitions.into_iter().map(assigned).collect();
     }
@@ -80,6 +82,15 @@ impl Offsets {
 
     /// Notes a record as finished; false when its assignment is over or it was finished before.
     pub(crate) fn finish(&mut self, position: Position) -> bool {
+        let finished = self.pass(position);
+        if finished && let Some(assigned) = self.current(position) {
+            assigned.done = assigned.done.max(Some(position.offset));
+        }
+        finished
+    }
+
+    /// The same for a record that nothing was done for: who reads it again does nothing either.
+    pub(crate) fn pass(&mut self, position: Position) -> bool {
         let Some(assigned) = self.current(position) else { return false };
         let Ok(index) = assigned.taken.binary_search_by_key(&position.offset, |taken| taken.offset) else {
             return false;
@@ -107,14 +118,10 @@ impl Offsets {
             })
     }
 
-    /// Whether a record behind this one is finished: then leaving this one undone costs copies of those.
+    /// Whether a record behind this one was finished by doing something: left undone, this one would have that repeated.
     pub(crate) fn holds_up_finished(&self, position: Position) -> bool {
-        self.is_current(position)
-            && self.partitions.get(&position.partition).is_some_and(|assigned| {
-                let mut later =
-                    assigned.taken.iter().rev().take_while(|taken| taken.offset > position.offset);
-                later.any(|taken| taken.finished)
-            })
+        let done = self.partitions.get(&position.partition).and_then(|assigned| assigned.done);
+        self.is_current(position) && done > Some(position.offset)
     }
 
     /// When the oldest unfinished record was written; of each partition that is the first one.

@@ -13,6 +13,9 @@ pub struct CommitConfig {
     pub max_uncommitted: usize,
 }
 
+/// After a commit that failed the next one waits no longer than this.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(250);
+
 /// The clock of the batch that is being filled.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -31,17 +34,18 @@ impl Batch {
         now: Instant,
     ) -> bool {
         if committable == 0 {
-            self.since = None;
+            *self = Self::default();
             return false;
         }
-        let since = *self.since.get_or_insert(now);
+        self.since.get_or_insert(now);
         let full = hurry || committable >= config.max_records;
-        (full && !self.failed) || now >= since + config.max_wait
+        (full && !self.failed) || self.due_at(config).is_some_and(|due| now >= due)
     }
 
     /// When the batch is due at the latest.
     pub(super) fn due_at(&self, config: &CommitConfig) -> Option<Instant> {
-        self.since.map(|since| since + config.max_wait)
+        let wait = if self.failed { PAUSE_AFTER_FAILURE.min(config.max_wait) } else { config.max_wait };
+        self.since.map(|since| since + wait)
     }
 
     /// Begins a new batch.
@@ -75,16 +79,15 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failure_it_is_due_only_when_it_is_old_enough() {
-        let config =
-            CommitConfig { max_records: 3, max_wait: Duration::from_millis(250), max_uncommitted: 10 };
+    fn after_a_failure_it_is_due_after_a_pause_whatever_the_hurry() {
+        let config = CommitConfig { max_records: 3, max_wait: Duration::from_secs(30), max_uncommitted: 10 };
         let now = Instant::now();
         let mut batch = Batch::default();
         batch.begin();
         batch.failed();
         assert!(!batch.is_due(&config, 3, true, now));
-        assert!(batch.is_due(&config, 3, true, now + config.max_wait));
+        assert!(batch.is_due(&config, 3, true, now + PAUSE_AFTER_FAILURE));
         batch.begin();
-        assert!(batch.is_due(&config, 3, false, now + config.max_wait));
+        assert!(batch.is_due(&config, 3, false, now));
     }
 }

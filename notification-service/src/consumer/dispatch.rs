@@ -91,9 +91,9 @@ impl Consumer {
             self.mailing.insert(event.event_id());
         }
         let (delivery, record) = (Arc::clone(&self.delivery), Arc::clone(&item.record));
-        let round = self.round.clone();
-        let running = self.running.spawn(async move { delivery.run(task, &record, &round).await });
-        self.started.insert(running.id(), Started { item, task, probe, running });
+        let (round, talks) = (self.round.clone(), self.talks.clone());
+        let running = self.running.spawn(async move { delivery.run(task, &record, &round, &talks).await });
+        self.started.insert(running.id(), Started { item, task, probe });
     }
 
     /// Tells the gate how a delivery ended. When it closes, deliveries that wait for a session are called back.

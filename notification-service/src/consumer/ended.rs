@@ -39,11 +39,8 @@ impl Consumer {
                     self.finish(position, report.outcome);
                 }
             }
-            // Dropped, with its partition or by an end that goes on.
+            // Aborted with its partition.
             None if !self.offsets.is_current(position) => {}
-            None if self.ending().is_some_and(|ending| ending.dropped) => {
-                self.backlog.push_front(started.item)
-            }
             None => {
                 log::error!(
                     "kafka.topic" = position.partition.topic.name(),

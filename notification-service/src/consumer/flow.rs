@@ -15,6 +15,9 @@ impl Consumer {
     /// The retry topic goes on for longer: while a broker has one partition to fetch from, it is asked every
     /// `fetch.wait.max.ms` and the resumed ones come along. Not every process has a partition of the retry topic.
     pub(super) fn adjust_flow(&mut self) {
+        if self.stop.is_some() {
+            return;
+        }
         let (ready, delayed) = (self.backlog.ready(), self.backlog.delayed());
         if let Some(paused) = self.sources.update(ready >= READY_HIGH, ready <= READY_LOW) {
             self.set_paused(paused, false);

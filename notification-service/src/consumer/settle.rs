@@ -16,28 +16,27 @@ use std::{
 };
 use tokio::task;
 
-/// Mails may take this long to end when partitions are given up or the process stops. Longer than a mail server's silence
-/// is waited for by default: what is dropped may have been mailed, and is mailed again.
+/// Mails may take this long to end when partitions are given up or the process stops. Longer than `SMTP_TIMEOUT`'s
+/// default: a mail that is dropped may have been accepted, and is mailed again.
 const DRAIN: Duration = Duration::from_secs(15);
-/// Then so long for what must be handed on because of them, for the last commits, and for leaving the group.
+/// Then so long for what must be handed on because of those, and for the last commits.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// And so long for leaving the group.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An end of the work in hand: of all partitions, or of the process.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ending {
     /// When mails that have not ended are dropped.
-    pub(super) deadline: Instant,
-    /// Whether they were.
-    pub(super) dropped: bool,
+    pub(super) drop_mails: Instant,
+    /// When nothing is waited for any more.
+    pub(super) over: Instant,
 }
 
 impl Ending {
     fn begin() -> Self {
-        Self { deadline: Instant::now() + DRAIN, dropped: false }
-    }
-
-    fn is_over(self, now: Instant) -> bool {
-        now >= self.deadline + LEAVE_TIMEOUT
+        let drop_mails = Instant::now() + DRAIN;
+        Self { drop_mails, over: drop_mails + SETTLE_TIMEOUT }
     }
 }
 
@@ -82,9 +81,9 @@ impl Consumer {
             Ok((_, Err(error))) => {
                 log::warn!("error" = error.to_string().as_str(); "commit failed; trying again");
                 self.commit_failed();
-                // librdkafka says so only to who is not giving partitions up already.
+                // librdkafka reports this only while no revocation is pending.
                 if self.revocation.is_some() && is_expelled(&error) {
-                    self.lose_partitions();
+                    self.give_up();
                 }
             }
             Err(_) => self.commit_failed(),
@@ -103,7 +102,8 @@ impl Consumer {
                 log::info!("deliveries.running" = self.running.len(), "lost" = lost; "partitions are given up");
                 self.call_back_waiting();
                 if lost {
-                    self.lose_partitions();
+                    // They already belong to somebody else: there is nothing to wait for or to commit.
+                    self.give_up();
                 } else {
                     self.revocation = Some(Ending::begin());
                 }
@@ -113,9 +113,6 @@ impl Consumer {
 
     fn on_assigned(&mut self, list: &TopicPartitionList) {
         // When the topics change, librdkafka joins again although it has no answer to the revocation yet.
-        if self.revocation.is_some() {
-            self.drop_mails();
-        }
         self.forget_partitions();
         self.offsets.assign(group::partitions(list));
         match self.client.assign(list) {
@@ -127,12 +124,6 @@ impl Consumer {
         }
     }
 
-    /// Gives up partitions that already belong to somebody else: there is nothing to wait for or to commit.
-    fn lose_partitions(&mut self) {
-        self.drop_mails();
-        self.give_up();
-    }
-
     fn give_up(&mut self) {
         self.forget_partitions();
         if let Err(error) = self.client.unassign() {
@@ -142,6 +133,7 @@ impl Consumer {
 
     fn forget_partitions(&mut self) {
         self.revocation = None;
+        self.running.abort_all();
         self.status.handed_back(self.offsets.revoke());
         self.backlog.clear();
         // With little waiting: the client would remember the pause of a partition, should it come back.
@@ -151,7 +143,10 @@ impl Consumer {
     pub(super) fn begin_stop(&mut self) {
         log::info!("deliveries.running" = self.running.len(); "draining");
         self.call_back_waiting();
-        self.stop = Some(Ending::begin());
+        self.set_paused(true, false);
+        self.set_paused(true, true);
+        // The others of the group wait already.
+        self.stop = Some(self.revocation.unwrap_or_else(Ending::begin));
     }
 
     /// The end that everything in hand has to come to. A process that stops gives its partitions up by leaving.
@@ -163,20 +158,15 @@ impl Consumer {
     /// settled.
     fn advance_ending(&mut self, now: Instant) {
         let Some(ending) = self.ending() else { return };
-        if now >= ending.deadline && !ending.dropped {
-            self.drop_mails();
-        } else if self.running.is_empty() {
+        if now >= ending.drop_mails {
+            std::mem::take(&mut self.talks).cancel();
+        }
+        if self.running.is_empty() {
             self.requeue_blockers();
         }
-        if self.stop.is_none() && (self.is_settled() || ending.is_over(now)) {
+        if self.stop.is_none() && (self.is_settled() || now >= ending.over) {
             self.give_up();
         }
-    }
-
-    fn drop_mails(&mut self) {
-        [&mut self.stop, &mut self.revocation].into_iter().flatten().for_each(|ending| ending.dropped = true);
-        let mails = self.started.values().filter(|started| started.task == Task::Mail);
-        mails.for_each(|started| started.running.abort());
     }
 
     /// Writes the unfinished records that stand before finished ones to the retry topic, so that those can be
@@ -193,7 +183,7 @@ impl Consumer {
 
     /// Whether the loop can end: all has ended and is committed, or the time for that is over.
     pub(super) fn is_drained(&self) -> bool {
-        self.stop.is_some_and(|stop| self.is_settled() || stop.is_over(Instant::now()))
+        self.stop.is_some_and(|stop| self.is_settled() || Instant::now() >= stop.over)
     }
 
     /// Leaves the group, so that others take over at once.

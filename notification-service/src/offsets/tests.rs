@@ -40,7 +40,9 @@ fn offsets_behind_a_gap_are_not_committed() {
 #[test]
 fn a_record_holds_up_only_what_finished_behind_it() {
     let (mut offsets, records) = offsets_with(3);
-    offsets.finish(records[1]);
+    assert!(offsets.pass(records[2]));
+    assert_eq!([0, 1].map(|index| offsets.holds_up_finished(records[index])), [false, false]);
+    assert!(offsets.finish(records[1]));
     assert_eq!([0, 1, 2].map(|index| offsets.holds_up_finished(records[index])), [true, false, false]);
 }
 
