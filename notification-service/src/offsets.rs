@@ -28,7 +28,10 @@ pub(crate) struct Offsets {
     partitions: HashMap<Partition, Assigned>,
     /// Counts assignments.
     epoch: u64,
+    /// Of those taken, how many are finished, in either way.
     finished: usize,
+    /// Of the finished ones, for how many something was done.
+    done: usize,
 }
 
 #[derive(Debug, Default)]
@@ -39,28 +42,38 @@ struct Assigned {
     prefix: usize,
     /// How many of the prefix were handed out by the last `prefixes`.
     stored: usize,
-    /// Up to here something was finished that must not be done again.
-    done: Option<i64>,
+    /// The last record for which something was done.
+    last_done: Option<i64>,
 }
 
 #[derive(Debug)]
 struct Taken {
     offset: i64,
     written_at: Timestamp,
-    finished: bool,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Whoever reads it again has nothing to do either.
+    Passed,
+    /// Read again, the same would be done again.
+    Done,
 }
 
 impl Offsets {
     /// Begins an assignment of these partitions; whatever was known of the one before is forgotten.
     pub(crate) fn assign(&mut self, partitions: impl IntoIterator<Item = Partition>) {
         self.epoch += 1;
-        self.finished = 0;
+        (self.finished, self.done) = (0, 0);
         let assigned = |partition| (partition, Assigned::default());
         self.partitions = partitions.into_iter().map(assigned).collect();
     }
 
     /// Ends the assignment and returns how many of its records were unfinished.
     pub(crate) fn revoke(&mut self) -> usize {
+        self.done = 0;
         let taken = self.partitions.drain().map(|(_, assigned)| assigned.taken.len()).sum::<usize>();
         taken - std::mem::take(&mut self.finished)
     }
@@ -76,29 +89,35 @@ impl Offsets {
         if assigned.taken.back().is_some_and(|last| last.offset >= offset) {
             return None;
         }
-        assigned.taken.push_back(Taken { offset, written_at, finished: false });
+        assigned.taken.push_back(Taken { offset, written_at, state: State::Open });
         Some(Position { partition, offset, epoch: self.epoch })
     }
 
     /// Notes a record as finished; false when its assignment is over or it was finished before.
     pub(crate) fn finish(&mut self, position: Position) -> bool {
-        let finished = self.pass(position);
+        let finished = self.end(position, State::Done);
+        self.done += usize::from(finished);
         if finished && let Some(assigned) = self.current(position) {
-            assigned.done = assigned.done.max(Some(position.offset));
+            assigned.last_done = assigned.last_done.max(Some(position.offset));
         }
         finished
     }
 
-    /// The same for a record that nothing was done for: who reads it again does nothing either.
+    /// The same for a record that nothing was done for: whoever reads it again has nothing to do either.
     pub(crate) fn pass(&mut self, position: Position) -> bool {
+        self.end(position, State::Passed)
+    }
+
+    fn end(&mut self, position: Position, state: State) -> bool {
         let Some(assigned) = self.current(position) else { return false };
         let Ok(index) = assigned.taken.binary_search_by_key(&position.offset, |taken| taken.offset) else {
             return false;
         };
-        if std::mem::replace(&mut assigned.taken[index].finished, true) {
+        if assigned.taken[index].state != State::Open {
             return false;
         }
-        while assigned.taken.get(assigned.prefix).is_some_and(|taken| taken.finished) {
+        assigned.taken[index].state = state;
+        while assigned.taken.get(assigned.prefix).is_some_and(|taken| taken.state != State::Open) {
             assigned.prefix += 1;
         }
         self.finished += 1;
@@ -118,9 +137,9 @@ impl Offsets {
             })
     }
 
-    /// Whether a record behind this one was finished by doing something: left undone, this one would have that repeated.
-    pub(crate) fn holds_up_finished(&self, position: Position) -> bool {
-        let done = self.partitions.get(&position.partition).and_then(|assigned| assigned.done);
+    /// Whether something was done for a record behind this one: left open, this one would have that repeated.
+    pub(crate) fn holds_up_done(&self, position: Position) -> bool {
+        let done = self.partitions.get(&position.partition).and_then(|assigned| assigned.last_done);
         self.is_current(position) && done > Some(position.offset)
     }
 
@@ -130,9 +149,9 @@ impl Offsets {
         self.partitions.values().filter_map(first).min()
     }
 
-    /// Records that are finished and not known to be committed.
-    pub(crate) fn finished(&self) -> usize {
-        self.finished
+    /// Records for which something was done and that are not known to be committed.
+    pub(crate) fn done(&self) -> usize {
+        self.done
     }
 
     /// Records that could be committed and were not handed out by [`Offsets::prefixes`] yet.
@@ -155,14 +174,17 @@ impl Offsets {
     /// Notes that everything up to this record is committed, and forgets it.
     pub(crate) fn committed(&mut self, position: Position) {
         let Some(assigned) = self.current(position) else { return };
-        let mut forgotten = 0;
-        while assigned.taken.front().is_some_and(|taken| taken.finished && taken.offset <= position.offset) {
-            assigned.taken.pop_front();
+        let (mut forgotten, mut done) = (0, 0);
+        while let Some(taken) =
+            assigned.taken.pop_front_if(|taken| taken.state != State::Open && taken.offset <= position.offset)
+        {
             forgotten += 1;
+            done += usize::from(taken.state == State::Done);
         }
         assigned.prefix -= forgotten;
         assigned.stored = assigned.stored.saturating_sub(forgotten);
         self.finished -= forgotten;
+        self.done -= done;
     }
 
     /// Notes that a commit failed: what it was to commit will be handed out again.

@@ -52,7 +52,7 @@ impl Consumer {
         }
         let offsets = &self.offsets;
         let is_in_the_way =
-            |position| offsets.is_first_unfinished(position) && offsets.holds_up_finished(position);
+            |position| offsets.is_first_unfinished(position) && offsets.holds_up_done(position);
         if let Some(item) = self.backlog.pop_ready(is_in_the_way) {
             return Some(item);
         }
@@ -62,7 +62,7 @@ impl Consumer {
     }
 
     fn is_at_bound(&self) -> bool {
-        self.offsets.finished() + self.running.len() >= self.config.max_uncommitted
+        self.offsets.done() + self.running.len() >= self.config.max_uncommitted
     }
 
     /// The outcome of a record that needs no delivery.

@@ -107,13 +107,16 @@ impl ClientContext for GroupContext {
     fn stats(&self, statistics: Statistics) {
         let lag = statistics.topics.iter().flat_map(|(name, topic)| {
             let topic_of_ours = Topic::from_name(name);
-            // Negative: not known, or not assigned here.
-            topic.partitions.values().filter(|partition| partition.consumer_lag >= 0).filter_map(
-                move |partition| {
-                    let partition_of_ours = Partition { topic: topic_of_ours?, number: partition.partition };
-                    Some((partition_of_ours, partition.consumer_lag))
-                },
-            )
+            // Negative: not known. Of partitions that were given up librdkafka goes on saying what it knew last.
+            let read_here = |state: &str| !matches!(state, "none" | "stopping" | "stopped");
+            let known = topic
+                .partitions
+                .values()
+                .filter(move |partition| partition.consumer_lag >= 0 && read_here(&partition.fetch_state));
+            known.filter_map(move |partition| {
+                let partition_of_ours = Partition { topic: topic_of_ours?, number: partition.partition };
+                Some((partition_of_ours, partition.consumer_lag))
+            })
         });
         self.status.set_lag(lag.collect());
     }

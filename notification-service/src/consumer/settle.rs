@@ -173,7 +173,7 @@ impl Consumer {
     /// committed and nothing is mailed twice after an orderly end.
     fn requeue_blockers(&mut self) {
         let offsets = &self.offsets;
-        let blockers = self.backlog.take_all(|at| offsets.holds_up_finished(at));
+        let blockers = self.backlog.take_all(|at| offsets.holds_up_done(at));
         blockers.into_iter().for_each(|item| self.start(item, Task::Requeue, false));
     }
 

@@ -25,7 +25,7 @@ fn offsets_behind_a_gap_are_not_committed() {
     for index in [1, 2] {
         assert!(offsets.finish(records[index]));
     }
-    assert_eq!((prefix(&mut offsets), offsets.committable(), offsets.finished()), (None, 0, 2));
+    assert_eq!((prefix(&mut offsets), offsets.committable(), offsets.done()), (None, 0, 2));
     assert!(offsets.is_first_unfinished(records[0]) && !offsets.is_first_unfinished(records[3]));
     offsets.finish(records[0]);
     assert_eq!(offsets.committable(), 3);
@@ -41,9 +41,9 @@ fn offsets_behind_a_gap_are_not_committed() {
 fn a_record_holds_up_only_what_finished_behind_it() {
     let (mut offsets, records) = offsets_with(3);
     assert!(offsets.pass(records[2]));
-    assert_eq!([0, 1].map(|index| offsets.holds_up_finished(records[index])), [false, false]);
+    assert_eq!([0, 1].map(|index| offsets.holds_up_done(records[index])), [false, false]);
     assert!(offsets.finish(records[1]));
-    assert_eq!([0, 1, 2].map(|index| offsets.holds_up_finished(records[index])), [true, false, false]);
+    assert_eq!([0, 1, 2].map(|index| offsets.holds_up_done(records[index])), [true, false, false]);
 }
 
 #[test]
@@ -52,10 +52,23 @@ fn finished_records_count_until_their_commit_is_confirmed() {
     offsets.finish(records[0]);
     let stored = offsets.prefixes()[0];
     offsets.finish(records[1]);
-    assert_eq!(offsets.finished(), 2);
+    assert_eq!(offsets.done(), 2);
     offsets.committed(stored);
-    assert_eq!((offsets.finished(), offsets.committable()), (1, 1));
+    assert_eq!((offsets.done(), offsets.committable()), (1, 1));
     assert_eq!(prefix(&mut offsets), Some(1));
+}
+
+#[test]
+fn a_record_that_nothing_was_done_for_is_committed_and_does_not_count() {
+    let (mut offsets, records) = offsets_with(3);
+    for record in &records[1..] {
+        assert!(offsets.pass(*record) && !offsets.finish(*record));
+    }
+    assert_eq!(offsets.done(), 0);
+    assert!(offsets.finish(records[0]));
+    assert_eq!((offsets.done(), prefix(&mut offsets)), (1, Some(2)));
+    offsets.committed(records[2]);
+    assert_eq!((offsets.done(), offsets.revoke()), (0, 0));
 }
 
 #[test]
@@ -72,12 +85,12 @@ fn what_finishes_late_can_not_touch_a_new_assignment() {
     let (mut offsets, old) = offsets_with(2);
     offsets.finish(old[1]);
     assert_eq!(offsets.revoke(), 1);
-    assert_eq!(offsets.finished(), 0);
+    assert_eq!(offsets.done(), 0);
     offsets.assign([PARTITION]);
     let new = offsets.take(PARTITION, 0, at(0)).unwrap();
     assert!(!offsets.finish(old[0]) && !offsets.is_current(old[0]));
     offsets.committed(old[1]);
-    assert_eq!((prefix(&mut offsets), offsets.finished()), (None, 0));
+    assert_eq!((prefix(&mut offsets), offsets.done()), (None, 0));
     assert!(offsets.finish(new));
     assert_eq!(prefix(&mut offsets), Some(0));
 }
@@ -142,7 +155,7 @@ proptest! {
                     offsets.commit_failed();
                 }
             }
-            prop_assert_eq!(offsets.finished(), done.iter().filter(|done| **done).count() - committed);
+            prop_assert_eq!(offsets.done(), done.iter().filter(|done| **done).count() - committed);
         }
     }
 }

@@ -1,4 +1,4 @@
-use crate::world::{DEADLINE, World, address, created};
+use crate::world::{DEADLINE, World, address, attempt, created, resent};
 use sandbox::smtp::{Action, Script, Stage};
 use shared::topic::Topic;
 use std::time::Duration;
@@ -65,6 +65,30 @@ async fn the_bound_holds_while_nothing_can_be_committed() {
     // Without the bound the other forty would follow within milliseconds.
     assert!(!smtp.wait_for_count(11, Duration::from_secs(1)).await);
     assert_eq!(service.ready().await["records"]["delivered"], 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_ask_for_no_mail_do_not_count_towards_the_bound() {
+    let world = World::new(1).await;
+    world.smtp.set_script(Script::at(Stage::Connect, Action::Hang));
+    let changes = [
+        ("SMTP_TIMEOUT", "1s"),
+        ("SMTP_CONNECTIONS", "2"),
+        ("COMMIT_MAX_RECORDS", "5"),
+        ("MAX_UNCOMMITTED", "10"),
+    ];
+    let service = world.start(&changes).await;
+    let mut events = vec![resent(0)];
+    events.extend((1..=20).map(attempt));
+    world.publish(&events).await;
+    service.wait_until(|body| body["records"]["ignored"] == 20).await;
+
+    // The mail was tried in vain, and twenty finished records stand behind it.
+    service.wait_until(|body| body["gate"]["open"] == false).await;
+    world.smtp.set_script(Script::accept_all());
+    world.wait_for_mails(1).await;
+    world.wait_for_committed(Topic::Activity, 21).await;
+    service.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
