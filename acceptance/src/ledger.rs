@@ -4,11 +4,20 @@ use crate::{
     api::{Answer, Api},
     inbox::{Inbox, Mail, VERIFY},
     latency::Latencies,
+    load::open_loop,
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::task::JoinHandle;
 
 /// A registration that was answered with 202.
 #[derive(Debug, Clone)]
@@ -85,6 +94,38 @@ pub async fn register(api: &Api, name: &str, count: usize) -> Vec<Registration> 
         registrations.extend(join_all(emails.map(|email| Registration::accepted(api, email))).await);
     }
     registrations
+}
+
+/// People who register at a rate, each accepted at once, until they are told to end.
+#[derive(Debug)]
+pub struct Registering {
+    over: Arc<AtomicBool>,
+    registrations: JoinHandle<Vec<Registration>>,
+}
+
+impl Registering {
+    /// Begins; `email` is that of the person of a number.
+    pub fn begin(api: Api, per_second: u32, email: fn(usize) -> String) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&over);
+        let registrations = tokio::spawn(async move {
+            let register = |number| {
+                let (api, email) = (api.clone(), email(number));
+                async move { Registration::accepted(&api, email).await }
+            };
+            open_loop(per_second, |_| !ends.load(Ordering::Relaxed), register).await
+        });
+        Self { over, registrations }
+    }
+
+    /// Ends, and answers who registered.
+    ///
+    /// # Panics
+    /// When one of them was not accepted.
+    pub async fn end(self) -> Vec<Registration> {
+        self.over.store(true, Ordering::Relaxed);
+        self.registrations.await.expect("all are accepted")
+    }
 }
 
 /// Waits until each of these people has a mail with a code; names those who have not.

@@ -3,18 +3,13 @@
 use acceptance::{
     api::{Api, between},
     inbox::{Inbox, VERIFY},
-    ledger::{Registration, all_mailed, register},
-    load::open_loop,
+    ledger::{Registering, Registration, all_mailed, register},
     world::{World, show},
 };
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
@@ -51,7 +46,7 @@ async fn every_answered_registration_is_mailed_although_the_notification_service
     const MAX_UNCOMMITTED: usize = 100;
     const SMTP_CONNECTIONS: usize = 8;
     const STILL_ON_THE_WIRE: Duration = Duration::from_millis(100);
-    let world = Arc::new(World::start().await);
+    let world = World::start().await;
     let (_user_service, api) = world.ready_user_service("user").await;
     let mut notification_service = world
         .notification_service("notification")
@@ -59,18 +54,7 @@ async fn every_answered_registration_is_mailed_although_the_notification_service
         .with("SMTP_CONNECTIONS", &SMTP_CONNECTIONS.to_string());
     notification_service.start_and_wait().await;
 
-    let over = Arc::new(AtomicBool::new(false));
-    let load = tokio::spawn({
-        let over = Arc::clone(&over);
-        async move {
-            let more = |_| !over.load(Ordering::Relaxed);
-            let begin = |number| {
-                let api = api.clone();
-                async move { Registration::accepted(&api, format!("person{number}@example.com")).await }
-            };
-            open_loop(100, more, begin).await
-        }
-    });
+    let load = Registering::begin(api, 100, |number| format!("person{number}@example.com"));
     let mut crashes = Vec::new();
     for _ in 0..CRASHES {
         // In the middle of the work: what piled up while it was away goes out in one go.
@@ -80,8 +64,7 @@ async fn every_answered_registration_is_mailed_although_the_notification_service
         crashes.push(Timestamp::now());
         notification_service.start();
     }
-    over.store(true, Ordering::Relaxed);
-    let registrations = load.await.expect("the load ends");
+    let registrations = load.end().await;
     all_mailed(&registrations, &world.inbox, LIMIT).await;
     // Ends with what it has in hand, so that no copy is still under way.
     notification_service.ready().await;

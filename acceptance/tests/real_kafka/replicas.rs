@@ -3,8 +3,7 @@
 use acceptance::{
     api::between,
     latency::Latencies,
-    ledger::{Registration, all_mailed, register},
-    load::open_loop,
+    ledger::{Registering, all_mailed, register},
     service::Service,
     world::{World, show},
 };
@@ -12,10 +11,7 @@ use futures_util::future::join_all;
 use sandbox::smtp::{Action, Script, Stage};
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use tokio::time::{sleep, timeout};
@@ -24,6 +20,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// More than enough for the client to fetch what it takes at once.
 const PAUSED: Duration = Duration::from_secs(3);
 const RETRIES: &str = "user_account_mail_retry";
+/// How often the client says what it knows, and a little.
+const STATISTICS: Duration = Duration::from_secs(6);
+const LAG: &str = "notification_lag_records{";
 const DELIVERED: &str = "notification_records_ended_total{outcome=\"delivered\"}";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,6 +45,10 @@ async fn replicas_that_join_one_after_another_share_the_codes() {
     // Ids spread over the partitions by chance.
     assert!(shares.iter().all(|share| *share > PEOPLE / REPLICAS / 2), "{shares:?}");
 
+    sleep(STATISTICS).await;
+    let reported = join_all(replicas.iter().map(async |replica| metric(replica, LAG).await.len())).await;
+    assert_eq!(reported, [8; REPLICAS], "the lag of other partitions than its own");
+
     let began = Instant::now();
     join_all(replicas.iter_mut().map(Service::stop)).await;
     show(&format!("all stopped at once in {:.1?}", began.elapsed()));
@@ -60,24 +63,15 @@ async fn members_that_come_and_go_in_order_cost_no_copy_and_seconds_at_most() {
     const EVERY: usize = 40;
     /// Two who stop one after the other, and its own time.
     const LATEST: Duration = Duration::from_secs(30);
-    let world = Arc::new(World::start().await);
+    let world = World::start().await;
     let (_user_service, api) = world.ready_user_service("user").await;
     let ends = take_time_for_slow(&world, Action::Delay(SLOW));
     let mut replicas = ["a", "b", "c"].map(|name| world.notification_service(name));
     replicas[0].start_and_wait().await;
 
-    let over = Arc::new(AtomicBool::new(false));
-    let load = tokio::spawn({
-        let over = Arc::clone(&over);
-        async move {
-            let more = |_| !over.load(Ordering::Relaxed);
-            let begin = |number| {
-                let api = api.clone();
-                let name = if number % EVERY == 0 { "slow" } else { "person" };
-                async move { Registration::accepted(&api, format!("{name}{number}@example.com")).await }
-            };
-            open_loop(PER_SECOND, more, begin).await
-        }
+    let load = Registering::begin(api, PER_SECOND, |number| {
+        let name = if number % EVERY == 0 { "slow" } else { "person" };
+        format!("{name}{number}@example.com")
     });
     for joins in [1, 2] {
         sleep(SLOW).await;
@@ -88,8 +82,7 @@ async fn members_that_come_and_go_in_order_cost_no_copy_and_seconds_at_most() {
         replicas[leaves].stop().await;
     }
     sleep(SLOW).await;
-    over.store(true, Ordering::Relaxed);
-    let registrations = load.await.expect("the load ends");
+    let registrations = load.end().await;
     all_mailed(&registrations, &world.inbox, LIMIT).await;
     replicas[2].stop().await;
 
@@ -205,16 +198,21 @@ fn handed_over_twice(ends: &Ends) -> Vec<String> {
 /// How many mails the mail server took from each, once these are so many together.
 async fn delivered(replicas: &[Service], in_all: usize) -> Vec<usize> {
     loop {
-        let shares = join_all(replicas.iter().map(async |replica| {
-            let metrics = reqwest::get(format!("http://{}/metrics", replica.address())).await;
-            let metrics = metrics.expect("an answer").text().await.expect("text");
-            let line = metrics.lines().find_map(|line| line.strip_prefix(DELIVERED)).expect("the counter");
-            line.trim().parse().expect("a number")
-        }))
-        .await;
+        let delivered = async |replica| metric(replica, DELIVERED).await[0];
+        let shares = join_all(replicas.iter().map(delivered)).await;
         if shares.iter().sum::<usize>() >= in_all {
             return shares;
         }
         sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// The values of a metric whose lines begin like this.
+async fn metric(service: &Service, begin: &str) -> Vec<usize> {
+    let metrics = reqwest::get(format!("http://{}/metrics", service.address())).await;
+    let metrics = metrics.expect("an answer").text().await.expect("text");
+    let lines = metrics.lines().filter(|line| line.starts_with(begin));
+    lines
+        .map(|line| line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number"))
+        .collect()
 }
