@@ -86,7 +86,7 @@ impl Follower {
             .set("fetch.wait.max.ms", "100");
         let mut patient = settings.clone();
         // One fetch for each record that is written would cost more than all else that a registration needs.
-        patient.set("fetch.min.bytes", "524288").set("fetch.wait.max.ms", "50");
+        patient.set("fetch.min.bytes", "524288");
         Ok(Self {
             prompt: settings.create_with_context(ClientLog::default())?,
             patient: patient.create_with_context(ClientLog::default())?,
