@@ -37,8 +37,8 @@ class Subscribing(unittest.TestCase):
         self.started = []
         return super().run(result)
 
-    def start(self, group: str):
-        process = self.world.subscriber(group)
+    def start(self, group: str, retry_seconds: int = 1):
+        process = self.world.subscriber(group, retry_seconds)
         self.started.append(process)
         return process
 
@@ -159,7 +159,7 @@ class Subscribing(unittest.TestCase):
     def test_the_retry_of_a_forgotten_account_is_not_mailed(self):
         address = "forgotten@example.com"
         self.world.welcomes.script(address, "450 later")
-        process = self.start("forgotten")
+        process = self.start("forgotten", retry_seconds=10)  # much longer than it takes to forget the account
         account_id = self.world.verify(address)
         wait_for("it waits for its retry", lambda: process.logged("retry_attempt") >= 1)
         self.world.command("user-service", "forget", account_id)

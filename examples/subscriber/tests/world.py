@@ -149,9 +149,9 @@ class World:
 
     # --- the subscriber ---------------------------------------------------------------------------------------
 
-    def subscriber(self, group: str) -> Process:
+    def subscriber(self, group: str, retry_seconds: int) -> Process:
         env = {name: self._env[name] for name in ("KAFKA_BROKERS", "SMTP_HOST")}
-        env |= {"SMTP_PORT": str(self.welcomes.port), "WELCOME_GROUP": group, "WELCOME_RETRY_SECONDS": "1"}
+        env |= {"SMTP_PORT": str(self.welcomes.port), "WELCOME_GROUP": group, "WELCOME_RETRY_SECONDS": str(retry_seconds)}
         return self._start(group, [sys.executable, "-m", "welcome"], env, EXAMPLE)
 
     # --- Kafka ------------------------------------------------------------------------------------------------
