@@ -41,6 +41,9 @@ use tokio_util::sync::CancellationToken;
 /// cost.
 const POLL: Duration = Duration::from_millis(500);
 
+/// How long the patient reader leaves alone what was written since it last read.
+const PORTION: Duration = Duration::from_millis(100);
+
 /// The log's ends, and when they were asked for.
 type KnownEnds = Option<(Instant, Arc<Offsets>)>;
 
@@ -48,7 +51,7 @@ type KnownEnds = Option<(Instant, Arc<Offsets>)>;
 pub(crate) struct Follower {
     /// Reads what a verification waits for: its attempt.
     prompt: BaseConsumer<ClientLog>,
-    /// Reads the rest, in larger portions: this replica's own events are in the view already.
+    /// Reads the rest, in portions: this replica's own events are in the view already.
     patient: BaseConsumer<ClientLog>,
     inquirer: Inquirer,
     view: Arc<View>,
@@ -85,8 +88,15 @@ impl Follower {
             // would delay every verification by that while.
             .set("fetch.wait.max.ms", "100");
         let mut patient = settings.clone();
-        // One fetch for each record that is written would cost more than all else that a registration needs.
-        patient.set("fetch.min.bytes", "524288");
+        patient
+            // Nothing is fetched as long as the client holds something that was not taken: between two portions no fetch waits
+            // at the broker. One that does is looked at for each record that is written, whatever it waits for
+            // (`fetch.min.bytes`), and by each replica's.
+            .set("queued.min.messages", "1")
+            // Of each partition; makes up for that in a replay.
+            .set("fetch.message.max.bytes", "4194304")
+            // Nobody waits for these as for an attempt.
+            .set("fetch.wait.max.ms", "250");
         Ok(Self {
             prompt: settings.create_with_context(ClientLog::default())?,
             patient: patient.create_with_context(ClientLog::default())?,
@@ -117,29 +127,39 @@ impl Follower {
         self.end_if_over(&replay);
         let replay = Mutex::new(replay);
         std::thread::scope(|threads| {
-            threads.spawn(|| self.read(&self.prompt, &replay, stop));
-            self.read(&self.patient, &replay, stop);
+            threads.spawn(|| {
+                while !stop.is_cancelled() {
+                    self.read(&self.prompt, POLL, &replay);
+                }
+            });
+            while !stop.is_cancelled() {
+                if self.read(&self.patient, POLL, &replay) && self.is_caught_up() {
+                    while self.read(&self.patient, Duration::ZERO, &replay) {}
+                    std::thread::sleep(PORTION);
+                }
+            }
         });
     }
 
-    fn read(&self, consumer: &BaseConsumer<ClientLog>, replay: &Mutex<Replay>, stop: &CancellationToken) {
-        while !stop.is_cancelled() {
-            match consumer.poll(POLL) {
-                Some(Ok(record)) => {
-                    self.take(&record);
-                    if !self.is_caught_up() {
-                        let mut replay = replay.lock().unwrap_or_else(PoisonError::into_inner);
-                        replay.advance(&record);
-                        self.replayed.store(replay.read.unsigned_abs(), Ordering::Relaxed);
-                        self.end_if_over(&replay);
-                    }
+    /// Takes in the next record, if there is one within the time.
+    fn read(&self, consumer: &BaseConsumer<ClientLog>, within: Duration, replay: &Mutex<Replay>) -> bool {
+        match consumer.poll(within) {
+            Some(Ok(record)) => {
+                self.take(&record);
+                if !self.is_caught_up() {
+                    let mut replay = replay.lock().unwrap_or_else(PoisonError::into_inner);
+                    replay.advance(&record);
+                    self.replayed.store(replay.read.unsigned_abs(), Ordering::Relaxed);
+                    self.end_if_over(&replay);
                 }
-                // The client's context reports what is wrong with the connection; it recovers by itself.
-                Some(Err(error)) => {
-                    log::debug!("error" = error.to_string().as_str(); "nothing read from the log")
-                }
-                None => {}
+                true
             }
+            // The client's context reports what is wrong with the connection; it recovers by itself.
+            Some(Err(error)) => {
+                log::debug!("error" = error.to_string().as_str(); "nothing read from the log");
+                false
+            }
+            None => false,
         }
     }
 
