@@ -68,24 +68,22 @@ impl Kafka {
 
     /// Starts it, and waits until it serves.
     pub async fn start(&self) {
-        self.run("start").await;
+        self.run("start", &[]).await;
     }
 
     /// Stops it in order (SIGTERM), and waits until it has gone.
     pub async fn stop(&self) {
-        self.run("stop").await;
+        self.run("stop", &[]).await;
     }
 
     /// Crashes it (SIGKILL), and waits until it has gone.
     pub async fn kill(&self) {
-        self.run("kill").await;
+        self.run("kill", &[]).await;
     }
 
     /// Gives a topic so many partitions, more than it has.
     pub async fn add_partitions(&self, topic: &str, partitions: u32) {
-        let mut script = tokio::process::Command::from(self.script("topics"));
-        script.args(["--alter", "--topic", topic, "--partitions", &partitions.to_string()]);
-        succeeded("topics", &script.output().await.expect("scripts/kafka.sh can be run"));
+        self.run("topics", &["--alter", "--topic", topic, "--partitions", &partitions.to_string()]).await;
     }
 
     /// The id of its process.
@@ -113,8 +111,9 @@ impl Kafka {
         id.trim().parse().ok().and_then(Pid::from_raw).expect("a process id")
     }
 
-    async fn run(&self, command: &str) {
+    async fn run(&self, command: &str, arguments: &[&str]) {
         let mut script = tokio::process::Command::from(self.script(command));
+        script.args(arguments);
         succeeded(command, &script.output().await.expect("scripts/kafka.sh can be run"));
     }
 

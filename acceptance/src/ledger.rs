@@ -96,7 +96,7 @@ pub async fn register(api: &Api, name: &str, count: usize) -> Vec<Registration> 
     registrations
 }
 
-/// People who register at a rate, each accepted at once, until they are told to end.
+/// People who register at a rate, until they are told to end.
 #[derive(Debug)]
 pub struct Registering {
     over: Arc<AtomicBool>,
@@ -104,27 +104,25 @@ pub struct Registering {
 }
 
 impl Registering {
-    /// Begins; `email` is that of the person of a number.
-    pub fn begin(api: Api, per_second: u32, email: fn(usize) -> String) -> Self {
+    /// Begins; `register` registers the person of a number.
+    pub fn begin<F>(per_second: u32, register: impl FnMut(usize) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Registration> + Send + 'static,
+    {
         let over = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&over);
-        let registrations = tokio::spawn(async move {
-            let register = |number| {
-                let (api, email) = (api.clone(), email(number));
-                async move { Registration::accepted(&api, email).await }
-            };
-            open_loop(per_second, |_| !ends.load(Ordering::Relaxed), register).await
-        });
+        let registrations =
+            tokio::spawn(open_loop(per_second, move |_| !ends.load(Ordering::Relaxed), register));
         Self { over, registrations }
     }
 
     /// Ends, and answers who registered.
     ///
     /// # Panics
-    /// When one of them was not accepted.
+    /// When registering one of them did.
     pub async fn end(self) -> Vec<Registration> {
         self.over.store(true, Ordering::Relaxed);
-        self.registrations.await.expect("all are accepted")
+        self.registrations.await.expect("no panic in the load")
     }
 }
 

@@ -28,9 +28,7 @@ pub(crate) struct Offsets {
     partitions: HashMap<Partition, Assigned>,
     /// Counts assignments.
     epoch: u64,
-    /// Of those taken, how many are finished, in either way.
-    finished: usize,
-    /// Of the finished ones, for how many something was done.
+    /// Of those taken, for how many something was done.
     done: usize,
 }
 
@@ -66,7 +64,7 @@ impl Offsets {
     /// Begins an assignment of these partitions; whatever was known of the one before is forgotten.
     pub(crate) fn assign(&mut self, partitions: impl IntoIterator<Item = Partition>) {
         self.epoch += 1;
-        (self.finished, self.done) = (0, 0);
+        self.done = 0;
         let assigned = |partition| (partition, Assigned::default());
         self.partitions = partitions.into_iter().map(assigned).collect();
     }
@@ -74,8 +72,8 @@ impl Offsets {
     /// Ends the assignment and returns how many of its records were unfinished.
     pub(crate) fn revoke(&mut self) -> usize {
         self.done = 0;
-        let taken = self.partitions.drain().map(|(_, assigned)| assigned.taken.len()).sum::<usize>();
-        taken - std::mem::take(&mut self.finished)
+        let taken = self.partitions.drain().flat_map(|(_, assigned)| assigned.taken);
+        taken.filter(|taken| taken.state == State::Open).count()
     }
 
     /// Notes a record as taken; `None` when the partition is not assigned or the record was taken before.
@@ -120,7 +118,6 @@ impl Offsets {
         while assigned.taken.get(assigned.prefix).is_some_and(|taken| taken.state != State::Open) {
             assigned.prefix += 1;
         }
-        self.finished += 1;
         true
     }
 
@@ -183,7 +180,6 @@ impl Offsets {
         }
         assigned.prefix -= forgotten;
         assigned.stored = assigned.stored.saturating_sub(forgotten);
-        self.finished -= forgotten;
         self.done -= done;
     }
 

@@ -4,8 +4,7 @@ use acceptance::{
     api::{Answer, Api, between},
     inbox::VERIFY,
     latency::Latencies,
-    ledger::{Registration, all_mailed},
-    load::open_loop,
+    ledger::{Registering, Registration, all_mailed},
     service::Service,
     world::{World, show},
 };
@@ -13,10 +12,7 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use sandbox::smtp::{Action, Script, Stage};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -157,16 +153,18 @@ async fn survives(outages: &[Outage]) {
     let ((a, at_a), (b, at_b)) = (replica(&world, "a").await, replica(&world, "b").await);
     let _notification_service = world.ready_notification_service("notification").await;
 
-    let over = Arc::new(AtomicBool::new(false));
-    let load = tokio::spawn(insist_until(Arc::clone(&over), [at_a.clone(), at_b].into()));
+    let replicas: Arc<[Api]> = [at_a.clone(), at_b].into();
+    let load = Registering::begin(100, move |number| {
+        let replicas = Arc::clone(&replicas);
+        async move { Registration::insist(&replicas, number, format!("person{number}@example.com")).await }
+    });
     let mut returns = Vec::new();
     for outage in outages {
         sleep(Duration::from_secs(3)).await;
         returns.push(suffer(&world, *outage, [&a, &b]).await);
     }
     sleep(Duration::from_secs(3)).await;
-    over.store(true, Ordering::Relaxed);
-    let registrations = load.await.expect("the load ends");
+    let registrations = load.end().await;
 
     for (outage, back) in outages.iter().zip(returns) {
         let accepted =
@@ -193,14 +191,6 @@ async fn replica(world: &World, name: &str) -> (Service, Api) {
     service.start_and_wait().await;
     let api = Api::new(service.address());
     (service, api)
-}
-
-async fn insist_until(over: Arc<AtomicBool>, replicas: Arc<[Api]>) -> Vec<Registration> {
-    let begin = |number| {
-        let replicas = Arc::clone(&replicas);
-        async move { Registration::insist(&replicas, number, format!("person{number}@example.com")).await }
-    };
-    open_loop(100, |_| !over.load(Ordering::Relaxed), begin).await
 }
 
 /// Takes the broker away and brings it back; when both replicas are ready again, answers when it was back.

@@ -54,7 +54,10 @@ async fn every_answered_registration_is_mailed_although_the_notification_service
         .with("SMTP_CONNECTIONS", &SMTP_CONNECTIONS.to_string());
     notification_service.start_and_wait().await;
 
-    let load = Registering::begin(api, 100, |number| format!("person{number}@example.com"));
+    let load = Registering::begin(100, move |number| {
+        let api = api.clone();
+        async move { Registration::accepted(&api, format!("person{number}@example.com")).await }
+    });
     let mut crashes = Vec::new();
     for _ in 0..CRASHES {
         // In the middle of the work: what piled up while it was away goes out in one go.

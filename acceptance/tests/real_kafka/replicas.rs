@@ -3,7 +3,7 @@
 use acceptance::{
     api::between,
     latency::Latencies,
-    ledger::{Registering, all_mailed, register},
+    ledger::{Registering, Registration, all_mailed, register},
     service::Service,
     world::{World, show},
 };
@@ -17,6 +17,7 @@ use std::{
 use tokio::time::{sleep, timeout};
 
 const LIMIT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
 /// More than enough for the client to fetch what it takes at once.
 const PAUSED: Duration = Duration::from_secs(3);
 const RETRIES: &str = "user_account_mail_retry";
@@ -75,9 +76,10 @@ async fn members_that_come_and_go_in_order_cost_no_copy_and_seconds_at_most() {
     let mut replicas = ["a", "b", "c"].map(|name| world.notification_service(name));
     replicas[0].start_and_wait().await;
 
-    let load = Registering::begin(api, PER_SECOND, |number| {
+    let load = Registering::begin(PER_SECOND, move |number| {
+        let api = api.clone();
         let name = if number % EVERY == 0 { "slow" } else { "person" };
-        format!("{name}{number}@example.com")
+        async move { Registration::accepted(&api, format!("{name}{number}@example.com")).await }
     });
     for joins in [1, 2] {
         sleep(SLOW).await;
@@ -115,12 +117,7 @@ async fn of_mails_that_outlast_a_rebalance_there_may_be_one_copy_and_of_none_beh
     registrations.extend(register(&api, "person", 120).await);
     assert!(world.inbox.wait_for_count(120, LIMIT).await);
     replicas[1].start_and_wait().await;
-    let tried_again = async {
-        while handed_over_twice(&ends).is_empty() {
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(LIMIT, tried_again).await.expect("somebody mails it again");
+    until("somebody mails it again", || !handed_over_twice(&ends).is_empty()).await;
     sleep(PAUSED).await;
     world.inbox.set_script(Script::accept_all());
     all_mailed(&registrations, &world.inbox, LIMIT).await;
@@ -144,13 +141,10 @@ async fn a_client_that_joins_again_before_its_partitions_were_given_up_goes_on()
     assert!(world.inbox.wait_for_count(20, LIMIT).await);
 
     world.kafka.add_partitions(RETRIES, 7).await;
-    let log = || std::fs::read_to_string(replica.log()).expect("its log");
-    let given_up = async {
-        while !log().contains(GIVEN_UP) {
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(LIMIT, given_up).await.expect("it learns of the new partition");
+    until("it learns of the new partition", || {
+        std::fs::read_to_string(replica.log()).expect("its log").contains(GIVEN_UP)
+    })
+    .await;
     // The mail in hand holds it up for longer than the client takes to see another.
     world.kafka.add_partitions(RETRIES, 8).await;
     sleep(LOOKS).await;
@@ -181,6 +175,14 @@ async fn a_backlog_that_is_too_long_to_be_taken_at_once_is_mailed_although_membe
     assert_eq!(world.inbox.count(), PEOPLE, "each code once");
 }
 
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < LIMIT, "not in time: {what}");
+        sleep(POLL).await;
+    }
+}
+
 /// How often the last dot of a mail to each address was sent.
 type Ends = Arc<Mutex<HashMap<String, usize>>>;
 
@@ -209,7 +211,7 @@ async fn delivered(replicas: &[Service], in_all: usize) -> Vec<usize> {
         if shares.iter().sum::<usize>() >= in_all {
             return shares;
         }
-        sleep(Duration::from_millis(50)).await;
+        sleep(POLL).await;
     }
 }
 

@@ -25,13 +25,7 @@ async fn offsets_behind_a_delivery_that_is_under_way_are_not_committed() {
 async fn at_most_the_configured_number_is_finished_but_uncommitted_and_the_rest_goes_on_afterwards() {
     let world = World::new(1).await;
     world.smtp.set_script(Script::recipient(&address(0), Action::Hang));
-    let changes = [
-        ("SMTP_TIMEOUT", "20s"),
-        ("SMTP_CONNECTIONS", "2"),
-        ("COMMIT_MAX_RECORDS", "5"),
-        ("MAX_UNCOMMITTED", "10"),
-    ];
-    let service = world.start(&changes).await;
+    let service = world.start(&at_most_ten_uncommitted("20s")).await;
     world.publish(&(0..50).map(created).collect::<Vec<_>>()).await;
     world.wait_for_mails(9).await;
     let stalled = service.ready().await;
@@ -48,13 +42,7 @@ async fn at_most_the_configured_number_is_finished_but_uncommitted_and_the_rest_
 async fn the_bound_holds_while_nothing_can_be_committed() {
     let world = World::new(1).await;
     world.smtp.set_script(Script::at(Stage::Connect, Action::Hang));
-    let changes = [
-        ("SMTP_TIMEOUT", "20s"),
-        ("SMTP_CONNECTIONS", "2"),
-        ("COMMIT_MAX_RECORDS", "5"),
-        ("MAX_UNCOMMITTED", "10"),
-    ];
-    let service = world.start(&changes).await;
+    let service = world.start(&at_most_ten_uncommitted("20s")).await;
     world.publish(&(0..50).map(created).collect::<Vec<_>>()).await;
     service.wait_until(|body| body["records"]["in_flight"] == 50).await;
 
@@ -71,13 +59,7 @@ async fn the_bound_holds_while_nothing_can_be_committed() {
 async fn records_that_ask_for_no_mail_do_not_count_towards_the_bound() {
     let world = World::new(1).await;
     world.smtp.set_script(Script::at(Stage::Connect, Action::Hang));
-    let changes = [
-        ("SMTP_TIMEOUT", "1s"),
-        ("SMTP_CONNECTIONS", "2"),
-        ("COMMIT_MAX_RECORDS", "5"),
-        ("MAX_UNCOMMITTED", "10"),
-    ];
-    let service = world.start(&changes).await;
+    let service = world.start(&at_most_ten_uncommitted("1s")).await;
     let mut events = vec![resent(0)];
     events.extend((1..=20).map(attempt));
     world.publish(&events).await;
@@ -103,4 +85,13 @@ async fn many_events_use_several_sessions_and_no_more_than_configured() {
     assert_eq!((sessions.opened, sessions.peak), (5, 5));
     service.stop().await;
     assert_eq!(world.smtp.sessions().open, 0);
+}
+
+fn at_most_ten_uncommitted(smtp_timeout: &str) -> [(&str, &str); 4] {
+    [
+        ("SMTP_TIMEOUT", smtp_timeout),
+        ("SMTP_CONNECTIONS", "2"),
+        ("COMMIT_MAX_RECORDS", "5"),
+        ("MAX_UNCOMMITTED", "10"),
+    ]
 }
