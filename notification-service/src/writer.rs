@@ -30,8 +30,6 @@ impl Writer {
     pub(crate) fn new(kafka: &KafkaConfig) -> anyhow::Result<Self> {
         let mut config = kafka.client();
         config
-            .set("acks", "all")
-            .set("enable.idempotence", "true")
             .set("linger.ms", "0")
             .set("partitioner", "murmur2_random")
             .set("message.timeout.ms", "10000")

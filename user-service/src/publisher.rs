@@ -68,8 +68,6 @@ impl Publisher {
         let has_producer_id = Arc::clone(&context.has_producer_id);
         let mut config = kafka.client();
         config
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
             .set("partitioner", "murmur2_random")
             .set("linger.ms", "0")
             .set("message.timeout.ms", ack_timeout.as_millis().to_string())

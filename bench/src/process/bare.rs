@@ -67,6 +67,7 @@ impl Bare {
             .client()
             .set("enable.idempotence", "true")
             .set("acks", "all")
+            .set("max.in.flight.requests.per.connection", "1")
             .set("partitioner", "murmur2_random")
             .set("linger.ms", LINGER_MS)
             .set("message.timeout.ms", "4000")

@@ -1,4 +1,4 @@
-//! A producer whose sends are futures.
+//! A producer whose sends are futures, and whose acks mean that the record is in the log.
 //!
 //! rdkafka's own (`FutureProducer`, as of 0.39) asks for acks every 100 ms and spins through the last millisecond of each
 //! wait: nearly one percent of a core, in a service that has nothing to do. This one is the same in little, with longer waits.
@@ -50,11 +50,18 @@ pub struct Record<'a> {
 
 impl<C: ClientContext + 'static> Producer<C> {
     /// Makes the producer; it connects by itself, now or when the broker appears. `context` hears of its log, errors and
-    /// statistics.
+    /// statistics. Idempotent, `acks=all`, and one request at a time to each broker, whatever `config` says.
     ///
     /// # Errors
     /// When librdkafka refuses the configuration, or there is no thread for it.
     pub fn new(config: &ClientConfig, context: C) -> anyhow::Result<Self> {
+        let mut config = config.clone();
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // With two under way, librdkafka takes the second one's ack for the first one's, too, although that was refused.
+            // A leader that knows nothing of the producer yet accepts the second without the first, which is lost.
+            .set("max.in.flight.requests.per.connection", "1");
         let client: Arc<BaseProducer<Acks<C>>> = Arc::new(config.create_with_context(Acks(context))?);
         let stop = Arc::new(AtomicBool::new(false));
         let polling = std::thread::Builder::new().name("kafka acks".to_owned()).spawn({
@@ -141,7 +148,12 @@ impl<C: ClientContext> ClientContext for Acks<C> {
 mod tests {
     use super::*;
     use crate::kafka::ClientLog;
-    use rdkafka::error::RDKafkaErrorCode;
+    use rdkafka::{
+        consumer::{BaseConsumer, Consumer},
+        error::RDKafkaErrorCode,
+        mocking::MockCluster,
+        types::{RDKafkaApiKey, RDKafkaRespErr},
+    };
     use std::time::Instant;
 
     fn nobody_listens(message_timeout_ms: &str) -> Producer<ClientLog> {
@@ -162,6 +174,31 @@ mod tests {
         let (first, second) = tokio::join!(producer.send(record()), producer.send(record()));
         assert_eq!(first.unwrap_err().rdkafka_error_code(), Some(RDKafkaErrorCode::MessageTimedOut));
         assert_eq!(second.unwrap_err().rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull));
+    }
+
+    #[tokio::test]
+    async fn what_is_acknowledged_was_written_although_the_leader_refused_a_request() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers()).set("linger.ms", "0");
+        let producer = Producer::new(&config, ClientLog::default()).unwrap();
+        producer.send(record()).await.unwrap();
+
+        cluster.broker_round_trip_time(1, Duration::from_millis(200)).unwrap();
+        cluster.request_errors(
+            RDKafkaApiKey::Produce,
+            &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION],
+        );
+        let while_the_first_is_under_way = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            producer.send(record()).await
+        };
+        let (first, second) = tokio::join!(producer.send(record()), while_the_first_is_under_way);
+        first.unwrap();
+        second.unwrap();
+        let reader: BaseConsumer = config.create().unwrap();
+        assert_eq!(reader.fetch_watermarks("t", 0, Duration::from_secs(5)).unwrap(), (0, 3));
     }
 
     #[tokio::test]
