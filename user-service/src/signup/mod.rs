@@ -194,6 +194,21 @@ impl Signup {
         Ok(self.0.view.standing(id))
     }
 
+    /// What is known of an id that is to get another mail. A new code is begun only at the end of the log as of now: with the
+    /// last attempt at the old one somebody may have verified at another replica.
+    async fn at_end_if_used_up(
+        &self,
+        id: AccountId,
+        known: Standing,
+        deadline: Instant,
+    ) -> Result<Standing, Unavailable> {
+        if !known.registration.as_ref().is_some_and(|registration| registration.is_used_up(&self.0.rules)) {
+            return Ok(known);
+        }
+        self.0.follower.reach_end(deadline).await?;
+        Ok(self.0.view.standing(id))
+    }
+
     /// Writes an event and, once the broker has acknowledged it, takes it in.
     async fn publish(&self, event: Event, deadline: Instant) -> Result<(), Unavailable> {
         let written = self.0.publisher.publish(&event, deadline).await.inspect_err(|_| {

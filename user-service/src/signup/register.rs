@@ -41,7 +41,7 @@ impl Signup {
         let inner = &*self.0;
         inner.follower.be_fresh(deadline).await?;
         let id = inner.id_secret.account_id(&person.email);
-        let known = inner.view.standing(id);
+        let known = self.at_end_if_used_up(id, inner.view.standing(id), deadline).await?;
         if known.registration.is_none() && inner.view.registrations() >= inner.max_pending {
             return Err(Unavailable::Full);
         }

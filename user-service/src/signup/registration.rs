@@ -161,6 +161,14 @@ impl Registration {
         }
     }
 
+    /// Whether the attempts at a code are used up, so that the next mail has a new one.
+    pub(crate) fn is_used_up(&self, rules: &Rules) -> bool {
+        let notice = self.notice.as_deref().map(|notice| (notice.window, notice.generation));
+        let pending = self.pending().map(|pending| (pending.window, pending.generation));
+        let used_up = |(window, generation)| self.attempts(window, generation) >= rules.code_attempts;
+        pending.into_iter().chain(notice).any(used_up)
+    }
+
     /// Takes in a mail of a code.
     pub(crate) fn with_pending(mut self, pending: Pending) -> Self {
         self.pending = Some(match self.pending.take() {

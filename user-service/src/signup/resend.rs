@@ -34,7 +34,9 @@ impl Signup {
         self.caught_up()?;
         let deadline = self.deadline();
         let inner = &*self.0;
+        inner.follower.be_fresh(deadline).await?;
         let known = self.standing(id, deadline).await?;
+        let known = self.at_end_if_used_up(id, known, deadline).await?;
         let now = now();
         let registration = known.registration.unwrap_or_default();
         let current = inner.code_secrets.current().id();

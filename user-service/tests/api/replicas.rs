@@ -2,6 +2,7 @@
 
 use crate::world::{World, code, wrong_code};
 use reqwest::StatusCode;
+use shared::{event::Event, topic::Topic};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn registered_at_one_replica_verified_at_the_other() {
@@ -38,4 +39,24 @@ async fn of_concurrent_guesses_at_two_replicas_exactly_five_are_compared() {
         assert_eq!(replica.verify(&id, &code(&issued)).await.status, StatusCode::GONE);
         replica.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_verified_with_the_last_attempt_gets_no_new_code_at_a_replica_that_has_not_read_it_yet() {
+    let world = World::start().await;
+    let settings = [("CODE_ATTEMPTS", "1"), ("RESEND_COOLDOWN", "1ms")];
+    let (a, b) = (world.replica_with(&settings).await, world.replica_with(&settings).await);
+    for number in 0..12 {
+        let email = format!("person{number}@example.com");
+        let id = a.registered(&email).await;
+        let code = code(&world.newest_code(&id).await);
+        assert_eq!(a.verify(&id, &code).await.status, StatusCode::OK);
+        let again = if number % 2 == 0 { b.resend(&id).await } else { b.register(&email).await };
+        assert_eq!(again.status, StatusCode::ACCEPTED, "{again:?}");
+    }
+    let activity = world.events(Topic::Activity).await;
+    let new_code = |event: &&Event| matches!(event, Event::CodeResent(issued) if issued.generation > 0);
+    assert_eq!(activity.iter().filter(new_code).count(), 0, "{activity:?}");
+    a.stop().await;
+    b.stop().await;
 }
