@@ -30,7 +30,7 @@ impl Kafka {
     #[must_use]
     pub fn new(folder: &Path) -> Self {
         Self {
-            port: ports::free_pair(11_000..20_000, CONTROLLER),
+            port: ports::free_pair(ports::BROKERS, CONTROLLER),
             folder: folder.join("kafka"),
             settings: Vec::new(),
             scram_users: Vec::new(),

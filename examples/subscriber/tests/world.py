@@ -36,7 +36,7 @@ def wait_for(what: str, condition, deadline: float = DEADLINE):
 
 
 def free_port(below: int = 0) -> int:
-    """A free port; with `below`, one whose port + 10000 (Kafka's controller) is free, too."""
+    """A free port; with `below`, one below whose port + 10000 (Kafka's controller) is free, too."""
     for port in range(below - 1, 1024, -1) if below else (0,):
         try:
             with (
@@ -73,7 +73,7 @@ class Process:
 class World:
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="subscriber-"))
-        self._kafka = ["--port", str(free_port(below=40_000)), "--dir", str(self.folder / "kafka")]
+        self._kafka = ["--port", str(free_port(below=20_000)), "--dir", str(self.folder / "kafka")]
         self.broker = self._script("kafka.sh", "start")
         self._processes: list[Process] = []
         self.mails, self.welcomes = SmtpServer(), SmtpServer()
