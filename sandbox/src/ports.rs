@@ -10,7 +10,8 @@ use std::ops::Range;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
-const UNREGISTERED: Range<u16> = 20_000..32_000;
+/// Below them are those of Kafka brokers that tests start, and of their controllers.
+const UNREGISTERED: Range<u16> = 26_000..32_000;
 const ATTEMPTS: usize = 64;
 
 /// Listens on this port, or for 0 on any free one.

@@ -36,7 +36,7 @@ def wait_for(what: str, condition, deadline: float = DEADLINE):
 
 
 def free_port(below: int = 0) -> int:
-    """A free port; with `below`, one below whose port + 10000 (Kafka's controller) is free, too."""
+    """A free port; with `below`, one below that, and port + 10000 (Kafka's controller) is free, too."""
     for port in range(below - 1, 1024, -1) if below else (0,):
         try:
             with (

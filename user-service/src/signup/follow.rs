@@ -41,8 +41,14 @@ use tokio_util::sync::CancellationToken;
 /// cost.
 const POLL: Duration = Duration::from_millis(500);
 
-/// How long the patient reader leaves alone what was written since it last read.
-const PORTION: Duration = Duration::from_millis(100);
+/// The patient reader takes a portion and leaves the log alone for so long.
+const PAUSE: Duration = Duration::from_millis(75);
+/// A portion is what comes in this time: more than `FETCH_BACKOFF`, so that each broker is asked.
+const PORTION: Duration = Duration::from_millis(25);
+/// So often is taken what has come: as long as there is anything of one broker's, no other one is asked.
+const TAKE: Duration = Duration::from_millis(2);
+/// How long the client waits until it looks again whether it may fetch, in milliseconds.
+const FETCH_BACKOFF: &str = "20";
 
 /// The log's ends, and when they were asked for.
 type KnownEnds = Option<(Instant, Arc<Offsets>)>;
@@ -83,15 +89,15 @@ impl Follower {
             .set("auto.offset.reset", "earliest")
             // Bounds what a replay keeps in memory ahead of the view.
             .set("queued.max.messages.kbytes", "8192")
-            .set("fetch.queue.backoff.ms", "20")
+            .set("fetch.queue.backoff.ms", FETCH_BACKOFF)
             // Kafka answers a waiting fetch as soon as there is a record; brokers that look again only after a while
             // would delay every verification by that while.
             .set("fetch.wait.max.ms", "100");
         let mut patient = settings.clone();
         patient
-            // Nothing is fetched as long as the client holds something that was not taken: between two portions no fetch waits
-            // at the broker. One that does is looked at for each record that is written, whatever it waits for
-            // (`fetch.min.bytes`), and by each replica's.
+            // Nothing is fetched as long as the client holds something that was not taken. A fetch that waits at a broker is
+            // looked at there for each record that is written, however much it waits for (`fetch.min.bytes`), and so is that of
+            // each other replica; of these fetches there is one for each portion, which the first record answers.
             .set("queued.min.messages", "1")
             // Of each partition; makes up for that in a replay.
             .set("fetch.message.max.bytes", "4194304")
@@ -134,14 +140,22 @@ impl Follower {
             });
             while !stop.is_cancelled() {
                 if self.read(&self.patient, POLL, &replay) && self.is_caught_up() {
-                    while self.read(&self.patient, Duration::ZERO, &replay) {}
-                    std::thread::sleep(PORTION);
+                    self.read_portion(&replay);
+                    std::thread::sleep(PAUSE);
                 }
             }
         });
     }
 
-    /// Takes in the next record, if there is one within the time.
+    fn read_portion(&self, replay: &Mutex<Replay>) {
+        let began = Instant::now();
+        while began.elapsed() < PORTION {
+            while self.read(&self.patient, Duration::ZERO, replay) {}
+            std::thread::sleep(TAKE);
+        }
+    }
+
+    /// Takes in the next record and answers whether there was one within the time.
     fn read(&self, consumer: &BaseConsumer<ClientLog>, within: Duration, replay: &Mutex<Replay>) -> bool {
         match consumer.poll(within) {
             Some(Ok(record)) => {

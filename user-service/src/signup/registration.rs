@@ -161,12 +161,15 @@ impl Registration {
         }
     }
 
-    /// Whether the attempts at a code are used up, so that the next mail has a new one.
+    /// Whether the attempts at the newest code are used up, so that the next mail has a new one.
+    ///
+    /// Of a verified account that is the code of its notice, if it has one: that of before looks used up as soon as somebody
+    /// tries that one, and who measures the time would learn that the account is verified.
     pub(crate) fn is_used_up(&self, rules: &Rules) -> bool {
         let notice = self.notice.as_deref().map(|notice| (notice.window, notice.generation));
         let pending = self.pending().map(|pending| (pending.window, pending.generation));
         let used_up = |(window, generation)| self.attempts(window, generation) >= rules.code_attempts;
-        pending.into_iter().chain(notice).any(used_up)
+        pending.into_iter().chain(notice).max().is_some_and(used_up)
     }
 
     /// Takes in a mail of a code.
