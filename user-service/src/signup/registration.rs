@@ -162,14 +162,17 @@ impl Registration {
     }
 
     /// Whether the attempts at the newest code are used up, so that the next mail has a new one.
-    ///
-    /// Of a verified account that is the code of its notice, if it has one: that of before looks used up as soon as somebody
-    /// tries that one, and who measures the time would learn that the account is verified.
     pub(crate) fn is_used_up(&self, rules: &Rules) -> bool {
+        let used_up = |(window, generation)| self.attempts(window, generation) >= rules.code_attempts;
+        self.newest_code().is_some_and(used_up)
+    }
+
+    /// Window and generation. Of a verified account they are its notice's, if it has one: the code of before looks used up as
+    /// soon as somebody tries that one, and who measures the time would learn that the account is verified.
+    fn newest_code(&self) -> Option<(u64, u32)> {
         let notice = self.notice.as_deref().map(|notice| (notice.window, notice.generation));
         let pending = self.pending().map(|pending| (pending.window, pending.generation));
-        let used_up = |(window, generation)| self.attempts(window, generation) >= rules.code_attempts;
-        pending.into_iter().chain(notice).max().is_some_and(used_up)
+        pending.max(notice)
     }
 
     /// Takes in a mail of a code.
