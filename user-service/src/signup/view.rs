@@ -7,7 +7,7 @@
 use super::{pending::Rules, registration::Registration};
 use crate::config::REPLAY_SLACK;
 use jiff::Timestamp;
-use moka::{ops::compute::Op, sync::Cache};
+use moka::sync::Cache;
 use shared::{
     account_id::AccountId,
     event::{Event, EventId},
@@ -21,9 +21,13 @@ use std::{
 };
 use tokio::sync::oneshot;
 
+/// How many changes may be under way at once, each to another id.
+const STRIPES: usize = 64;
+
 /// The view; all methods may be called from any thread.
 pub(crate) struct View {
     registrations: Cache<AccountId, Registration>,
+    changing: [Mutex<()>; STRIPES],
     count: Arc<AtomicU64>,
     verified: RwLock<HashSet<AccountId>>,
     awaited: Mutex<HashMap<EventId, oneshot::Sender<u32>>>,
@@ -54,13 +58,17 @@ impl View {
         let counted = Arc::clone(&count);
         let registrations = Cache::builder()
             .time_to_live(rules.window + 2 * REPLAY_SLACK)
+            // Also bounds moka's upkeep to 100 ms at a time: without a listener, a request that finds a million registrations
+            // expired removes them all.
             .eviction_listener(move |_, _, cause| {
                 if cause.was_evicted() {
                     counted.fetch_sub(1, Ordering::Relaxed);
                 }
             })
             .build();
-        Self { registrations, count, verified: RwLock::default(), awaited: Mutex::default(), rules }
+        let changing = std::array::from_fn(|_| Mutex::default());
+        let (verified, awaited) = (RwLock::default(), Mutex::default());
+        Self { registrations, changing, count, verified, awaited, rules }
     }
 
     /// What is known of an id.
@@ -136,14 +144,16 @@ impl View {
         AwaitedAttempt { view: self, event_id, rank }
     }
 
+    /// Changes what is known of one id, one change after the other.
     fn change(&self, id: AccountId, change: impl FnOnce(Registration) -> Registration) {
-        self.registrations.entry(id).and_compute_with(|entry| {
-            let known = entry.map(|entry| entry.into_value()).unwrap_or_else(|| {
-                self.count.fetch_add(1, Ordering::Relaxed);
-                Registration::default()
-            });
-            Op::Put(change(known))
+        // moka's `and_compute_with` keeps a further map of who is changing what, and costs more.
+        let stripe = usize::from(id.as_bytes()[0]) % STRIPES;
+        let _changing = self.changing[stripe].lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.registrations.get(&id).unwrap_or_else(|| {
+            self.count.fetch_add(1, Ordering::Relaxed);
+            Registration::default()
         });
+        self.registrations.insert(id, change(known));
     }
 
     fn awaited(&self) -> std::sync::MutexGuard<'_, HashMap<EventId, oneshot::Sender<u32>>> {
@@ -161,5 +171,50 @@ impl AwaitedAttempt<'_> {
 impl Drop for AwaitedAttempt<'_> {
     fn drop(&mut self) {
         self.view.awaited().remove(&self.event_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::{event, request_id::RequestId};
+    use std::{sync::Barrier, time::Duration};
+
+    #[test]
+    fn of_changes_at_the_same_time_none_is_lost() {
+        const THREADS: u32 = 4;
+        const TIMES: u32 = 25;
+        let window = Duration::from_secs(3600);
+        let view = View::new(Rules {
+            code_ttl: window,
+            code_attempts: 5,
+            resend_cooldown: Duration::ZERO,
+            max_sends: 5,
+            window,
+        });
+        let attempt = |id| event::Attempt {
+            event_id: EventId::random(),
+            occurred_at: Timestamp::now(),
+            version: event::VERSION,
+            id,
+            window: 500_000,
+            generation: 0,
+            request_id: RequestId::random(),
+        };
+        let ids: Vec<_> = (0..50).map(|number| AccountId::from_derived([number; 16])).collect();
+        let together = Barrier::new(THREADS as usize);
+        std::thread::scope(|threads| {
+            for _ in 0..THREADS {
+                threads.spawn(|| {
+                    for id in &ids {
+                        together.wait();
+                        (0..TIMES).for_each(|_| view.apply(Event::Attempt(attempt(*id))));
+                    }
+                });
+            }
+        });
+        let counted = |id| view.standing(id).registration.map(|known| known.attempts(500_000, 0));
+        assert!(ids.iter().all(|id| counted(*id) == Some(THREADS * TIMES)));
+        assert_eq!(view.registrations(), 50);
     }
 }
