@@ -7,7 +7,12 @@ use crate::{
     publisher::Publisher,
     signup::Signup,
 };
-use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web::Data};
+use actix_web::{
+    App, HttpServer,
+    dev::Server,
+    middleware::{Condition, from_fn},
+    web::Data,
+};
 use anyhow::Context as _;
 use shared::account_id::AccountId;
 use std::{
@@ -135,7 +140,7 @@ fn serve(
         App::new()
             .configure(http::routes(context.clone(), limits.clone()))
             .wrap(from_fn(http::limit))
-            .wrap(http::cors(&origins))
+            .wrap(Condition::new(!origins.is_empty(), http::cors(&origins)))
             .wrap(from_fn(http::identify))
             .wrap(http::default_headers())
     })

@@ -1,6 +1,6 @@
 //! What all endpoints share: problems for everything, request ids, CORS, health.
 
-use crate::world::{Answer, World};
+use crate::world::{Answer, Replica, World};
 use reqwest::{Method, StatusCode};
 use shared::{event::Event, topic::Topic};
 
@@ -39,8 +39,9 @@ async fn a_harmless_request_id_travels_and_any_other_is_replaced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_listed_origins_may_call_the_api() {
     let world = World::start().await;
-    let replica = world.replica_with(&[("CORS_ORIGINS", "https://www.example.com")]).await;
-    let preflight = |origin: &'static str| {
+    let with_list = world.replica_with(&[("CORS_ORIGINS", "https://www.example.com")]).await;
+    let without = world.replica().await;
+    let preflight = |replica: &Replica, origin: &'static str| {
         replica
             .request(Method::OPTIONS, "/api/register")
             .header("origin", origin)
@@ -48,11 +49,14 @@ async fn only_listed_origins_may_call_the_api() {
             .header("access-control-request-headers", "content-type")
             .send()
     };
-    let answer = Answer::of(preflight("https://www.example.com").await.unwrap()).await;
+    let answer = Answer::of(preflight(&with_list, "https://www.example.com").await.unwrap()).await;
     assert_eq!(answer.headers["access-control-allow-origin"], "https://www.example.com");
-    let answer = Answer::of(preflight("https://evil.example").await.unwrap()).await;
-    assert!(!answer.headers.contains_key("access-control-allow-origin"), "{answer:?}");
-    replica.stop().await;
+    for replica in [with_list, without] {
+        let answer = Answer::of(preflight(&replica, "https://evil.example").await.unwrap()).await;
+        assert!(answer.status.is_client_error(), "{answer:?}");
+        assert!(!answer.headers.contains_key("access-control-allow-origin"), "{answer:?}");
+        replica.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
