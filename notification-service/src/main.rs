@@ -42,13 +42,15 @@ fn main() -> ExitCode {
     });
     // Where .env itself can't be read the log has not started yet.
     telemetry::start(LogFormat::Text, "info");
-    match ended {
+    let code = match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error:#}");
             ExitCode::FAILURE
         }
-    }
+    };
+    log::logger().flush();
+    code
 }
 
 /// One thread: a delivery mostly waits, and to wake another thread up costs more than what is done until it waits again.

@@ -3,12 +3,19 @@
 //! Fields are structured (`log`'s key-values) with dotted names and units in the names of numbers. Codes, tokens
 //! and addresses are never among them; an address appears masked.
 
+mod lines;
+
 use crate::env::{self, Env};
 use env_logger::{Builder, Target};
 use jiff::Timestamp;
-use log::{Record, kv};
+use lines::{Entrance, Lines};
+use log::{Level, Log, Metadata, Record, kv};
 use serde_json::{Map, Value};
-use std::{borrow::Cow, io::Write};
+use std::{
+    borrow::Cow,
+    io::{Stderr, Write},
+    sync::Arc,
+};
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,16 +50,45 @@ pub fn start_from_env(env: &mut Env) {
 
 /// Sends the log of this process to standard error; `filter` is in `env_logger`'s syntax, such as `info`.
 ///
-/// The first call of a process wins; later ones change nothing, so that tests may all call it.
+/// Errors and warnings are there at once, all else within some hundredths of a second, or with `log::logger().flush()`, which
+/// belongs at the end of `main`. The first call of a process wins; later ones change nothing, so that tests may all call it.
 pub fn start(format: LogFormat, filter: &str) {
+    let lines = Arc::new(Lines::new(std::io::stderr()));
     let mut builder = Builder::new();
-    builder.parse_filters(filter).target(Target::Stderr);
+    builder.parse_filters(filter).target(Target::Pipe(Box::new(Entrance(Arc::clone(&lines)))));
     match format {
         LogFormat::Text => builder.format(write_text),
         LogFormat::Json => builder.format(write_json),
     };
+    let formatting = builder.build();
+    let level = formatting.filter();
     // An error means that a logger is there already.
-    let _ = builder.try_init();
+    if log::set_boxed_logger(Box::new(Logger { formatting, lines: Arc::clone(&lines) })).is_ok() {
+        log::set_max_level(level);
+        lines.keep_writing();
+    }
+}
+
+struct Logger {
+    formatting: env_logger::Logger,
+    lines: Arc<Lines<Stderr>>,
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.formatting.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.formatting.log(record);
+        if record.level() <= Level::Warn {
+            self.flush();
+        }
+    }
+
+    fn flush(&self) {
+        self.lines.write_all();
+    }
 }
 
 fn write_text(out: &mut impl Write, record: &Record<'_>) -> std::io::Result<()> {
@@ -120,7 +156,6 @@ fn fields(record: &Record<'_>) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use log::Level;
 
     fn line(write: fn(&mut Vec<u8>, &Record<'_>) -> std::io::Result<()>) -> String {
         let mut out = Vec::new();

@@ -9,13 +9,15 @@ const DATA_FOLDER: &str = "data";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
+    let code = match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error:#}");
             ExitCode::FAILURE
         }
-    }
+    };
+    log::logger().flush();
+    code
 }
 
 async fn run() -> anyhow::Result<()> {

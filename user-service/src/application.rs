@@ -1,4 +1,5 @@
-//! One user service: its parts, their start and their end. Any number of them run in one process.
+//! One user service: its parts, their start and their end. Any number of them run in one process, but only one in an actix
+//! system: when its HTTP server ends, so do the system's threads.
 
 use crate::{
     config::Config,

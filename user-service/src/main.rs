@@ -1,5 +1,6 @@
 //! Starts one user service, or runs a command: environment, log, start, wait.
 
+use actix_web::rt::System;
 use shared::{
     account_id::AccountId,
     env::Env,
@@ -21,8 +22,15 @@ enum Command {
     Health(Probe),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> std::io::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // In an actix system the HTTP workers are woken once for all acks that came together, not once for each.
+    let ended = System::with_tokio_rt(|| runtime).block_on(begin());
+    log::logger().flush();
+    Ok(ended)
+}
+
+async fn begin() -> ExitCode {
     let config = Env::load().and_then(|mut env| {
         telemetry::start_from_env(&mut env);
         Config::load(env)

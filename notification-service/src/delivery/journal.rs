@@ -11,7 +11,9 @@ use shared::event::{DecodeError, Event};
 use std::{borrow::Cow, time::Instant};
 
 pub(super) fn note(record: &Record, event: &Event, report: &Report, started: Instant) {
-    let level = if matches!(report.outcome, Outcome::DeadLettered(_)) { Level::Warn } else { Level::Info };
+    // Of an expired email there is no other trace, and a warning is written before the record is finished with.
+    let not_sent = matches!(report.outcome, Outcome::DeadLettered(_) | Outcome::Expired);
+    let level = if not_sent { Level::Warn } else { Level::Info };
     let age = Timestamp::now().duration_since(event.occurred_at());
     log::log!(
         level,

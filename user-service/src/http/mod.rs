@@ -1,4 +1,4 @@
-//! The HTTP surface: the route table, and what all endpoints share. Only this module knows actix.
+//! The HTTP surface: the route table, and what all endpoints share.
 
 mod problem;
 mod body;
