@@ -39,7 +39,8 @@ fn write_table(out: &mut String, table: &Table) {
     }
     let _ = write!(out, "\n|---|{}\n", "---:|".repeat(table.columns.len()));
     for (name, cells) in &table.rows {
-        let _ = write!(out, "| {name} |");
+        // Names of threads may have what ends a cell.
+        let _ = write!(out, "| {} |", name.replace('|', "\\|"));
         for cell in cells {
             let _ = write!(out, " {} |", text::cell(cell));
         }
@@ -60,12 +61,12 @@ mod tests {
     fn only_what_stands_between_the_markers_changes() {
         let mut findings = Findings::of("drain");
         let mut table = Table::new("Rates", &["per second"]);
-        table.row("service", [1234.0.into()]);
+        table.row("a|b", [1234.0.into()]);
         findings.tables.push(table);
         let old = "a\n<!-- bench drain -->\nold\n<!-- end -->\nb\n<!-- bench other -->\nkept\n<!-- end -->\n";
         let scenarios = [findings];
         let new = refill(old, &report(&scenarios)).expect("the markers are there");
-        assert!(new.starts_with("a\n<!-- bench drain -->\n") && new.contains("| service | 1,234 |"), "{new}");
+        assert!(new.starts_with("a\n<!-- bench drain -->\n") && new.contains("| a\\|b | 1,234 |"), "{new}");
         assert!(new.ends_with("<!-- end -->\nb\n<!-- bench other -->\nkept\n<!-- end -->\n"), "{new}");
         assert!(!new.contains("old"), "{new}");
     }
