@@ -41,7 +41,7 @@ expect() {  # expect <folder> <exit code> [<count>...]: a run ends so, with thes
 }
 
 scripts/kafka.sh install
-cargo build --locked -p chaos
+cargo build --locked --workspace --bin chaos
 chaos=$(realpath "${CARGO_TARGET_DIR:-target}/debug/chaos")
 
 build good

@@ -11,6 +11,7 @@ cd "$(dirname "$(realpath "$0")")/.."
 
 scripts/kafka.sh install
 scripts/release-binaries.sh
-# Not a release build: it costs little CPU, and the workspace's tests have built most of it.
-cargo build --locked -p chaos
+# Not a release build: it costs little CPU, and the workspace's tests have built most of it. With `-p` all of that would be built
+# again, with fewer features, though without the embedded broker.
+cargo build --locked --workspace --bin chaos
 exec "${CARGO_TARGET_DIR:-target}/debug/chaos" "$@"
