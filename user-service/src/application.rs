@@ -105,7 +105,7 @@ impl Application {
             move || signup.follow(&stop)
         });
         let context = Context { signup: signup.clone(), metrics: Arc::clone(&metrics) };
-        let limits = Limits::new(config.rate_limit, config.trusted_proxies, config.publish_timeout, metrics);
+        let limits = Limits::new(config.rate_limit, config.trusted_proxies, metrics);
         let limits = Data::new(limits);
         let tidying = tokio::spawn(tidy(limits.clone(), stop.clone()));
         let admin = tokio::spawn(serve_admin(admin_listener, context.clone(), stop_the_rest.clone())?);

@@ -1,42 +1,53 @@
 //! Request bodies: JSON or a form, read once, every wrong field reported.
 
 use super::problem::{FieldError, Kind, Problem};
-use actix_web::{HttpRequest, error::PayloadError, http::header::CONTENT_TYPE, web::Bytes};
+use actix_web::{
+    FromRequest, HttpRequest,
+    error::PayloadError,
+    http::header::CONTENT_TYPE,
+    web::{Bytes, Payload},
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, error::Category};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// Most octets of a body: many times what the longest valid registration needs.
 pub(crate) const MAX_OCTETS: usize = 16 * 1024;
+/// How long a client may take to send its body.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads a body into a structure whose fields are all optional JSON values.
+/// Reads a body into a structure whose fields are all optional JSON values. One of another media type is not read, and its
+/// connection ends.
 ///
 /// # Errors
-/// 413, 415 or 400: the body can't be read at all.
-pub(crate) fn read<T: DeserializeOwned>(
-    request: &HttpRequest,
-    body: Result<Bytes, actix_web::Error>,
-) -> Result<T, Problem> {
+/// 408, 413, 415 or 400: the body can't be read at all.
+pub(crate) async fn read<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Problem> {
     let content_type =
         request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match media_type.as_str() {
-        "application/json" => serde_json::from_slice(&received(body)?)
-            .map_err(|error| Problem::new(Kind::MalformedBody, json_detail(&error))),
-        "application/x-www-form-urlencoded" => serde_urlencoded::from_bytes(&received(body)?).map_err(|_| {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
+        serde_json::from_slice(&receive(request, payload).await?)
+            .map_err(|error| Problem::new(Kind::MalformedBody, json_detail(&error)))
+    } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        serde_urlencoded::from_bytes(&receive(request, payload).await?).map_err(|_| {
             Problem::new(
                 Kind::MalformedBody,
                 "expected a form in UTF-8 with each field once: name=value&name=value",
             )
-        }),
-        _ => Err(Problem::new(
+        })
+    } else {
+        Err(Problem::new(
             Kind::UnsupportedMediaType,
             "send Content-Type: application/json or application/x-www-form-urlencoded",
-        )),
+        ))
     }
 }
 
-fn received(body: Result<Bytes, actix_web::Error>) -> Result<Bytes, Problem> {
+async fn receive(request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
+    let body = Bytes::from_request(request, &mut payload.into_inner());
+    let body = tokio::time::timeout(TIMEOUT, body)
+        .await
+        .map_err(|_| Problem::new(Kind::RequestTimeout, "send the whole request at once"))?;
     body.map_err(|error| match error.as_error::<PayloadError>() {
         Some(PayloadError::Overflow) => {
             Problem::new(Kind::BodyTooLarge, format!("a body may have at most {MAX_OCTETS} bytes"))

@@ -1,9 +1,9 @@
 //! What keeps one client, or many, from taking the service away from the others.
 //!
 //! A token bucket per client address; a bound on requests in flight, so that overload is answered quickly instead of
-//! queueing; a deadline for slow senders. What is refused here has not been read.
+//! queueing. What is refused here has not been read.
 
-use super::problem::{Kind, Problem};
+use super::problem::Problem;
 use crate::{
     metrics::Metrics,
     rate_limit::{Allowance, RateLimit, RateLimiter},
@@ -26,14 +26,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 use tokio::sync::Semaphore;
 
 /// Requests in flight, of all clients together; a request takes some ten kilobytes.
 const MAX_IN_FLIGHT: usize = 4096;
-/// How long a client may take to send its body, beyond the request's own deadline.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const FORWARDED_FOR: &str = "x-forwarded-for";
 pub(super) const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 pub(super) const STATE: HeaderName = HeaderName::from_static("ratelimit");
@@ -43,23 +40,16 @@ pub(crate) struct Limits {
     rate: Option<RateLimiter>,
     trusted_proxies: Vec<IpNet>,
     in_flight: Semaphore,
-    deadline: Duration,
     warned: AtomicBool,
     metrics: Arc<Metrics>,
 }
 
 impl Limits {
-    pub(crate) fn new(
-        rate: Option<RateLimit>,
-        trusted_proxies: Vec<IpNet>,
-        publish_timeout: Duration,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub(crate) fn new(rate: Option<RateLimit>, trusted_proxies: Vec<IpNet>, metrics: Arc<Metrics>) -> Self {
         Self {
             rate: rate.map(RateLimiter::new),
             trusted_proxies,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
-            deadline: publish_timeout + BODY_TIMEOUT,
             warned: AtomicBool::new(false),
             metrics,
         }
@@ -110,7 +100,7 @@ impl Limits {
     }
 }
 
-/// Admits a request, or refuses it with 429, 503 or 408.
+/// Admits a request, or refuses it with 429 or 503.
 pub(crate) async fn limit<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -125,11 +115,7 @@ pub(crate) async fn limit<B: MessageBody + 'static>(
         limits.metrics.rate_limited.inc();
         refuse(request, Problem::too_many_requests(wait))
     } else if let Ok(_permit) = limits.in_flight.try_acquire() {
-        // The request is gone when the time is over; its work goes on (`ToItsEnd`).
-        match tokio::time::timeout(limits.deadline, next.call(request)).await {
-            Ok(response) => response?.map_into_left_body(),
-            Err(_) => return Err(Problem::new(Kind::RequestTimeout, "send the whole request at once").into()),
-        }
+        next.call(request).await?.map_into_left_body()
     } else {
         limits.metrics.overloaded.inc();
         refuse(request, Problem::overloaded())

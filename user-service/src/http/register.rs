@@ -11,7 +11,7 @@ use crate::signup::Person;
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::ACCEPT_LANGUAGE,
-    web::{Bytes, Data, ReqData},
+    web::{Data, Payload, ReqData},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -79,8 +79,10 @@ struct Accepted {
     /// The same for every registration of this address.
     #[schema(format = "uuid")]
     id: String,
-    first_name: String,
-    last_name: String,
+    #[schema(value_type = String)]
+    first_name: PersonName,
+    #[schema(value_type = String)]
+    last_name: PersonName,
     /// As it was spelled in the request.
     email: String,
     /// Now and the life of a code (RFC 3339).
@@ -134,15 +136,14 @@ struct Form;
 )]
 pub(super) async fn register(
     request: HttpRequest,
-    body: Result<Bytes, actix_web::Error>,
+    payload: Payload,
     context: Data<Context>,
     request_id: ReqData<RequestId>,
 ) -> Result<HttpResponse, Problem> {
-    let (person, email) = parse(&request, body::read(&request, body)?)?;
+    let (person, email) = parse(&request, body::read(&request, payload).await?)?;
     let (first_name, last_name) = (person.first_name.clone(), person.last_name.clone());
-    let registering = context.signup.clone().register(person, request_id.into_inner());
     let soonest = Instant::now() + SOONEST;
-    let registered = to_its_end(registering).await;
+    let registered = to_its_end(context.signup.clone().register(person, request_id.into_inner())).await;
     // Also a moment that is just over is waited for, to the timer's next step: without that, an ack a little later than it
     // would lead to an answer much sooner. On a busy system all of that is over by now, and no timer is set.
     if Instant::now() < soonest + TIMER_STEP {
@@ -154,8 +155,8 @@ pub(super) async fn register(
         message: "We have sent a mail with a code to this address.",
         data: Accepted {
             id: registered.id.to_string(),
-            first_name: first_name.into(),
-            last_name: last_name.into(),
+            first_name,
+            last_name,
             email,
             expires_at: format!("{:.3}", registered.expires_at),
             resend_after: registered.resend_after.as_secs(),

@@ -11,7 +11,7 @@ use super::{
 use crate::signup::Resent;
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{Bytes, Data, ReqData},
+    web::{Data, Payload, ReqData},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -74,11 +74,11 @@ struct Accepted {
 )]
 pub(super) async fn resend(
     request: HttpRequest,
-    body: Result<Bytes, actix_web::Error>,
+    payload: Payload,
     context: Data<Context>,
     request_id: ReqData<RequestId>,
 ) -> Result<HttpResponse, Problem> {
-    let body: Body = body::read(&request, body)?;
+    let body: Body = body::read(&request, payload).await?;
     let mut fields = Fields::default();
     let Some(id) = parse_id(&mut fields, body.id, body.uid) else {
         return Err(fields.into_problem());

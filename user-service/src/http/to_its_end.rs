@@ -9,13 +9,13 @@ use std::{
 };
 use tokio::runtime::Handle;
 
-/// Does a request's work, also when nobody waits for it any more.
+/// Does a request's work, from this call on also when nobody waits for it any more.
 ///
 /// # Errors
 /// When it panics.
-pub(super) async fn to_its_end<T: Send + 'static>(
+pub(super) fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
-) -> Result<T, Problem> {
+) -> impl Future<Output = Result<T, Problem>> {
     // Nobody sees what a panic leaves behind: the work is dropped, and what it shares with others is changed in one piece.
     let work = AssertUnwindSafe(work).catch_unwind();
     let logged = work.map(|ended| {
@@ -26,11 +26,11 @@ pub(super) async fn to_its_end<T: Send + 'static>(
             Problem::internal()
         })
     });
-    ToItsEnd(Some(Box::pin(logged))).await
+    ToItsEnd(Some(Box::pin(logged)))
 }
 
-/// Work that its handler polls. When the handler's future is dropped before the end (its client has reset the connection,
-/// or its time is over), the work goes on in a task of its own; such a task for every request would cost a second wake-up.
+/// Work that its handler polls. When the handler's future is dropped before the end, because its client has reset the
+/// connection, the work goes on in a task of its own; such a task for every request would cost a second wake-up.
 ///
 /// At the end of the service what still goes on is dropped: the log has what was published.
 struct ToItsEnd<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);

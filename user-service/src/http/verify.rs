@@ -10,7 +10,7 @@ use super::{
 use crate::signup::{Proof, Verdict};
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{Bytes, Data, ReqData},
+    web::{Data, Payload, ReqData},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -88,11 +88,11 @@ struct Verified {
 )]
 pub(super) async fn verify(
     request: HttpRequest,
-    body: Result<Bytes, actix_web::Error>,
+    payload: Payload,
     context: Data<Context>,
     request_id: ReqData<RequestId>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, proof) = parse(body::read(&request, body)?)?;
+    let (id, proof) = parse(body::read(&request, payload).await?)?;
     let verifying = context.signup.clone().verify(id, proof, request_id.into_inner());
     match to_its_end(verifying).await?? {
         Verdict::Verified => Ok(HttpResponse::Ok().json(Success {
