@@ -16,7 +16,7 @@ const DEVELOPMENT_SECRET: [u8; SECRET_OCTETS] = *b"well-known development secret
 
 /// The name of a key: 1 to 16 characters of `A-Z a-z 0-9 . _ -`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[serde(try_from = "String")]
 pub struct KeyId(Arc<str>);
 
 /// The text can't serve as the name of a key.
@@ -134,12 +134,6 @@ pub fn is_development_secret(secret: &[u8; SECRET_OCTETS]) -> bool {
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl From<KeyId> for String {
-    fn from(id: KeyId) -> Self {
-        id.0.as_ref().to_owned()
     }
 }
 

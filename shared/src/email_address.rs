@@ -15,7 +15,7 @@ pub const MAX_LOCAL_OCTETS: usize = 64;
 
 /// A valid address; `Debug` shows it masked.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[serde(try_from = "String")]
 pub struct EmailAddress(Box<str>);
 
 /// Why a text is not an address we can mail.
@@ -142,12 +142,6 @@ fn ascii_domain(domain: &str) -> Result<String, EmailAddressError> {
 impl fmt::Debug for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "EmailAddress({})", self.masked())
-    }
-}
-
-impl From<EmailAddress> for String {
-    fn from(address: EmailAddress) -> Self {
-        address.0.into()
     }
 }
 

@@ -9,7 +9,7 @@ pub const MAX_CHARACTERS: usize = 35;
 
 /// A well-formed language tag such as `en` or `pt-BR`. Which languages there are mails in is not its business.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[serde(try_from = "String")]
 pub struct Locale(CompactString);
 
 /// The text is not a language tag.
@@ -69,12 +69,6 @@ impl Default for Locale {
 impl fmt::Display for Locale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl From<Locale> for String {
-    fn from(locale: Locale) -> Self {
-        locale.0.into()
     }
 }
 

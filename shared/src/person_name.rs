@@ -14,7 +14,7 @@ pub const MAX_CHARACTERS: usize = 100;
 /// A valid name, exactly as it was given; `Debug` hides it. Up to 24 octets take no memory beside the value's own:
 /// millions of these are kept.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[serde(try_from = "String")]
 pub struct PersonName(CompactString);
 
 /// Why a text is not accepted as a name.
@@ -75,12 +75,6 @@ impl PersonName {
 impl fmt::Debug for PersonName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PersonName(***)")
-    }
-}
-
-impl From<PersonName> for String {
-    fn from(name: PersonName) -> Self {
-        name.0.into()
     }
 }
 

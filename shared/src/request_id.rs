@@ -9,7 +9,7 @@ pub const MAX_CHARACTERS: usize = 64;
 
 /// 1 to 64 characters of `A-Z a-z 0-9 . _ -`: safe in a header, a log line and a mail.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[serde(try_from = "String")]
 pub struct RequestId(Box<str>);
 
 /// The text can't serve as a request id.
@@ -31,8 +31,7 @@ impl RequestId {
     /// Makes a fresh id of 96 random bits.
     #[must_use]
     pub fn random() -> Self {
-        let mut rng = rand::rng();
-        Self(format!("{:08x}{:016x}", rng.random::<u32>(), rng.random::<u64>()).into())
+        Self(format!("{:024x}", rand::rng().random::<u128>() >> 32).into())
     }
 
     /// The id's text.
@@ -45,12 +44,6 @@ impl RequestId {
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl From<RequestId> for String {
-    fn from(id: RequestId) -> Self {
-        id.0.into()
     }
 }
 

@@ -125,7 +125,10 @@ fn write_json(out: &mut impl Write, record: &Record<'_>) -> std::io::Result<()> 
 
 /// Text that can't be taken for another field or another line.
 fn is_plain(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.:/+@*".contains(c))
+    let plain = |b: u8| {
+        b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'@' | b'*')
+    };
+    !text.is_empty() && text.bytes().all(plain)
 }
 
 fn fields(record: &Record<'_>) -> Map<String, Value> {

@@ -121,9 +121,10 @@ impl Metrics {
     }
 
     /// Counts an answered request.
-    pub(crate) fn answered(&self, endpoint: &str, status: u16, duration: Duration) {
-        self.requests.get_or_create(&RequestLabels { endpoint: endpoint.to_owned(), status }).inc();
-        let labels = EndpointLabels { endpoint: endpoint.to_owned() };
+    pub(crate) fn answered(&self, endpoint: String, status: u16, duration: Duration) {
+        let labels = RequestLabels { endpoint, status };
+        self.requests.get_or_create(&labels).inc();
+        let labels = EndpointLabels { endpoint: labels.endpoint };
         self.durations.get_or_create(&labels).observe(duration.as_secs_f64());
     }
 

@@ -8,6 +8,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 /// The `ce_source` of everything the user service writes.
 const SOURCE: &str = "/user-service";
+/// What the value of most events has room in.
+const USUAL_OCTETS: usize = 768;
 
 /// An event in the form in which it is written to its topic.
 #[derive(Debug, Clone)]
@@ -47,12 +49,13 @@ impl Event {
     /// # Errors
     /// None in practice: every field has a JSON form.
     pub fn encode(&self) -> Result<EncodedEvent, serde_json::Error> {
-        let payload = match self {
-            Self::Created(event) | Self::CodeResent(event) => serde_json::to_vec(event),
-            Self::RegistrationRepeated(event) => serde_json::to_vec(event),
-            Self::AccountExists(event) => serde_json::to_vec(event),
-            Self::Attempt(event) => serde_json::to_vec(event),
-            Self::Verified(event) => serde_json::to_vec(event),
+        let mut payload = Vec::with_capacity(USUAL_OCTETS);
+        match self {
+            Self::Created(event) | Self::CodeResent(event) => serde_json::to_writer(&mut payload, event),
+            Self::RegistrationRepeated(event) => serde_json::to_writer(&mut payload, event),
+            Self::AccountExists(event) => serde_json::to_writer(&mut payload, event),
+            Self::Attempt(event) => serde_json::to_writer(&mut payload, event),
+            Self::Verified(event) => serde_json::to_writer(&mut payload, event),
         }?;
         let kind = self.kind();
         Ok(EncodedEvent {

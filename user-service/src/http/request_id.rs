@@ -44,7 +44,7 @@ pub(crate) async fn identify<B: MessageBody>(
     if let Some(context) = context {
         // The route's pattern: what somebody made up as a path is no label.
         let endpoint = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
-        context.metrics.answered(&endpoint, response.status().as_u16(), began.elapsed());
+        context.metrics.answered(endpoint, response.status().as_u16(), began.elapsed());
     }
     log::debug!(
         "request.id" = id.as_str(), "http.method" = response.request().method().as_str(),

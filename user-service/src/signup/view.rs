@@ -6,6 +6,7 @@
 
 use super::{pending::Rules, registration::Registration};
 use crate::config::REPLAY_SLACK;
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use moka::sync::Cache;
 use shared::{
@@ -26,10 +27,11 @@ const STRIPES: usize = 64;
 
 /// The view; all methods may be called from any thread.
 pub(crate) struct View {
-    registrations: Cache<AccountId, Registration>,
+    // Only ids that a service derived are ever put in, and those are MACs: nobody can choose some that collide.
+    registrations: Cache<AccountId, Registration, RandomState>,
     changing: [Mutex<()>; STRIPES],
     count: Arc<AtomicU64>,
-    verified: RwLock<HashSet<AccountId>>,
+    verified: RwLock<HashSet<AccountId, RandomState>>,
     awaited: Mutex<HashMap<EventId, oneshot::Sender<u32>>>,
     rules: Rules,
 }
@@ -65,7 +67,7 @@ impl View {
                     counted.fetch_sub(1, Ordering::Relaxed);
                 }
             })
-            .build();
+            .build_with_hasher(RandomState::default());
         let changing = std::array::from_fn(|_| Mutex::default());
         let (verified, awaited) = (RwLock::default(), Mutex::default());
         Self { registrations, changing, count, verified, awaited, rules }
