@@ -46,7 +46,7 @@ async fn what_is_refused_while_the_broker_is_dead_is_accepted_later_and_mailed_w
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_frozen_broker_took_after_its_refusal_leads_to_no_second_code() {
-    survives(&[Outage::Frozen(PUBLISH_TIMEOUT + Duration::from_secs(2))]).await;
+    survives(&[Outage::Frozen(2 * PUBLISH_TIMEOUT)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,8 +163,9 @@ async fn survives(outages: &[Outage]) {
         sleep(Duration::from_secs(3)).await;
         returns.push(suffer(&world, *outage, [&a, &b]).await);
     }
-    sleep(Duration::from_secs(3)).await;
-    let registrations = load.end().await;
+    let all_ready = Timestamp::now() + MARGIN;
+    sleep(READY_AGAIN).await;
+    let registrations = timeout(LIMIT, load.end()).await.expect("everybody is accepted in time");
 
     for (outage, back) in outages.iter().zip(returns) {
         let accepted =
@@ -174,6 +175,9 @@ async fn survives(outages: &[Outage]) {
         assert!(first < READY_AGAIN, "{first:?}");
     }
     refused_in_time(&registrations);
+    for refusal in registrations.iter().flat_map(|it| &it.refusals) {
+        assert!(refusal.sent_at < all_ready, "by a replica that is ready: {refusal:?}");
+    }
     all_mailed(&registrations, &world.inbox, LIMIT).await;
     let mut copies = 0;
     for registration in &registrations {

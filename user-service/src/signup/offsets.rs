@@ -12,17 +12,22 @@ use shared::{
     kafka::{ClientLog, KafkaWatch},
     topic::Topic,
 };
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 const TOPICS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
 const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
+/// Between two queries, when the first was answered with an error.
+const QUERY_PAUSE: Duration = Duration::from_millis(50);
 
 /// One partition of one of our topics.
 pub(super) type Partition = (Topic, i32);
 /// An offset for each partition.
 pub(super) type Offsets = HashMap<Partition, i64>;
 
-/// Asks the broker for offsets. All its functions block for a few seconds at most.
+/// Asks the brokers for offsets. All its functions block for a few seconds at most.
 pub(super) struct Inquirer(BaseConsumer<ClientLog>);
 
 impl Inquirer {
@@ -41,39 +46,48 @@ impl Inquirer {
 
     /// From where each partition has to be read, and its end as of now: the topic of verified accounts from its
     /// beginning, the others from this time.
+    ///
+    /// # Errors
+    /// When it can't be learnt within some seconds.
     pub(super) fn span(&self, since: Timestamp) -> KafkaResult<(Offsets, Offsets)> {
-        let (mut start, mut end) = (Offsets::new(), Offsets::new());
+        let mut partitions = Vec::new();
         for topic in TOPICS {
-            for partition in 0..self.partition_count(topic)? {
-                let (low, high) = self.watermarks(topic, partition)?;
-                start.insert((topic, partition), low);
-                end.insert((topic, partition), high);
+            partitions.extend((0..self.partition_count(topic)?).map(|partition| (topic, partition)));
+        }
+        let end = self.offsets(&partitions, Offset::End, QUERY_TIMEOUT)?;
+        let mut start = self.offsets(&partitions, Offset::Beginning, QUERY_TIMEOUT)?;
+        let by_time: Vec<Partition> =
+            partitions.into_iter().filter(|(topic, _)| *topic != Topic::Verified).collect();
+        let found = self.offsets(&by_time, Offset::Offset(since.as_millisecond()), QUERY_TIMEOUT)?;
+        for partition in by_time {
+            // Where nothing is that young, there is nothing to read yet.
+            let first = found.get(&partition).or_else(|| end.get(&partition)).copied();
+            if let (Some(start), Some(first)) = (start.get_mut(&partition), first) {
+                *start = first.max(*start);
             }
-        }
-        let mut times = TopicPartitionList::new();
-        for (topic, partition) in start.keys().filter(|(topic, _)| *topic != Topic::Verified) {
-            times.add_partition_offset(topic.name(), *partition, Offset::Offset(since.as_millisecond()))?;
-        }
-        for found in self.0.offsets_for_times(times, QUERY_TIMEOUT)?.elements() {
-            found.error()?;
-            let Some(topic) = Topic::from_name(found.topic()) else { continue };
-            let partition = (topic, found.partition());
-            let (low, high) = (start.get(&partition).copied(), end.get(&partition).copied());
-            // Past the end the look-up by time answers `End`.
-            let first = match found.offset() {
-                Offset::Offset(offset) => low.map(|low| offset.max(low)),
-                _ => high,
-            };
-            start.extend(first.map(|first| (partition, first)));
         }
         Ok((start, end))
     }
 
     /// The ends of these partitions as of now.
-    pub(super) fn ends<'a>(&self, partitions: impl Iterator<Item = &'a Partition>) -> KafkaResult<Offsets> {
-        partitions
-            .map(|&(topic, partition)| Ok(((topic, partition), self.watermarks(topic, partition)?.1)))
-            .collect()
+    ///
+    /// # Errors
+    /// When they can't be learnt within some seconds.
+    pub(super) fn ends(&self, partitions: &[Partition]) -> KafkaResult<Offsets> {
+        let began = Instant::now();
+        let time_left = || QUERY_TIMEOUT.saturating_sub(began.elapsed());
+        loop {
+            let error = match self.offsets(partitions, Offset::End, time_left()) {
+                Err(error) if !time_left().is_zero() => error,
+                result => return result,
+            };
+            if is_held_for_lost(&error) {
+                for topic in TOPICS {
+                    let _ = self.0.fetch_metadata(Some(topic.name()), time_left());
+                }
+            }
+            std::thread::sleep(QUERY_PAUSE);
+        }
     }
 
     fn partition_count(&self, topic: Topic) -> KafkaResult<i32> {
@@ -86,7 +100,72 @@ impl Inquirer {
         }
     }
 
-    fn watermarks(&self, topic: Topic, partition: i32) -> KafkaResult<(i64, i64)> {
-        self.0.fetch_watermarks(topic.name(), partition, QUERY_TIMEOUT)
+    /// Where these partitions begin or end; or their first records that are not older than a time, in milliseconds since
+    /// 1970: partitions without one are left out. Takes one request to each broker that leads some of them.
+    fn offsets(&self, partitions: &[Partition], wanted: Offset, within: Duration) -> KafkaResult<Offsets> {
+        let mut query = TopicPartitionList::with_capacity(partitions.len());
+        for (topic, partition) in partitions {
+            query.add_partition_offset(topic.name(), *partition, wanted)?;
+        }
+        let mut offsets = Offsets::with_capacity(partitions.len());
+        for found in self.0.offsets_for_times(query, within)?.elements() {
+            found.error()?;
+            let Some(topic) = Topic::from_name(found.topic()) else { continue };
+            match (found.offset(), wanted) {
+                (Offset::Offset(offset), _) => {
+                    offsets.insert((topic, found.partition()), offset);
+                }
+                (Offset::End, Offset::Offset(_)) => {}
+                _ => return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::OffsetNotAvailable)),
+            }
+        }
+        Ok(offsets)
+    }
+}
+
+/// Whether the client holds a partition for lost that it has seen without a leader. It looks again only minutes later, and what it
+/// has seen counts in every query until then (`rd_kafka_topic_partition_list_query_leaders`).
+fn is_held_for_lost(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+        )
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::mocking::MockCluster;
+
+    const PARTITIONS: [Partition; 3] = [(Topic::Created, 0), (Topic::Activity, 0), (Topic::Verified, 0)];
+
+    #[test]
+    fn a_partition_that_was_seen_without_a_leader_is_found_as_soon_as_it_has_one() {
+        let cluster = MockCluster::new(1).unwrap();
+        for (topic, _) in PARTITIONS {
+            cluster.create_topic(topic.name(), 1, 1).unwrap();
+        }
+        let give_leader = |leader| {
+            for (topic, partition) in PARTITIONS {
+                cluster.partition_leader(topic.name(), partition, leader).unwrap();
+            }
+        };
+        let mut settings = ClientConfig::new();
+        settings.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "g");
+        let inquirer = Inquirer::new(&settings).unwrap();
+        inquirer.ends(&PARTITIONS).unwrap();
+
+        give_leader(None);
+        let began = Instant::now();
+        inquirer.ends(&PARTITIONS).unwrap_err();
+        assert!(began.elapsed() < 2 * QUERY_TIMEOUT, "{:?}", began.elapsed());
+
+        give_leader(Some(1));
+        let ends = inquirer.ends(&PARTITIONS).unwrap();
+        assert_eq!(ends, PARTITIONS.map(|partition| (partition, 0)).into());
     }
 }

@@ -80,7 +80,9 @@ impl Follower {
         let follower = Arc::clone(self);
         let query = tokio::task::spawn_blocking(move || {
             let asked = Instant::now();
-            let ends = follower.inquirer.ends(follower.next.get().into_iter().flat_map(HashMap::keys));
+            let partitions: Vec<_> =
+                follower.next.get().into_iter().flat_map(HashMap::keys).copied().collect();
+            let ends = follower.inquirer.ends(&partitions);
             let ends = Arc::new(ends.inspect_err(
                 |error| log::warn!("error" = error.to_string().as_str(); "the ends of the log are not known"),
             )?);
