@@ -3,7 +3,6 @@
 use super::{Follower, Offsets, Partition};
 use rdkafka::error::KafkaResult;
 use std::{
-    collections::HashMap,
     sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -73,6 +72,7 @@ impl Follower {
     /// A query outlives who asked for it: otherwise, with many waiting for a broker that is away, each of them would begin
     /// one in the last moment of its patience, and none would ever be answered.
     async fn ends_since(self: &Arc<Self>, since: Instant) -> Result<Arc<Offsets>, BehindLog> {
+        let partitions: Vec<_> = self.next.get().ok_or(BehindLog)?.keys().copied().collect();
         let mut known = Arc::clone(&self.ends).lock_owned().await;
         if let Some((_, ends)) = known.as_ref().filter(|(asked, _)| *asked >= since) {
             return Ok(Arc::clone(ends));
@@ -80,8 +80,6 @@ impl Follower {
         let follower = Arc::clone(self);
         let query = tokio::task::spawn_blocking(move || {
             let asked = Instant::now();
-            let partitions: Vec<_> =
-                follower.next.get().into_iter().flat_map(HashMap::keys).copied().collect();
             let ends = follower.inquirer.ends(&partitions);
             let ends = Arc::new(ends.inspect_err(
                 |error| log::warn!("error" = error.to_string().as_str(); "the ends of the log are not known"),
