@@ -58,6 +58,10 @@ impl KafkaConfig {
             .set("client.id", concat!("two-step-signup-", env!("CARGO_PKG_VERSION")))
             .set("socket.keepalive.enable", "true")
             .set("socket.nagle.disable", "true")
+            // A broker whose machine vanishes closes no connection. Its partitions have other leaders some ten seconds
+            // later; by default a client waits a minute for the old one.
+            .set("socket.timeout.ms", "10000")
+            .set("socket.connection.setup.timeout.ms", "10000")
             // The defaults (100 ms to 10 s) let a service sleep for seconds after its broker is back.
             .set("reconnect.backoff.ms", "20")
             .set("reconnect.backoff.max.ms", "500")

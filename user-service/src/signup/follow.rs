@@ -270,3 +270,60 @@ impl Follower {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signup::Rules;
+    use rdkafka::{
+        mocking::MockCluster,
+        producer::{BaseProducer, BaseRecord, Producer},
+    };
+    use shared::env::Env;
+
+    /// Less than librdkafka waits by default.
+    const LIMIT: Duration = Duration::from_secs(40);
+
+    #[tokio::test]
+    async fn a_broker_that_answers_no_more_is_left_for_the_next_leader() {
+        let cluster = MockCluster::new(2).unwrap();
+        let topics = [Topic::Created, Topic::Activity, Topic::Verified];
+        for topic in topics {
+            cluster.create_topic(topic.name(), 2, 2).unwrap();
+            for broker in [1, 2] {
+                cluster.partition_leader(topic.name(), broker - 1, Some(broker)).unwrap();
+            }
+        }
+        let brokers = cluster.bootstrap_servers();
+        let kafka = KafkaConfig::from_env(&mut Env::from_pairs([("KAFKA_BROKERS", brokers.as_str())]));
+        let hour = Duration::from_secs(3_600);
+        let rules =
+            Rules { code_ttl: hour, code_attempts: 5, resend_cooldown: hour, max_sends: 5, window: hour };
+        let view = Arc::new(View::new(rules));
+        let follower = Arc::new(Follower::new(&kafka, view, hour).unwrap());
+        let stop = CancellationToken::new();
+        let running = {
+            let (follower, stop) = (Arc::clone(&follower), stop.clone());
+            std::thread::spawn(move || follower.run(&stop))
+        };
+        while !follower.is_caught_up() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+
+        cluster.broker_round_trip_time(1, Duration::from_secs(120)).unwrap();
+        // All fetches wait for the broker now.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for topic in topics {
+            cluster.partition_leader(topic.name(), 0, Some(2)).unwrap();
+        }
+        let producer: BaseProducer = kafka.client().create().unwrap();
+        producer.send(BaseRecord::<(), _>::to(Topic::Activity.name()).partition(0).payload("p")).unwrap();
+        producer.flush(LIMIT).unwrap();
+        let began = Instant::now();
+        while follower.reach_end(Instant::now() + LIMIT).await.is_err() {
+            assert!(began.elapsed() < LIMIT, "the follower still waits for the old leader");
+        }
+        stop.cancel();
+        running.join().unwrap();
+    }
+}
