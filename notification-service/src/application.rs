@@ -68,7 +68,12 @@ impl Application {
         let health_stop = CancellationToken::new();
         let metrics = Arc::new(Metrics::new(Arc::clone(&status), Arc::clone(&mailer)));
         let accepted_after = metrics.accepted_after.clone();
-        let sources = Sources { status: Arc::clone(&status), watch: Arc::clone(&watch), metrics };
+        let sources = Sources {
+            status: Arc::clone(&status),
+            watch: Arc::clone(&watch),
+            metrics,
+            writer: writer.clone(),
+        };
         let health = tokio::spawn(health::serve(listener, sources, health_stop.clone())?);
 
         // A subscription to a topic that is not there yet would wait for the next look at the cluster.

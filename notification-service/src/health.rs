@@ -1,11 +1,15 @@
 //! `GET /health/live` and `GET /health/ready`: whether this process runs, and whether it takes part; `GET /metrics`.
 //!
+//! Live means: its producer is not broken for good. Where that is so, only a restart helps: no refused mail could be put
+//! aside any more.
+//!
 //! Ready means: it has joined the consumer group and a broker answers. A closed gate is shown and is not a failure:
 //! restarting this service would not bring a mail server back.
 
 use crate::{
     metrics::{self, Metrics},
     status::Status,
+    writer::Writer,
 };
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, web};
 use serde_json::json;
@@ -19,6 +23,7 @@ pub(crate) struct Sources {
     pub(crate) status: Arc<Status>,
     pub(crate) watch: Arc<KafkaWatch>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) writer: Writer,
 }
 
 /// Serves until `stop` is cancelled.
@@ -43,8 +48,14 @@ pub(crate) fn serve(
     Ok(server.run())
 }
 
-async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "live"}))
+async fn live(sources: web::Data<Sources>) -> HttpResponse {
+    match sources.writer.fatal_error() {
+        None => HttpResponse::Ok().json(json!({"status": "live"})),
+        Some(reason) => {
+            log::error!("error" = reason.as_str(); "the producer can't be used any more");
+            HttpResponse::ServiceUnavailable().json(json!({"status": "broken producer"}))
+        }
+    }
 }
 
 async fn ready(sources: web::Data<Sources>) -> HttpResponse {

@@ -55,6 +55,11 @@ impl Writer {
         }
     }
 
+    /// What broke the producer for good, if anything did: only a restart helps.
+    pub(crate) fn fatal_error(&self) -> Option<String> {
+        self.producer.client().fatal_error().map(|(code, reason)| format!("{code}: {reason}"))
+    }
+
     /// Whether a broker answers the producer. Blocks for a second at most.
     pub(crate) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
         watch.ask(self.producer.client())
@@ -65,4 +70,40 @@ fn owned(headers: &[Header]) -> OwnedHeaders {
     headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |owned, header| {
         owned.insert(rdkafka::message::Header { key: &header.name, value: header.value.as_deref() })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::{
+        mocking::MockCluster,
+        types::{RDKafkaApiKey, RDKafkaRespErr},
+    };
+    use shared::env::Env;
+
+    const RECORD: Outgoing<'_> = Outgoing {
+        topic: Topic::MailRetry,
+        partition: Some(0),
+        key: None,
+        payload: Some(b"p"),
+        headers: Vec::new(),
+    };
+
+    #[tokio::test]
+    async fn a_producer_that_is_broken_for_good_is_told() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic(Topic::MailRetry.name(), 1, 1).unwrap();
+        let brokers = cluster.bootstrap_servers();
+        let kafka = KafkaConfig::from_env(&mut Env::from_pairs([("KAFKA_BROKERS", brokers.as_str())]));
+        let writer = Writer::new(&kafka).unwrap();
+        writer.write(&RECORD).await;
+        assert_eq!(writer.fatal_error(), None);
+
+        cluster.request_errors(
+            RDKafkaApiKey::Produce,
+            &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER],
+        );
+        let write = tokio::time::timeout(Duration::from_secs(2), writer.write(&RECORD)).await;
+        assert!(write.is_err() && writer.fatal_error().is_some(), "{write:?}, {:?}", writer.fatal_error());
+    }
 }
