@@ -88,8 +88,7 @@ pub(crate) fn plan(seed: u64, length: Duration) -> Vec<Lane> {
         let kinds = processes.map(|fault| Fault::Service(number, fault));
         (kinds.to_vec(), Pace { calm: 8_000..30_000, fault: 200..9_000 })
     });
-    // Also for longer than the nine seconds after which the controller takes a broker's partitions away.
-    let broker = (processes.map(Fault::Broker).to_vec(), Pace { calm: 25_000..60_000, fault: 500..15_000 });
+    let broker = (processes.map(Fault::Broker).to_vec(), Pace { calm: 25_000..60_000, fault: 500..10_000 });
     let mail = (mail_faults().map(Fault::Mail).collect(), Pace { calm: 2_000..12_000, fault: 500..8_000 });
     let links = |fault: fn(usize, LinkFault) -> Fault| {
         move |number| {
