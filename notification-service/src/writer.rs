@@ -57,7 +57,7 @@ impl Writer {
 
     /// What broke the producer for good, if anything did: only a restart helps.
     pub(crate) fn fatal_error(&self) -> Option<String> {
-        self.producer.client().fatal_error().map(|(code, reason)| format!("{code}: {reason}"))
+        self.producer.fatal_error()
     }
 
     /// Whether a broker answers the producer. Blocks for a second at most.

@@ -122,7 +122,7 @@ impl Publisher {
     /// What made the producer unusable for ever, if anything did; only a restart helps then.
     #[must_use]
     pub(crate) fn fatal_error(&self) -> Option<String> {
-        self.producer.client().fatal_error().map(|(code, reason)| format!("{code}: {reason}"))
+        self.producer.fatal_error()
     }
 
     /// Waits until everything handed over has its ack. Blocks.

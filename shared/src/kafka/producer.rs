@@ -106,6 +106,12 @@ impl<C: ClientContext + 'static> Producer<C> {
         self.client.flush(timeout)
     }
 
+    /// What broke it for good, if anything did: only a restart of the process helps then.
+    #[must_use]
+    pub fn fatal_error(&self) -> Option<String> {
+        self.client().fatal_error().map(|(code, reason)| format!("{code}: {reason}"))
+    }
+
     /// The client below it.
     #[must_use]
     pub fn client(&self) -> &Client<impl ClientContext + use<C>> {

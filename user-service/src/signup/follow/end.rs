@@ -72,11 +72,12 @@ impl Follower {
     /// A query outlives who asked for it: otherwise, with many waiting for a broker that is away, each of them would begin
     /// one in the last moment of its patience, and none would ever be answered.
     async fn ends_since(self: &Arc<Self>, since: Instant) -> Result<Arc<Offsets>, BehindLog> {
-        let partitions: Vec<_> = self.next.get().ok_or(BehindLog)?.keys().copied().collect();
+        let next = self.next.get().ok_or(BehindLog)?;
         let mut known = Arc::clone(&self.ends).lock_owned().await;
         if let Some((_, ends)) = known.as_ref().filter(|(asked, _)| *asked >= since) {
             return Ok(Arc::clone(ends));
         }
+        let partitions: Vec<_> = next.keys().copied().collect();
         let follower = Arc::clone(self);
         let query = tokio::task::spawn_blocking(move || {
             let asked = Instant::now();
