@@ -17,6 +17,8 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+#[cfg(target_os = "linux")]
+mod leader_hints;
 mod producer;
 mod security;
 mod watch;
