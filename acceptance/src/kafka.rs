@@ -86,6 +86,19 @@ impl Kafka {
         self.run("topics", &["--alter", "--topic", topic, "--partitions", &partitions.to_string()]).await;
     }
 
+    /// Makes a topic; each setting is `name=value`.
+    pub async fn create_topic(&self, topic: &str, partitions: u32, settings: &[&str]) {
+        let partitions = partitions.to_string();
+        let mut arguments = vec!["--create", "--topic", topic, "--partitions", &partitions];
+        arguments.extend(settings.iter().flat_map(|setting| ["--config", setting]));
+        self.run("topics", &arguments).await;
+    }
+
+    /// Runs `kafka-configs.sh` with these arguments.
+    pub async fn configs(&self, arguments: &[&str]) {
+        self.run("configs", arguments).await;
+    }
+
     /// The id of its process.
     #[must_use]
     pub fn id(&self) -> u32 {

@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     consumer::Consumer,
     delivery::Delivery,
-    email::Letterhead,
+    email::{Letterhead, NOTICE_LIFE},
     health::{self, Sources},
     mailer::Mailer,
     metrics::Metrics,
@@ -14,7 +14,10 @@ use crate::{
     writer::Writer,
 };
 use anyhow::Context;
-use shared::kafka::KafkaWatch;
+use shared::{
+    kafka::{KafkaWatch, TopicCheck},
+    topic::Topic,
+};
 use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
@@ -64,13 +67,20 @@ impl Application {
         let writer = Writer::new(&config.kafka).context("the Kafka producer can't be made")?;
         let mailer = Mailer::new(config.smtp.clone(), config.mail_from.email.domain())?;
         let watch = KafkaWatch::new(config.kafka.clone());
+        let topics = TopicCheck::new(
+            config.kafka.clone(),
+            Arc::clone(&watch),
+            &Topic::ALL,
+            NOTICE_LIFE.unsigned_abs(),
+        );
         // Health answers until all else has ended.
         let health_stop = CancellationToken::new();
-        let metrics = Arc::new(Metrics::new(Arc::clone(&status), Arc::clone(&mailer)));
+        let metrics = Arc::new(Metrics::new(Arc::clone(&status), Arc::clone(&mailer), Arc::clone(&topics)));
         let accepted_after = metrics.accepted_after.clone();
         let sources = Sources {
             status: Arc::clone(&status),
             watch: Arc::clone(&watch),
+            topics: Arc::clone(&topics),
             metrics,
             writer: writer.clone(),
         };
@@ -92,7 +102,11 @@ impl Application {
                 Consumer::new(&config.kafka, &config.group, config.commit, sessions, delivery, status)?;
             let consumer_answered = consumer.broker_answers();
             let ask_all = move |watch: &KafkaWatch| consumer_answered(watch) & writer.broker_answers(watch);
-            let watching = tokio::spawn(watch.run(ask_all, health_stop.clone()));
+            let watching = tokio::spawn({
+                let (watching, checking) =
+                    (watch.run(ask_all, health_stop.clone()), topics.run(health_stop.clone()));
+                async move { tokio::join!(watching, checking) }
+            });
             let ended = consumer.run(stop).await;
             health_stop.cancel();
             watching.await.context("the watch over the Kafka clients ended in a bug")?;

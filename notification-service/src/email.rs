@@ -21,7 +21,7 @@ use language::Language;
 
 /// Confirmations and notices older than this are not mailed: a new consumer group does not write to everybody who
 /// ever signed up.
-const NOTICE_LIFE: SignedDuration = SignedDuration::from_hours(24);
+pub(crate) const NOTICE_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
 /// What all emails have in common.
 #[derive(Debug, Clone)]

@@ -3,8 +3,8 @@
 //! Live means: its producer is not broken for good. Where that is so, only a restart helps: no refused mail could be put
 //! aside any more.
 //!
-//! Ready means: it has joined the consumer group and a broker answers. A closed gate is shown and is not a failure:
-//! restarting this service would not bring a mail server back.
+//! Ready means: it has joined the consumer group, a broker answers, and the topics are as they have to be. A closed gate is
+//! shown and is not a failure: restarting this service would not bring a mail server back.
 
 use crate::{
     metrics::{self, Metrics},
@@ -13,7 +13,7 @@ use crate::{
 };
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, web};
 use serde_json::json;
-use shared::kafka::KafkaWatch;
+use shared::kafka::{KafkaWatch, TopicCheck};
 use std::{net::TcpListener, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Sources {
     pub(crate) status: Arc<Status>,
     pub(crate) watch: Arc<KafkaWatch>,
+    pub(crate) topics: Arc<TopicCheck>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) writer: Writer,
 }
@@ -61,11 +62,13 @@ async fn live(sources: web::Data<Sources>) -> HttpResponse {
 async fn ready(sources: web::Data<Sources>) -> HttpResponse {
     let state = sources.status.snapshot();
     let broker = sources.watch.brokers_answer();
-    let ready = state.joined && broker;
+    let topics = sources.topics.problem();
+    let ready = state.joined && broker && topics.is_none();
     let body = json!({
         "status": if ready { "ready" } else { "not ready" },
         "joined": state.joined,
         "broker": broker,
+        "topics": topics,
         "gate": {"open": state.gate_closed_by.is_none(), "closed_by": state.gate_closed_by},
         "records": state.ledger,
     });

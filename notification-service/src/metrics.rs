@@ -15,7 +15,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use shared::process_metrics::ProcessMetrics;
+use shared::{kafka::TopicCheck, process_metrics::ProcessMetrics};
 use std::{fmt, sync::Arc};
 
 /// The content type of OpenMetrics text, which Prometheus asks for.
@@ -33,7 +33,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(status: Arc<Status>, mailer: Arc<Mailer>) -> Self {
+    pub(crate) fn new(status: Arc<Status>, mailer: Arc<Mailer>, topics: Arc<TopicCheck>) -> Self {
         let mut registry = Registry::with_prefix("notification");
         let accepted_after = Histogram::new(BUCKETS);
         registry.register_with_unit(
@@ -42,7 +42,7 @@ impl Metrics {
             Unit::Seconds,
             accepted_after.clone(),
         );
-        registry.register_collector(Box::new(Snapshot { status, mailer }));
+        registry.register_collector(Box::new(Snapshot { status, mailer, topics }));
         registry.register_collector(Box::new(ProcessMetrics::of_service_started_now()));
         Self { registry, accepted_after }
     }
@@ -58,6 +58,7 @@ impl Metrics {
 struct Snapshot {
     status: Arc<Status>,
     mailer: Arc<Mailer>,
+    topics: Arc<TopicCheck>,
 }
 
 impl fmt::Debug for Snapshot {
@@ -76,6 +77,13 @@ impl Collector for Snapshot {
             "joined",
             "1 while this process is a member of the consumer group",
             [([], joined)],
+        )?;
+        let topics_fit = i64::from(self.topics.broken_promises().is_none());
+        gauge(
+            &mut encoder,
+            "topics_fit",
+            "0 while a topic's settings break a promise; /health/ready says which",
+            [([], topics_fit)],
         )?;
         counter(&mut encoder, "records_taken", "Records taken from Kafka", [([], ledger.taken)])?;
         let ended = outcomes(&ledger).map(|(outcome, count)| ([("outcome", outcome)], count));

@@ -2,7 +2,7 @@
 
 use crate::{
     env::{self, Env},
-    topic::{MAX_COPIED_RECORD, Topic},
+    topic::Topic,
 };
 use rdkafka::{
     ClientConfig, ClientContext,
@@ -21,10 +21,13 @@ use tokio_util::sync::CancellationToken;
 mod leader_hints;
 mod producer;
 mod security;
+mod topic_check;
+mod topic_settings;
 mod watch;
 
 pub use producer::{Producer, Record};
 pub use security::KafkaSecurity;
+pub use topic_check::TopicCheck;
 pub use watch::KafkaWatch;
 
 /// Where the broker is, and how topics are made when they are missing.
@@ -36,17 +39,20 @@ pub struct KafkaConfig {
     pub partitions: i32,
     /// Copies of each partition.
     pub replication: i32,
+    /// Whether topics with other settings than ours make a service not ready.
+    pub check_topics: bool,
     /// What the brokers ask of a connection.
     pub security: KafkaSecurity,
 }
 
 impl KafkaConfig {
-    /// Reads `KAFKA_BROKERS`, `KAFKA_PARTITIONS`, `KAFKA_REPLICATION` and the variables of [`KafkaSecurity`].
+    /// Reads `KAFKA_BROKERS`, `KAFKA_PARTITIONS`, `KAFKA_REPLICATION`, `KAFKA_TOPIC_SETTINGS` and the variables of [`KafkaSecurity`].
     pub fn from_env(env: &mut Env) -> Self {
         Self {
             brokers: env.or("KAFKA_BROKERS", "localhost:9092".to_owned(), env::text),
             partitions: env.or("KAFKA_PARTITIONS", 6, env::number(1..=10_000)),
             replication: env.or("KAFKA_REPLICATION", 1, env::number(1..=100)),
+            check_topics: env.or("KAFKA_TOPIC_SETTINGS", true, check_or_ignore),
             security: KafkaSecurity::from_env(env),
         }
     }
@@ -98,26 +104,13 @@ impl KafkaConfig {
 
     async fn create_topics(&self) -> Result<(), KafkaError> {
         let admin: AdminClient<ClientLog> = self.client().create_with_context(ClientLog::default())?;
-        let in_sync = (self.replication - 1).max(1).to_string();
-        let largest_copy = MAX_COPIED_RECORD.to_string();
-        let retentions = Topic::ALL.map(|topic| topic.retention().map(|time| time.as_millis().to_string()));
-        let topics: Vec<_> = Topic::ALL
+        let settings = Topic::ALL.map(|topic| (topic, topic.settings(self.replication)));
+        let topics: Vec<_> = settings
             .iter()
-            .zip(&retentions)
-            .map(|(topic, retention)| {
+            .map(|(topic, settings)| {
                 let new =
-                    NewTopic::new(topic.name(), self.partitions, TopicReplication::Fixed(self.replication))
-                        .set("min.insync.replicas", &in_sync)
-                        .set("segment.ms", "3600000");
-                let new =
-                    if topic.takes_copies() { new.set("max.message.bytes", &largest_copy) } else { new };
-                match retention {
-                    Some(milliseconds) => {
-                        new.set("cleanup.policy", "delete").set("retention.ms", milliseconds)
-                    }
-                    // Otherwise a forgotten account stays in a quiet topic until half of it is outdated.
-                    None => new.set("cleanup.policy", "compact").set("max.compaction.lag.ms", "86400000"),
-                }
+                    NewTopic::new(topic.name(), self.partitions, TopicReplication::Fixed(self.replication));
+                settings.iter().fold(new, |new, (name, value)| new.set(name, value))
             })
             .collect();
         let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
@@ -133,6 +126,14 @@ impl KafkaConfig {
             }
         }
         Ok(())
+    }
+}
+
+fn check_or_ignore(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "check" => Ok(true),
+        "ignore" => Ok(false),
+        _ => Err("check or ignore"),
     }
 }
 

@@ -8,6 +8,9 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 /// (`max.message.bytes`, 1,048,588) and as much again for the headers.
 pub const MAX_COPIED_RECORD: u32 = 2 * 1024 * 1024;
 
+/// The settings that a topic is made with, and held to afterwards: names as in Kafka, and values.
+pub type Settings = Vec<(&'static str, String)>;
+
 /// One of the five topics. All are keyed by the account's id, in text form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
@@ -50,6 +53,32 @@ impl Topic {
     #[must_use]
     pub const fn takes_copies(self) -> bool {
         matches!(self, Self::MailRetry | Self::DeadLetter)
+    }
+
+    /// The settings of this topic with so many replicas; what is not among them is as the broker has it.
+    #[must_use]
+    pub fn settings(self, replicas: i32) -> Settings {
+        let mut settings = vec![
+            // With one replica away everything goes on, and an ack still means two of three.
+            ("min.insync.replicas", (replicas - 1).max(1).to_string()),
+            // Only closed segments are deleted or compacted.
+            ("segment.ms", HOUR.as_millis().to_string()),
+        ];
+        match self.retention() {
+            Some(kept) => settings.extend([
+                ("cleanup.policy", "delete".to_owned()),
+                ("retention.ms", kept.as_millis().to_string()),
+            ]),
+            None => settings.extend([
+                ("cleanup.policy", "compact".to_owned()),
+                // Otherwise a forgotten account stays in a quiet topic until half of it is outdated.
+                ("max.compaction.lag.ms", HOUR.saturating_mul(24).as_millis().to_string()),
+            ]),
+        }
+        if self.takes_copies() {
+            settings.push(("max.message.bytes", MAX_COPIED_RECORD.to_string()));
+        }
+        settings
     }
 
     /// How long a record is kept; `None` for the compacted topic, which keeps the newest of each key.

@@ -27,6 +27,7 @@ pub(crate) struct Metrics {
     registrations_limit: Gauge,
     verified: Gauge,
     caught_up: Gauge,
+    topics_fit: Gauge,
     replayed: Gauge,
     replay_total: Gauge,
     lag: Gauge,
@@ -42,6 +43,8 @@ pub(crate) struct Numbers {
     pub(crate) registrations_limit: u64,
     pub(crate) verified: u64,
     pub(crate) caught_up: bool,
+    /// No topic is known to break a promise.
+    pub(crate) topics_fit: bool,
     pub(crate) replayed: u64,
     pub(crate) replay_total: u64,
     /// Records in the log that are not in the view yet; `None` while the log's ends are not known.
@@ -73,6 +76,7 @@ impl Metrics {
             registrations_limit: Gauge::default(),
             verified: Gauge::default(),
             caught_up: Gauge::default(),
+            topics_fit: Gauge::default(),
             replayed: Gauge::default(),
             replay_total: Gauge::default(),
             lag: Gauge::default(),
@@ -106,6 +110,11 @@ impl Metrics {
             ),
             ("verified_accounts", "Verified accounts in memory", &metrics.verified),
             ("caught_up", "1 when the replay is over", &metrics.caught_up),
+            (
+                "topics_fit",
+                "0 while a topic's settings or partitions break a promise; /health/ready says which",
+                &metrics.topics_fit,
+            ),
             ("replay_records_read", "Records of the replay that were read", &metrics.replayed),
             ("replay_records_expected", "Records that the replay has to read", &metrics.replay_total),
             (
@@ -139,6 +148,7 @@ impl Metrics {
         self.registrations_limit.set(gauge(numbers.registrations_limit));
         self.verified.set(gauge(numbers.verified));
         self.caught_up.set(i64::from(numbers.caught_up));
+        self.topics_fit.set(i64::from(numbers.topics_fit));
         self.replayed.set(gauge(numbers.replayed));
         self.replay_total.set(gauge(numbers.replay_total));
         self.lag.set(numbers.lag.map_or(-1, gauge));

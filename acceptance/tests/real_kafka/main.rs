@@ -7,6 +7,7 @@
 mod signup;
 mod start_order;
 mod managed_kafka;
+mod topics;
 mod crashes;
 mod replicas;
 mod attempts;

@@ -65,6 +65,7 @@ impl World {
             brokers: broker.bootstrap(),
             partitions,
             replication: 1,
+            check_topics: true,
             security: KafkaSecurity::default(),
         };
         kafka.ensure_topics(&CancellationToken::new()).await;

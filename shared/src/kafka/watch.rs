@@ -13,11 +13,13 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::KafkaError,
+    metadata::Metadata,
 };
 use std::{
+    collections::HashMap,
     ffi::CString,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -49,13 +51,23 @@ impl ConsumerContext for Quiet {}
 pub struct KafkaWatch {
     kafka: KafkaConfig,
     answered: AtomicBool,
+    shapes: Mutex<HashMap<Topic, TopicShape>>,
+}
+
+/// What the cluster says of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicShape {
+    /// How many partitions it has.
+    pub partitions: usize,
+    /// How many replicas the partition with the fewest has.
+    pub replicas: usize,
 }
 
 impl KafkaWatch {
     /// A watch that has not looked yet.
     #[must_use]
     pub fn new(kafka: KafkaConfig) -> Arc<Self> {
-        Arc::new(Self { kafka, answered: AtomicBool::new(false) })
+        Arc::new(Self { kafka, answered: AtomicBool::new(false), shapes: Mutex::default() })
     }
 
     /// Whether the brokers answered all clients at the last look, at most two seconds ago or, with many clients that
@@ -63,6 +75,12 @@ impl KafkaWatch {
     #[must_use]
     pub fn brokers_answer(&self) -> bool {
         self.answered.load(Ordering::Relaxed)
+    }
+
+    /// How many partitions and replicas a topic had at the last look that saw it.
+    #[must_use]
+    pub fn shape(&self, topic: Topic) -> Option<TopicShape> {
+        self.shapes.lock().unwrap_or_else(PoisonError::into_inner).get(&topic).copied()
     }
 
     /// Looks again and again until `stop` is cancelled. `ask_all` asks each client of the service with
@@ -112,13 +130,29 @@ impl KafkaWatch {
         unsafe { rdkafka::bindings::rd_kafka_brokers_add(client.native_ptr(), brokers.as_ptr()) };
     }
 
+    fn note_shapes(&self, metadata: &Metadata) {
+        for topic in metadata.topics().iter().filter(|topic| topic.error().is_none()) {
+            let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min();
+            if let (Some(name), Some(replicas)) = (Topic::from_name(topic.name()), replicas) {
+                self.note_shape(name, TopicShape { partitions: topic.partitions().len(), replicas });
+            }
+        }
+    }
+
+    pub(super) fn note_shape(&self, topic: Topic, shape: TopicShape) {
+        self.shapes.lock().unwrap_or_else(PoisonError::into_inner).insert(topic, shape);
+    }
+
     /// Looks with a client that is made anew when it has failed: it may lose its brokers like any other.
     fn sees_a_broker(&self, scout: &mut Option<Scout>) -> bool {
         if scout.is_none() {
             *scout = self.kafka.client().create_with_context(Quiet).ok();
         }
         let seen = scout.as_ref().is_some_and(|scout| {
-            scout.fetch_metadata(None, TIMEOUT).is_ok_and(|metadata| !metadata.brokers().is_empty())
+            scout.fetch_metadata(None, TIMEOUT).is_ok_and(|metadata| {
+                self.note_shapes(&metadata);
+                !metadata.brokers().is_empty()
+            })
         });
         if !seen {
             *scout = None;

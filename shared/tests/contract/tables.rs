@@ -45,6 +45,14 @@ fn the_table_of_topics_has_their_records_and_how_long_they_are_kept() {
             None => "compact".to_owned(),
         };
         assert_eq!(row[1], kept, "{}", topic.name());
+        let settings: BTreeMap<_, _> = topic.settings(3).into_iter().collect();
+        let largest = settings.get("max.message.bytes").map_or("Kafka's default", String::as_str);
+        assert_eq!(row[3], largest, "{}", topic.name());
+        assert_eq!(settings["min.insync.replicas"], "2");
+        for setting in ["segment.ms", "max.compaction.lag.ms"] {
+            let Some(value) = settings.get(setting) else { continue };
+            assert!(read("docs/events.md").contains(&format!("`{setting}` {value}")), "{setting} {value}");
+        }
         for kind in EventKind::ALL.into_iter().filter(|kind| kind.topic() == topic) {
             assert!(row[0].split(", ").any(|name| name == kind.name()), "{}: {}", topic.name(), kind.name());
         }

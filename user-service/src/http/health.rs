@@ -20,6 +20,8 @@ struct Readiness {
     producer_warm: bool,
     /// The broker answered a moment ago.
     broker_answers: bool,
+    /// What is wrong with Kafka's topics; null when nothing is.
+    topics: Option<String>,
 }
 
 /// Alive, unless the producer broke for good: then only a restart helps.
@@ -42,16 +44,16 @@ pub(super) async fn live(context: Data<Context>) -> HttpResponse {
     }
 }
 
-/// Ready: caught up with the log, producer warm, broker answers.
+/// Ready: caught up with the log, producer warm, broker answers, topics as they have to be.
 #[utoipa::path(
     get,
     path = "/health/ready",
     tag = "health",
     responses(
         (status = 200, description = "Requests may be sent here.", body = Readiness,
-            example = json!({"caught_up": true, "producer_warm": true, "broker_answers": true})),
+            example = json!({"caught_up": true, "producer_warm": true, "broker_answers": true, "topics": null})),
         (status = 503, description = "Not now.", body = Readiness,
-            example = json!({"caught_up": false, "producer_warm": true, "broker_answers": true}))
+            example = json!({"caught_up": false, "producer_warm": true, "broker_answers": true, "topics": null}))
     )
 )]
 pub(super) async fn ready(context: Data<Context>) -> HttpResponse {
@@ -62,5 +64,6 @@ pub(super) async fn ready(context: Data<Context>) -> HttpResponse {
         caught_up: readiness.caught_up,
         producer_warm: readiness.producer_warm,
         broker_answers: readiness.broker_answers,
+        topics: readiness.topics,
     })
 }

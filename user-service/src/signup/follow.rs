@@ -7,7 +7,7 @@ mod end;
 mod own;
 
 use super::{
-    offsets::{Inquirer, Offsets, Partition},
+    offsets::{Inquirer, Offsets, Partition, TOPICS},
     replay::Replay,
     view::View,
 };
@@ -65,6 +65,8 @@ pub(crate) struct Follower {
     window: Duration,
     /// The next offset of each partition, once they are assigned.
     next: OnceLock<HashMap<Partition, AtomicI64>>,
+    /// How many partitions of each topic that are.
+    assigned: OnceLock<[(Topic, usize); TOPICS.len()]>,
     caught_up: AtomicBool,
     replayed: AtomicU64,
     replay_total: AtomicU64,
@@ -111,6 +113,7 @@ impl Follower {
             own: OwnRecords::default(),
             window,
             next: OnceLock::new(),
+            assigned: OnceLock::new(),
             caught_up: AtomicBool::new(false),
             replayed: AtomicU64::new(0),
             replay_total: AtomicU64::new(0),
@@ -204,6 +207,20 @@ impl Follower {
             & self.inquirer.broker_answers(watch)
     }
 
+    /// What to do about partitions that were added since this replica began to read, or taken away with their topic. Ids have
+    /// moved to other partitions then, and this replica does not read those.
+    pub(crate) fn moved_partitions(&self, watch: &KafkaWatch) -> Option<String> {
+        self.assigned.get()?.iter().find_map(|(topic, assigned)| {
+            let there = watch.shape(*topic)?.partitions;
+            (there != *assigned).then(|| {
+                format!(
+                    "{} has {there} partitions and had {assigned} when this replica began to read; restart all user services (docs/operations.md, Topics)",
+                    topic.name()
+                )
+            })
+        })
+    }
+
     /// How many records the replay has read, and of how many.
     pub(crate) fn progress(&self) -> (u64, u64) {
         (self.replayed.load(Ordering::Relaxed), self.replay_total.load(Ordering::Relaxed))
@@ -235,6 +252,8 @@ impl Follower {
         // Before the assignment: the first record may arrive at once.
         let next = start.iter().map(|(partition, offset)| (*partition, AtomicI64::new(*offset))).collect();
         let _ = self.next.set(next);
+        let count = |topic: Topic| start.keys().filter(|(of, _)| *of == topic).count();
+        let _ = self.assigned.set(TOPICS.map(|topic| (topic, count(topic))));
         self.prompt.assign(&prompt)?;
         self.patient.assign(&patient)?;
         Ok(Replay::new(&start, end))

@@ -25,13 +25,18 @@ pub(crate) use resend::Resent;
 pub(crate) use verify::{Proof, Verdict};
 
 use crate::{
-    config::Config,
+    config::{Config, REPLAY_SLACK},
     metrics::{Metrics, Numbers},
     publisher::{PublishError, Publisher},
 };
 use follow::{BehindLog, Follower};
 use jiff::Timestamp;
-use shared::{account_id::AccountId, code_secrets::CodeSecrets, event::Event, kafka::KafkaWatch};
+use shared::{
+    account_id::AccountId,
+    code_secrets::CodeSecrets,
+    event::Event,
+    kafka::{KafkaWatch, TopicCheck},
+};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -55,6 +60,7 @@ struct Inner {
     follower: Arc<Follower>,
     publisher: Publisher,
     watch: Arc<KafkaWatch>,
+    topics: Arc<TopicCheck>,
     rules: Rules,
     metrics: Arc<Metrics>,
     max_pending: u64,
@@ -69,6 +75,9 @@ pub(crate) enum Unavailable {
     /// The replay is not over.
     #[error("this replica is still reading the log")]
     CatchingUp,
+    /// What the topics are like would break a promise.
+    #[error("the topics are not as they have to be: {0}")]
+    Topics(String),
     /// The event is not known to be in the log.
     #[error(transparent)]
     NotPublished(#[from] PublishError),
@@ -81,7 +90,7 @@ pub(crate) enum Unavailable {
 }
 
 /// How ready this replica is, part by part.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Readiness {
     /// The replay is over.
     pub(crate) caught_up: bool,
@@ -89,6 +98,8 @@ pub(crate) struct Readiness {
     pub(crate) producer_warm: bool,
     /// The broker answered all clients a moment ago.
     pub(crate) broker_answers: bool,
+    /// What is wrong with the topics, if anything is.
+    pub(crate) topics: Option<String>,
 }
 
 impl Signup {
@@ -98,11 +109,14 @@ impl Signup {
     /// When librdkafka refuses the configuration.
     pub(crate) fn new(config: &Config, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
         let view = Arc::new(View::new(config.rules));
+        let watch = KafkaWatch::new(config.kafka.clone());
+        let must_be_read = config.rules.window + REPLAY_SLACK;
         Ok(Self(Arc::new(Inner {
             follower: Arc::new(Follower::new(&config.kafka, Arc::clone(&view), config.rules.window)?),
             view,
             publisher: Publisher::new(&config.kafka, config.publish_timeout)?,
-            watch: KafkaWatch::new(config.kafka.clone()),
+            topics: TopicCheck::new(config.kafka.clone(), Arc::clone(&watch), &offsets::TOPICS, must_be_read),
+            watch,
             rules: config.rules,
             metrics,
             max_pending: config.max_pending,
@@ -124,9 +138,10 @@ impl Signup {
         }
     }
 
-    /// Watches whether the broker answers and where the log ends, until `stop` is cancelled.
+    /// Watches whether the broker answers, what the topics are like and where the log ends, until `stop` is cancelled.
     pub(crate) async fn watch(self, stop: CancellationToken) {
-        tokio::join!(self.clone().watch_clients(stop.clone()), self.watch_end(stop));
+        let topics = Arc::clone(&self.0.topics).run(stop.clone());
+        tokio::join!(topics, self.clone().watch_clients(stop.clone()), self.watch_end(stop));
     }
 
     /// Goes to the log's end again and again, so that requests need not.
@@ -154,6 +169,7 @@ impl Signup {
             caught_up: self.0.follower.is_caught_up(),
             producer_warm: self.0.publisher.is_warm(),
             broker_answers: self.0.watch.brokers_answer(),
+            topics: self.topic_problem(),
         }
     }
 
@@ -173,14 +189,27 @@ impl Signup {
             registrations_limit: self.0.max_pending,
             verified: self.0.view.verified(),
             caught_up: self.0.follower.is_caught_up(),
+            topics_fit: self.moved_partitions().or_else(|| self.0.topics.broken_promises()).is_none(),
             replayed,
             replay_total,
             lag,
         }
     }
 
-    fn caught_up(&self) -> Result<(), Unavailable> {
-        if self.0.follower.is_caught_up() { Ok(()) } else { Err(Unavailable::CatchingUp) }
+    /// Whether this replica may answer: it knows what the log says, and the log keeps what it is to keep.
+    fn may_answer(&self) -> Result<(), Unavailable> {
+        if !self.0.follower.is_caught_up() {
+            return Err(Unavailable::CatchingUp);
+        }
+        self.topic_problem().map_or(Ok(()), |problem| Err(Unavailable::Topics(problem)))
+    }
+
+    fn topic_problem(&self) -> Option<String> {
+        self.moved_partitions().or_else(|| self.0.topics.problem())
+    }
+
+    fn moved_partitions(&self) -> Option<String> {
+        self.0.follower.moved_partitions(&self.0.watch)
     }
 
     /// What is known of an id. That it has no code to try is certain only at the end of the log as of now: also when
@@ -240,6 +269,6 @@ impl Readiness {
     /// Whether requests should be sent here.
     #[must_use]
     pub(crate) const fn is_ready(&self) -> bool {
-        self.caught_up && self.producer_warm && self.broker_answers
+        self.caught_up && self.producer_warm && self.broker_answers && self.topics.is_none()
     }
 }

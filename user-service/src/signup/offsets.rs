@@ -17,7 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-const TOPICS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
+/// What a user service reads and writes.
+pub(super) const TOPICS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
 const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between two tries.
 const TRY_PAUSE: Duration = Duration::from_millis(50);

@@ -36,7 +36,7 @@ impl Signup {
         person: Person,
         request_id: RequestId,
     ) -> Result<Registered, Unavailable> {
-        self.caught_up()?;
+        self.may_answer()?;
         let deadline = self.deadline();
         let inner = &*self.0;
         inner.follower.be_fresh(deadline).await?;

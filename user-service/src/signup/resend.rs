@@ -31,7 +31,7 @@ impl Signup {
     /// # Errors
     /// [`Unavailable`]; the same request may then be repeated, here or at another replica.
     pub(crate) async fn resend(self, id: AccountId, request_id: RequestId) -> Result<Resent, Unavailable> {
-        self.caught_up()?;
+        self.may_answer()?;
         let deadline = self.deadline();
         let inner = &*self.0;
         inner.follower.be_fresh(deadline).await?;

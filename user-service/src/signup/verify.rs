@@ -55,7 +55,7 @@ impl Signup {
         proof: Proof,
         request_id: RequestId,
     ) -> Result<Verdict, Unavailable> {
-        self.caught_up()?;
+        self.may_answer()?;
         let deadline = self.deadline();
         let mut known = self.standing(id, deadline).await?;
         let now = now();

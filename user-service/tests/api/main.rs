@@ -15,6 +15,7 @@ mod replicas;
 mod retries;
 mod rotation;
 mod start;
+mod topics;
 mod kafka_watch;
 mod limits;
 mod observing;

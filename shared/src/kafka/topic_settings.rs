@@ -1,0 +1,244 @@
+//! What is wrong with a topic that somebody else has made or changed, and the command that mends it.
+//!
+//! Pure: the settings that the brokers tell go in, problems come out. A setting that they don't tell is not judged.
+
+use super::watch::TopicShape;
+use crate::topic::Topic;
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write},
+    time::Duration,
+};
+
+/// In bytes: more than any event has.
+const LARGEST_EVENT: i64 = 64 * 1024;
+/// What `retention.ms` and `retention.bytes` say when nothing is deleted.
+const UNLIMITED: i64 = -1;
+
+/// A topic's settings as the brokers tell them, their defaults included.
+pub(super) type Found = BTreeMap<String, String>;
+
+/// All that is wrong with one topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Judgement {
+    pub(super) topic: Topic,
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Problem {
+    breaks_promise: bool,
+    setting: &'static str,
+    found: String,
+    expected: String,
+    consequence: &'static str,
+}
+
+impl Judgement {
+    /// Judges a topic's settings; `least_retention` is how long a reader has to find a record there.
+    pub(super) fn of(topic: Topic, shape: TopicShape, found: &Found, least_retention: Duration) -> Self {
+        let replicas = i32::try_from(shape.replicas).unwrap_or(i32::MAX);
+        let mut expected = topic.settings(replicas);
+        // Not set when a topic is made, since brokers have them so by default.
+        if !topic.takes_copies() {
+            expected.push(("max.message.bytes", LARGEST_EVENT.to_string()));
+        }
+        if topic.retention().is_some() {
+            expected.push(("retention.bytes", UNLIMITED.to_string()));
+        }
+        if replicas > 1 {
+            expected.push(("unclean.leader.election.enable", "false".to_owned()));
+        }
+        let problems = expected.into_iter().filter_map(|(setting, expected)| {
+            let found = found.get(setting)?.clone();
+            let (breaks_promise, consequence) =
+                consequence(topic, setting, &found, &expected, replicas, least_retention)?;
+            Some(Problem { breaks_promise, setting, found, expected, consequence })
+        });
+        Self { topic, problems: problems.collect() }
+    }
+
+    pub(super) fn is_flawless(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// Whether the services can't keep what they promise with such a topic.
+    pub(super) fn breaks_promise(&self) -> bool {
+        self.problems.iter().any(|problem| problem.breaks_promise)
+    }
+
+    /// Sets all that is not as it should be.
+    pub(super) fn command(&self, brokers: &str) -> String {
+        let settings: Vec<_> =
+            self.problems.iter().map(|it| format!("{}={}", it.setting, it.expected)).collect();
+        format!(
+            "kafka-configs.sh --bootstrap-server {brokers} --alter --entity-type topics --entity-name {} --add-config {}",
+            self.topic.name(),
+            settings.join(",")
+        )
+    }
+}
+
+impl fmt::Display for Judgement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.topic.name())?;
+        let mut separator = ':';
+        for Problem { setting, found, expected, consequence, .. } in &self.problems {
+            f.write_char(std::mem::replace(&mut separator, ';'))?;
+            write!(f, " {setting} is {found}, expected {expected} ({consequence})")?;
+        }
+        Ok(())
+    }
+}
+
+/// What follows from a setting, and whether that breaks a promise; `None` when it is fine.
+fn consequence(
+    topic: Topic,
+    setting: &str,
+    found: &str,
+    expected: &str,
+    replicas: i32,
+    least_retention: Duration,
+) -> Option<(bool, &'static str)> {
+    let (number, wanted) = (found.parse::<i64>().ok(), expected.parse::<i64>().ok());
+    let below = |least: Option<i64>| number.zip(least).is_some_and(|(number, least)| number < least);
+    match setting {
+        "cleanup.policy" => (found.trim() != expected).then_some((
+            true,
+            match topic {
+                Topic::Verified => "verified accounts must stay, and forgotten ones must go",
+                _ => "records are dropped that other records of the same account do not replace",
+            },
+        )),
+        "retention.ms" if number == Some(UNLIMITED) => None,
+        "retention.ms" if below(i64::try_from(least_retention.as_millis()).ok()) => {
+            Some((true, "records are deleted before they are read"))
+        }
+        "retention.ms" => below(wanted).then_some((false, "less time to repair and to subscribe")),
+        "retention.bytes" => {
+            (number != wanted).then_some((false, "under load records are deleted before they are read"))
+        }
+        "max.message.bytes" => {
+            below(wanted).then_some((true, "larger records are refused and tried again without end"))
+        }
+        "min.insync.replicas" if replicas > 2 && below(Some(2)) => {
+            Some((true, "what was acknowledged may be on one broker alone"))
+        }
+        "min.insync.replicas" if below(wanted) => Some((false, "fewer copies than were asked for")),
+        "min.insync.replicas" => (replicas > 1 && number.is_some_and(|number| number >= replicas.into()))
+            .then_some((false, "nothing can be written while one broker is away")),
+        "segment.ms" | "max.compaction.lag.ms" => {
+            (number > wanted).then_some((false, "personal data stay longer than docs/events.md says"))
+        }
+        "unclean.leader.election.enable" => (found != expected)
+            .then_some((false, "a broker that lags behind may lead and drop what was acknowledged")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+    const ONE: TopicShape = TopicShape { partitions: 6, replicas: 1 };
+    const THREE: TopicShape = TopicShape { partitions: 6, replicas: 3 };
+
+    /// As the services make it, on a broker with Kafka's defaults, but for these.
+    fn found(topic: Topic, shape: TopicShape, changes: &[(&str, &str)]) -> Found {
+        let defaults = [
+            ("max.message.bytes", "1048588"),
+            ("retention.bytes", "-1"),
+            ("unclean.leader.election.enable", "false"),
+        ];
+        let made = topic.settings(i32::try_from(shape.replicas).unwrap());
+        let made = made.iter().map(|(name, value)| (*name, value.as_str()));
+        let all = defaults.into_iter().chain(made).chain(changes.iter().copied());
+        all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    fn judge(topic: Topic, shape: TopicShape, changes: &[(&str, &str)]) -> Judgement {
+        Judgement::of(topic, shape, &found(topic, shape, changes), HOUR)
+    }
+
+    #[test]
+    fn topics_are_made_without_a_flaw() {
+        for topic in Topic::ALL {
+            for replicas in 1..=5 {
+                let judgement = judge(topic, TopicShape { partitions: 3, replicas }, &[]);
+                assert!(judgement.is_flawless(), "{judgement}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_promise_is_told_from_what_is_only_worse() {
+        let grave = true;
+        let cases = [
+            (grave, Topic::Verified, ONE, ("cleanup.policy", "delete")),
+            (grave, Topic::Verified, ONE, ("cleanup.policy", "compact,delete")),
+            (grave, Topic::Activity, ONE, ("cleanup.policy", "compact")),
+            (grave, Topic::Created, ONE, ("cleanup.policy", "delete,compact")),
+            (grave, Topic::MailRetry, ONE, ("cleanup.policy", "")),
+            (grave, Topic::Created, ONE, ("retention.ms", "30000")),
+            (grave, Topic::Activity, ONE, ("retention.ms", "0")),
+            (!grave, Topic::Created, ONE, ("retention.ms", "86400000")),
+            (!grave, Topic::DeadLetter, ONE, ("retention.bytes", "1000000000")),
+            (grave, Topic::DeadLetter, ONE, ("max.message.bytes", "1048588")),
+            (grave, Topic::MailRetry, ONE, ("max.message.bytes", "1048588")),
+            (grave, Topic::Created, ONE, ("max.message.bytes", "1000")),
+            (grave, Topic::Verified, THREE, ("min.insync.replicas", "1")),
+            (!grave, Topic::Verified, THREE, ("min.insync.replicas", "3")),
+            (!grave, Topic::Created, TopicShape { partitions: 6, replicas: 5 }, ("min.insync.replicas", "2")),
+            (!grave, Topic::Created, THREE, ("unclean.leader.election.enable", "true")),
+            (!grave, Topic::Created, ONE, ("segment.ms", "604800000")),
+            (!grave, Topic::Verified, ONE, ("max.compaction.lag.ms", "9223372036854775807")),
+        ];
+        for (breaks_promise, topic, shape, change) in cases {
+            let judgement = judge(topic, shape, &[change]);
+            assert!(!judgement.is_flawless(), "{topic:?} {change:?}");
+            assert_eq!(judgement.breaks_promise(), breaks_promise, "{judgement}");
+        }
+    }
+
+    #[test]
+    fn what_keeps_every_promise_is_left_alone() {
+        for (topic, shape, change) in [
+            (Topic::Created, ONE, ("retention.ms", "-1")),
+            (Topic::Activity, ONE, ("retention.ms", "9223372036854775807")),
+            (Topic::Created, ONE, ("max.message.bytes", "10485880")),
+            (Topic::Created, ONE, ("segment.ms", "600000")),
+            (Topic::Created, ONE, ("min.insync.replicas", "2")),
+            (Topic::Created, ONE, ("unclean.leader.election.enable", "true")),
+            (Topic::Verified, ONE, ("retention.ms", "1000")),
+            (Topic::Verified, ONE, ("message.timestamp.type", "LogAppendTime")),
+        ] {
+            let judgement = judge(topic, shape, &[change]);
+            assert!(judgement.is_flawless(), "{judgement}");
+        }
+    }
+
+    #[test]
+    fn a_setting_that_the_brokers_do_not_tell_is_not_judged() {
+        assert!(Judgement::of(Topic::Verified, ONE, &Found::new(), HOUR).is_flawless());
+    }
+
+    #[test]
+    fn one_command_mends_all_of_a_topic() {
+        let wrong = [("cleanup.policy", "delete"), ("max.compaction.lag.ms", "9223372036854775807")];
+        let judgement = judge(Topic::Verified, ONE, &wrong);
+        assert_eq!(
+            judgement.to_string(),
+            "user_account_verified: cleanup.policy is delete, expected compact (verified accounts must stay, and forgotten \
+             ones must go); max.compaction.lag.ms is 9223372036854775807, expected 86400000 (personal data stay longer than \
+             docs/events.md says)"
+        );
+        assert_eq!(
+            judgement.command("kafka:9092"),
+            "kafka-configs.sh --bootstrap-server kafka:9092 --alter --entity-type topics --entity-name user_account_verified \
+             --add-config cleanup.policy=compact,max.compaction.lag.ms=86400000"
+        );
+        let mended = [("cleanup.policy", "compact"), ("max.compaction.lag.ms", "86400000")];
+        assert!(judge(Topic::Verified, ONE, &mended).is_flawless());
+    }
+}
