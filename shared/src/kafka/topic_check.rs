@@ -77,7 +77,7 @@ impl TopicCheck {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = seen.as_ref()?;
         let grave: Vec<_> =
-            seen.flawed.iter().filter(|it| it.breaks_promise()).map(Judgement::to_string).collect();
+            seen.flawed.iter().filter_map(|it| Some(it.broken_promises()?.to_string())).collect();
         (!grave.is_empty()).then(|| grave.join("; "))
     }
 
@@ -164,7 +164,7 @@ impl TopicCheck {
     fn report(&self, seen: &Seen, again: bool) {
         for judgement in &seen.flawed {
             let command = judgement.command(&self.kafka.brokers);
-            if judgement.breaks_promise() {
+            if judgement.broken_promises().is_some() {
                 log::error!("mend" = command.as_str(); "not ready, because of the settings of {judgement}");
             } else {
                 log::warn!("mend" = command.as_str(); "the settings could be better of {judgement}");

@@ -55,16 +55,20 @@ impl Judgement {
                 consequence(topic, setting, &found, &expected, replicas, least_retention)?;
             Some(Problem { breaks_promise, setting, found, expected, consequence })
         });
-        Self { topic, problems: problems.collect() }
+        let mut problems: Vec<_> = problems.collect();
+        // The worst first.
+        problems.sort_by_key(|problem| !problem.breaks_promise);
+        Self { topic, problems }
     }
 
     pub(super) fn is_flawless(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// Whether the services can't keep what they promise with such a topic.
-    pub(super) fn breaks_promise(&self) -> bool {
-        self.problems.iter().any(|problem| problem.breaks_promise)
+    /// What of it keeps the services from keeping a promise, if anything does.
+    pub(super) fn broken_promises(&self) -> Option<Self> {
+        let problems: Vec<_> = self.problems.iter().filter(|it| it.breaks_promise).cloned().collect();
+        (!problems.is_empty()).then_some(Self { topic: self.topic, problems })
     }
 
     /// Sets all that is not as it should be.
@@ -197,7 +201,7 @@ mod tests {
         for (breaks_promise, topic, shape, change) in cases {
             let judgement = judge(topic, shape, &[change]);
             assert!(!judgement.is_flawless(), "{topic:?} {change:?}");
-            assert_eq!(judgement.breaks_promise(), breaks_promise, "{judgement}");
+            assert_eq!(judgement.broken_promises().is_some(), breaks_promise, "{judgement}");
         }
     }
 
@@ -225,20 +229,24 @@ mod tests {
 
     #[test]
     fn one_command_mends_all_of_a_topic() {
-        let wrong = [("cleanup.policy", "delete"), ("max.compaction.lag.ms", "9223372036854775807")];
+        let wrong = [("segment.ms", "604800000"), ("cleanup.policy", "delete")];
         let judgement = judge(Topic::Verified, ONE, &wrong);
         assert_eq!(
             judgement.to_string(),
             "user_account_verified: cleanup.policy is delete, expected compact (verified accounts must stay, and forgotten \
-             ones must go); max.compaction.lag.ms is 9223372036854775807, expected 86400000 (personal data stay longer than \
-             docs/events.md says)"
+             ones must go); segment.ms is 604800000, expected 3600000 (personal data stay longer than docs/events.md says)"
+        );
+        assert_eq!(
+            judgement.broken_promises().unwrap().to_string(),
+            "user_account_verified: cleanup.policy is delete, expected compact (verified accounts must stay, and forgotten \
+             ones must go)"
         );
         assert_eq!(
             judgement.command("kafka:9092"),
             "kafka-configs.sh --bootstrap-server kafka:9092 --alter --entity-type topics --entity-name user_account_verified \
-             --add-config cleanup.policy=compact,max.compaction.lag.ms=86400000"
+             --add-config cleanup.policy=compact,segment.ms=3600000"
         );
-        let mended = [("cleanup.policy", "compact"), ("max.compaction.lag.ms", "86400000")];
+        let mended = [("cleanup.policy", "compact"), ("segment.ms", "3600000")];
         assert!(judge(Topic::Verified, ONE, &mended).is_flawless());
     }
 }
