@@ -202,6 +202,32 @@ pub fn list(text: &str) -> Result<Vec<String>, std::convert::Infallible> {
     Ok(text.split(',').map(str::trim).filter(|element| !element.is_empty()).map(str::to_owned).collect())
 }
 
+/// Parses `yes` or `no`.
+///
+/// # Errors
+/// What was expected.
+pub fn yes_or_no(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("yes or no"),
+    }
+}
+
+/// Parses a web address to which a path may be appended, such as `https://signup.example.com`, and answers it without a
+/// slash at its end.
+///
+/// # Errors
+/// What was expected.
+pub fn web_address(text: &str) -> Result<String, &'static str> {
+    const EXPECTED: &str = "an address such as https://signup.example.com, without ? and #";
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(EXPECTED)?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]%@".contains(c);
+    let valid =
+        rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && rest.chars().all(allowed);
+    if valid { Ok(text.trim_end_matches('/').to_owned()) } else { Err(EXPECTED) }
+}
+
 /// Takes any text.
 ///
 /// # Errors
@@ -249,6 +275,16 @@ mod tests {
         assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
         for text in ["", "15", "0s", "-1s", "15 parsecs", "1y"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_link_has_no_double_slash_and_no_foreign_scheme() {
+        assert_eq!(web_address("https://a.example/app/").unwrap(), "https://a.example/app");
+        for text in
+            ["ftp://a.example", "https://", "https://a?b", "https://a#b", "https://a b", "https://a\"b"]
+        {
+            assert!(web_address(text).is_err(), "{text}");
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Config {
     pub address: SocketAddr,
     /// Where metrics and health are served; port 0 takes any free one.
     pub admin_address: SocketAddr,
+    /// Where people reach the signup page, without a slash at its end.
+    pub public_url: String,
     /// The broker.
     pub kafka: KafkaConfig,
     /// What codes and link tokens are derived from.
@@ -83,6 +85,7 @@ impl Config {
                 SocketAddr::from(([127, 0, 0, 1], 3008)),
                 env::socket_address,
             ),
+            public_url: env.or("PUBLIC_URL", "http://localhost:3006".to_owned(), env::web_address),
             kafka: KafkaConfig::from_env(env),
             rules,
             max_pending: env.or("MAX_PENDING", 1_000_000, env::number(1..=u64::MAX)),

@@ -41,6 +41,7 @@ capabilities: {drop: [ALL]}
 {{- $kafka := $root.Values.kafka -}}
 - {name: LOG_FORMAT, value: {{ $root.Values.logFormat }}}
 - {name: CODE_SECRETS, valueFrom: {secretKeyRef: {name: {{ $root.Values.secretName }}, key: CODE_SECRETS}}}
+- {name: PUBLIC_URL, value: {{ $root.Values.publicUrl | quote }}}
 - {name: KAFKA_BROKERS, value: {{ $kafka.brokers | quote }}}
 - {name: KAFKA_PARTITIONS, value: {{ $kafka.partitions | quote }}}
 - {name: KAFKA_REPLICATION, value: {{ $kafka.replication | quote }}}
