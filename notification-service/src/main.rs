@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         runtime.shutdown_background();
         ended
     });
-    // Where .env itself can't be read the log has not started yet.
+    // Without a runtime the log has not started yet.
     telemetry::start(LogFormat::Text, "info");
     let code = match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,7 +65,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 async fn run(command: Option<Command>) -> anyhow::Result<()> {
-    let mut env = Env::load()?;
+    let mut env = Env::load();
     telemetry::start_from_env(&mut env);
     match command {
         None => serve(Config::load(env)?).await,

@@ -1,22 +1,31 @@
 //! Configuration from the environment: the process' variables first, then `.env`.
 //!
+//! An empty variable counts as absent in both. A value in quotes is taken without them in both: `docker run --env-file` leaves
+//! them where they are, so that one file means the same either way.
+//!
 //! Every wrong value is collected, so that a start is refused once, with the whole list. Secrets are never repeated
 //! in it.
+
+mod file;
 
 use jiff::SignedDuration;
 use std::{
     collections::{BTreeSet, HashMap},
-    fmt,
+    ffi::OsString,
+    fmt, io,
     time::Duration,
 };
 
 /// The variables that a service reads, and what was wrong with them.
 #[derive(Clone, Default)]
 pub struct Env {
-    values: HashMap<String, String>,
+    values: HashMap<String, Value>,
     names: BTreeSet<&'static str>,
     problems: Vec<Problem>,
 }
+
+/// A value, or why it can't be used.
+type Value = Result<String, &'static str>;
 
 /// One variable and what was expected of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,44 +41,59 @@ pub struct Problem {
 pub struct EnvError(Vec<Problem>);
 
 impl Env {
-    /// Reads the environment of this process and, for what it lacks, the file `.env` here or in a parent folder.
-    ///
-    /// # Errors
-    /// When `.env` is there but can't be read or understood.
-    pub fn load() -> Result<Self, EnvError> {
-        let mut values = HashMap::new();
-        match dotenvy::dotenv_iter() {
-            Ok(pairs) => {
-                for pair in pairs {
-                    let (name, value) = pair.map_err(broken_file)?;
-                    values.insert(name, value);
-                }
-            }
-            Err(error) if error.not_found() => {}
-            Err(error) => return Err(broken_file(error)),
+    /// Reads the environment of this process and, for what it lacks, the file `.env` here or in a parent folder. What is wrong
+    /// with the file is among the problems.
+    #[must_use]
+    pub fn load() -> Self {
+        let mut env = Self::default();
+        match dot_env() {
+            Ok(file) => env.add_file(&file),
+            Err(error) => env.problem(".env", format!("can't be read: {error}")),
         }
-        let process = std::env::vars_os();
-        values.extend(
-            process.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-        );
-        Ok(Self { values, ..Self::default() })
+        env.add_process(std::env::vars_os());
+        env
+    }
+
+    /// Takes the variables of a file in the form of `.env` instead.
+    #[must_use]
+    pub fn from_file(file: &[u8]) -> Self {
+        let mut env = Self::default();
+        env.add_file(file);
+        env
+    }
+
+    fn add_file(&mut self, file: &[u8]) {
+        let (values, problems) = file::parse(file);
+        self.values.extend(values.into_iter().map(|(name, value)| (name, Ok(value))));
+        self.problems.extend(problems);
+    }
+
+    fn add_process(&mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) {
+        for (name, value) in variables {
+            let Ok(name) = name.into_string() else { continue };
+            let value =
+                value.into_string().map_err(|_| "expected UTF-8").and_then(|value| of_process(&value));
+            if value.as_ref().map_or(true, |value| !value.trim().is_empty()) {
+                self.values.insert(name, value);
+            }
+        }
     }
 
     /// Takes the values of a map instead: for a service inside another process, and for tests.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
-        let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let values = pairs.into_iter().map(|(name, value)| (name.into(), Ok(value.into()))).collect();
         Self { values, ..Self::default() }
     }
 
     /// Sets a value, whatever the environment says.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.values.insert(name.to_owned(), value.into());
+        self.values.insert(name.to_owned(), Ok(value.into()));
     }
 
     /// Sets a value that the environment does not have.
     pub fn set_default(&mut self, name: &str, value: impl Into<String>) {
-        if self.values.get(name).is_none_or(String::is_empty) {
-            self.values.insert(name.to_owned(), value.into());
+        if self.values.get(name).is_none_or(|value| value.as_ref().is_ok_and(String::is_empty)) {
+            self.set(name, value);
         }
     }
 
@@ -102,8 +126,12 @@ impl Env {
         expected: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
+        let known = self.problems.len();
         let Some(value) = self.read(name) else {
-            self.problem(name, format!("is required: expected {expected}"));
+            // Unless it is there and can't be used.
+            if self.problems.len() == known {
+                self.problem(name, format!("is required: expected {expected}"));
+            }
             return None;
         };
         parse(&value)
@@ -114,6 +142,11 @@ impl Env {
     /// Adds a problem that shows only when values are seen together.
     pub fn problem(&mut self, name: &'static str, detail: impl Into<String>) {
         self.problems.push(Problem { name, detail: detail.into() });
+    }
+
+    /// Adds problems that were found elsewhere.
+    pub fn report(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.problems.extend(problems);
     }
 
     /// The names of all variables that were asked for.
@@ -133,7 +166,13 @@ impl Env {
 
     fn read(&mut self, name: &'static str) -> Option<String> {
         self.names.insert(name);
-        self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty()).map(str::to_owned)
+        match self.values.get(name)? {
+            Ok(value) => Some(value.trim().to_owned()).filter(|value| !value.is_empty()),
+            Err(problem) => {
+                self.problem(name, *problem);
+                None
+            }
+        }
     }
 }
 
@@ -154,15 +193,28 @@ impl fmt::Display for EnvError {
 
 impl std::error::Error for EnvError {}
 
-fn broken_file(error: dotenvy::Error) -> EnvError {
-    // dotenvy repeats the whole line in its parse errors, which may hold a secret.
-    let detail = match error {
-        dotenvy::Error::LineParse(_, position) => {
-            format!("a line is not NAME=value (at its character {position})")
-        }
-        other => other.to_string(),
-    };
-    EnvError(vec![Problem { name: ".env", detail }])
+/// The file `.env` of this folder or the nearest one above that has one; empty when there is none.
+fn dot_env() -> io::Result<Vec<u8>> {
+    let folder = std::env::current_dir()?;
+    let file = folder.ancestors().map(|folder| folder.join(".env")).find(|file| file.is_file());
+    file.map_or_else(|| Ok(Vec::new()), std::fs::read)
+}
+
+/// What a variable of the process means. No other program than `docker run --env-file` leaves quotes or comments in it.
+fn of_process(value: &str) -> Value {
+    let value = value.trim();
+    let in_quotes = |quote| value.len() > 1 && value.starts_with(quote) && value.ends_with(quote);
+    if in_quotes('"') || in_quotes('\'') {
+        file::unquote(value)
+            .map_err(|_| "begins and ends with a quote and is no quoted value; the value is not shown")
+    } else if value.starts_with("# ") || value.contains(" #") || value.contains("\t#") {
+        Err(
+            "has a comment behind its value, as from `docker run --env-file`; the value is not shown. Put the comment on \
+             a line of its own or, if it is none, the whole value into quotes",
+        )
+    } else {
+        Ok(value.to_owned())
+    }
 }
 
 /// Parses `250ms`, `60s`, `15m`, `1h`; zero and negative ones are refused.
@@ -266,6 +318,66 @@ mod tests {
         assert_eq!(env.or("CODE_TTL", Duration::from_secs(900), duration), Duration::from_secs(900));
         assert_eq!(env.names().iter().copied().collect::<Vec<_>>(), ["CODE_TTL", "KAFKA_PARTITIONS"]);
         assert!(env.finish(|| Some(())).is_ok());
+    }
+
+    /// What a process with these variables and this file reads; `None` where it takes the default.
+    fn read(file: &str, process: &[(&str, &str)], name: &'static str) -> Result<Option<String>, EnvError> {
+        let mut env = Env::from_file(file.as_bytes());
+        env.add_process(process.iter().map(|(name, value)| (name.into(), value.into())));
+        let value = env.optional(name, text);
+        env.finish(|| Some(value))
+    }
+
+    #[test]
+    fn an_empty_variable_of_the_process_does_not_hide_the_file() {
+        let kafka = |process: &[_]| read("KAFKA_BROKERS=kafka:9092", process, "KAFKA_BROKERS").unwrap();
+        for process in
+            [&[][..], &[("KAFKA_BROKERS", "")], &[("KAFKA_BROKERS", " ")], &[("KAFKA_BROKERS", "''")]]
+        {
+            assert_eq!(kafka(process).as_deref(), Some("kafka:9092"), "{process:?}");
+        }
+        assert_eq!(kafka(&[("KAFKA_BROKERS", "other:9092")]).as_deref(), Some("other:9092"));
+    }
+
+    #[test]
+    fn one_file_means_the_same_to_docker_and_to_us() {
+        let lines = [
+            ("SMTP_HOST", "\"127.0.0.1\"", "127.0.0.1"),
+            (
+                "MAIL_FROM",
+                "\"Two-step signup <no-reply@example.com>\"",
+                "Two-step signup <no-reply@example.com>",
+            ),
+            ("SMTP_PASSWORD", "'pa$$ #\"1\"'", "pa$$ #\"1\""),
+            ("SMTP_PASSWORD", "pa$$w0rd$x#1", "pa$$w0rd$x#1"),
+        ];
+        for (name, written, expected) in lines {
+            // `docker run --env-file` makes a variable of what is behind the `=`, as it stands there.
+            assert_eq!(read("", &[(name, written)], name).unwrap().as_deref(), Some(expected));
+            let file = format!("{name}={written}");
+            assert_eq!(read(&file, &[], name).unwrap().as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_comment_that_docker_left_in_a_value_is_refused_where_it_is_read() {
+        for written in ["16 # parallel", "16\t# parallel", "# parallel", "hunter2 #2", "'hunter2''"] {
+            let process = [("SMTP_PASSWORD", written)];
+            let error = read("", &process, "SMTP_PASSWORD").unwrap_err().to_string();
+            assert!(error.contains("SMTP_PASSWORD: ") && !error.contains("hunter2"), "{written}: {error}");
+            // Others' variables are none of our business.
+            assert_eq!(read("", &process, "SMTP_HOST").unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_not_text_is_said() {
+        use std::os::unix::ffi::OsStringExt;
+        let mut env = Env::default();
+        env.add_process([("CODE_SECRETS".into(), OsString::from_vec(b"k1:\xFF".to_vec()))]);
+        let secrets = env.required_secret("CODE_SECRETS", "keys", |_| Ok::<_, &str>(()));
+        let error = env.finish(|| secrets).unwrap_err();
+        assert_eq!(error.to_string(), "the configuration can't be used:\n  CODE_SECRETS: expected UTF-8");
     }
 
     #[test]

@@ -1,13 +1,7 @@
 //! Starts one user service, or runs a command: environment, log, start, wait.
 
 use actix_web::rt::System;
-use shared::{
-    account_id::AccountId,
-    env::Env,
-    health::Probe,
-    shutdown,
-    telemetry::{self, LogFormat},
-};
+use shared::{account_id::AccountId, env::Env, health::Probe, shutdown, telemetry};
 use std::process::ExitCode;
 use user_service::{Application, Config};
 
@@ -31,17 +25,13 @@ fn main() -> std::io::Result<ExitCode> {
 }
 
 async fn begin() -> ExitCode {
-    let config = Env::load().and_then(|mut env| {
-        telemetry::start_from_env(&mut env);
-        Config::load(env)
-    });
-    // Where .env itself can't be read the log has not started yet.
-    telemetry::start(LogFormat::Text, "info");
-    let (Some(command), config) = (command(), config) else {
+    let mut env = Env::load();
+    telemetry::start_from_env(&mut env);
+    let Some(command) = command() else {
         log::error!("{USAGE}");
         return ExitCode::from(2);
     };
-    let config = match config {
+    let config = match Config::load(env) {
         Ok(config) => config,
         Err(error) => {
             log::error!("{error}");

@@ -6,16 +6,17 @@ use shared::{
 };
 use std::collections::BTreeSet;
 
-fn example() -> Vec<(String, String)> {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example");
-    // As the services read it: what is not NAME=value for dotenvy would stop their start.
-    let lines = dotenvy::from_path_iter(file).expect("the file is there");
-    lines.map(|line| line.expect("every line is NAME=value")).collect()
+const EXAMPLE: &str = include_str!("../../../.env.example");
+
+/// The lines that set these variables.
+fn lines(wanted: impl Fn(&str) -> bool) -> String {
+    let lines = EXAMPLE.lines().filter(|line| line.split_once('=').is_some_and(|(name, _)| wanted(name)));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// What both services make of these variables, and which ones they asked for.
-fn read(pairs: Vec<(String, String)>) -> (String, BTreeSet<&'static str>) {
-    let mut env = Env::from_pairs(pairs);
+/// What both services make of this file, and which variables they asked for.
+fn read(file: &str) -> (String, BTreeSet<&'static str>) {
+    let mut env = Env::from_file(file.as_bytes());
     // The first start of a process wins: this keeps the log of the other tests quiet.
     telemetry::start(LogFormat::Text, "warn");
     telemetry::start_from_env(&mut env);
@@ -29,12 +30,13 @@ fn read(pairs: Vec<(String, String)>) -> (String, BTreeSet<&'static str>) {
 
 #[test]
 fn the_example_has_every_variable_with_its_default() {
-    let (configuration, names) = read(example());
-    let in_example: BTreeSet<_> = example().into_iter().map(|(name, _)| name).collect();
-    assert_eq!(in_example, names.into_iter().map(str::to_owned).collect());
-    let required = ["CODE_SECRETS", "ID_SECRET"];
-    let secrets = example().into_iter().filter(|(name, _)| required.contains(&name.as_str())).collect();
-    assert_eq!(configuration, read(secrets).0);
+    let (configuration, names) = read(EXAMPLE);
+    for name in &names {
+        assert_eq!(lines(|line| line == *name).lines().count(), 1, "{name}");
+    }
+    assert_eq!(lines(|name| !name.starts_with('#')).lines().count(), names.len());
+    let secrets = lines(|name| ["CODE_SECRETS", "ID_SECRET"].contains(&name));
+    assert_eq!(configuration, read(&secrets).0);
 }
 
 #[test]
