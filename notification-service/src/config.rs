@@ -9,6 +9,7 @@ use shared::{
     code_secrets::CodeSecrets,
     env::{self, Env, EnvError},
     kafka::KafkaConfig,
+    secret_check,
 };
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -71,6 +72,9 @@ impl Config {
         }
         let mail_from = env.optional("MAIL_FROM", mailbox).or_else(|| mailbox(DEFAULT_SENDER).ok());
         let public_url = env.or("PUBLIC_URL", "http://localhost:3006".to_owned(), env::web_address);
+        let published_allowed = env.or("ALLOW_DEVELOPMENT_SECRETS", false, env::yes_or_no)
+            || secret_check::is_local(&[address], &public_url);
+        env.report(secret_check::problems(code_secrets.as_ref(), None, published_allowed));
         Some(Self {
             kafka,
             group,
@@ -131,7 +135,7 @@ fn mailbox(text: &str) -> Result<Mailbox, &'static str> {
 mod tests {
     use super::*;
 
-    const SECRETS: (&str, &str) = ("CODE_SECRETS", "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    const SECRETS: (&str, &str) = ("CODE_SECRETS", "k1:d2VsbC1rbm93biBkZXZlbG9wbWVudCBzZWNyZXQgMDE=");
 
     #[test]
     fn defaults_need_nothing_but_the_secrets() {
@@ -142,7 +146,7 @@ mod tests {
         );
         assert_eq!(config.address.to_string(), "127.0.0.1:3007");
         assert_eq!(config.mail_from.to_string(), "Two-step signup <no-reply@example.com>");
-        assert!(!format!("{config:?}").contains("AAAA"));
+        assert!(!format!("{config:?}").contains("d2VsbC"));
     }
 
     #[test]
@@ -168,6 +172,21 @@ mod tests {
         let mut expected: Vec<_> = wrong.iter().map(|(name, _)| *name).chain(["CODE_SECRETS"]).collect();
         expected.sort_unstable();
         assert_eq!(named, expected);
+    }
+
+    #[test]
+    fn published_secrets_need_loopback_everywhere_or_the_operators_word() {
+        for elsewhere in
+            [("NOTIFICATION_SERVICE_ADDR", "0.0.0.0:3007"), ("PUBLIC_URL", "https://signup.example.com")]
+        {
+            let error = Config::load(Env::from_pairs([SECRETS, elsewhere])).unwrap_err();
+            assert_eq!(
+                error.problems().iter().map(|problem| problem.name).collect::<Vec<_>>(),
+                ["CODE_SECRETS"]
+            );
+            Config::load(Env::from_pairs([SECRETS, elsewhere, ("ALLOW_DEVELOPMENT_SECRETS", "yes")]))
+                .unwrap();
+        }
     }
 
     #[test]

@@ -11,8 +11,9 @@ use std::{fmt, sync::Arc};
 /// Octets of a secret.
 pub const SECRET_OCTETS: usize = 32;
 
-/// The secret in `.env.example` and in the compose file: known to everybody, and warned about at start.
-const DEVELOPMENT_SECRET: [u8; SECRET_OCTETS] = *b"well-known development secret 01";
+/// `CODE_SECRETS` and `ID_SECRET` of `.env.example` and of the Compose file: known to everybody.
+const DEVELOPMENT_SECRETS: [[u8; SECRET_OCTETS]; 2] =
+    [*b"well-known development secret 01", *b"well-known development secret 02"];
 
 /// The name of a key: 1 to 16 characters of `A-Z a-z 0-9 . _ -`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -68,6 +69,11 @@ impl CodeKey {
         &self.id
     }
 
+    /// The secret itself, to compare it with another.
+    pub(crate) fn secret(&self) -> &[u8; SECRET_OCTETS] {
+        &self.secret
+    }
+
     /// A key of its own for one purpose, one account and one window: HMAC-SHA-256 under the secret.
     pub(crate) fn derive(&self, purpose: &'static [u8], id: AccountId, window: u64) -> [u8; 32] {
         mac::tag(&self.secret, &[purpose, id.as_bytes(), &window.to_be_bytes()])
@@ -109,7 +115,7 @@ impl CodeSecrets {
         self.0.iter()
     }
 
-    /// Whether a key is the published development secret, with which anybody can compute every code.
+    /// Whether a key is a published development secret, with which anybody can compute every code.
     #[must_use]
     pub fn is_development(&self) -> bool {
         self.0.iter().any(|key| is_development_secret(&key.secret))
@@ -125,10 +131,10 @@ pub fn parse_secret(text: &str) -> Result<[u8; SECRET_OCTETS], CodeSecretsError>
     bytes.try_into().map_err(|_| CodeSecretsError::Secret)
 }
 
-/// Whether a secret is the one that stands in `.env.example`.
+/// Whether a secret is one of those that stand in `.env.example`.
 #[must_use]
 pub fn is_development_secret(secret: &[u8; SECRET_OCTETS]) -> bool {
-    *secret == DEVELOPMENT_SECRET
+    DEVELOPMENT_SECRETS.contains(secret)
 }
 
 impl fmt::Display for KeyId {
@@ -201,7 +207,7 @@ mod tests {
 
     #[test]
     fn the_published_secret_is_recognised() {
-        let published = STANDARD.encode(DEVELOPMENT_SECRET);
+        let published = STANDARD.encode(DEVELOPMENT_SECRETS[0]);
         assert!(CodeSecrets::parse(&format!("dev:{published}")).unwrap().is_development());
     }
 }

@@ -6,6 +6,7 @@
 //!   email_address, person_name,
 //!   locale, request_id, account_id    values that exist only once they are valid
 //!   verification_code                 codes and link tokens, derived on both sides, carried by no event
+//!   code_secrets, secret_check        what they are derived from, and which secrets a service starts with
 //!   event ──► topic                   what happened, and where it is written
 //!   shutdown, health                  one signal, one token; a process that asks the service beside it
 //! ```
@@ -14,6 +15,7 @@ pub mod event;
 pub mod topic;
 pub mod verification_code;
 pub mod code_secrets;
+pub mod secret_check;
 pub mod mac;
 
 pub mod account_id;

@@ -9,6 +9,7 @@ use shared::{
     code_secrets::CodeSecrets,
     env::{self, Env, EnvError},
     kafka::KafkaConfig,
+    secret_check,
     topic::Topic,
 };
 use std::{
@@ -74,18 +75,18 @@ impl Config {
             CodeSecrets::parse,
         );
         let id_secret = env.required_secret("ID_SECRET", "32 random bytes in base64", IdSecret::parse);
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let address = env.or("USER_SERVICE_ADDR", local(3006), env::socket_address);
+        let admin_address = env.or("USER_SERVICE_ADMIN_ADDR", local(3008), env::socket_address);
+        let public_url = env.or("PUBLIC_URL", "http://localhost:3006".to_owned(), env::web_address);
+        let published_allowed = env.or("ALLOW_DEVELOPMENT_SECRETS", false, env::yes_or_no)
+            || secret_check::is_local(&[address, admin_address], &public_url);
+        let id_octets = id_secret.as_ref().map(IdSecret::octets);
+        env.report(secret_check::problems(code_secrets.as_ref(), id_octets, published_allowed));
         Some(Self {
-            address: env.or(
-                "USER_SERVICE_ADDR",
-                SocketAddr::from(([127, 0, 0, 1], 3006)),
-                env::socket_address,
-            ),
-            admin_address: env.or(
-                "USER_SERVICE_ADMIN_ADDR",
-                SocketAddr::from(([127, 0, 0, 1], 3008)),
-                env::socket_address,
-            ),
-            public_url: env.or("PUBLIC_URL", "http://localhost:3006".to_owned(), env::web_address),
+            address,
+            admin_address,
+            public_url,
             kafka: KafkaConfig::from_env(env),
             rules,
             max_pending: env.or("MAX_PENDING", 1_000_000, env::number(1..=u64::MAX)),
@@ -146,9 +147,9 @@ mod tests {
     use super::*;
 
     fn load(pairs: &[(&str, &str)]) -> Result<Config, EnvError> {
-        let secret = "d2VsbC1rbm93biBkZXZlbG9wbWVudCBzZWNyZXQgMDE=";
-        let mut env =
-            Env::from_pairs([("CODE_SECRETS", format!("k1:{secret}")), ("ID_SECRET", secret.to_owned())]);
+        let code_secrets = "k1:d2VsbC1rbm93biBkZXZlbG9wbWVudCBzZWNyZXQgMDE=";
+        let id_secret = "d2VsbC1rbm93biBkZXZlbG9wbWVudCBzZWNyZXQgMDI=";
+        let mut env = Env::from_pairs([("CODE_SECRETS", code_secrets), ("ID_SECRET", id_secret)]);
         for (name, value) in pairs {
             env.set_default(name, *value);
         }
@@ -172,6 +173,20 @@ mod tests {
         assert!(
             wrong(&[("CORS_ORIGINS", "https://a.example, *")]).contains("CORS_ORIGINS: expected origins")
         );
+    }
+
+    #[test]
+    fn published_secrets_need_loopback_everywhere_or_the_operators_word() {
+        for elsewhere in [
+            ("USER_SERVICE_ADDR", "0.0.0.0:3006"),
+            ("USER_SERVICE_ADMIN_ADDR", "[::]:3008"),
+            ("PUBLIC_URL", "https://signup.example.com"),
+        ] {
+            let error = load(&[elsewhere, ("CODE_TTL", "2h")]).unwrap_err();
+            let named: Vec<_> = error.problems().iter().map(|problem| problem.name).collect();
+            assert_eq!(named, ["CODE_TTL", "CODE_SECRETS", "ID_SECRET"], "{elsewhere:?}");
+            load(&[elsewhere, ("ALLOW_DEVELOPMENT_SECRETS", "yes")]).unwrap();
+        }
     }
 
     #[test]

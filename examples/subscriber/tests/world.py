@@ -79,11 +79,11 @@ class World:
         self.mails, self.welcomes = SmtpServer(), SmtpServer()
         self.verified: dict[str, str] = {}  # account id by address
         self._producer = Producer({"bootstrap.servers": self.broker, "partitioner": "murmur2_random"})
-        secret = base64.b64encode(os.urandom(32)).decode()
+        code_secret, id_secret = (base64.b64encode(os.urandom(32)).decode() for _ in range(2))
         self._env = {
             "KAFKA_BROKERS": self.broker,
-            "CODE_SECRETS": f"k1:{secret}",
-            "ID_SECRET": secret,
+            "CODE_SECRETS": f"k1:{code_secret}",
+            "ID_SECRET": id_secret,
             "RATE_LIMIT": "off",
             "RESEND_COOLDOWN": "1s",
             "USER_SERVICE_ADDR": f"127.0.0.1:{free_port()}",

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 /// No wait in a test is longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
-const SECRETS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+const SECRETS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=";
 
 /// What one test has to itself.
 pub(crate) struct World {

@@ -27,7 +27,12 @@ impl IdSecret {
         AccountId::from_derived(bits)
     }
 
-    /// Whether this is the published development secret.
+    /// The secret itself, to check it.
+    pub(crate) fn octets(&self) -> &[u8; mac::OCTETS] {
+        &self.0
+    }
+
+    /// Whether this is a published development secret.
     #[must_use]
     pub fn is_development(&self) -> bool {
         code_secrets::is_development_secret(&self.0)

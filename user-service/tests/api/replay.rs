@@ -56,7 +56,7 @@ async fn a_verified_account_stays_verified_and_a_forgotten_one_begins_anew() {
     let variables = [
         ("KAFKA_BROKERS", world.brokers()),
         ("CODE_SECRETS", crate::world::CODE_SECRETS.to_owned()),
-        ("ID_SECRET", "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=".to_owned()),
+        ("ID_SECRET", "dnV0c3JxcG9ubWxramloZ2ZlZGNiYTk4NzY1NDMyMTA=".to_owned()),
     ];
     let config = user_service::Config::load(shared::env::Env::from_pairs(variables)).unwrap();
     user_service::forget(&config, id.parse().unwrap()).await.unwrap();

@@ -9,7 +9,7 @@ use shared::{
     verification_code::VerificationCode,
 };
 
-const NEW_KEY: &str = "k2:Q0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0M=";
+const NEW_KEY: &str = "k2:WllYV1ZVVFNSUVBPTk1MS0pJSEdGRURDQkE5ODc2NTQ=";
 
 /// The code of the mail, made with the key that the event names, as the notification service makes it.
 fn code(event: &CodeIssued) -> String {
