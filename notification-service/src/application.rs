@@ -14,11 +14,15 @@ use crate::{
     writer::Writer,
 };
 use anyhow::Context;
+use futures_util::FutureExt;
 use shared::{
     kafka::{KafkaWatch, TopicCheck},
+    tasks::Tasks,
+    telemetry,
     topic::Topic,
 };
 use std::{
+    convert::Infallible,
     net::{SocketAddr, TcpListener},
     sync::Arc,
 };
@@ -60,8 +64,12 @@ impl Application {
     /// group.
     ///
     /// # Errors
-    /// When a part can't be made, or the Kafka client ends with a fatal error.
+    /// When a part can't be made, or a task ends before it was asked to; then `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        self.run_with(Tasks::new(stop.clone()), stop).await
+    }
+
+    async fn run_with(self, tasks: Tasks, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { config, listener, .. } = self;
         let status = Arc::new(Status::default());
         let writer = Writer::new(&config.kafka).context("the Kafka producer can't be made")?;
@@ -73,8 +81,9 @@ impl Application {
             &Topic::ALL,
             NOTICE_LIFE.unsigned_abs(),
         );
-        // Health answers until all else has ended.
+        // Health answers until all else has ended. The guard ends it also when this future is dropped.
         let health_stop = CancellationToken::new();
+        let _guard = health_stop.clone().drop_guard();
         let metrics = Arc::new(Metrics::new(Arc::clone(&status), Arc::clone(&mailer), Arc::clone(&topics)));
         let accepted_after = metrics.accepted_after.clone();
         let sources = Sources {
@@ -82,39 +91,93 @@ impl Application {
             watch: Arc::clone(&watch),
             topics: Arc::clone(&topics),
             metrics,
-            writer: writer.clone(),
+            tasks: tasks.clone(),
         };
-        let health = tokio::spawn(health::serve(listener, sources, health_stop.clone())?);
-
-        // A subscription to a topic that is not there yet would wait for the next look at the cluster.
-        config.kafka.ensure_topics(&stop).await;
-        let letterhead = Letterhead {
-            from: config.mail_from,
-            public_url: config.public_url,
-            secrets: config.code_secrets,
-        };
-        let delivery = Delivery { letterhead, mailer, writer: writer.clone(), accepted_after };
-        let ended = if stop.is_cancelled() {
-            Ok(())
-        } else {
+        let health = health::serve(listener, sources, health_stop.clone())?;
+        let watches = [
+            tasks.spawn("health server", &health_stop, health),
+            tasks.spawn("producer", &health_stop, writer.clone().watch(health_stop.clone())),
+            tasks.spawn("log writer", &health_stop, telemetry::watch_writer(health_stop.clone())),
+        ];
+        let consuming = async {
+            // A subscription to a topic that is not there yet would wait for the next look at the cluster.
+            config.kafka.ensure_topics(&stop).await;
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            let letterhead = Letterhead {
+                from: config.mail_from,
+                public_url: config.public_url,
+                secrets: config.code_secrets,
+            };
+            let delivery = Delivery { letterhead, mailer, writer: writer.clone(), accepted_after };
             let sessions = config.smtp.connections;
             let consumer =
                 Consumer::new(&config.kafka, &config.group, config.commit, sessions, delivery, status)?;
             let consumer_answered = consumer.broker_answers();
             let ask_all = move |watch: &KafkaWatch| consumer_answered(watch) & writer.broker_answers(watch);
-            let watching = tokio::spawn({
-                let (watching, checking) =
-                    (watch.run(ask_all, health_stop.clone()), topics.run(health_stop.clone()));
-                async move { tokio::join!(watching, checking) }
-            });
-            let ended = consumer.run(stop).await;
-            health_stop.cancel();
-            watching.await.context("the watch over the Kafka clients ended in a bug")?;
+            let watch_stop = CancellationToken::new();
+            let guard = watch_stop.clone().drop_guard();
+            let watching = watch.run(ask_all, watch_stop.clone()).map(Ok::<_, Infallible>);
+            let checking = topics.run(watch_stop.clone()).map(Ok::<_, Infallible>);
+            let watches = [
+                tasks.spawn("watch over Kafka clients", &watch_stop, watching),
+                tasks.spawn("check of topics", &watch_stop, checking),
+            ];
+            let ended = consumer.run(stop.clone()).await;
+            drop(guard);
+            for watch in watches {
+                watch.await?;
+            }
             ended
         };
+        tasks.supervise("consumer", &stop, consuming).await;
         health_stop.cancel();
-        health.await.context("health ended in a bug")??;
+        for watch in watches {
+            watch.await?;
+        }
         log::info!("notification-service stopped");
-        ended
+        tasks.result()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::env::Env;
+    use std::time::{Duration, Instant};
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// What `/health/live` answers.
+    async fn live(address: SocketAddr) -> (u16, String) {
+        let answer = reqwest::get(format!("http://{address}/health/live")).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_task_that_ends_makes_the_service_not_live_and_ends_it_with_an_error_that_names_it() {
+        // Without a broker the end takes some time, in which health is still there.
+        let env = Env::from_pairs([
+            ("KAFKA_BROKERS", "127.0.0.1:1"),
+            ("NOTIFICATION_SERVICE_ADDR", "127.0.0.1:0"),
+            ("CODE_SECRETS", "k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY="),
+        ]);
+        let application = Application::start(Config::load(env).unwrap()).unwrap();
+        let address = application.address();
+        let (stop, fault) = (CancellationToken::new(), CancellationToken::new());
+        let tasks = Tasks::new(stop.clone());
+        tasks.spawn("watch", &stop, fault.clone().cancelled_owned().map(Ok::<_, Infallible>));
+        let running = tokio::spawn(application.run_with(tasks, stop.clone()));
+        assert_eq!(live(address).await, (200, r#"{"status":"live"}"#.to_owned()));
+
+        fault.cancel();
+        let began = Instant::now();
+        while live(address).await != (503, r#"{"status":"watch ended by itself"}"#.to_owned()) {
+            assert!(began.elapsed() < LIMIT);
+        }
+        let error = tokio::time::timeout(LIMIT, running).await.unwrap().unwrap().unwrap_err().to_string();
+        assert_eq!(error, "a task of the service ended too early: watch ended by itself");
+        assert!(stop.is_cancelled());
     }
 }

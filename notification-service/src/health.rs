@@ -1,7 +1,6 @@
 //! `GET /health/live` and `GET /health/ready`: whether this process runs, and whether it takes part; `GET /metrics`.
 //!
-//! Live means: its producer is not broken for good. Where that is so, only a restart helps: no refused mail could be put
-//! aside any more.
+//! Live means: all tasks that it needs are there. Where one has ended, only a restart helps, and the process is about to end.
 //!
 //! Ready means: it has joined the consumer group, a broker answers, and the topics are as they have to be. A closed gate is
 //! shown and is not a failure: restarting this service would not bring a mail server back.
@@ -9,11 +8,13 @@
 use crate::{
     metrics::{self, Metrics},
     status::Status,
-    writer::Writer,
 };
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, web};
 use serde_json::json;
-use shared::kafka::{KafkaWatch, TopicCheck};
+use shared::{
+    kafka::{KafkaWatch, TopicCheck},
+    tasks::Tasks,
+};
 use std::{net::TcpListener, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +25,7 @@ pub(crate) struct Sources {
     pub(crate) watch: Arc<KafkaWatch>,
     pub(crate) topics: Arc<TopicCheck>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) writer: Writer,
+    pub(crate) tasks: Tasks,
 }
 
 /// Serves until `stop` is cancelled.
@@ -50,12 +51,9 @@ pub(crate) fn serve(
 }
 
 async fn live(sources: web::Data<Sources>) -> HttpResponse {
-    match sources.writer.fatal_error() {
+    match sources.tasks.ended() {
         None => HttpResponse::Ok().json(json!({"status": "live"})),
-        Some(reason) => {
-            log::error!("error" = reason.as_str(); "the producer can't be used any more");
-            HttpResponse::ServiceUnavailable().json(json!({"status": "broken producer"}))
-        }
+        Some(ended) => HttpResponse::ServiceUnavailable().json(json!({"status": ended})),
     }
 }
 

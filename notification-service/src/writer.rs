@@ -7,6 +7,7 @@ use shared::{
     topic::{MAX_COPIED_RECORD, Topic},
 };
 use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
 
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -55,9 +56,12 @@ impl Writer {
         }
     }
 
-    /// What broke the producer for good, if anything did: only a restart helps.
-    pub(crate) fn fatal_error(&self) -> Option<String> {
-        self.producer.fatal_error()
+    /// Waits until `stop` is cancelled or the producer is broken for good.
+    ///
+    /// # Errors
+    /// What broke it: only a restart helps, since no refused mail can be put aside any more.
+    pub(crate) async fn watch(self, stop: CancellationToken) -> Result<(), String> {
+        self.producer.watch(&stop).await
     }
 
     /// Whether a broker answers the producer. Blocks for a second at most.
@@ -97,13 +101,15 @@ mod tests {
         let kafka = KafkaConfig::from_env(&mut Env::from_pairs([("KAFKA_BROKERS", brokers.as_str())]));
         let writer = Writer::new(&kafka).unwrap();
         writer.write(&RECORD).await;
-        assert_eq!(writer.fatal_error(), None);
+        assert_eq!(writer.producer.fatal_error(), None);
 
         cluster.request_errors(
             RDKafkaApiKey::Produce,
             &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER],
         );
         let write = tokio::time::timeout(Duration::from_secs(2), writer.write(&RECORD)).await;
-        assert!(write.is_err() && writer.fatal_error().is_some(), "{write:?}, {:?}", writer.fatal_error());
+        assert!(write.is_err(), "{write:?}");
+        let watched = tokio::time::timeout(Duration::from_secs(5), writer.watch(CancellationToken::new()));
+        watched.await.expect("in time").expect_err("it is broken");
     }
 }

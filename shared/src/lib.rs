@@ -8,7 +8,7 @@
 //!   verification_code                 codes and link tokens, derived on both sides, carried by no event
 //!   code_secrets, secret_check        what they are derived from, and which secrets a service starts with
 //!   event ──► topic                   what happened, and where it is written
-//!   shutdown, health                  one signal, one token; a process that asks the service beside it
+//!   shutdown, tasks, health           one signal, one token; tasks whose end is noticed; a process that asks the service beside it
 //! ```
 
 pub mod event;
@@ -29,4 +29,5 @@ pub mod kafka;
 pub mod telemetry;
 pub mod process_metrics;
 pub mod shutdown;
+pub mod tasks;
 pub mod health;

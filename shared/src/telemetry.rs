@@ -14,8 +14,17 @@ use serde_json::{Map, Value};
 use std::{
     borrow::Cow,
     io::{Stderr, Write},
-    sync::Arc,
+    sync::{Arc, OnceLock},
+    thread::JoinHandle,
+    time::Duration,
 };
+use tokio_util::sync::CancellationToken;
+
+/// Between two looks whether the log's thread is there.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// The thread that writes the log of this process, of which there is one as there is one logger.
+static WRITER: OnceLock<JoinHandle<()>> = OnceLock::new();
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,8 +74,28 @@ pub fn start(format: LogFormat, filter: &str) {
     // An error means that a logger is there already.
     if log::set_boxed_logger(Box::new(Logger { formatting, lines: Arc::clone(&lines) })).is_ok() {
         log::set_max_level(level);
-        lines.keep_writing();
+        // Without the thread lines come late: when many wait, with a warning, and at the end.
+        if let Ok(writer) = lines.keep_writing() {
+            let _ = WRITER.set(writer);
+        }
     }
+}
+
+/// Waits until `stop` is cancelled, and looks once a second whether the thread that writes the log is still there.
+///
+/// # Errors
+/// When it is not.
+pub async fn watch_writer(stop: CancellationToken) -> Result<(), &'static str> {
+    watch(WRITER.get(), &stop).await
+}
+
+async fn watch(writer: Option<&JoinHandle<()>>, stop: &CancellationToken) -> Result<(), &'static str> {
+    while tokio::time::timeout(LOOK_PAUSE, stop.cancelled()).await.is_err() {
+        if writer.is_some_and(JoinHandle::is_finished) {
+            return Err("its thread has ended");
+        }
+    }
+    Ok(())
 }
 
 struct Logger {
@@ -171,6 +200,16 @@ mod tests {
             .build();
         write(&mut out, &record).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_writes_no_more_is_noticed() {
+        let stop = CancellationToken::new();
+        let writer = std::thread::spawn(|| ());
+        assert!(watch(Some(&writer), &stop).await.is_err());
+        stop.cancel();
+        assert_eq!(watch(Some(&writer), &stop).await, Ok(()));
+        assert_eq!(watch(None, &stop).await, Ok(()));
     }
 
     #[test]

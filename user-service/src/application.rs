@@ -15,8 +15,10 @@ use actix_web::{
     web::Data,
 };
 use anyhow::Context as _;
-use shared::account_id::AccountId;
+use futures_util::FutureExt;
+use shared::{account_id::AccountId, tasks::Tasks, telemetry};
 use std::{
+    convert::Infallible,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
@@ -89,40 +91,65 @@ impl Application {
     /// Serves until `stop` is cancelled, then finishes what is under way. Needs a multi-threaded tokio runtime.
     ///
     /// # Errors
-    /// When a part fails.
+    /// When a task ends before it was asked to; then `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        self.run_with(Tasks::new(stop.clone()), stop).await
+    }
+
+    async fn run_with(self, tasks: Tasks, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { config, signup, metrics, listener, admin_listener } = self;
-        let topics = tokio::spawn({
+        // The follower outlives the public server: a verification that is under way waits for its attempt to be read back.
+        // The admin server outlives both, so that all can be watched. The guards end them also when this future is dropped.
+        let (stop_the_rest, stop_admin) = (CancellationToken::new(), CancellationToken::new());
+        let _guards = [stop_the_rest.clone().drop_guard(), stop_admin.clone().drop_guard()];
+        let making_topics = tasks.spawn("topic maker", &stop, {
             let (kafka, stop) = (config.kafka.clone(), stop.clone());
-            async move { kafka.ensure_topics(&stop).await }
+            async move {
+                kafka.ensure_topics(&stop).await;
+                stop.cancelled().await;
+                Ok::<_, Infallible>(())
+            }
         });
-        // The follower and the admin server outlive the public one: a verification that is under way waits for its
-        // attempt to be read back, and can be watched. The guard ends them also when this future is dropped.
-        let stop_the_rest = CancellationToken::new();
-        let _guard = stop_the_rest.clone().drop_guard();
-        let following = tokio::task::spawn_blocking({
-            let (signup, stop) = (signup.clone(), stop_the_rest.clone());
-            move || signup.follow(&stop)
-        });
-        let context = Context { signup: signup.clone(), metrics: Arc::clone(&metrics) };
+        let the_rest = [
+            tasks.spawn_blocking("log reader", &stop_the_rest, {
+                let (signup, stop) = (signup.clone(), stop_the_rest.clone());
+                move || signup.follow(&stop)
+            }),
+            tasks.spawn("watch over Kafka clients", &stop_the_rest, {
+                signup.clone().watch_clients(stop_the_rest.clone()).map(Ok::<_, Infallible>)
+            }),
+            tasks.spawn("check of topics", &stop_the_rest, {
+                signup.clone().watch_topics(stop_the_rest.clone()).map(Ok::<_, Infallible>)
+            }),
+            tasks.spawn("watch over the log's end", &stop_the_rest, {
+                signup.clone().watch_end(stop_the_rest.clone()).map(Ok::<_, Infallible>)
+            }),
+            tasks.spawn("producer", &stop_the_rest, signup.clone().watch_producer(stop_the_rest.clone())),
+            tasks.spawn("log writer", &stop_the_rest, telemetry::watch_writer(stop_the_rest.clone())),
+        ];
+        let context = Context { signup: signup.clone(), metrics: Arc::clone(&metrics), tasks: tasks.clone() };
         let limits = Limits::new(config.rate_limit, config.trusted_proxies, metrics);
         let limits = Data::new(limits);
-        let tidying = tokio::spawn(tidy(limits.clone(), stop.clone()));
-        let admin = tokio::spawn(serve_admin(admin_listener, context.clone(), stop_the_rest.clone())?);
-        let watching = tokio::spawn(signup.clone().watch(stop_the_rest.clone()));
-        let served = serve(listener, context, limits, config.cors_origins, stop.clone())?.await;
-        // Also when the server failed: the other parts then end with it.
-        stop.cancel();
+        let tidying = tasks.spawn(
+            "tidying of limits",
+            &stop,
+            tidy(limits.clone(), stop.clone()).map(Ok::<_, Infallible>),
+        );
+        let admin = serve_admin(admin_listener, context.clone(), stop_admin.clone())?;
+        let admin = tasks.spawn("admin server", &stop_admin, admin);
+        // Not in a task of its own: its workers belong to the actix system of this one.
+        let server = serve(listener, context, limits, config.cors_origins, stop.clone())?;
+        tasks.supervise("HTTP server", &stop, server).await;
         let timeout = config.publish_timeout;
         tokio::task::spawn_blocking(move || signup.flush(timeout)).await?;
         stop_the_rest.cancel();
-        following.await?;
-        topics.await?;
-        tidying.await?;
-        watching.await?;
-        admin.await?.context("the admin server failed")?;
+        for task in the_rest.into_iter().chain([making_topics, tidying]) {
+            task.await?;
+        }
+        stop_admin.cancel();
+        admin.await?;
         log::info!("user service stopped");
-        served.context("the HTTP server failed")
+        tasks.result()
     }
 }
 
@@ -168,5 +195,54 @@ fn serve_admin(listener: TcpListener, context: Context, stop: CancellationToken)
 async fn tidy(limits: Data<Limits>, stop: CancellationToken) {
     while tokio::time::timeout(TIDY_PAUSE, stop.cancelled()).await.is_err() {
         limits.tidy();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::env::Env;
+    use std::time::Instant;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// What `/health/live` answers.
+    async fn live(address: SocketAddr) -> (u16, String) {
+        let answer = reqwest::get(format!("http://{address}/health/live")).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_task_that_panics_makes_the_service_not_live_and_ends_it_with_an_error_that_names_it() {
+        // Without a broker the end takes some time, in which the admin server is still there.
+        let env = Env::from_pairs([
+            ("KAFKA_BROKERS", "127.0.0.1:1"),
+            ("USER_SERVICE_ADDR", "127.0.0.1:0"),
+            ("USER_SERVICE_ADMIN_ADDR", "127.0.0.1:0"),
+            ("CODE_SECRETS", "k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY="),
+            ("ID_SECRET", "dnV0c3JxcG9ubWxramloZ2ZlZGNiYTk4NzY1NDMyMTA="),
+        ]);
+        let application = Application::start(Config::load(env).unwrap()).unwrap();
+        let admin = application.admin_address();
+        let (stop, fault) = (CancellationToken::new(), CancellationToken::new());
+        let tasks = Tasks::new(stop.clone());
+        tasks.spawn::<Infallible>("log reader", &stop, {
+            let fault = fault.clone();
+            async move {
+                fault.cancelled().await;
+                panic!("a fault")
+            }
+        });
+        let running = tokio::spawn(application.run_with(tasks, stop.clone()));
+        assert_eq!(live(admin).await, (200, r#"{"status":"live"}"#.to_owned()));
+
+        fault.cancel();
+        let began = Instant::now();
+        while live(admin).await != (503, r#"{"status":"log reader panicked"}"#.to_owned()) {
+            assert!(began.elapsed() < LIMIT);
+        }
+        let error = tokio::time::timeout(LIMIT, running).await.unwrap().unwrap().unwrap_err().to_string();
+        assert_eq!(error, "a task of the service ended too early: log reader panicked");
+        assert!(stop.is_cancelled());
     }
 }

@@ -24,6 +24,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio_util::sync::CancellationToken;
 
 /// The one producer of a user service; shared by all requests.
 pub(crate) struct Publisher {
@@ -119,10 +120,12 @@ impl Publisher {
         watch.ask(self.producer.client())
     }
 
-    /// What made the producer unusable for ever, if anything did; only a restart helps then.
-    #[must_use]
-    pub(crate) fn fatal_error(&self) -> Option<String> {
-        self.producer.fatal_error()
+    /// Waits until `stop` is cancelled or the producer is broken for good.
+    ///
+    /// # Errors
+    /// What broke it: only a restart helps.
+    pub(crate) async fn watch(&self, stop: &CancellationToken) -> Result<(), String> {
+        self.producer.watch(stop).await
     }
 
     /// Waits until everything handed over has its ack. Blocks.

@@ -20,9 +20,13 @@ use std::{
     time::Duration,
 };
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 /// An ack ends a wait at once; the end of the producer may have to wait so long.
 const POLL: Duration = Duration::from_millis(500);
+
+/// Between two looks whether it is broken.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a record's offset is until a broker's answer sets it (`RD_KAFKA_OFFSET_INVALID`).
 const OFFSET_NEVER_TOLD: i64 = -1001;
@@ -106,9 +110,25 @@ impl<C: ClientContext + 'static> Producer<C> {
         self.client.flush(timeout)
     }
 
+    /// Waits until `stop` is cancelled, and looks once a second whether it is broken for good.
+    ///
+    /// # Errors
+    /// What broke it.
+    pub async fn watch(&self, stop: &CancellationToken) -> Result<(), String> {
+        while tokio::time::timeout(LOOK_PAUSE, stop.cancelled()).await.is_err() {
+            if let Some(reason) = self.fatal_error() {
+                return Err(reason);
+            }
+        }
+        Ok(())
+    }
+
     /// What broke it for good, if anything did: only a restart of the process helps then.
     #[must_use]
     pub fn fatal_error(&self) -> Option<String> {
+        if self.polling.as_ref().is_some_and(JoinHandle::is_finished) {
+            return Some("the thread that takes its acks has ended".to_owned());
+        }
         self.client().fatal_error().map(|(code, reason)| format!("{code}: {reason}"))
     }
 

@@ -91,7 +91,7 @@ impl TopicCheck {
             log::warn!(
                 "KAFKA_TOPIC_SETTINGS=ignore: whether the topics' settings keep what is promised is not looked at"
             );
-            return;
+            return stop.cancelled().await;
         }
         let mut pause = TOPIC_PAUSE;
         while tokio::time::timeout(pause, stop.cancelled()).await.is_err() {

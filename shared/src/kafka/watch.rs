@@ -98,9 +98,9 @@ impl KafkaWatch {
                 let answered = watch.sees_a_broker(&mut sent) && ask_all(&watch);
                 (answered, sent)
             });
-            let answered;
-            // A look that ended in a bug saw nothing.
-            (answered, scout) = look.await.unwrap_or_default();
+            // One that panicked ends the watch, and is noticed there.
+            let Ok((answered, used)) = look.await else { return };
+            scout = used;
             self.answered.store(answered, Ordering::Relaxed);
             let pause = if answered { PAUSE } else { SHORT_PAUSE };
             let _ = tokio::time::timeout(pause, stop.cancelled()).await;

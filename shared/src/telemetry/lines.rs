@@ -38,16 +38,18 @@ impl<W: Write + Send + 'static> Lines<W> {
     }
 
     /// Writes lines from now on, in a thread of its own that lasts as long as the process.
-    pub(super) fn keep_writing(self: Arc<Self>) {
-        // Without the thread lines come late: when many wait, with a warning, and at the end.
-        let _ = thread::Builder::new().name("log".to_owned()).spawn(move || {
+    ///
+    /// # Errors
+    /// When there is no thread for it.
+    pub(super) fn keep_writing(self: Arc<Self>) -> std::io::Result<thread::JoinHandle<()>> {
+        thread::Builder::new().name("log".to_owned()).spawn(move || {
             loop {
                 let waiting = self.waiting();
                 drop(self.some_wait.wait_while(waiting, |lines| lines.is_empty()));
                 thread::sleep(GATHERING);
                 self.write_all();
             }
-        });
+        })
     }
 
     /// Writes what waits, in the order in which it was put in.
@@ -118,7 +120,7 @@ mod tests {
     #[test]
     fn who_logs_does_not_wait_for_a_stream_that_stalls_and_all_lines_come_in_order() {
         let (lines, written, go_on) = stalling();
-        Arc::clone(&lines).keep_writing();
+        Arc::clone(&lines).keep_writing().unwrap();
         lines.put(b"1\n");
         assert_eq!(written.recv().unwrap(), b"1\n");
         // From here on the stream stalls.
@@ -132,7 +134,7 @@ mod tests {
     #[test]
     fn all_that_waits_is_written_when_the_service_ends() {
         let (lines, written, go_on) = stalling();
-        Arc::clone(&lines).keep_writing();
+        Arc::clone(&lines).keep_writing().unwrap();
         go_on.send(()).unwrap();
         lines.put(b"the last one\n");
         lines.write_all();

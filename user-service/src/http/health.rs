@@ -7,8 +7,7 @@ use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
 struct Liveness {
-    #[schema(value_type = String)]
-    status: &'static str,
+    status: String,
 }
 
 /// How ready it is, part by part.
@@ -16,6 +15,8 @@ struct Liveness {
 struct Readiness {
     /// All of the log that matters has been read.
     caught_up: bool,
+    /// All that was in the log five seconds ago has been read.
+    at_log_end: bool,
     /// The first registration will not have to wait for a connection.
     producer_warm: bool,
     /// The broker answered a moment ago.
@@ -24,36 +25,33 @@ struct Readiness {
     topics: Option<String>,
 }
 
-/// Alive, unless the producer broke for good: then only a restart helps.
+/// Alive, unless a task that it needs has ended: then only a restart helps, and the process is about to end.
 #[utoipa::path(
     get,
     path = "/health/live",
     tag = "health",
     responses(
         (status = 200, description = "Alive.", body = Liveness, example = json!({"status": "live"})),
-        (status = 503, description = "Restart it.", body = Liveness, example = json!({"status": "broken producer"}))
+        (status = 503, description = "Restart it.", body = Liveness, example = json!({"status": "log reader panicked"}))
     )
 )]
 pub(super) async fn live(context: Data<Context>) -> HttpResponse {
-    match context.signup.fatal_error() {
-        None => HttpResponse::Ok().json(Liveness { status: "live" }),
-        Some(reason) => {
-            log::error!("error" = reason.as_str(); "the producer can't be used any more");
-            HttpResponse::ServiceUnavailable().json(Liveness { status: "broken producer" })
-        }
+    match context.tasks.ended() {
+        None => HttpResponse::Ok().json(Liveness { status: "live".to_owned() }),
+        Some(ended) => HttpResponse::ServiceUnavailable().json(Liveness { status: ended.to_owned() }),
     }
 }
 
-/// Ready: caught up with the log, producer warm, broker answers, topics as they have to be.
+/// Ready: caught up with the log and still at its end, producer warm, broker answers, topics as they have to be.
 #[utoipa::path(
     get,
     path = "/health/ready",
     tag = "health",
     responses(
         (status = 200, description = "Requests may be sent here.", body = Readiness,
-            example = json!({"caught_up": true, "producer_warm": true, "broker_answers": true, "topics": null})),
+            example = json!({"caught_up": true, "at_log_end": true, "producer_warm": true, "broker_answers": true, "topics": null})),
         (status = 503, description = "Not now.", body = Readiness,
-            example = json!({"caught_up": false, "producer_warm": true, "broker_answers": true, "topics": null}))
+            example = json!({"caught_up": false, "at_log_end": false, "producer_warm": true, "broker_answers": true, "topics": null}))
     )
 )]
 pub(super) async fn ready(context: Data<Context>) -> HttpResponse {
@@ -62,6 +60,7 @@ pub(super) async fn ready(context: Data<Context>) -> HttpResponse {
         if readiness.is_ready() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(Readiness {
         caught_up: readiness.caught_up,
+        at_log_end: readiness.at_log_end,
         producer_warm: readiness.producer_warm,
         broker_answers: readiness.broker_answers,
         topics: readiness.topics,

@@ -25,6 +25,7 @@ pub(crate) use page::default_headers;
 use problem::Problem;
 pub(crate) use request_id::identify;
 use serde::Serialize;
+use shared::tasks::Tasks;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -33,6 +34,7 @@ use utoipa::ToSchema;
 pub(crate) struct Context {
     pub(crate) signup: Signup,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) tasks: Tasks,
 }
 
 /// The shape of every success: the one that existing clients of this API read.

@@ -135,19 +135,20 @@ impl Follower {
         self.replay_total.store(replay.total.unsigned_abs(), Ordering::Relaxed);
         self.end_if_over(&replay);
         let replay = Mutex::new(replay);
-        std::thread::scope(|threads| {
-            threads.spawn(|| {
-                while !stop.is_cancelled() {
-                    self.read(&self.prompt, POLL, &replay);
-                }
-            });
+        let prompt = |stop: &CancellationToken| {
+            while !stop.is_cancelled() {
+                self.read(&self.prompt, POLL, &replay);
+            }
+        };
+        let patient = |stop: &CancellationToken| {
             while !stop.is_cancelled() {
                 if self.read(&self.patient, POLL, &replay) && self.is_caught_up() {
                     self.read_portion(&replay);
                     std::thread::sleep(PAUSE);
                 }
             }
-        });
+        };
+        run_both(stop, prompt, patient);
     }
 
     fn read_portion(&self, replay: &Mutex<Replay>) {
@@ -290,6 +291,24 @@ impl Follower {
     }
 }
 
+/// Runs two readers on a thread each until `stop` is cancelled. One that ends, or panics, ends the other: half of the log is
+/// none. Panics when one of them did.
+fn run_both(
+    stop: &CancellationToken,
+    one: impl FnOnce(&CancellationToken) + Send,
+    other: impl FnOnce(&CancellationToken),
+) {
+    let stop = stop.child_token();
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let _end_the_other = stop.clone().drop_guard();
+            one(&stop);
+        });
+        let _end_the_other = stop.clone().drop_guard();
+        other(&stop);
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,6 +318,23 @@ mod tests {
         producer::{BaseProducer, BaseRecord, Producer},
     };
     use shared::env::Env;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn a_reader_that_ends_takes_the_other_with_it() {
+        let waits = |stop: &CancellationToken| {
+            while !stop.is_cancelled() {
+                std::thread::yield_now();
+            }
+        };
+        let panics = |_: &CancellationToken| panic!("a fault");
+        let stop = CancellationToken::new();
+        run_both(&stop, waits, |_| ());
+        run_both(&stop, |_| (), waits);
+        catch_unwind(AssertUnwindSafe(|| run_both(&stop, waits, panics))).unwrap_err();
+        catch_unwind(AssertUnwindSafe(|| run_both(&stop, panics, waits))).unwrap_err();
+        assert!(!stop.is_cancelled());
+    }
 
     /// Less than librdkafka waits by default.
     const LIMIT: Duration = Duration::from_secs(40);

@@ -50,6 +50,10 @@ const ANSWER_TIME: Duration = Duration::from_millis(100);
 const NUMBERS_TIMEOUT: Duration = Duration::from_secs(1);
 /// Between two looks at the log's ends.
 const END_PAUSE: Duration = Duration::from_secs(1);
+/// The same while this replica is not there.
+const SHORT_END_PAUSE: Duration = Duration::from_millis(100);
+/// How long it may take to get there.
+const END_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The signup flow of one replica; cheap to clone, shared by all requests.
 #[derive(Clone)]
@@ -94,6 +98,8 @@ pub(crate) enum Unavailable {
 pub(crate) struct Readiness {
     /// The replay is over.
     pub(crate) caught_up: bool,
+    /// All that was in the log five seconds ago has been read.
+    pub(crate) at_log_end: bool,
     /// The producer has what its first record needs.
     pub(crate) producer_warm: bool,
     /// The broker answered all clients a moment ago.
@@ -138,23 +144,26 @@ impl Signup {
         }
     }
 
-    /// Watches whether the broker answers, what the topics are like and where the log ends, until `stop` is cancelled.
-    pub(crate) async fn watch(self, stop: CancellationToken) {
-        let topics = Arc::clone(&self.0.topics).run(stop.clone());
-        tokio::join!(topics, self.clone().watch_clients(stop.clone()), self.watch_end(stop));
+    /// Looks at the topics' settings, until `stop` is cancelled.
+    pub(crate) async fn watch_topics(self, stop: CancellationToken) {
+        Arc::clone(&self.0.topics).run(stop).await;
     }
 
-    /// Goes to the log's end again and again, so that requests need not.
-    async fn watch_end(self, stop: CancellationToken) {
-        while tokio::time::timeout(END_PAUSE, stop.cancelled()).await.is_err() {
+    /// Goes to the log's end again and again until `stop` is cancelled, so that requests need not, and this replica is ready.
+    pub(crate) async fn watch_end(self, stop: CancellationToken) {
+        let mut pause = SHORT_END_PAUSE;
+        while tokio::time::timeout(pause, stop.cancelled()).await.is_err() {
             if self.0.follower.is_caught_up() && self.0.watch.brokers_answer() {
+                let reached = self.0.follower.reach_end(Instant::now() + END_TIMEOUT);
                 // Who needs to be there and is not goes by itself, and tells.
-                let _ = self.0.follower.reach_end(Instant::now() + END_PAUSE).await;
+                let reached = stop.run_until_cancelled(reached).await;
+                pause = if matches!(reached, Some(Ok(()))) { END_PAUSE } else { SHORT_END_PAUSE };
             }
         }
     }
 
-    async fn watch_clients(self, stop: CancellationToken) {
+    /// Watches whether the broker answers, until `stop` is cancelled.
+    pub(crate) async fn watch_clients(self, stop: CancellationToken) {
         let (watch, signup) = (Arc::clone(&self.0.watch), self);
         let ask_all = move |watch: &KafkaWatch| {
             signup.0.publisher.broker_answers(watch) & signup.0.follower.broker_answers(watch)
@@ -167,16 +176,19 @@ impl Signup {
     pub(crate) fn readiness(&self) -> Readiness {
         Readiness {
             caught_up: self.0.follower.is_caught_up(),
+            at_log_end: self.0.follower.is_at_end(Instant::now()),
             producer_warm: self.0.publisher.is_warm(),
             broker_answers: self.0.watch.brokers_answer(),
             topics: self.topic_problem(),
         }
     }
 
-    /// What broke the producer for good, if anything did: only a restart helps.
-    #[must_use]
-    pub(crate) fn fatal_error(&self) -> Option<String> {
-        self.0.publisher.fatal_error()
+    /// Waits until `stop` is cancelled or the producer is broken for good.
+    ///
+    /// # Errors
+    /// What broke it: only a restart helps.
+    pub(crate) async fn watch_producer(self, stop: CancellationToken) -> Result<(), String> {
+        self.0.publisher.watch(&stop).await
     }
 
     /// What the parts know of themselves.
@@ -269,6 +281,6 @@ impl Readiness {
     /// Whether requests should be sent here.
     #[must_use]
     pub(crate) const fn is_ready(&self) -> bool {
-        self.caught_up && self.producer_warm && self.broker_answers && self.topics.is_none()
+        self.caught_up && self.at_log_end && self.producer_warm && self.broker_answers && self.topics.is_none()
     }
 }

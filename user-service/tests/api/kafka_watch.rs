@@ -57,3 +57,12 @@ async fn clients_are_left_alone_while_no_broker_can_be_seen() {
     assert!(!watch.brokers_answer());
     assert!(!asked.load(Ordering::Relaxed), "a client was asked");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_panics_ends_the_watch_so_that_it_is_noticed() {
+    let world = World::start().await;
+    let watch = KafkaWatch::new(kafka(&world.brokers()));
+    let ask_all = |_: &KafkaWatch| panic!("a fault");
+    let watching = watch.run(ask_all, CancellationToken::new());
+    tokio::time::timeout(LIMIT, watching).await.expect("the watch ends by itself");
+}

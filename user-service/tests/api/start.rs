@@ -42,6 +42,29 @@ async fn a_broker_that_goes_away_turns_registrations_into_503_within_the_timeout
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_can_not_look_at_the_end_of_the_log_is_alive_and_not_ready() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    assert_eq!(replica.get("/health/ready").await.body["at_log_end"], true);
+    world.end().await;
+    let began = std::time::Instant::now();
+    loop {
+        let ready = replica.get("/health/ready").await;
+        if ready.body["at_log_end"] == false {
+            assert_eq!(
+                (ready.status, &ready.body["caught_up"]),
+                (StatusCode::SERVICE_UNAVAILABLE, &true.into())
+            );
+            break;
+        }
+        assert!(began.elapsed().as_secs() < 20, "{ready:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(replica.get("/health/live").await.status, StatusCode::OK);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_request_that_was_accepted_before_the_stop_gets_its_answer() {
     let world = World::start().await;
     let replica = world.replica().await;

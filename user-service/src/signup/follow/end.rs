@@ -10,6 +10,9 @@ use std::{
 /// A replica that was not at the log's end for so long (frozen, or cut off) may know less than others.
 const FRESH: Duration = Duration::from_secs(2);
 
+/// A replica is ready for as long as it was at the log's end within this time: five looks, as one is made every second.
+const READY: Duration = Duration::from_secs(5);
+
 /// The log's end could not be learnt or reached in time.
 #[derive(Debug, thiserror::Error)]
 #[error("this replica has not reached the end of the log in time")]
@@ -27,6 +30,12 @@ impl Follower {
         Some(ends.iter().map(behind).sum())
     }
 
+    /// Whether this replica has read all that was in the log five seconds before `now`: less is known of it the longer its
+    /// ends can't be learnt or reached.
+    pub(crate) fn is_at_end(&self, now: Instant) -> bool {
+        was_within(READY, *self.at_end.lock().unwrap_or_else(PoisonError::into_inner), now)
+    }
+
     /// Waits until this replica has read what was in the log two seconds ago; mostly it has.
     ///
     /// Otherwise one that was frozen would take a request that waited for it before it has read what others wrote meanwhile,
@@ -36,7 +45,7 @@ impl Follower {
     /// [`BehindLog`] when `deadline` passes first.
     pub(crate) async fn be_fresh(self: &Arc<Self>, deadline: Instant) -> Result<(), BehindLog> {
         let at_end = *self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
-        if at_end.is_some_and(|moment| moment.elapsed() < FRESH) {
+        if was_within(FRESH, at_end, Instant::now()) {
             return Ok(());
         }
         self.reach_end(deadline).await
@@ -97,5 +106,24 @@ impl Follower {
                 next.get(partition).is_some_and(|offset| offset.load(Ordering::Acquire) >= *end)
             })
         })
+    }
+}
+
+fn was_within(time: Duration, at_end: Option<Instant>, now: Instant) -> bool {
+    at_end.is_some_and(|moment| now.saturating_duration_since(moment) < time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_is_ready_for_five_seconds_after_it_was_at_the_end() {
+        let at_end = Instant::now();
+        let ready =
+            |milliseconds| was_within(READY, Some(at_end), at_end + Duration::from_millis(milliseconds));
+        assert!(ready(0) && ready(4_999));
+        assert!(!ready(5_000) && !ready(600_000));
+        assert!(!was_within(READY, None, at_end), "it never was there");
     }
 }
