@@ -47,9 +47,6 @@ pub(crate) enum UnwritableError {
     /// The event names a key that is not configured here: during a rotation another replica may have it.
     #[error("unknown key id")]
     UnknownKey,
-    /// The address can't stand in an email header.
-    #[error("unusable address")]
-    Address,
     #[error("the email could not be composed")]
     Compose,
 }

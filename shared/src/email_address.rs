@@ -1,12 +1,15 @@
 //! An address that can be mailed: the subset of RFC 5321 that real mailboxes use.
 //!
-//! Refused on purpose: quoted local parts, IP literals and domains without a dot. Nothing is repaired silently:
-//! what is refused says why. The spelling is kept for delivery; identity ignores case (`normalised`).
+//! Refused on purpose: quoted local parts, IP literals and domains without a dot. Outside ASCII a local part has letters,
+//! their marks and decimal digits: RFC 6531 allows all of Unicode, but nobody hands out mailboxes with symbols, and what
+//! can't be seen only deceives. What is refused says why. The spelling is kept for delivery, in NFC (RFC 6532, section
+//! 3.1); identity ignores case (`normalised`). Whatever parses here can be mailed: nothing parses it again.
 
+use crate::characters::{category, is_joiner, is_legible, is_mark};
+use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{borrow::Cow, fmt};
 use unicode_normalization::UnicodeNormalization;
-use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// Longest address in octets (RFC 5321, section 4.5.3.1.3: a path of 256 with its angle brackets).
 pub const MAX_OCTETS: usize = 254;
@@ -38,6 +41,9 @@ pub enum EmailAddressError {
         "must have only letters, digits, single inner dots and !#$%&'*+-/=?^_`{{|}}~ before the @, and no spaces"
     )]
     LocalPart,
+    /// Something that is not shown, or more marks on a letter than any script has.
+    #[error("must not have invisible characters, nor many marks on one letter")]
+    Illegible,
     /// `ada@[192.0.2.1]` or `ada@192.0.2.1`.
     #[error("must have a domain name after the @, not an IP address")]
     IpLiteral,
@@ -47,7 +53,8 @@ pub enum EmailAddressError {
 }
 
 impl EmailAddress {
-    /// Parses an address as a person types it. An international domain name becomes its ASCII form.
+    /// Parses an address as a person types it. An international domain name becomes its ASCII form; the fullwidth forms
+    /// that Japanese and Chinese keyboards make of ASCII become ASCII, and letters are composed with their marks (NFC).
     ///
     /// # Errors
     /// The first rule that the text breaks.
@@ -55,6 +62,11 @@ impl EmailAddress {
         if text.is_empty() {
             return Err(EmailAddressError::Empty);
         }
+        // A domain is longest as it is typed, and composing a huge text is work for nothing.
+        if text.len() > 4 * MAX_OCTETS {
+            return Err(EmailAddressError::TooLong);
+        }
+        let text = if text.is_ascii() { text.into() } else { composed(text) };
         if text.starts_with('"') {
             return Err(EmailAddressError::QuotedLocalPart);
         }
@@ -62,8 +74,11 @@ impl EmailAddress {
         if local.is_empty() || domain.is_empty() || domain.contains('@') {
             return Err(EmailAddressError::Shape);
         }
-        if local.len() > MAX_LOCAL_OCTETS || text.len() > 4 * MAX_OCTETS {
+        if local.len() > MAX_LOCAL_OCTETS {
             return Err(EmailAddressError::TooLong);
+        }
+        if !is_legible(local) {
+            return Err(EmailAddressError::Illegible);
         }
         if !is_dot_atom(local) {
             return Err(EmailAddressError::LocalPart);
@@ -96,14 +111,27 @@ impl EmailAddress {
         !self.0.is_ascii()
     }
 
-    /// A form for logs from which the address can't be read: `a***@e***.com`.
+    /// A form for logs from which the address can't be read: `a***@e***.com`. A part of one letter shows nothing.
     #[must_use]
     pub fn masked(&self) -> String {
         let (local, domain) = self.0.split_once('@').unwrap_or((&self.0, ""));
-        let first = |text: &str| text.chars().next().map(String::from).unwrap_or_default();
-        let (_, top_level) = domain.rsplit_once('.').unwrap_or(("", domain));
-        format!("{}***@{}***.{top_level}", first(local), first(domain))
+        let (rest, top_level) = domain.rsplit_once('.').unwrap_or(("", domain));
+        format!("{}***@{}***.{top_level}", initial(local), initial(rest))
     }
+}
+
+/// The first character, unless there is no other but its marks.
+fn initial(text: &str) -> String {
+    let mut letters = text.chars().filter(|c| !is_mark(*c));
+    letters.next().filter(|_| letters.next().is_some()).map(String::from).unwrap_or_default()
+}
+
+fn composed(text: &str) -> Cow<'_, str> {
+    let narrow = |c| match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        c => c,
+    };
+    text.chars().map(narrow).nfc().collect::<String>().into()
 }
 
 fn is_dot_atom(local: &str) -> bool {
@@ -114,9 +142,11 @@ fn is_atom_character(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
     }
-    // RFC 6531 allows all of Unicode; what can't be seen (controls, joiners, overrides, spaces) only helps to deceive.
-    use GeneralCategoryGroup::{Letter, Mark, Number, Symbol};
-    matches!(c.general_category_group(), Letter | Mark | Number | Symbol)
+    let category = category(c);
+    category == GeneralCategory::DecimalNumber
+        || GeneralCategoryGroup::Letter.contains(category)
+        || is_mark(c)
+        || is_joiner(c)
 }
 
 fn ascii_domain(domain: &str) -> Result<String, EmailAddressError> {
@@ -169,6 +199,12 @@ mod tests {
             "Ada.Lovelace+signup@Mail.Example.co.uk",
             "o'brien@example.org",
             "jörg@example.de",
+            "संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c",
+            "ผู้ใช้@example.com",
+            "বিড\u{9bc}াল@example.org",
+            "علی\u{200c}رضا@example.com",
+            "用户7@example.com",
+            "٣ب@example.com",
         ] {
             assert_eq!(EmailAddress::parse(text).expect(text).as_str(), text);
         }
@@ -188,6 +224,20 @@ mod tests {
     }
 
     #[test]
+    fn what_looks_the_same_becomes_the_same() {
+        for (text, address) in [
+            ("Nguye\u{302}\u{303}n@example.com", "Nguyễn@example.com"),
+            ("jo\u{308}rg@example.com", "jörg@example.com"),
+            ("\u{212a}arl@example.com", "Karl@example.com"),
+            ("ada@bu\u{308}cher.example", "ada@xn--bcher-kva.example"),
+            ("ａｄａ＠ｅｘａｍｐｌｅ．ｃｏｍ", "ada@example.com"),
+            ("संपर्क@डाटामेल.भारत", "संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c"),
+        ] {
+            assert_eq!(EmailAddress::parse(text).expect(text).as_str(), address);
+        }
+    }
+
+    #[test]
     fn each_refusal_names_its_rule() {
         use EmailAddressError as E;
         assert_eq!(refused(""), E::Empty);
@@ -199,11 +249,34 @@ mod tests {
             ".ada@example.com",
             "ada.@example.com",
             "a..b@example.com",
-            "a\u{202e}b@example.com",
+            "a€b@example.com",
+            "😀@example.com",
+            "a\u{fffd}b@example.com",
+            "=\u{338}@example.com",
+            "a\u{a0}b@example.com",
+            "①@example.com",
+            "a\u{e000}@example.com",
+            "a\u{2800}@example.com",
+            "a＂@example.com",
+            "a，b@example.com",
             "a,b@example.com",
             "a\r\nRCPT TO:<x@example.com",
         ] {
             assert_eq!(refused(text), E::LocalPart, "{text:?}");
+        }
+        for text in [
+            "a\u{202e}b@example.com",
+            "\u{202a}ada\u{202c}@example.com",
+            "a\u{200b}b@example.com",
+            "a\u{200d}b@example.com",
+            "\u{3164}@example.com",
+            "a\u{ad}b@example.com",
+            "a\u{fe0f}@example.com",
+            "\u{301}a@example.com",
+            "a+\u{301}@example.com",
+            "a\u{300}\u{301}\u{302}\u{303}\u{304}\u{305}@example.com",
+        ] {
+            assert_eq!(refused(text), E::Illegible, "{text:?}");
         }
         assert_eq!(refused("\"ada l\"@example.com"), E::QuotedLocalPart);
         for text in ["ada@[192.0.2.1]", "ada@192.0.2.1", "ada@[IPv6:::1]"] {
@@ -232,6 +305,14 @@ mod tests {
         let address = EmailAddress::parse("lovelace@mail.example.com").unwrap();
         assert_eq!(address.masked(), "l***@m***.com");
         assert_eq!(format!("{address:?}"), "EmailAddress(l***@m***.com)");
+        for (text, masked) in [
+            ("x@example.com", "***@e***.com"),
+            ("ada@x.com", "a***@***.com"),
+            ("x@x.org", "***@***.org"),
+            ("रि@example.com", "***@e***.com"),
+        ] {
+            assert_eq!(EmailAddress::parse(text).expect(text).masked(), masked);
+        }
     }
 
     proptest! {
@@ -243,7 +324,7 @@ mod tests {
         }
 
         #[test]
-        fn what_parses_is_printable_short_and_stable(text in "\\PC{0,40}@\\PC{0,40}|.{0,80}") {
+        fn what_parses_is_printable_short_and_stable(text in "\\PC{0,40}@\\PC{0,40}|[\\pL\\pM\\pN.＠@]{1,20}@[a-z]{1,9}\\.com|.{0,80}") {
             if let Ok(address) = EmailAddress::parse(&text) {
                 prop_assert!(address.as_str().len() <= MAX_OCTETS);
                 prop_assert!(!address.as_str().chars().any(|c| c.is_control() || c.is_whitespace()));

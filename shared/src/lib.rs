@@ -5,6 +5,7 @@
 //!   process_metrics                   what it costs, and since when it runs
 //!   email_address, person_name,
 //!   locale, request_id, account_id    values that exist only once they are valid
+//!   characters                        what Unicode says of what people type; text that is safe to print
 //!   verification_code                 codes and link tokens, derived on both sides, carried by no event
 //!   code_secrets, secret_check        what they are derived from, and which secrets a service starts with
 //!   event ──► topic                   what happened, and where it is written
@@ -18,6 +19,7 @@ pub mod code_secrets;
 pub mod secret_check;
 pub mod mac;
 
+pub mod characters;
 pub mod account_id;
 pub mod email_address;
 pub mod person_name;

@@ -4,10 +4,12 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// The languages that there are mails in.
+pub const OF_MAILS: [&str; 2] = ["en", "de"];
 /// Longest tag that is accepted, in characters (RFC 5646, section 4.4.1).
 pub const MAX_CHARACTERS: usize = 35;
 
-/// A well-formed language tag such as `en` or `pt-BR`. Which languages there are mails in is not its business.
+/// A well-formed language tag such as `en` or `pt-BR`, in any case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Locale(CompactString);
@@ -18,11 +20,13 @@ pub struct Locale(CompactString);
 pub struct LocaleError;
 
 impl Locale {
-    /// Parses a tag: a language of two or three letters, then subtags of up to eight letters or digits.
+    /// Parses a tag: a language of two or three letters, then subtags of up to eight letters or digits. An underscore,
+    /// as operating systems write it, becomes a hyphen.
     ///
     /// # Errors
     /// [`LocaleError`] for anything else.
     pub fn parse(text: &str) -> Result<Self, LocaleError> {
+        let text = text.replace('_', "-");
         let mut subtags = text.split('-');
         let language = subtags.next().unwrap_or_default();
         let well_formed = text.len() <= MAX_CHARACTERS
@@ -32,22 +36,20 @@ impl Locale {
         if well_formed { Ok(Self(text.into())) } else { Err(LocaleError) }
     }
 
-    /// The most wanted language of an `Accept-Language` header (RFC 9110, section 12.5.4), if it names any.
+    /// The language of an `Accept-Language` header (RFC 9110, section 12.5.4) that the mails should be in: the most wanted
+    /// of those that there are mails in (RFC 4647, section 3.4), otherwise the most wanted of all. None when no tag is
+    /// named. Neither tags nor `q` depend on case.
     #[must_use]
     pub fn from_accept_language(header: &str) -> Option<Self> {
-        let mut best: Option<(f32, Self)> = None;
-        for range in header.split(',') {
-            let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));
-            let weight = parameters.trim().strip_prefix("q=").map_or(Some(1.0), |q| q.parse::<f32>().ok());
-            let (Some(weight), Ok(locale)) = (weight, Self::parse(tag.trim())) else { continue };
-            if weight > 0.0 && best.as_ref().is_none_or(|(most, _)| weight > *most) {
-                best = Some((weight, locale));
-            }
-        }
-        best.map(|(_, locale)| locale)
+        let mut wanted: Vec<(f32, Self)> = header.split(',').filter_map(weighted).collect();
+        // Stable: of the same weight, the first is wanted most.
+        wanted.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        let mailed = wanted.iter().position(|(_, locale)| OF_MAILS.contains(&locale.language().as_str()));
+        let at = mailed.unwrap_or(0);
+        (at < wanted.len()).then(|| wanted.swap_remove(at).1)
     }
 
-    /// The whole tag, as given.
+    /// The whole tag.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -58,6 +60,15 @@ impl Locale {
     pub fn language(&self) -> String {
         self.0.split('-').next().unwrap_or_default().to_ascii_lowercase()
     }
+}
+
+/// One range of an `Accept-Language` header and its weight. None for `*`, for what is refused (`q=0`), and for nonsense.
+fn weighted(range: &str) -> Option<(f32, Locale)> {
+    let (tag, parameter) = range.split_once(';').unwrap_or((range, "q=1"));
+    let (name, weight) = parameter.split_once('=')?;
+    let weight: f32 = weight.trim().parse().ok()?;
+    let is_wanted = name.trim().eq_ignore_ascii_case("q") && weight > 0.0;
+    Locale::parse(tag.trim()).ok().filter(|_| is_wanted).map(|locale| (weight, locale))
 }
 
 impl Default for Locale {
@@ -86,10 +97,12 @@ mod tests {
 
     #[test]
     fn tags_are_accepted_and_everything_else_is_not() {
-        for text in ["en", "pt-BR", "zh-Hant-TW", "gsw", "de-1996"] {
-            assert!(Locale::parse(text).is_ok(), "{text}");
+        for text in ["en", "pt-BR", "zh-Hant-TW", "gsw", "de-1996", "DE-at"] {
+            assert_eq!(Locale::parse(text).expect(text).as_str(), text);
         }
-        for text in ["", "e", "english", "en_US", "en-", "en--us", "../etc", "en-überlang", "en\r\n"] {
+        assert_eq!(Locale::parse("de_DE").expect("as in LANG").as_str(), "de-DE");
+        assert_eq!(Locale::parse("DE_ch").expect("as in LANG").language(), "de");
+        for text in ["", "e", "english", "en-", "en_", "en--us", "_de", "../etc", "en-überlang", "en\r\n", "de_DE.UTF-8"] {
             assert!(Locale::parse(text).is_err(), "{text:?}");
         }
     }
@@ -97,9 +110,24 @@ mod tests {
     #[test]
     fn the_most_wanted_language_of_a_header_is_taken() {
         let wanted = |header| Locale::from_accept_language(header).map(|l| l.as_str().to_owned());
-        assert_eq!(wanted("de-CH, de;q=0.9, en;q=0.8").as_deref(), Some("de-CH"));
-        assert_eq!(wanted("en;q=0.5, fr;q=0.9, *;q=0.1").as_deref(), Some("fr"));
-        assert_eq!(wanted("de;q=0, *").as_deref(), None);
-        assert_eq!(wanted(";;;,,,q=x"), None);
+        for (header, language) in [
+            ("de-CH, de;q=0.9, en;q=0.8", "de-CH"),
+            ("en;Q=0.1, de", "de"),
+            ("en ; q=0.1 , DE-at ; q = 0.2", "DE-at"),
+            ("de_DE", "de-DE"),
+            ("en, de", "en"),
+            // There are no French mails; whoever reads French and German gets German.
+            ("fr, de;q=0.9, en;q=0.8", "de"),
+            ("fr;q=0.9, en;q=0.5, *;q=0.1", "en"),
+            ("pt-BR, fr;q=0.9", "pt-BR"),
+            ("fr;q=0.2, pt", "pt"),
+            ("de;q=0, fr", "fr"),
+            ("de;q=nan, de;q=-1, de;level=1, fr", "fr"),
+        ] {
+            assert_eq!(wanted(header).as_deref(), Some(language), "{header}");
+        }
+        for header in ["", "*", "de;q=0, *", ";;;,,,q=x", "de;q"] {
+            assert_eq!(wanted(header), None, "{header}");
+        }
     }
 }

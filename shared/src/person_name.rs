@@ -1,18 +1,23 @@
 //! A person's first or last name, as it may stand in a mail.
 //!
 //! Names that become links are the best known abuse of signup mails, so a period is allowed only where an
-//! abbreviation has it, and digits, slashes, colons and invisible characters are not allowed at all.
+//! abbreviation has it, and digits, slashes and colons are not allowed at all. Otherwise a name is written as its
+//! script writes names, with the script's own punctuation. What nobody can see is refused.
 
+use crate::characters::{is_joiner, is_legible, is_letter, is_mark};
 use compact_str::CompactString;
+use icu_properties::props::GeneralCategory;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_normalization::UnicodeNormalization;
 
 /// Most characters (Unicode scalar values) of a name.
 pub const MAX_CHARACTERS: usize = 100;
+/// By how much NFC can shorten a text, in octets (UAX 15, section 12).
+const MOST_COMPOSED: usize = 3;
 
-/// A valid name, exactly as it was given; `Debug` hides it. Up to 24 octets take no memory beside the value's own:
-/// millions of these are kept.
+/// A valid name, in NFC and with plain spaces and hyphens; `Debug` hides it. Up to 24 octets take no memory beside the
+/// value's own: millions of these are kept.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PersonName(CompactString);
@@ -23,9 +28,14 @@ pub enum PersonNameError {
     /// Not between 1 and [`MAX_CHARACTERS`] characters.
     #[error("must have between 1 and 100 characters")]
     Length,
-    /// Something other than letters, marks, spaces, `'`, `’`, `-` and `.`.
-    #[error("must have only letters, spaces, ' ’ - and periods after abbreviations")]
+    /// Something other than letters, marks, spaces, `'`, `’`, `-`, `.`, `,` and what single scripts write in names.
+    #[error(
+        "must have only letters, spaces, ' ’ -, periods after abbreviations, commas before a space, and the marks that its script has between letters"
+    )]
     Character,
+    /// Something that is not shown, or more marks on a letter than any script has.
+    #[error("must not have invisible characters, nor many marks on one letter")]
+    Illegible,
     /// `example.com` and the like.
     #[error("must have a period only before a space or at the end")]
     Period,
@@ -35,41 +45,89 @@ pub enum PersonNameError {
 }
 
 impl PersonName {
-    /// Parses a name without changing it.
+    /// Parses a name as a person types it. All kinds of spaces become a space, the short dashes a hyphen-minus, and
+    /// letters are composed with their marks (NFC); all else stays as it is.
     ///
     /// # Errors
     /// The first rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, PersonNameError> {
-        // The octets are compared first: counting the characters of a huge text is work for nothing.
-        if text.is_empty() || text.len() > 4 * MAX_CHARACTERS || text.chars().count() > MAX_CHARACTERS {
+        // The octets are compared first: composing and counting a huge text is work for nothing.
+        if text.is_empty() || text.len() > 4 * MOST_COMPOSED * MAX_CHARACTERS {
             return Err(PersonNameError::Length);
         }
-        let mut has_letter = false;
-        let mut characters = text.chars().peekable();
-        while let Some(c) = characters.next() {
-            match c {
-                'a'..='z' | 'A'..='Z' => has_letter = true,
-                ' ' | '\'' | '’' | '-' => {}
-                '.' => {
-                    if characters.peek().is_some_and(|next| *next != ' ') {
-                        return Err(PersonNameError::Period);
-                    }
-                }
-                _ => match c.general_category_group() {
-                    GeneralCategoryGroup::Letter => has_letter = true,
-                    GeneralCategoryGroup::Mark => {}
-                    _ => return Err(PersonNameError::Character),
-                },
-            }
+        let name: CompactString =
+            if text.is_ascii() { text.into() } else { text.chars().map(plain).nfc().collect() };
+        if name.chars().count() > MAX_CHARACTERS {
+            return Err(PersonNameError::Length);
         }
-        if has_letter { Ok(Self(text.into())) } else { Err(PersonNameError::NoLetter) }
+        if !is_legible(&name) {
+            return Err(PersonNameError::Illegible);
+        }
+        check_punctuation(&name)?;
+        if name.chars().any(is_letter) { Ok(Self(name)) } else { Err(PersonNameError::NoLetter) }
     }
 
-    /// The name as it was given.
+    /// The name as it may be shown.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Spaces and hyphens have many code points that look the same or nearly so, and keyboards and word processors choose.
+fn plain(c: char) -> char {
+    match c {
+        // HYPHEN, NON-BREAKING HYPHEN, FIGURE DASH, EN DASH, FULLWIDTH HYPHEN-MINUS
+        '\u{2010}'..='\u{2013}' | '\u{ff0d}' => '-',
+        c if crate::characters::category(c) == GeneralCategory::SpaceSeparator => ' ',
+        c => c,
+    }
+}
+
+fn check_punctuation(name: &str) -> Result<(), PersonNameError> {
+    let (mut last, mut characters) = (None, name.chars().peekable());
+    while let Some(c) = characters.next() {
+        let next = characters.peek().copied();
+        let after_letter = || last.is_some_and(|last| is_letter(last) || is_mark(last));
+        let is_right = match c {
+            'a'..='z' | 'A'..='Z' | ' ' | '-' | '\'' | '’' | '‘' | '`' | '´' => true,
+            '.' if next.is_none_or(|next| next == ' ') => true,
+            '.' => return Err(PersonNameError::Period),
+            ',' => next == Some(' '),
+            c if joins_names(c) => after_letter() && next.is_some_and(is_letter),
+            c if follows_letters(c) => after_letter(),
+            c => is_letter(c) || is_mark(c) || is_joiner(c),
+        };
+        if !is_right {
+            return Err(PersonNameError::Character);
+        }
+        last = Some(c);
+    }
+    Ok(())
+}
+
+/// What some scripts write between the parts of a name.
+const fn joins_names(c: char) -> bool {
+    matches!(
+        c,
+        '\u{b7}' | '\u{2027}' | '\u{30fb}' | '\u{ff65}' // interpuncts: Catalan, Chinese, Japanese
+        | '\u{30a0}' // Japanese double hyphen
+        | '\u{5be}' // Hebrew maqaf
+        | '\u{58a}' // Armenian hyphen
+        | '\u{1361}' // Ethiopic word space
+        | '\u{1400}' // Canadian syllabics hyphen
+        | '\u{1806}' // Mongolian hyphen
+    )
+}
+
+/// What some scripts write after a letter, in a name or at its end.
+const fn follows_letters(c: char) -> bool {
+    matches!(
+        c,
+        '\u{5f3}' | '\u{5f4}' // Hebrew geresh and gershayim
+        | '\u{f0b}' | '\u{f0c}' // Tibetan tsheg
+        | '\u{55a}' // Armenian apostrophe
+    )
 }
 
 impl fmt::Debug for PersonName {
@@ -98,15 +156,49 @@ mod tests {
             "J. R. R.",
             "Mary-Jane O’Neil",
             "d'Arc",
+            "O`Brien",
+            "O´Brien",
+            "Lana‘i",
+            "ʻAnaʻi",
+            "King, Jr.",
             "José",
-            "Jose\u{301}",
             "Владимир",
             "अनिल",
             "李",
+            "李〇",
+            "佐々木",
             "محمد",
+            "علی\u{200c}رضا",
+            "ශ්\u{200d}රියානි",
+            "レオナルド・ディカプリオ",
+            "サン゠サーンス",
+            "Col·lell",
+            "卡尔·马克思",
+            "ג׳ורג׳",
+            "צה״ל",
+            "בן־גוריון",
+            "བསྟན་འཛིན་",
+            "Նուռ֊Արա",
+            "လျှို့ဝှက်",
             " Ada ",
         ] {
             assert_eq!(PersonName::parse(text).expect(text).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn what_looks_the_same_becomes_the_same() {
+        for (text, name) in [
+            ("Jose\u{301}", "José"),
+            ("\u{212a}arl \u{212b}ngström", "Karl Ångström"),
+            ("Jean\u{2010}Luc", "Jean-Luc"),
+            ("Jean\u{2011}Luc", "Jean-Luc"),
+            ("Jean–Luc", "Jean-Luc"),
+            ("Anne\u{a0}Marie", "Anne Marie"),
+            ("山田\u{3000}太郎", "山田 太郎"),
+            ("J.\u{202f}R.", "J. R."),
+        ] {
+            assert_eq!(PersonName::parse(text).expect(text).as_str(), name);
         }
     }
 
@@ -116,25 +208,52 @@ mod tests {
         let refused = |text: &str| PersonName::parse(text).expect_err(text);
         assert_eq!(refused(""), E::Length);
         assert_eq!(refused(&"a".repeat(101)), E::Length);
-        for text in ["evil.com", "Win.now", "a..b"] {
+        assert_eq!(refused(&"李".repeat(500)), E::Length);
+        for text in ["evil.com", "Win.now", "a..b", "J.R.", "St.John", "M.ª José"] {
             assert_eq!(refused(text), E::Period, "{text}");
         }
-        for text in
-            ["http://x", "Ada\r\nBcc: x", "<b>", "4da", "\u{202e}ada", "Ada😀", "a\u{200b}b", "a\tb", "Ada\0"]
-        {
+        for text in [
+            "http://x", "Ada\r\nBcc: x", "<b>", "4da", "Ada😀", "a\tb", "Ada\0",
+            "evil。com", "evil．com", "a,b", "King,", "·a", "a·", "a··b", "־a", "׳", "་a", "a\u{2028}b", "٣", "\u{2800}",
+            "a\u{fffd}b", "Ⅳ", "a\u{e000}b",
+        ] {
             assert_eq!(refused(text), E::Character, "{text:?}");
         }
-        for text in [" ", "-", "'. ", "\u{301}"] {
+        for text in [
+            "\u{202e}ada",
+            "a\u{200b}b",
+            "a\u{200c}b",
+            "evil.\u{200c}com",
+            "علی\u{200d}رضا",
+            "\u{3164}",
+            "a\u{115f}b",
+            "Ada\u{fe0f}",
+            "\u{301}",
+            "a\u{300}\u{301}\u{302}\u{303}\u{304}\u{305}",
+            "a\u{20dd}",
+        ] {
+            assert_eq!(refused(text), E::Illegible, "{text:?}");
+        }
+        for text in [" ", "-", "'. "] {
             assert_eq!(refused(text), E::NoLetter, "{text:?}");
         }
     }
 
+    #[test]
+    fn the_length_is_that_of_the_composed_name() {
+        assert!(PersonName::parse(&"e\u{302}\u{301}".repeat(MAX_CHARACTERS)).is_ok());
+        assert!(PersonName::parse(&"e\u{302}\u{301}".repeat(MAX_CHARACTERS + 1)).is_err());
+    }
+
     proptest! {
         #[test]
-        fn nothing_parses_into_something_unprintable(text in ".{0,120}") {
+        fn nothing_parses_into_something_unprintable(text in ".{0,120}|[\\PC\u{200c}\u{200d} .,'·׳་-]{0,20}") {
             if let Ok(name) = PersonName::parse(&text) {
-                prop_assert_eq!(name.as_str(), &text);
-                prop_assert!(!text.chars().any(|c| c.is_control() || "<>&\"/:@".contains(c)));
+                let name = name.as_str();
+                prop_assert!(!name.chars().any(|c| c.is_control() || "<>&\"/:@".contains(c)));
+                prop_assert!(name.chars().count() <= MAX_CHARACTERS);
+                let again = PersonName::parse(name).expect("again");
+                prop_assert_eq!(again.as_str(), name);
             }
         }
     }

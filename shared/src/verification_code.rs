@@ -4,9 +4,15 @@
 //! and the window; its counter is the generation, so a new code needs no new secret. The token of the mail's link
 //! is 128 bits of an HMAC over the same account and window, under another label.
 
-use crate::{account_id::AccountId, code_secrets::CodeKey, mac};
+use crate::{
+    account_id::AccountId,
+    characters::{category, digit, is_invisible},
+    code_secrets::CodeKey,
+    mac,
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::Mac;
+use icu_properties::props::GeneralCategory;
 use std::fmt;
 use subtle::ConstantTimeEq;
 
@@ -47,22 +53,28 @@ impl VerificationCode {
         Self(digits)
     }
 
-    /// Parses what a person typed or pasted; spaces and dashes are dropped.
+    /// Parses what a person typed or pasted: six digits of any script, with spaces, dashes and invisible characters
+    /// between them, and words and punctuation around, such as `Code: 940-863.`
     ///
     /// # Errors
-    /// [`VerificationCodeError`] when six ASCII digits are not what remains.
+    /// [`VerificationCodeError`] when the text has more or fewer digits, anything else between them, or a Latin or other
+    /// cased letter that touches them: what may be another number or a word is not guessed at.
     pub fn parse(text: &str) -> Result<Self, VerificationCodeError> {
-        let mut digits = [0; DIGITS];
-        let mut count = 0;
-        for c in text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '‐' | '‑' | '–' | '—'))
-        {
-            match u8::try_from(c) {
-                Ok(digit @ b'0'..=b'9') if count < DIGITS => digits[count] = digit,
-                _ => return Err(VerificationCodeError),
-            }
-            count += 1;
+        let is_digit = |c| digit(c).is_some();
+        let first = text.find(is_digit).ok_or(VerificationCodeError)?;
+        let (before, rest) = text.split_at(first);
+        let within = rest.trim_end_matches(|c| !is_digit(c));
+        let touches = |c: Option<char>| c.is_some_and(|c| c.is_lowercase() || c.is_uppercase());
+        if touches(before.chars().next_back()) || touches(rest[within.len()..].chars().next()) {
+            return Err(VerificationCodeError);
         }
-        if count == DIGITS { Ok(Self(digits)) } else { Err(VerificationCodeError) }
+        let mut digits = [0; DIGITS];
+        let mut places = digits.iter_mut();
+        for c in within.chars().filter(|c| !separates_digits(*c)) {
+            let (Some(place), Some(digit)) = (places.next(), digit(c)) else { return Err(VerificationCodeError) };
+            *place = b'0' + digit;
+        }
+        if places.next().is_none() { Ok(Self(digits)) } else { Err(VerificationCodeError) }
     }
 
     /// Compares in constant time.
@@ -110,6 +122,11 @@ impl LinkToken {
     }
 }
 
+/// Whether phones and mail apps put it between the digits of a number: spaces, dashes, U+2212 MINUS SIGN, zero widths.
+fn separates_digits(c: char) -> bool {
+    c.is_whitespace() || c == '\u{2212}' || is_invisible(c) || category(c) == GeneralCategory::DashPunctuation
+}
+
 /// HOTP (RFC 4226, section 5.3) with any MAC: dynamic truncation, then the last `digits` decimal digits.
 fn hotp(mut mac: impl Mac, counter: u64, digits: usize) -> u32 {
     mac.update(&counter.to_be_bytes());
@@ -137,6 +154,7 @@ mod tests {
     use super::*;
     use crate::code_secrets::CodeSecrets;
     use hmac::{Hmac, KeyInit};
+    use proptest::prelude::*;
     use sha2::Sha256;
 
     #[test]
@@ -194,13 +212,76 @@ mod tests {
     }
 
     #[test]
-    fn spaces_and_dashes_are_dropped_and_nothing_else() {
-        for text in ["123456", " 123 456 ", "123-456", "12\u{a0}34–56", "1 2 3 4 5 6\n"] {
-            assert_eq!(VerificationCode::parse(text).expect(text).digits(), "123456");
+    fn a_code_is_read_as_it_is_pasted() {
+        for text in [
+            "940863",
+            " 940 863 ",
+            "940-863",
+            "940-863.",
+            "9 4 0 8 6 3\r\n",
+            "94\u{a0}08–63",
+            "940\u{ff0d}863",
+            "940\u{2212}863",
+            "940863\u{200b}",
+            "\u{feff}940863",
+            "940\u{2060}863",
+            "\u{200e}940863",
+            "\u{202b}940863\u{202c}",
+            "９４０８６３",
+            "٩٤٠٨٦٣",
+            "۹۴۰۸۶۳",
+            "९४०८६३",
+            "๙๔๐๘๖๓",
+            "Code: 940863",
+            "Code:940863",
+            "«940863»",
+            "G-940863 is your code.",
+            "Ihr Code lautet 940 863.",
+            "验证码940863，请勿泄露",
+            "رمزك: ٩٤٠٨٦٣",
+        ] {
+            assert_eq!(VerificationCode::parse(text).expect(text).digits(), "940863", "{text:?}");
         }
-        for text in ["", "12345", "1234567", "12345a", "١٢٣٤٥٦", "+12345", "12.456", "１２３４５６"]
-        {
+    }
+
+    #[test]
+    fn what_is_not_exactly_six_digits_is_not_guessed_at() {
+        for text in [
+            "",
+            "code",
+            "94086",
+            "9408631",
+            "940863 123456",
+            "940863 940863",
+            "Code 1 of 2: 940863",
+            "94086a",
+            "940a863",
+            "940863a",
+            "A940863",
+            "940.863",
+            "940,863",
+            "940/863",
+            "94.086",
+            "+49 4086 3",
+            "①②③④⑤⑥",
+            "九四〇八六三",
+            "٩٤٠٨٦",
+        ] {
             assert!(VerificationCode::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_six_digits_or_refused(text in ".{0,40}|[a 0-9٠-٩\u{200b}-]{0,12}") {
+            let count = text.chars().filter(|c| digit(*c).is_some()).count();
+            match VerificationCode::parse(&text) {
+                Ok(code) => {
+                    prop_assert_eq!(count, DIGITS);
+                    prop_assert!(code.digits().len() == DIGITS && code.digits().bytes().all(|b| b.is_ascii_digit()));
+                }
+                Err(_) => prop_assert!(count != DIGITS || text.chars().any(|c| !separates_digits(c) && digit(c).is_none())),
+            }
         }
     }
 

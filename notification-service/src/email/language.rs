@@ -2,7 +2,7 @@
 
 use shared::locale::Locale;
 
-/// Chosen by the event's locale; English for all that is not here.
+/// Chosen by the event's locale; English for all that is not here. `shared::locale::OF_MAILS` names the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Language {
     English,
@@ -23,5 +23,17 @@ impl Language {
             Self::English => "en",
             Self::German => "de",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::locale::OF_MAILS;
+
+    #[test]
+    fn what_the_services_agree_on_is_what_there_is() {
+        let tags = OF_MAILS.map(|tag| Language::of(&Locale::parse(tag).unwrap()).tag());
+        assert_eq!(tags, OF_MAILS);
     }
 }

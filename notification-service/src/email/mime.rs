@@ -22,12 +22,12 @@ pub(super) fn compose(
     parts: &Parts,
     now: Timestamp,
 ) -> Result<Email, UnwritableError> {
-    let to = address(to)?;
+    let to = address(to);
     let from = letterhead.from.email.clone();
     let event_id = event.event_id();
     // Otherwise lettre reads the addresses out of the headers again.
     let envelope =
-        Envelope::new(Some(from.clone()), vec![to.clone()]).map_err(|_| UnwritableError::Address)?;
+        Envelope::new(Some(from.clone()), vec![to.clone()]).map_err(|_| UnwritableError::Compose)?;
     let message = Message::builder()
         .envelope(envelope)
         .from(letterhead.from.clone())
@@ -53,9 +53,10 @@ pub(super) fn compose(
     Ok(Email { from, to, text })
 }
 
-fn address(address: &EmailAddress) -> Result<Address, UnwritableError> {
-    let (local, domain) = address.as_str().split_once('@').ok_or(UnwritableError::Address)?;
-    Address::new(local, domain).map_err(|_| UnwritableError::Address)
+/// Unchecked: lettre's own check refuses the marks of many scripts, and what this type holds can stand in a header.
+fn address(address: &EmailAddress) -> Address {
+    let (local, domain) = address.as_str().split_once('@').unwrap_or_default();
+    Address::new_dangerous(local, domain)
 }
 
 fn header(name: &'static str, value: &str) -> Result<HeaderValue, UnwritableError> {
