@@ -31,14 +31,27 @@ pageTest("a verified address gets the same page as any other", async (page) => {
   assert.equal(generic(again, person.email), generic(first, newPerson.email));
 });
 
-pageTest("a code is pasted with its spaces and dashes", async (page) => {
+pageTest("a code is pasted with its spaces and dashes, and with words around it", async (page) => {
   const { email } = await register(page);
   const { code } = await mailTo(email);
+  const field = page.getByLabel("Code", { exact: true });
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
-  await page.evaluate((text) => navigator.clipboard.writeText(text), ` ${code.slice(0, 3)} - ${code.slice(3)}\n`);
-  await page.getByLabel("Code", { exact: true }).press("Control+V");
-  assert.equal(await page.getByLabel("Code", { exact: true }).inputValue(), code);
+  for (const text of [` ${code.slice(0, 3)} - ${code.slice(3)}\n`, `\u200eCode: ${code}`, `${code.slice(0, 3)}\u00a0${code.slice(3)}.`]) {
+    await field.fill("");
+    await page.evaluate((text) => navigator.clipboard.writeText(text), text);
+    await field.press("Control+V");
+    assert.equal(await field.inputValue(), code);
+  }
   await page.keyboard.press("Enter");
+  await sees(page, "Your address is confirmed");
+});
+
+pageTest("a code in other digits is right, and two codes are not guessed at", async (page) => {
+  const { email } = await register(page);
+  const { code } = await mailTo(email);
+  await submitCode(page, `${code} ${code}`);
+  await sees(page, "Code must be the six digits from the mail");
+  await submitCode(page, code.replace(/\d/g, (digit) => String.fromCodePoint(0x660 + Number(digit))));
   await sees(page, "Your address is confirmed");
 });
 
@@ -51,7 +64,7 @@ pageTest("a wrong code says beside the field how many attempts are left", async 
   assert.equal(await field.getAttribute("aria-invalid"), "true");
   assert.equal(await focused(page), "code");
   await submitCode(page, "12345");
-  await sees(page, "Code must be the six digits from the mail.");
+  await sees(page, "Code must be the six digits from the mail, and no others.");
   await submitCode(page, "");
   await sees(page, /^Code is required/);
   await submitCode(page, code);

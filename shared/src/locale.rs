@@ -102,7 +102,19 @@ mod tests {
         }
         assert_eq!(Locale::parse("de_DE").expect("as in LANG").as_str(), "de-DE");
         assert_eq!(Locale::parse("DE_ch").expect("as in LANG").language(), "de");
-        for text in ["", "e", "english", "en-", "en_", "en--us", "_de", "../etc", "en-überlang", "en\r\n", "de_DE.UTF-8"] {
+        for text in [
+            "",
+            "e",
+            "english",
+            "en-",
+            "en_",
+            "en--us",
+            "_de",
+            "../etc",
+            "en-überlang",
+            "en\r\n",
+            "de_DE.UTF-8",
+        ] {
             assert!(Locale::parse(text).is_err(), "{text:?}");
         }
     }

@@ -213,9 +213,29 @@ mod tests {
             assert_eq!(refused(text), E::Period, "{text}");
         }
         for text in [
-            "http://x", "Ada\r\nBcc: x", "<b>", "4da", "Ada😀", "a\tb", "Ada\0",
-            "evil。com", "evil．com", "a,b", "King,", "·a", "a·", "a··b", "־a", "׳", "་a", "a\u{2028}b", "٣", "\u{2800}",
-            "a\u{fffd}b", "Ⅳ", "a\u{e000}b",
+            "http://x",
+            "Ada\r\nBcc: x",
+            "<b>",
+            "4da",
+            "Ada😀",
+            "a\tb",
+            "Ada\0",
+            "evil。com",
+            "evil．com",
+            "a,b",
+            "King,",
+            "·a",
+            "a·",
+            "a··b",
+            "־a",
+            "׳",
+            "་a",
+            "a\u{2028}b",
+            "٣",
+            "\u{2800}",
+            "a\u{fffd}b",
+            "Ⅳ",
+            "a\u{e000}b",
         ] {
             assert_eq!(refused(text), E::Character, "{text:?}");
         }

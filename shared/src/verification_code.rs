@@ -27,7 +27,7 @@ pub struct VerificationCode([u8; DIGITS]);
 
 /// The text is not six digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be the six digits from the mail")]
+#[error("must be the six digits from the mail, and no others")]
 pub struct VerificationCodeError;
 
 /// The 128 bits of a mail's link; `Debug` hides them, and they are compared in constant time only.
@@ -71,7 +71,9 @@ impl VerificationCode {
         let mut digits = [0; DIGITS];
         let mut places = digits.iter_mut();
         for c in within.chars().filter(|c| !separates_digits(*c)) {
-            let (Some(place), Some(digit)) = (places.next(), digit(c)) else { return Err(VerificationCodeError) };
+            let (Some(place), Some(digit)) = (places.next(), digit(c)) else {
+                return Err(VerificationCodeError);
+            };
             *place = b'0' + digit;
         }
         if places.next().is_none() { Ok(Self(digits)) } else { Err(VerificationCodeError) }

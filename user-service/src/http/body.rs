@@ -7,6 +7,7 @@ use actix_web::{
     http::header::CONTENT_TYPE,
     web::{Bytes, Payload},
 };
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, error::Category};
 use std::{fmt, time::Duration};
@@ -16,31 +17,52 @@ pub(crate) const MAX_OCTETS: usize = 16 * 1024;
 /// How long a client may take to send its body.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads a body into a structure whose fields are all optional JSON values. One of another media type is not read, and its
-/// connection ends.
+/// Reads a body into a structure whose fields are all optional JSON values. One of another media type or character encoding
+/// is not read, and its connection ends. All is UTF-8, also what a form has percent-encoded; a byte order mark is passed over.
 ///
 /// # Errors
 /// 408, 413, 415 or 400: the body can't be read at all.
 pub(crate) async fn read<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Problem> {
     let content_type =
         request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("application/json") {
-        serde_json::from_slice(&receive(request, payload).await?)
-            .map_err(|error| Problem::new(Kind::MalformedBody, json_detail(&error)))
-    } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        serde_urlencoded::from_bytes(&receive(request, payload).await?).map_err(|_| {
-            Problem::new(
-                Kind::MalformedBody,
-                "expected a form in UTF-8 with each field once: name=value&name=value",
-            )
-        })
-    } else {
-        Err(Problem::new(
-            Kind::UnsupportedMediaType,
-            "send Content-Type: application/json or application/x-www-form-urlencoded",
-        ))
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    let is_json = media_type.eq_ignore_ascii_case("application/json");
+    if !is_json && !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let detail = "send Content-Type: application/json or application/x-www-form-urlencoded";
+        return Err(Problem::new(Kind::UnsupportedMediaType, detail));
     }
+    if parts.any(names_another_charset) {
+        let detail = "send the body in UTF-8, and as charset=utf-8 or without a charset";
+        return Err(Problem::new(Kind::UnsupportedMediaType, detail));
+    }
+    let body = receive(request, payload).await?;
+    let text = str::from_utf8(&body).map_err(|_| not_utf8())?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if is_json {
+        return serde_json::from_str(text)
+            .map_err(|error| Problem::new(Kind::MalformedBody, json_detail(&error)));
+    }
+    // The form's reader would put U+FFFD in the place of what it does not understand.
+    percent_decode_str(text).decode_utf8().map_err(|_| not_utf8())?;
+    serde_urlencoded::from_str(text).map_err(|_| {
+        Problem::new(Kind::MalformedBody, "expected a form with each field once: name=value&name=value")
+    })
+}
+
+/// Whether a parameter of the content type says that the body is not in UTF-8.
+fn names_another_charset(parameter: &str) -> bool {
+    let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    let charset = value.trim().trim_matches('"');
+    name.trim().eq_ignore_ascii_case("charset")
+        && !["utf-8", "utf8"].iter().any(|same| charset.eq_ignore_ascii_case(same))
+}
+
+fn not_utf8() -> Problem {
+    Problem::new(
+        Kind::MalformedBody,
+        "the body is not UTF-8; send all of it, also what a form has percent-encoded, in UTF-8",
+    )
 }
 
 async fn receive(request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {

@@ -32,13 +32,16 @@ const TIMER_STEP: Duration = Duration::from_millis(1);
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Registration)]
 struct Body {
-    /// Letters, marks, spaces, `' ’ -`, and a period only before a space or at the end; at least one letter.
+    /// Letters of any script with their marks, spaces, `' ’ -`, a comma only before a space, a period only before a space or
+    /// at the end, and between letters what their script has there, such as `·` `・` `־` `׳` `་`; at least one letter. Nothing
+    /// invisible, except ZWJ and ZWNJ where Persian or Indic scripts need them (RFC 5892, appendix A). It is kept in NFC, with
+    /// plain spaces and hyphens.
     #[schema(
         value_type = String,
         required = true,
         min_length = 1,
         max_length = 100,
-        pattern = r"^(?:[\p{M} '’\-]|\. )*\p{L}(?:[\p{L}\p{M} '’\-]|\. )*\.?$",
+        pattern = r"^(?=.*[\p{L}〇])(?:[\p{L}\p{M}\p{Zs}〇'’‘`´\-\u2010-\u2013\uFF0D\u200C\u200D·‧・･゠־֊፡᐀᠆׳״་༌՚]|,(?=\p{Zs})|\.(?=\p{Zs}|$))*$",
         example = "Ada",
     )]
     first_name: Option<Value>,
@@ -48,12 +51,13 @@ struct Body {
         required = true,
         min_length = 1,
         max_length = 100,
-        pattern = r"^(?:[\p{M} '’\-]|\. )*\p{L}(?:[\p{L}\p{M} '’\-]|\. )*\.?$",
+        pattern = r"^(?=.*[\p{L}〇])(?:[\p{L}\p{M}\p{Zs}〇'’‘`´\-\u2010-\u2013\uFF0D\u200C\u200D·‧・･゠־֊፡᐀᠆׳״་༌՚]|,(?=\p{Zs})|\.(?=\p{Zs}|$))*$",
         example = "Lovelace",
     )]
     last_name: Option<Value>,
     /// At most 64 octets before the `@` and 254 in all, with the domain in ASCII; a dot in the domain; neither a
-    /// quoted part nor an IP address.
+    /// quoted part nor an IP address. Outside ASCII, letters of any script, their marks and digits: no symbols, and nothing
+    /// invisible. It is kept in NFC.
     #[schema(
         value_type = String,
         required = true,
@@ -61,13 +65,14 @@ struct Body {
         example = "ada@example.com",
     )]
     email: Option<Value>,
-    /// The language of the mails, as a language tag. Missing, null or empty: taken from `Accept-Language`.
+    /// The language of the mails, as a language tag in any case, with `-` or `_`. Missing, null or empty: taken from
+    /// `Accept-Language`.
     #[schema(
         value_type = String,
         required = false,
         nullable,
         max_length = 35,
-        pattern = "^(?:[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*)?$",
+        pattern = "^(?:[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8})*)?$",
         example = "en",
     )]
     locale: Option<Value>,
@@ -102,7 +107,7 @@ struct Form;
     post,
     path = "/api/register",
     tag = "signup",
-    params(("Accept-Language" = Option<String>, Header, description = "The language of the mails, without a `locale`.")),
+    params(("Accept-Language" = Option<String>, Header, description = "The language of the mails, without a `locale`: the most wanted that there are mails in (RFC 4647, section 3.4).")),
     request_body(content(
         (Body = "application/json", examples(
             ("short" = (value = json!({"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com"}))),
@@ -198,5 +203,6 @@ fn parse(request: &HttpRequest, body: Body) -> Result<(Person, String), Problem>
 }
 
 fn accepted_language(request: &HttpRequest) -> Option<Locale> {
-    Locale::from_accept_language(request.headers().get(ACCEPT_LANGUAGE)?.to_str().ok()?)
+    let lines = request.headers().get_all(ACCEPT_LANGUAGE).filter_map(|line| line.to_str().ok());
+    Locale::from_accept_language(&lines.collect::<Vec<_>>().join(","))
 }

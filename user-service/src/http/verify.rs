@@ -32,11 +32,13 @@ struct Body {
     /// The field's name in older clients.
     #[schema(value_type = String, format = "uuid", required = false, deprecated)]
     uid: Option<Value>,
-    /// The six digits from the mail; white space and dashes are dropped.
+    /// The six digits from the mail, as they are pasted: digits of any script, with spaces, dashes and invisible characters
+    /// between them, and words and punctuation around, such as `Code: 123-456.` No other digits, and no Latin or other cased
+    /// letter that touches them.
     #[schema(
         value_type = String,
         required = false,
-        pattern = r"^[\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000\-\u2010\u2011\u2013\u2014]*(?:[0-9][\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000\-\u2010\u2011\u2013\u2014]*){6}$",
+        pattern = r"^(?:\P{Nd}*[^\p{Nd}\p{Lu}\p{Ll}])?\p{Nd}(?:[\s\u0085\p{Pd}\u2212\p{Default_Ignorable_Code_Point}]*\p{Nd}){5}(?:[^\p{Nd}\p{Lu}\p{Ll}]\P{Nd}*)?$",
         example = "123456",
     )]
     code: Option<Value>,

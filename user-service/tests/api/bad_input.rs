@@ -62,8 +62,46 @@ async fn other_content_types_are_415() {
             "{content_type}"
         );
     }
-    let answer = send(&replica, "/api/register", "Application/JSON; charset=utf-8", "{}").await;
-    assert_eq!(answer.problem(), "invalid-fields");
+    for content_type in
+        ["application/json; charset=iso-8859-1", "application/x-www-form-urlencoded;Charset=\"windows-1252\""]
+    {
+        let answer = send(&replica, "/api/register", content_type, "{}").await;
+        assert_eq!(answer.problem(), "unsupported-media-type", "{content_type}");
+        assert!(answer.body["detail"].as_str().unwrap().contains("UTF-8"), "{answer:?}");
+    }
+    for content_type in
+        ["Application/JSON; charset=utf-8", "application/json;charset=\"UTF8\"", "application/json; a"]
+    {
+        let answer = send(&replica, "/api/register", content_type, "{}").await;
+        assert_eq!(answer.problem(), "invalid-fields", "{content_type}");
+    }
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_not_utf_8_are_400() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    let form = "application/x-www-form-urlencoded";
+    for (content_type, body) in [
+        (form, &b"first_name=A&last_name=B&email=jos%E9@example.com"[..]),
+        (form, b"first_name=Jos\xe9&last_name=B&email=a@example.com"),
+        (form, b"first_name=A&last_name=B&email=a@example.com&x=%C3"),
+        (form, b"first_name=A&last_name=B&email=a@example.com&x=%ED%A0%80"),
+        ("application/json", b"{\"first_name\":\"Jos\xe9\",\"last_name\":\"B\",\"email\":\"a@example.com\"}"),
+        (
+            "application/json",
+            b"{\"first_name\":\"A\",\"last_name\":\"B\",\"email\":\"a@example.com\",\"x\":\"\xff\"}",
+        ),
+        ("application/json", br#"{"first_name":"A\ud800","last_name":"B","email":"a@example.com"}"#),
+        ("application/json", br#"{"first_name":"A","last_name":"B","email":"\udc00a@example.com"}"#),
+        ("application/json", b"\xff\xfe{\0}\0"),
+    ] {
+        let answer = send(&replica, "/api/register", content_type, body.to_vec()).await;
+        let what = String::from_utf8_lossy(body);
+        assert_eq!((answer.status, answer.problem()), (StatusCode::BAD_REQUEST, "malformed-body"), "{what}");
+    }
+    nothing_was_written(&world).await;
     replica.stop().await;
 }
 

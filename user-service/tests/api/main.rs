@@ -8,6 +8,7 @@ mod register;
 mod verify;
 mod resend;
 mod bad_input;
+mod people;
 mod http;
 mod page;
 mod replay;

@@ -137,7 +137,7 @@ async fn what_is_not_six_digits_is_refused_without_counting() {
     let world = World::start().await;
     let replica = world.replica().await;
     let id = replica.registered("ada@example.com").await;
-    for code in ["", "12345", "1234567", "abcdef", "１２３４５６"] {
+    for code in ["", "12345", "1234567", "abcdef", "①②③④⑤⑥"] {
         let answer = replica.verify(&id, code).await;
         assert_eq!(
             (answer.status, answer.problem()),

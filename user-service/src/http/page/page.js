@@ -53,10 +53,13 @@ function describeCode() {
   tick();
 }
 
-// Codes are pasted as they are shown elsewhere: 123 456 or 123-456.
+// Codes are pasted as they are shown elsewhere: 123-456, or Code: 123 456. Six digits are shown alone; whatever else is
+// typed stays as it is, and the API says what it makes of it.
+const PASTED = /^(?:\P{Nd}*[^\p{Nd}\p{Lu}\p{Ll}])?(\d(?:[\s\p{Dash}\p{Default_Ignorable_Code_Point}]*\d){5})(?:[^\p{Nd}\p{Lu}\p{Ll}]\P{Nd}*)?$/u;
+
 at("code").addEventListener("input", ({ target }) => {
-  const digits = target.value.replace(/[\s\p{Dash}]/gu, "");
-  if (digits !== target.value) target.value = digits;
+  const digits = PASTED.exec(target.value)?.[1].replace(/\D/g, "");
+  if (digits && digits !== target.value) target.value = digits;
 });
 
 onSubmit(at("code-form"), async ({ code }) => {
