@@ -169,9 +169,7 @@ impl Delivery {
         match error {
             // A replica that was started later may know the key.
             UnwritableError::UnknownKey => self.later(record, deadline, Some((Reason::UnknownKey, 0))).await,
-            UnwritableError::Compose => {
-                self.dead_letter(record, Reason::Unwritable, 0).await
-            }
+            UnwritableError::Compose => self.dead_letter(record, Reason::Unwritable, 0).await,
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) enum Reason {
     ContentRefused,
     /// The address needs SMTPUTF8, and the server does not offer it.
     Smtputf8Missing,
-    /// The address can't stand in an email header, or the email can't be composed.
+    /// The email can't be composed.
     Unwritable,
     /// The delivery ended in a bug of this service.
     Panicked,
