@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use letter::Letter;
-use shared::{kafka::KafkaConfig, topic::Topic};
+use shared::{characters::printable, kafka::KafkaConfig, topic::Topic};
 use std::{fmt::Write as _, time::Duration};
 
 mod letter;
@@ -127,7 +127,8 @@ async fn resolve(
             }
             write(&writer, &marker(letter, resolution)).await?;
         }
-        let _ = writeln!(report, "{}{resolution} {}", if dry_run { "would be " } else { "" }, letter.id);
+        let would_be = if dry_run { "would be " } else { "" };
+        let _ = writeln!(report, "{would_be}{resolution} {}", printable(&letter.id));
     }
     let _ = writeln!(report, "{} in all", letters.len());
     Ok(report)

@@ -7,7 +7,8 @@
 use icu_properties::{
     CodePointMapData, CodePointSetData,
     props::{
-        CanonicalCombiningClass, DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup, JoiningType,
+        CanonicalCombiningClass, DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup,
+        JoiningType,
     },
 };
 use std::{borrow::Cow, fmt::Write};
@@ -37,8 +38,7 @@ pub(crate) fn is_mark(c: char) -> bool {
 
 /// Whether it is shown by nothing of its own: joiners, directions, fillers, variation selectors, soft hyphens.
 pub(crate) fn is_invisible(c: char) -> bool {
-    !c.is_ascii()
-        && (CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) || BLANKS.contains(&c))
+    !c.is_ascii() && (CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) || BLANKS.contains(&c))
 }
 
 /// Whether it is one of the two joiners, which some scripts need and which are invisible elsewhere.
@@ -110,7 +110,10 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         matches!(c, ' '..='~') || {
             use GeneralCategory as Is;
             !is_invisible(c)
-                && !matches!(category(c), Is::Control | Is::Format | Is::LineSeparator | Is::ParagraphSeparator)
+                && !matches!(
+                    category(c),
+                    Is::Control | Is::Format | Is::LineSeparator | Is::ParagraphSeparator
+                )
         }
     };
     if text.chars().all(is_safe) {
@@ -139,7 +142,11 @@ mod tests {
     fn the_digits_of_all_scripts_have_their_values() {
         for zero in ['0', '\u{660}', '\u{6f0}', '\u{966}', '\u{e50}', '\u{ff10}', '\u{1d7ce}', '\u{1d7f6}'] {
             let digits = (0..10).map(|n| char::from_u32(u32::from(zero) + n).unwrap());
-            assert_eq!(digits.map(digit).collect::<Vec<_>>(), (0..10).map(Some).collect::<Vec<_>>(), "{zero}");
+            assert_eq!(
+                digits.map(digit).collect::<Vec<_>>(),
+                (0..10).map(Some).collect::<Vec<_>>(),
+                "{zero}"
+            );
         }
         for other in ['a', '〇', '²', '①', '½', '/', ':', '一'] {
             assert_eq!(digit(other), None, "{other}");
@@ -153,9 +160,15 @@ mod tests {
         {
             assert!(is_legible(text), "{text}");
         }
-        for text in
-            ["a\u{200c}b", "a\u{200d}b", "\u{200c}علی", "علی\u{200c}", "علی\u{200d}رضا", "ا\u{200c}ب", "क\u{200d}ष"]
-        {
+        for text in [
+            "a\u{200c}b",
+            "a\u{200d}b",
+            "\u{200c}علی",
+            "علی\u{200c}",
+            "علی\u{200d}رضا",
+            "ا\u{200c}ب",
+            "क\u{200d}ष",
+        ] {
             assert!(!is_legible(text), "{text:?}");
         }
     }
@@ -163,9 +176,26 @@ mod tests {
     #[test]
     fn what_nobody_sees_is_not_legible() {
         for c in [
-            '\u{ad}', '\u{34f}', '\u{61c}', '\u{115f}', '\u{1160}', '\u{17b4}', '\u{180b}', '\u{200b}', '\u{200e}',
-            '\u{202e}', '\u{2060}', '\u{2066}', '\u{3164}', '\u{fe0f}', '\u{feff}', '\u{ffa0}', '\u{13441}',
-            '\u{16fe4}', '\u{e0041}', '\u{e0100}',
+            '\u{ad}',
+            '\u{34f}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{17b4}',
+            '\u{180b}',
+            '\u{200b}',
+            '\u{200e}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{13441}',
+            '\u{16fe4}',
+            '\u{e0041}',
+            '\u{e0100}',
         ] {
             assert!(!is_legible(&format!("a{c}b")), "{c:?}");
         }
@@ -174,7 +204,8 @@ mod tests {
     #[test]
     fn marks_stand_on_letters_and_in_small_stacks() {
         // Vietnamese decomposed, Thai, Hebrew with points, Tibetan, Burmese.
-        for text in ["Nguye\u{302}\u{303}n", "ผู้ใช้", "שָּׁלוֹם", "བསྒྲུབས", "လျှို့ဝှက်"] {
+        for text in ["Nguye\u{302}\u{303}n", "ผู้ใช้", "שָּׁלוֹם", "བསྒྲུབས", "လျှို့ဝှက်"]
+        {
             assert!(is_legible(text), "{text}");
         }
         for text in [

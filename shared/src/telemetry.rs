@@ -5,7 +5,10 @@
 
 mod lines;
 
-use crate::env::{self, Env};
+use crate::{
+    characters::printable,
+    env::{self, Env},
+};
 use env_logger::{Builder, Target};
 use jiff::Timestamp;
 use lines::{Entrance, Lines};
@@ -121,7 +124,10 @@ impl Log for Logger {
 }
 
 fn write_text(out: &mut impl Write, record: &Record<'_>) -> std::io::Result<()> {
-    write!(out, "{:.3} {:<5} {} {}", Timestamp::now(), record.level(), record.target(), record.args())?;
+    // What a command says when it fails is a line of the log, too, with words of brokers and mail servers in it.
+    let message = record.args().as_str().map_or_else(|| Cow::Owned(record.args().to_string()), Cow::Borrowed);
+    let message = printable(&message);
+    write!(out, "{:.3} {:<5} {} {message}", Timestamp::now(), record.level(), record.target())?;
     // Straight into the line: there is one for each request.
     record.key_values().visit(&mut TextFields(out)).map_err(std::io::Error::other)?;
     writeln!(out)
@@ -135,7 +141,7 @@ impl<'kvs, W: Write> kv::VisitSource<'kvs> for TextFields<'_, W> {
         let text = value.to_borrowed_str().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed);
         let written = match is_plain(&text) {
             true => write!(self.0, " {name}={text}"),
-            false => write!(self.0, " {name}={}", Value::from(text)),
+            false => write!(self.0, " {name}={}", printable(&Value::from(text).to_string())),
         };
         written.map_err(kv::Error::boxed)
     }
@@ -148,8 +154,7 @@ fn write_json(out: &mut impl Write, record: &Record<'_>) -> std::io::Result<()> 
     line.insert("target".into(), record.target().into());
     line.insert("message".into(), record.args().to_string().into());
     line.append(&mut fields(record));
-    serde_json::to_writer(&mut *out, &line)?;
-    writeln!(out)
+    writeln!(out, "{}", printable(&serde_json::to_string(&line)?))
 }
 
 /// Text that can't be taken for another field or another line.
@@ -220,6 +225,23 @@ mod tests {
             "{line}"
         );
         assert_eq!(line.lines().count(), 1);
+    }
+
+    #[test]
+    fn no_word_from_outside_steers_the_terminal_that_shows_the_log() {
+        let fields = [("reply", kv::Value::from("550 \u{1b}[2J\u{9b}31m\u{202e}x"))];
+        let args = String::from("no answer: \u{1b}]0;x\u{7}\u{9b}2J\u{2066}\n");
+        let writers: [fn(&mut Vec<u8>, &Record<'_>) -> std::io::Result<()>; 2] = [write_text, write_json];
+        for write in writers {
+            let mut out = Vec::new();
+            // Within one statement: the arguments live no longer.
+            write(&mut out, &Record::builder().args(format_args!("{args}")).key_values(&fields).build())
+                .unwrap();
+            let line = String::from_utf8(out).unwrap();
+            let line = line.strip_suffix('\n').unwrap();
+            assert_eq!(crate::characters::printable(line), line);
+            assert!(line.contains("\\u001b[2J\\u009b31m\\u202ex"), "{line}");
+        }
     }
 
     #[test]

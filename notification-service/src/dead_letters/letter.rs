@@ -6,7 +6,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::event::Event;
+use shared::{characters::printable, event::Event};
 use std::fmt::Write;
 
 /// A dead letter, where it stands, and what it says.
@@ -82,7 +82,7 @@ pub(super) fn table(letters: &[Letter], show_addresses: bool) -> String {
             letter.address(show_addresses),
             if letter.is_expired(now) { "expired" } else { "" }.to_owned(),
         ]
-        .map(|cell| cell.replace(char::is_control, "\u{fffd}"))
+        .map(|cell| printable(&cell).into_owned())
     }));
     let mut widths = [0; 8];
     for row in &rows {
@@ -118,7 +118,7 @@ pub(super) fn json(letters: &[Letter], show_addresses: bool) -> String {
         })
     };
     letters.iter().fold(String::new(), |mut text, letter| {
-        let _ = writeln!(text, "{}", line(letter));
+        let _ = writeln!(text, "{}", printable(&line(letter).to_string()));
         text
     })
 }
@@ -128,14 +128,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_of_strangers_are_shown_without_control_characters() {
-        let hostile =
-            Header { name: dead_letter::SOURCE.to_owned(), value: Some(b"\x1b[2Jx/\n0/1".to_vec()) };
+    fn headers_of_strangers_can_not_steer_a_terminal() {
+        let id = "\u{1b}[2Jx/\n0/1\u{9b}31m\u{202e}";
+        let hostile = Header { name: dead_letter::SOURCE.to_owned(), value: Some(id.into()) };
         let letters = [Letter::new((0, 1), None, None, vec![hostile])];
         let text = table(&letters, false);
-        assert!(text.contains("\u{fffd}[2Jx/\u{fffd}0/1"), "{text}");
-        assert!(!text.contains('\x1b') && text.lines().count() == 3, "{text}");
-        let object: Value = serde_json::from_str(&json(&letters, false)).unwrap();
-        assert_eq!(object["id"], "\u{1b}[2Jx/\n0/1", "for programs it is untouched");
+        assert!(text.contains(r"\u001b[2Jx/\u000a0/1\u009b31m\u202e"), "{text}");
+        assert_eq!(text.lines().count(), 3, "{text}");
+        let line = json(&letters, false);
+        for line in text.lines().chain(line.lines()) {
+            assert_eq!(printable(line), line);
+        }
+        let object: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(object["id"], id, "for programs it is untouched");
     }
 }
