@@ -5,8 +5,8 @@
 //! can't be seen only deceives. What is refused says why. The spelling is kept for delivery, in NFC (RFC 6532, section
 //! 3.1); identity ignores case (`normalised`). Whatever parses here can be mailed: nothing parses it again.
 
-use crate::characters::{category, is_joiner, is_legible, is_mark};
-use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
+use crate::characters::{category, is_joiner, is_legible, is_letter, is_mark};
+use icu_properties::props::GeneralCategory;
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt};
 use unicode_normalization::UnicodeNormalization;
@@ -142,11 +142,7 @@ fn is_atom_character(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
     }
-    let category = category(c);
-    category == GeneralCategory::DecimalNumber
-        || GeneralCategoryGroup::Letter.contains(category)
-        || is_mark(c)
-        || is_joiner(c)
+    is_letter(c) || is_mark(c) || is_joiner(c) || category(c) == GeneralCategory::DecimalNumber
 }
 
 fn ascii_domain(domain: &str) -> Result<String, EmailAddressError> {
@@ -204,6 +200,7 @@ mod tests {
             "বিড\u{9bc}াল@example.org",
             "علی\u{200c}رضا@example.com",
             "用户7@example.com",
+            "李〇@example.com",
             "٣ب@example.com",
         ] {
             assert_eq!(EmailAddress::parse(text).expect(text).as_str(), text);
