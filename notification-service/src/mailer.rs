@@ -17,6 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 mod connect;
 mod failure;
 mod rate;
+#[cfg_attr(not(test), expect(dead_code, reason = "sessions read replies with it next"))]
+mod reply;
 mod session;
 mod starttls;
 mod stream;

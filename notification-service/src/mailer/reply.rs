@@ -1,0 +1,143 @@
+//! A server's reply, and how it is read: by the code and the separator of its lines alone (RFC 5321, section 4.2).
+//!
+//! Servers greet in Latin-1, refuse in GBK, leave out the space behind the code, or end a line without a carriage
+//! return. None of that says anything about the mail, so all of it is taken. What is not a reply at all, and one that
+//! does not end, is an error as soon as that can be known. Pure: bytes come in as the network cuts them.
+
+use std::fmt;
+
+/// The longest reply in octets, all its lines together. The longest that a server has a reason for, the one to EHLO,
+/// has some hundred.
+pub(super) const LONGEST_REPLY: usize = 64 * 1024;
+
+/// A whole reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// 200 to 599; that of the last line.
+    pub(crate) code: u16,
+    /// What the first line says besides the code, where that has the code's class.
+    pub(crate) enhanced: Option<EnhancedStatus>,
+    /// What stands behind code and separator, a line feed between lines. No other control characters; what is not UTF-8
+    /// is U+FFFD, so up to three times [`LONGEST_REPLY`]. It often has the recipient's address: not for the log.
+    pub(crate) text: String,
+}
+
+/// `class.subject.detail` (RFC 3463, section 2; RFC 2034).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct EnhancedStatus {
+    /// 2, 4 or 5.
+    pub(crate) class: u8,
+    /// 0 to 999: 1 addressing, 2 mailbox, 3 mail system, 4 network, 5 protocol, 6 content, 7 security or policy.
+    pub(crate) subject: u16,
+    /// 0 to 999.
+    pub(crate) detail: u16,
+}
+
+/// Why what a server says can't be a reply. The session has to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ReplyError {
+    /// A line does not begin with three digits from 200 to 599, or has another class than the lines before it.
+    #[error("what it says is no SMTP reply")]
+    NotAReply,
+    /// [`LONGEST_REPLY`] is exceeded.
+    #[error("its reply is longer than 64 KiB")]
+    TooLong,
+}
+
+/// The reply that is coming in.
+#[derive(Debug, Default)]
+pub(super) struct ReplyParser {
+    /// All of it so far, at most [`LONGEST_REPLY`].
+    octets: Vec<u8>,
+    /// Where its last line begins.
+    line: usize,
+}
+
+impl ReplyParser {
+    /// Takes from the front of `input` what belongs to the reply: all of it, or up to the reply's end. After that the
+    /// next reply may follow.
+    ///
+    /// # Errors
+    /// [`ReplyError`]; nothing that follows can be understood then.
+    pub(super) fn take(&mut self, input: &mut &[u8]) -> Result<Option<Reply>, ReplyError> {
+        while !input.is_empty() {
+            let end = input.iter().position(|octet| *octet == b'\n').map(|end| end + 1);
+            let (piece, rest) = input.split_at(end.unwrap_or(input.len()));
+            *input = rest;
+            let fitting = piece.len().min(LONGEST_REPLY - self.octets.len());
+            self.octets.extend_from_slice(&piece[..fitting]);
+            let line = &self.octets[self.line..];
+            if !begins_a_line(line) || line.first() != self.octets.first() {
+                return Err(ReplyError::NotAReply);
+            }
+            if fitting < piece.len() {
+                return Err(ReplyError::TooLong);
+            }
+            if end.is_none() {
+                return Ok(None);
+            }
+            if line.get(3) != Some(&b'-') {
+                return Ok(Some(self.finish()));
+            }
+            self.line = self.octets.len();
+        }
+        Ok(None)
+    }
+
+    /// Whether nothing of a reply has come yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.octets.is_empty()
+    }
+
+    fn finish(&mut self) -> Reply {
+        let last = &self.octets[self.line..];
+        let code = last.iter().take(3).fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
+        let lines = self.octets.split(|octet| *octet == b'\n');
+        let texts: Vec<_> = lines.map(|line| line.get(4..).unwrap_or_default().trim_ascii_end()).collect();
+        // Behind the last line feed there is none.
+        let texts = texts.split_last().map(|(_, texts)| texts.join(&b'\n')).unwrap_or_default();
+        let text = String::from_utf8_lossy(&texts);
+        let text = text.replace(|c: char| c.is_control() && c != '\n', " ");
+        self.octets.clear();
+        self.line = 0;
+        Reply { code, enhanced: EnhancedStatus::of(code, &text), text }
+    }
+}
+
+/// Whether a line that has come so far can be a reply's: three digits, and no fourth.
+fn begins_a_line(line: &[u8]) -> bool {
+    line.iter().zip(0..4).all(|(octet, place)| match place {
+        0 => (b'2'..=b'5').contains(octet),
+        1 | 2 => octet.is_ascii_digit(),
+        _ => !octet.is_ascii_digit(),
+    })
+}
+
+impl EnhancedStatus {
+    /// Finds it at the beginning of the first line, or behind a `#`, as older servers write it anywhere in the line.
+    fn of(code: u16, text: &str) -> Option<Self> {
+        let line = text.lines().next()?;
+        let marked = line.split('#').skip(1);
+        let mut found = std::iter::once(line).chain(marked).filter_map(Self::parse);
+        found.find(|status| u16::from(status.class) == code / 100)
+    }
+
+    /// Reads it from the beginning of a text.
+    fn parse(text: &str) -> Option<Self> {
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let mut numbers = text[..end].trim_end_matches('.').split('.');
+        let mut number = || numbers.next().filter(|number| (1..=3).contains(&number.len()))?.parse().ok();
+        let (class, subject, detail) = (number()?, number()?, number()?);
+        let class = u8::try_from(class).ok().filter(|class| [2, 4, 5].contains(class))?;
+        numbers.next().is_none().then_some(Self { class, subject, detail })
+    }
+}
+
+impl fmt::Display for EnhancedStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.class, self.subject, self.detail)
+    }
+}
+
+#[cfg(test)]
+mod tests;
