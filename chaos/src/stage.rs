@@ -95,6 +95,8 @@ fn notification_service(world: &World, name: &str, mail: &Proxy) -> Service {
         .with("SMTP_HOST", &mail.address().ip().to_string())
         .with("SMTP_PORT", &mail.address().port().to_string())
         .with("SMTP_TIMEOUT", "2s")
+        .with("SMTP_REPLY_TIMEOUT", "2s")
+        .with("SMTP_FINAL_TIMEOUT", "2s")
         .with("SMTP_CONNECTIONS", &SMTP_CONNECTIONS.to_string())
         .with("COMMIT_MAX_RECORDS", "20")
         .with("MAX_UNCOMMITTED", &MAX_UNCOMMITTED.to_string())

@@ -12,7 +12,7 @@ use shared::{
     secret_check,
 };
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
@@ -94,16 +94,33 @@ fn smtp(env: &mut Env) -> SmtpConfig {
     if username.is_some() != password.is_some() {
         env.problem("SMTP_PASSWORD", "expected together with SMTP_USERNAME, or neither of the two");
     }
+    let host = env.or("SMTP_HOST", "localhost".to_owned(), env::text);
+    let encryption = env.or("SMTP_ENCRYPTION", Encryption::None, encryption);
+    let allowed = env.or("ALLOW_PLAINTEXT_PASSWORD", false, env::yes_or_no);
+    if password.is_some() && encryption == Encryption::None && !allowed && !is_loopback(&host) {
+        env.problem(
+            "SMTP_ENCRYPTION",
+            "expected starttls or tls with SMTP_PASSWORD, as anybody on the way could read the password; \
+             ALLOW_PLAINTEXT_PASSWORD=yes permits that",
+        );
+    }
     SmtpConfig {
-        host: env.or("SMTP_HOST", "localhost".to_owned(), env::text),
+        host,
         port: env.or("SMTP_PORT", 1025, env::number(1..=u16::MAX)),
         connections: env.or("SMTP_CONNECTIONS", 16, env::number(1..=1_000)),
         timeout: env.or("SMTP_TIMEOUT", Duration::from_secs(10), env::duration),
-        encryption: env.or("SMTP_ENCRYPTION", Encryption::None, encryption),
+        reply_timeout: env.or("SMTP_REPLY_TIMEOUT", Duration::from_mins(5), env::duration),
+        final_timeout: env.or("SMTP_FINAL_TIMEOUT", Duration::from_mins(10), env::duration),
+        encryption,
         trusted: env.or("SMTP_CA_FILE", Certificates::default(), mailer::certificates),
         credentials: username.zip(password).map(|(name, password)| SmtpCredentials::new(name, password)),
         max_rate: env.or("SMTP_MAX_RATE", None, max_rate),
     }
+}
+
+/// What is said to this host stays on this machine.
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 fn encryption(text: &str) -> Result<Encryption, &'static str> {
@@ -156,9 +173,12 @@ mod tests {
             ("SMTP_PORT", "70000"),
             ("SMTP_CONNECTIONS", "0"),
             ("SMTP_TIMEOUT", "10"),
+            ("SMTP_REPLY_TIMEOUT", "0s"),
+            ("SMTP_FINAL_TIMEOUT", "long"),
             ("SMTP_ENCRYPTION", "yes"),
             ("SMTP_CA_FILE", "/nowhere"),
             ("SMTP_PASSWORD", "alone"),
+            ("ALLOW_PLAINTEXT_PASSWORD", "maybe"),
             ("SMTP_MAX_RATE", "0"),
             ("COMMIT_MAX_RECORDS", "-1"),
             ("COMMIT_MAX_WAIT", "never"),
@@ -193,5 +213,24 @@ mod tests {
     fn a_bound_that_could_not_be_kept_is_refused() {
         let error = Config::load(Env::from_pairs([SECRETS, ("MAX_UNCOMMITTED", "50")])).unwrap_err();
         assert_eq!(error.problems()[0].name, "MAX_UNCOMMITTED");
+    }
+
+    #[test]
+    fn a_password_in_clear_stays_on_this_machine() {
+        let named = |changes: &[(&str, &str)]| {
+            let login = [SECRETS, ("SMTP_USERNAME", "mailer"), ("SMTP_PASSWORD", "s3cret")];
+            let loaded = Config::load(Env::from_pairs(login.iter().chain(changes).copied()));
+            loaded.map(|_| ()).map_err(|error| (error.problems().len(), error.problems()[0].name))
+        };
+        assert_eq!(named(&[("SMTP_HOST", "mail.example.com")]), Err((1, "SMTP_ENCRYPTION")));
+        assert_eq!(named(&[("SMTP_HOST", "10.0.0.1")]), Err((1, "SMTP_ENCRYPTION")));
+        for host in ["localhost", "127.0.0.1", "127.1.2.3", "::1"] {
+            assert_eq!(named(&[("SMTP_HOST", host)]), Ok(()), "{host}");
+        }
+        for (name, value) in
+            [("SMTP_ENCRYPTION", "tls"), ("SMTP_ENCRYPTION", "starttls"), ("ALLOW_PLAINTEXT_PASSWORD", "yes")]
+        {
+            assert_eq!(named(&[("SMTP_HOST", "mail.example.com"), (name, value)]), Ok(()), "{name}={value}");
+        }
     }
 }

@@ -1,28 +1,38 @@
 //! SMTP sessions: a few that stay open, each used by one delivery at a time.
 //!
-//! lettre's connection is used directly, on a stream of our own: its pool leaves Nagle's algorithm on, knows no
-//! time-outs, and hands a connection out again after a cancelled send. Here every phase has a time-out, and a session
-//! comes back into the pool only after a complete, orderly exchange; whatever else happens to it drops it.
+//! ```text
+//!   dial ──► tls ──► hello, login ──► session      one connection, then mail after mail
+//!                  wire, reply                     commands out, replies in
+//! ```
+//!
+//! lettre composes the mails; the dialogue is our own, as its parser takes only well-formed replies and its pool knows no
+//! time-outs. Here everything that is waited for has one (RFC 5321, section 4.5.3.2), and a session comes back into
+//! the pool only after a complete, orderly exchange; whatever else happens to it drops it.
 
 use connect::Connection;
-use lettre::transport::smtp::{authentication::Credentials, extension::ClientId};
+use failure::{Cause, Phase};
 use rate::Rate;
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 use tls::Tls;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 mod connect;
+mod dial;
 mod failure;
+mod hello;
+mod login;
 mod rate;
-#[cfg_attr(not(test), expect(dead_code, reason = "sessions read replies with it next"))]
 mod reply;
 mod session;
-mod starttls;
-mod stream;
 mod tls;
+mod wire;
 
 pub(crate) use failure::{Refusal, RefusalKind, SendError, ServerFailure};
 pub(crate) use session::Session;
@@ -43,8 +53,12 @@ pub struct SmtpConfig {
     pub port: u16,
     /// Sessions at most, each a delivery at a time.
     pub connections: usize,
-    /// For each phase: connect, greeting, each command, the content.
+    /// For connecting, all addresses of the host together, and for TLS.
     pub timeout: Duration,
+    /// For the greeting and for each reply up to that to DATA.
+    pub reply_timeout: Duration,
+    /// For the reply to the final dot.
+    pub final_timeout: Duration,
     /// How the connection is protected.
     pub encryption: Encryption,
     /// Certificates that are trusted besides the system's.
@@ -68,25 +82,37 @@ pub enum Encryption {
 }
 
 /// Name and password; `Debug` shows neither.
-#[derive(Debug, Clone)]
-pub struct SmtpCredentials(Credentials);
+#[derive(Clone)]
+pub struct SmtpCredentials {
+    username: String,
+    password: String,
+}
 
 impl SmtpCredentials {
     /// Takes them as they are.
     #[must_use]
     pub fn new(username: String, password: String) -> Self {
-        Self(Credentials::new(username, password))
+        Self { username, password }
+    }
+}
+
+impl fmt::Debug for SmtpCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SmtpCredentials")
     }
 }
 
 /// The pool.
 pub(crate) struct Mailer {
     config: SmtpConfig,
-    hello: ClientId,
+    /// How this client calls itself.
+    hello: String,
     tls: Option<Tls>,
     rate: Option<Mutex<Rate>>,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
+    /// The log has it that no greeting comes.
+    silence_noted: AtomicBool,
 }
 
 struct Idle {
@@ -105,11 +131,12 @@ impl Mailer {
             log::warn!("the SMTP password is sent without encryption (SMTP_ENCRYPTION)");
         }
         Ok(Arc::new(Self {
-            hello: ClientId::Domain(domain.to_owned()),
+            hello: domain.to_owned(),
             tls: if encrypted { Some(Tls::new(&config)?) } else { None },
             rate: config.max_rate.map(|per_second| Mutex::new(Rate::new(per_second))),
             permits: Arc::new(Semaphore::new(config.connections)),
             idle: Mutex::default(),
+            silence_noted: AtomicBool::new(false),
             config,
         }))
     }
@@ -141,9 +168,9 @@ impl Mailer {
         let idle = std::mem::take(&mut *self.idle());
         let goodbyes = idle.into_iter().map(|mut idle| async move {
             // The answer is of no interest: the session ends either way.
-            let _ = idle.connection.smtp.quit().await;
+            let _ = idle.connection.wire.ask("QUIT\r\n").await;
         });
-        let _ = tokio::time::timeout(QUIT_TIMEOUT, futures_util::future::join_all(goodbyes)).await;
+        let _ = timeout(QUIT_TIMEOUT, futures_util::future::join_all(goodbyes)).await;
     }
 
     /// Sessions in use, and idle ones.
@@ -155,11 +182,18 @@ impl Mailer {
         let mut idle = self.idle();
         idle.retain(|session| session.since.elapsed() < LONGEST_IDLE);
         // The one used last: under a light load the others grow old and go.
-        idle.pop().map(|session| session.connection)
+        while let Some(Idle { mut connection, .. }) = idle.pop() {
+            if connection.wire.is_quiet() {
+                return Some(connection);
+            }
+        }
+        None
     }
 
-    fn put_back(&self, connection: Connection, permit: OwnedSemaphorePermit) {
-        self.idle().push(Idle { connection, since: Instant::now() });
+    fn put_back(&self, mut connection: Connection, permit: OwnedSemaphorePermit) {
+        if connection.wire.is_quiet() {
+            self.idle().push(Idle { connection, since: Instant::now() });
+        }
         drop(permit);
     }
 
@@ -171,6 +205,16 @@ impl Mailer {
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Bounds a step of a session.
+async fn within<T>(
+    limit: Duration,
+    phase: Phase,
+    step: impl Future<Output = Result<T, Cause>>,
+) -> Result<T, ServerFailure> {
+    let ended = timeout(limit, step).await.unwrap_or(Err(Cause::Timeout));
+    ended.map_err(|cause| ServerFailure { phase, cause })
 }
 
 #[cfg(test)]

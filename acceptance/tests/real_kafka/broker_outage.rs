@@ -91,7 +91,7 @@ async fn verifying_is_refused_in_time_while_the_broker_is_away_and_works_afterwa
 async fn a_notification_service_ends_when_it_is_asked_to_although_its_broker_is_frozen() {
     let world = World::start().await;
     let (_user_service, api) = world.ready_user_service("user").await;
-    let mut notification_service = world.notification_service("notification").with("SMTP_TIMEOUT", "30s");
+    let mut notification_service = world.notification_service("notification");
     notification_service.start_and_wait().await;
     // Mails are held up until the broker is frozen, so that there is something that can't be committed.
     let held_up = watch::Sender::new(0);
@@ -120,7 +120,7 @@ async fn a_notification_service_ends_when_it_is_asked_to_although_its_broker_is_
 async fn a_probe_of_the_mail_server_that_is_dropped_with_its_partitions_is_not_waited_for() {
     let world = World::start().await;
     let (_user_service, api) = world.ready_user_service("user").await;
-    let mut notification_service = world.notification_service("notification").with("SMTP_TIMEOUT", "60s");
+    let mut notification_service = world.notification_service("notification");
     notification_service.start_and_wait().await;
     // The first email closes the gate, and the probe that follows hangs.
     let begun = watch::Sender::new(0);

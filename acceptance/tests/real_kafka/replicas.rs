@@ -111,7 +111,7 @@ async fn of_mails_that_outlast_a_rebalance_there_may_be_one_copy_and_of_none_beh
     let world = World::start().await;
     let (_user_service, api) = world.ready_user_service("user").await;
     let ends = take_time_for_slow(&world, Action::Hang);
-    let mut replicas = ["a", "b"].map(|name| world.notification_service(name).with("SMTP_TIMEOUT", "60s"));
+    let mut replicas = ["a", "b"].map(|name| world.notification_service(name));
     replicas[0].start_and_wait().await;
     let mut registrations = register(&api, "slow", 12).await;
     registrations.extend(register(&api, "person", 120).await);
@@ -134,7 +134,7 @@ async fn a_client_that_joins_again_before_its_partitions_were_given_up_goes_on()
     let world = World::start().await;
     let (_user_service, api) = world.ready_user_service("user").await;
     let _ends = take_time_for_slow(&world, Action::Hang);
-    let mut replica = world.notification_service("notification").with("SMTP_TIMEOUT", "60s");
+    let mut replica = world.notification_service("notification");
     replica.start_and_wait().await;
     let mut registrations = register(&api, "slow", 1).await;
     registrations.extend(register(&api, "person", 20).await);
@@ -162,7 +162,8 @@ async fn a_backlog_that_is_too_long_to_be_taken_at_once_is_mailed_although_membe
     let (_user_service, api) = world.ready_user_service("user").await;
     let registrations = register(&api, "person", PEOPLE).await;
     world.inbox.set_script(Script::new(|_| Action::Hang));
-    let mut replicas = ["a", "b"].map(|name| world.notification_service(name).with("SMTP_TIMEOUT", "1s"));
+    let mut replicas =
+        ["a", "b"].map(|name| world.notification_service(name).with("SMTP_REPLY_TIMEOUT", "1s"));
     replicas[0].start_and_wait().await;
     sleep(PAUSED).await;
     replicas[1].start_and_wait().await;

@@ -1,85 +1,65 @@
-//! How a session begins: the TCP connection, TLS, the greeting and EHLO, what the server offers, the login; each within
-//! the time-out.
+//! From nothing to a connection on which mails can be handed over: TCP, TLS, the greeting and EHLO, the login.
 
 use super::{
     Encryption, Mailer,
-    failure::{Phase, ServerFailure},
-    starttls,
-    stream::Encrypted,
+    dial::dial,
+    failure::{Cause, Phase, ServerFailure},
+    hello::Offers,
+    login::login,
+    wire::Wire,
+    within,
 };
-use lettre::transport::smtp::{
-    authentication::Mechanism,
-    client::{AsyncSmtpConnection, AsyncTokioStream},
-    commands::Ehlo,
-};
-use std::time::Duration;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, time::Instant};
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 /// A connection on which emails can be handed over.
 pub(super) struct Connection {
-    pub(super) smtp: AsyncSmtpConnection,
-    /// The server takes several commands at once (RFC 2920).
-    pub(super) pipelining: bool,
+    pub(super) wire: Wire<Either<TcpStream, Box<TlsStream<TcpStream>>>>,
+    pub(super) offers: Offers,
 }
 
 impl Mailer {
     pub(super) async fn connect(&self) -> Result<Connection, ServerFailure> {
         let limit = self.config.timeout;
-        let address = (self.config.host.as_str(), self.config.port);
+        let started = Instant::now();
         let stream = within(limit, Phase::Connect, async {
-            let stream = TcpStream::connect(address).await;
-            let stream = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
-            stream.map_err(|error| ServerFailure::io(Phase::Connect, &error))
+            dial(&self.config.host, self.config.port).await.map_err(|error| Cause::Io(error.to_string()))
         });
-        let stream = self.encrypt(stream.await?).await?;
-        let mut smtp = within(limit, Phase::Greeting, async {
-            let greeted = AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await;
-            greeted.map_err(|error| ServerFailure::smtp(Phase::Greeting, &error))
-        })
-        .await?;
-        // Before the login, which a new EHLO might undo.
-        let pipelining = within(limit, Phase::Greeting, self.offers_pipelining(&mut smtp)).await?;
-        if let Some(credentials) = &self.config.credentials {
-            within(limit, Phase::Login, async {
-                let login = smtp.auth(&[Mechanism::Plain, Mechanism::Login], &credentials.0).await;
-                login.map_err(|error| ServerFailure::smtp(Phase::Login, &error))
-            })
-            .await?;
-        }
-        Ok(Connection { smtp, pipelining })
-    }
-
-    /// Asks once more what the server offers: lettre does not keep this of what it was told.
-    async fn offers_pipelining(&self, smtp: &mut AsyncSmtpConnection) -> Result<bool, ServerFailure> {
-        match smtp.command(Ehlo::new(self.hello.clone())).await {
-            Ok(offers) => Ok(offers.message().any(|line| line.eq_ignore_ascii_case("PIPELINING"))),
-            // One EHLO is enough for it.
-            Err(error) if error.status().is_some_and(|code| u16::from(code) != 421) => Ok(false),
-            Err(error) => Err(ServerFailure::smtp(Phase::Greeting, &error)),
-        }
-    }
-
-    async fn encrypt(&self, stream: TcpStream) -> Result<Box<dyn AsyncTokioStream>, ServerFailure> {
-        let limit = self.config.timeout;
-        match (&self.tls, self.config.encryption) {
-            (None, _) | (_, Encryption::None) => Ok(Box::new(stream)),
+        let stream = stream.await?;
+        let mut wire = match (&self.tls, self.config.encryption) {
+            (None, _) | (_, Encryption::None) => Wire::new(Either::Left(stream)),
             (Some(tls), Encryption::Tls) => {
-                Ok(Box::new(Encrypted::new(within(limit, Phase::Tls, tls.handshake(stream)).await?)))
+                let limit = limit.saturating_sub(started.elapsed());
+                Wire::new(Either::Right(within(limit, Phase::Tls, tls.handshake(stream)).await?))
             }
             (Some(tls), Encryption::StartTls) => {
-                let stream = within(limit, Phase::Greeting, starttls::dialogue(stream, &self.hello)).await?;
-                Ok(Box::new(Encrypted::after_starttls(
-                    within(limit, Phase::Tls, tls.handshake(stream)).await?,
-                )))
+                let stream = self.ask_for_tls(stream).await?;
+                Wire::new(Either::Right(within(limit, Phase::Tls, tls.handshake(stream)).await?))
             }
+        };
+        // After STARTTLS a server does not greet again.
+        if self.config.encryption != Encryption::StartTls {
+            self.greeting(&mut wire).await?;
         }
+        let offers = self.hello(&mut wire).await?;
+        if let Some(credentials) = &self.config.credentials {
+            login(&mut wire, &offers, credentials, self.config.reply_timeout).await?;
+        }
+        Ok(Connection { wire, offers })
     }
-}
 
-async fn within<T>(
-    limit: Duration,
-    phase: Phase,
-    step: impl Future<Output = Result<T, ServerFailure>>,
-) -> Result<T, ServerFailure> {
-    timeout(limit, step).await.unwrap_or_else(|_| Err(ServerFailure::timeout(phase)))
+    /// The dialogue in the clear that comes before the handshake (RFC 3207). Nothing of it is believed afterwards, and
+    /// what a man in the middle may have sent ahead of the handshake ends the session.
+    async fn ask_for_tls(&self, stream: TcpStream) -> Result<TcpStream, ServerFailure> {
+        let failed = |cause| ServerFailure { phase: Phase::Tls, cause };
+        let mut wire = Wire::new(stream);
+        self.greeting(&mut wire).await?;
+        if !self.hello(&mut wire).await?.starttls {
+            return Err(failed(Cause::StartTlsMissing));
+        }
+        let reply = within(self.config.reply_timeout, Phase::Tls, wire.ask("STARTTLS\r\n")).await?;
+        ServerFailure::unless(&reply, 2, Phase::Tls)?;
+        wire.into_stream().map_err(failed)
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! The text of a reply is not kept, as it often repeats the recipient's address; its code is.
 
-use lettre::transport::smtp;
-use std::{fmt, io};
+use super::reply::{Reply, ReplyError};
+use std::fmt;
 
 /// The step of a session that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +31,26 @@ pub(crate) struct ServerFailure {
 pub(crate) enum Cause {
     #[error("no answer in time")]
     Timeout,
-    #[error("connection closed or garbled")]
+    #[error("connection closed")]
     Broken,
+    #[error("{0}")]
+    Garbled(ReplyError),
+    #[error("it says something that it was not asked for")]
+    Unasked,
     #[error("reply {0}")]
     Reply(u16),
     #[error("{0}")]
     Io(String),
+    /// Mostly a server that waits for a TLS handshake.
+    #[error("no greeting; if TLS begins with the first byte on this port, set SMTP_ENCRYPTION=tls")]
+    NoGreeting,
+    #[error("no TLS from the first byte on this port; it may want SMTP_ENCRYPTION=starttls")]
+    NotTls,
     #[error("the server does not offer STARTTLS")]
     StartTlsMissing,
+    /// With the mechanisms that the server offers.
+    #[error("the server offers no login of those known here, PLAIN and LOGIN; it offers: {0}")]
+    LoginMissing(String),
     #[error("closing")]
     Closing,
 }
@@ -74,41 +86,41 @@ pub(crate) enum SendError {
 }
 
 impl ServerFailure {
-    pub(super) fn timeout(phase: Phase) -> Self {
-        Self { phase, cause: Cause::Timeout }
-    }
-
     pub(super) fn closing() -> Self {
         Self { phase: Phase::Connect, cause: Cause::Closing }
     }
 
-    pub(super) fn io(phase: Phase, error: &io::Error) -> Self {
-        Self { phase, cause: Cause::Io(error.to_string()) }
+    pub(super) fn reply(phase: Phase, reply: &Reply) -> Self {
+        Self { phase, cause: Cause::Reply(reply.code) }
     }
 
-    pub(super) fn smtp(phase: Phase, error: &smtp::Error) -> Self {
-        let cause = error.status().map_or(Cause::Broken, |code| Cause::Reply(code.into()));
-        Self { phase, cause }
+    /// Passes a reply of this class (RFC 5321, section 4.2.1).
+    pub(super) fn unless(reply: &Reply, class: u16, phase: Phase) -> Result<(), Self> {
+        if reply.is(class) { Ok(()) } else { Err(Self::reply(phase, reply)) }
     }
 }
 
 impl SendError {
-    /// Judges a failed step by its phase and the reply's code (RFC 5321, section 4.2).
-    pub(super) fn of(phase: Phase, error: &smtp::Error) -> Self {
-        let Some(status) = error.status().map(u16::from) else {
-            return Self::Server(ServerFailure::smtp(phase, error));
-        };
+    /// Judges a step that was not accepted by its phase and the reply's code (RFC 5321, section 4.2).
+    pub(super) fn of(phase: Phase, reply: &Reply) -> Self {
+        let status = reply.code;
         let refused = |kind| Self::Refused(Refusal { kind, status });
         match (phase, status) {
-            // "Service not available, closing transmission channel".
-            (_, 421) => Self::Server(ServerFailure::smtp(phase, error)),
+            // "Service not available, closing transmission channel"; and no refusal, but out of place.
+            (_, 421 | 0..400) => Self::Server(ServerFailure::reply(phase, reply)),
             (Phase::Recipient | Phase::Data | Phase::Content, 400..500) => refused(RefusalKind::Temporary),
             (Phase::Recipient, _) => refused(RefusalKind::Recipient),
             (Phase::Data | Phase::Content, _) => refused(RefusalKind::Content),
             (Phase::Connect | Phase::Tls | Phase::Greeting | Phase::Login | Phase::MailFrom, _) => {
-                Self::Server(ServerFailure::smtp(phase, error))
+                Self::Server(ServerFailure::reply(phase, reply))
             }
         }
+    }
+}
+
+impl From<ServerFailure> for SendError {
+    fn from(failure: ServerFailure) -> Self {
+        Self::Server(failure)
     }
 }
 

@@ -22,6 +22,13 @@ pub(crate) struct Reply {
     pub(crate) text: String,
 }
 
+impl Reply {
+    /// Whether the code's first digit is this one.
+    pub(crate) fn is(&self, class: u16) -> bool {
+        self.code / 100 == class
+    }
+}
+
 /// `class.subject.detail` (RFC 3463, section 2; RFC 2034).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct EnhancedStatus {
@@ -39,6 +46,9 @@ pub(crate) enum ReplyError {
     /// A line does not begin with three digits from 200 to 599, or has another class than the lines before it.
     #[error("what it says is no SMTP reply")]
     NotAReply,
+    /// It begins with a TLS record: an alert, or a part of a handshake (RFC 8446, section 5.1).
+    #[error("it speaks TLS from the first byte; set SMTP_ENCRYPTION=tls for this port")]
+    Tls,
     /// [`LONGEST_REPLY`] is exceeded.
     #[error("its reply is longer than 64 KiB")]
     TooLong,
@@ -66,6 +76,9 @@ impl ReplyParser {
             *input = rest;
             let fitting = piece.len().min(LONGEST_REPLY - self.octets.len());
             self.octets.extend_from_slice(&piece[..fitting]);
+            if let Some(0x15 | 0x16) = self.octets.first() {
+                return Err(ReplyError::Tls);
+            }
             let line = &self.octets[self.line..];
             if !begins_a_line(line) || line.first() != self.octets.first() {
                 return Err(ReplyError::NotAReply);

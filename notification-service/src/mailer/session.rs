@@ -11,17 +11,12 @@
 use super::{
     Mailer,
     connect::Connection,
-    failure::{Phase, Refusal, RefusalKind, SendError, ServerFailure},
+    failure::{Cause, Phase, Refusal, RefusalKind, SendError, ServerFailure},
+    within,
 };
 use crate::email::Email;
-use lettre::transport::smtp::{
-    self,
-    commands::{Data, Mail, Rcpt, Rset},
-    extension::{Extension, MailBodyParameter, MailParameter},
-    response::Response,
-};
-use std::{fmt, sync::Arc, time::Duration};
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Dropping it, also by a cancelled send, closes the connection.
 pub(crate) struct Session {
@@ -74,98 +69,106 @@ impl Session {
     }
 
     async fn reset(&mut self) -> bool {
-        timeout(self.timeout(), self.connection.smtp.command(Rset)).await.is_ok_and(|reset| reset.is_ok())
+        // Not worth the minutes that the mail itself may take.
+        let limit = self.mailer.config.timeout;
+        let reset = within(limit, Phase::MailFrom, self.connection.wire.ask("RSET\r\n")).await;
+        reset.is_ok_and(|reply| reply.is(2))
     }
 
     async fn transaction(&mut self, email: &Email) -> Result<(), SendError> {
-        let mail = Mail::new(Some(email.from.clone()), self.parameters(email)?);
-        let recipient = Rcpt::new(email.to.clone(), vec![]);
-        let envelope = if self.connection.pipelining {
-            self.envelope_at_once(mail, recipient).await
+        let mail = format!("MAIL FROM:<{}>{}\r\n", email.from, self.parameters(email)?);
+        let recipient = format!("RCPT TO:<{}>\r\n", email.to);
+        let envelope = if self.connection.offers.pipelining {
+            self.envelope_at_once(&mail, &recipient).await
         } else {
-            self.envelope_step_by_step(mail, recipient).await
+            self.envelope_step_by_step(&mail, &recipient).await
         };
         envelope.map_err(|error| if self.reused { closed_while_idle(error) } else { error })?;
-        let content = self.connection.smtp.command(Content(&email.text));
-        step(Phase::Content, self.mailer.config.timeout, content).await
+        self.say(Phase::Content, &content(&email.text)).await?;
+        self.reply(Phase::Content).await
     }
 
-    async fn envelope_step_by_step(&mut self, mail: Mail, recipient: Rcpt) -> Result<(), SendError> {
-        let (limit, smtp) = (self.timeout(), &mut self.connection.smtp);
-        step(Phase::MailFrom, limit, smtp.command(mail)).await?;
-        step(Phase::Recipient, limit, smtp.command(recipient)).await?;
-        step(Phase::Data, limit, smtp.command(Data)).await
-    }
-
-    async fn envelope_at_once(&mut self, mail: Mail, recipient: Rcpt) -> Result<(), SendError> {
-        let (limit, smtp) = (self.timeout(), &mut self.connection.smtp);
-        step(Phase::MailFrom, limit, smtp.command(format!("{mail}{recipient}{Data}"))).await?;
-        let recipient = step(Phase::Recipient, limit, smtp.read_response()).await;
-        if matches!(recipient, Err(SendError::Server(_))) {
-            return recipient;
+    async fn envelope_step_by_step(&mut self, mail: &str, recipient: &str) -> Result<(), SendError> {
+        for (phase, command) in
+            [(Phase::MailFrom, mail), (Phase::Recipient, recipient), (Phase::Data, "DATA\r\n")]
+        {
+            self.say(phase, command).await?;
+            self.reply(phase).await?;
         }
-        let data = step(Phase::Data, limit, smtp.read_response()).await;
-        self.out_of_step = recipient.is_err() && !matches!(data, Err(SendError::Refused(_)));
-        // Without a recipient the server refuses the data as well: that says nothing new.
-        recipient.and(data)
+        Ok(())
     }
 
-    fn parameters(&self, email: &Email) -> Result<Vec<MailParameter>, SendError> {
-        let server = self.connection.smtp.server_info();
-        let mut parameters = Vec::new();
+    async fn envelope_at_once(&mut self, mail: &str, recipient: &str) -> Result<(), SendError> {
+        self.say(Phase::MailFrom, &format!("{mail}{recipient}DATA\r\n")).await?;
+        let mut refused = Ok(());
+        for phase in [Phase::MailFrom, Phase::Recipient, Phase::Data] {
+            // Until the data are refused as well, the server owes a reply or waits for the content.
+            self.out_of_step = refused.is_err();
+            match self.reply(phase).await {
+                Err(error @ SendError::Refused(_)) => {
+                    self.out_of_step = false;
+                    // What follows the first refusal says nothing new.
+                    refused = refused.and(Err(error));
+                }
+                Ok(()) => {}
+                Err(error) => return refused.and(Err(error)),
+            }
+        }
+        refused
+    }
+
+    /// Sends within the time-out of replies: to a server that reads nothing, nothing can be said.
+    async fn say(&mut self, phase: Phase, commands: &str) -> Result<(), SendError> {
+        let limit = self.mailer.config.reply_timeout;
+        Ok(within(limit, phase, self.connection.wire.say(commands)).await?)
+    }
+
+    /// The reply to what was said in this phase.
+    async fn reply(&mut self, phase: Phase) -> Result<(), SendError> {
+        let config = &self.mailer.config;
+        let (limit, class) = match phase {
+            Phase::Content => (config.final_timeout, 2),
+            Phase::Data => (config.reply_timeout, 3),
+            _ => (config.reply_timeout, 2),
+        };
+        let reply = within(limit, phase, self.connection.wire.reply()).await?;
+        if reply.is(class) { Ok(()) } else { Err(SendError::of(phase, &reply)) }
+    }
+
+    fn parameters(&self, email: &Email) -> Result<&'static str, SendError> {
+        let offers = &self.connection.offers;
         let address: &str = email.to.as_ref();
-        if !address.is_ascii() {
-            if !server.supports_feature(Extension::SmtpUtfEight) {
-                return Err(SendError::Refused(Refusal { kind: RefusalKind::NeedsSmtpUtf8, status: 0 }));
+        match (address.is_ascii(), !email.text.is_ascii() && offers.eight_bit_mime) {
+            (true, false) => Ok(""),
+            (true, true) => Ok(" BODY=8BITMIME"),
+            (false, _) if !offers.smtputf8 => {
+                Err(SendError::Refused(Refusal { kind: RefusalKind::NeedsSmtpUtf8, status: 0 }))
             }
-            parameters.push(MailParameter::SmtpUtfEight);
+            (false, false) => Ok(" SMTPUTF8"),
+            (false, true) => Ok(" SMTPUTF8 BODY=8BITMIME"),
         }
-        if !email.text.is_ascii() {
-            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
-        }
-        Ok(parameters)
-    }
-
-    fn timeout(&self) -> Duration {
-        self.mailer.config.timeout
     }
 }
 
-/// The content and the final dot as one write: the connection's own method sends the dot in a packet of its own.
-struct Content<'a>(&'a str);
-
-impl fmt::Display for Content<'_> {
-    /// Doubles a dot at the beginning of a line (RFC 5321, section 4.5.2).
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in self.0.split_inclusive('\n') {
-            if line.starts_with('.') {
-                f.write_str(".")?;
-            }
-            f.write_str(line)?;
+/// The content and the final dot. A dot at the beginning of a line is doubled (RFC 5321, section 4.5.2).
+fn content(text: &str) -> String {
+    const END: &str = "\r\n.\r\n";
+    let mut content = String::with_capacity(text.len() + END.len());
+    for line in text.split_inclusive('\n') {
+        if line.starts_with('.') {
+            content.push('.');
         }
-        f.write_str("\r\n.\r\n")
+        content.push_str(line);
     }
-}
-
-async fn step(
-    phase: Phase,
-    limit: Duration,
-    exchange: impl Future<Output = Result<Response, smtp::Error>>,
-) -> Result<(), SendError> {
-    match timeout(limit, exchange).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(SendError::of(phase, &error)),
-        Err(_) => Err(SendError::Server(ServerFailure::timeout(phase))),
-    }
+    content + END
 }
 
 /// A server may close an idle session at any time, with 421 or without a word; the first command of an email finds out.
 fn closed_while_idle(error: SendError) -> SendError {
-    use super::failure::Cause;
     match error {
         SendError::Server(ServerFailure {
             phase: Phase::MailFrom,
-            cause: Cause::Broken | Cause::Reply(421),
+            cause: Cause::Broken | Cause::Unasked | Cause::Reply(421),
         }) => SendError::ClosedWhileIdle,
         other => other,
     }
@@ -173,11 +176,10 @@ fn closed_while_idle(error: SendError) -> SendError {
 
 #[cfg(test)]
 mod tests {
-    use super::Content;
+    use super::content;
 
     #[test]
     fn dots_at_the_beginning_of_lines_are_doubled_and_one_ends_the_content() {
-        let content = Content(".a\r\nb.\r\n..\r\n.").to_string();
-        assert_eq!(content, "..a\r\nb.\r\n...\r\n..\r\n.\r\n");
+        assert_eq!(content(".a\r\nb.\r\n..\r\n."), "..a\r\nb.\r\n...\r\n..\r\n.\r\n");
     }
 }

@@ -1,9 +1,10 @@
 //! TLS to the mail server: certificates are always verified, against the system's roots and those of `SMTP_CA_FILE`.
+//!
+//! Many relays have a certificate that they signed themselves, which says of itself that it is an authority: that is
+//! how `openssl req -x509` makes them. As a server's certificate such a one is refused, but what stands in `SMTP_CA_FILE`
+//! is meant: exactly that certificate is accepted as the server's, while it is valid and for the names it has.
 
-use super::{
-    SmtpConfig,
-    failure::{Phase, ServerFailure},
-};
+use super::{SmtpConfig, failure::Cause};
 use anyhow::Context;
 use std::{fmt, path::Path, sync::Arc};
 use tokio::net::TcpStream;
@@ -11,9 +12,15 @@ use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{
-        ClientConfig, RootCertStore,
+        CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+        client::{
+            WebPkiServerVerifier,
+            danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+            verify_server_name,
+        },
         crypto::ring,
-        pki_types::{CertificateDer, ServerName, pem::PemObject},
+        pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+        server::ParsedCertificate,
     },
 };
 
@@ -45,18 +52,85 @@ impl Tls {
             roots.add(certificate.clone()).context("SMTP_CA_FILE has a certificate that can't be trusted")?;
         }
         // The provider is named, as another part of the process may have brought a second one.
-        let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = Arc::new(ring::default_provider());
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let verifier = Verifier {
+            authorities: authorities.build().context("no certificate is trusted")?,
+            trusted: config.trusted.clone(),
+        };
+        let client = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         let name =
             ServerName::try_from(config.host.clone()).context("SMTP_HOST can't be in a certificate")?;
         Ok(Self { connector: TlsConnector::from(Arc::new(client)), name })
     }
 
-    pub(super) async fn handshake(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, ServerFailure> {
+    pub(super) async fn handshake(&self, stream: TcpStream) -> Result<Box<TlsStream<TcpStream>>, Cause> {
         let shaken = self.connector.connect(self.name.clone(), stream).await;
-        shaken.map_err(|error| ServerFailure::io(Phase::Tls, &error))
+        shaken.map(Box::new).map_err(|error| {
+            let tls = error.get_ref().and_then(|error| error.downcast_ref());
+            match tls {
+                // Most likely the greeting of a server that speaks in clear.
+                Some(Error::InvalidMessage(_)) => Cause::NotTls,
+                _ => Cause::Io(error.to_string()),
+            }
+        })
+    }
+}
+
+/// Asks the authorities first; see the module's text.
+#[derive(Debug)]
+struct Verifier {
+    authorities: Arc<WebPkiServerVerifier>,
+    trusted: Certificates,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified =
+            self.authorities.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
+        match verified {
+            // An authority in place of a server; its dates have been looked at before.
+            Err(Error::InvalidCertificate(CertificateError::Other(_)))
+                if self.trusted.0.iter().any(|trusted| trusted == end_entity) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        signed: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls12_signature(signed, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        signed: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls13_signature(signed, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 async fn offsets_behind_a_delivery_that_is_under_way_are_not_committed() {
     let world = World::new(1).await;
     world.smtp.set_script(Script::recipient(&address(3), Action::Hang));
-    let service = world.start(&[("SMTP_TIMEOUT", "20s")]).await;
+    let service = world.start(&[("SMTP_REPLY_TIMEOUT", "20s")]).await;
     world.publish(&(1..=9).map(created).collect::<Vec<_>>()).await;
     world.wait_for_mails(8).await;
     world.wait_for_committed(Topic::Created, 2).await;
@@ -87,9 +87,9 @@ async fn many_events_use_several_sessions_and_no_more_than_configured() {
     assert_eq!(world.smtp.sessions().open, 0);
 }
 
-fn at_most_ten_uncommitted(smtp_timeout: &str) -> [(&str, &str); 4] {
+fn at_most_ten_uncommitted(reply_timeout: &str) -> [(&str, &str); 4] {
     [
-        ("SMTP_TIMEOUT", smtp_timeout),
+        ("SMTP_REPLY_TIMEOUT", reply_timeout),
         ("SMTP_CONNECTIONS", "2"),
         ("COMMIT_MAX_RECORDS", "5"),
         ("MAX_UNCOMMITTED", "10"),

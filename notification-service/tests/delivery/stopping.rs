@@ -34,7 +34,7 @@ async fn restarts_in_order_mail_nothing_twice_and_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_services_share_the_work_and_one_that_leaves_makes_no_copies() {
     let world = World::new(4).await;
-    // Slow until both have joined, so that something is left to share; in time for SMTP_TIMEOUT.
+    // Slow until both have joined, so that something is left to share; in time for SMTP_FINAL_TIMEOUT.
     let both_joined = Arc::new(AtomicBool::new(false));
     let joined = Arc::clone(&both_joined);
     world.smtp.set_script(Script::new(move |step| match step.stage {

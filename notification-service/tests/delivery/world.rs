@@ -90,6 +90,8 @@ impl World {
             ("SMTP_HOST", self.smtp.address().ip().to_string()),
             ("SMTP_PORT", self.smtp.address().port().to_string()),
             ("SMTP_TIMEOUT", "500ms".to_owned()),
+            ("SMTP_REPLY_TIMEOUT", "500ms".to_owned()),
+            ("SMTP_FINAL_TIMEOUT", "500ms".to_owned()),
             ("COMMIT_MAX_WAIT", "50ms".to_owned()),
             ("PUBLIC_URL", "https://signup.example.com".to_owned()),
         ]

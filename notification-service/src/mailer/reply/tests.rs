@@ -57,22 +57,17 @@ fn several_replies_in_one_packet_stay_apart() {
 
 #[test]
 fn what_is_no_reply_is_known_at_its_first_wrong_octet() {
-    let cases: [&[u8]; 12] = [
-        b"\n",
-        b"\r\n",
-        b"x",
-        b"2x",
-        b"25\r",
-        b"2500",
-        b"150",
-        b"650",
-        b" 250",
-        b"-25",
-        b"\x15\x03\x01",
-        b"\xef\xbb\xbf220",
-    ];
+    let cases: [&[u8]; 11] =
+        [b"\n", b"\r\n", b"x", b"2x", b"25\r", b"2500", b"150", b"650", b" 250", b"-25", b"\xef\xbb\xbf220"];
     for input in cases {
         assert_eq!(read(input), (vec![], Err(ReplyError::NotAReply)), "{}", input.escape_ascii());
+    }
+}
+
+#[test]
+fn a_tls_record_is_told_apart() {
+    for input in [b"\x15\x03\x01", b"\x16\x03\x03"] {
+        assert_eq!(read(input), (vec![], Err(ReplyError::Tls)));
     }
 }
 

@@ -1,0 +1,122 @@
+//! How a session begins: the greeting, EHLO, and what the server offers (RFC 5321, sections 3.1 and 3.2).
+
+use super::{
+    Encryption, Mailer,
+    failure::{Cause, Phase, ServerFailure},
+    reply::Reply,
+    wire::Wire,
+    within,
+};
+use std::{pin::pin, sync::atomic::Ordering};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{sleep, timeout},
+};
+
+/// What the reply to EHLO lists, as far as it is of use here.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Offers {
+    /// Several commands at once (RFC 2920).
+    pub(super) pipelining: bool,
+    /// Addresses in UTF-8 (RFC 6531).
+    pub(super) smtputf8: bool,
+    /// Content in UTF-8 (RFC 6152).
+    pub(super) eight_bit_mime: bool,
+    /// TLS (RFC 3207).
+    pub(super) starttls: bool,
+    /// Names of the mechanisms of AUTH (RFC 4954), in upper case.
+    pub(super) logins: Vec<String>,
+}
+
+impl Offers {
+    /// Keywords count in any case. `AUTH=LOGIN` is how servers wrote it for clients of the nineties; some write only that.
+    fn of(reply: &Reply) -> Self {
+        let mut offers = Self::default();
+        for line in reply.text.to_ascii_uppercase().lines() {
+            let mut words = line.split([' ', '=']).filter(|word| !word.is_empty());
+            match words.next() {
+                Some("PIPELINING") => offers.pipelining = true,
+                Some("SMTPUTF8") => offers.smtputf8 = true,
+                Some("8BITMIME") => offers.eight_bit_mime = true,
+                Some("STARTTLS") => offers.starttls = true,
+                Some("AUTH") => offers.logins.extend(words.map(str::to_owned)),
+                _ => {}
+            }
+        }
+        offers
+    }
+}
+
+impl Mailer {
+    /// Waits for the greeting. After `SMTP_TIMEOUT` the log says that this one waits.
+    pub(super) async fn greeting<S>(&self, wire: &mut Wire<S>) -> Result<(), ServerFailure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let in_clear = self.config.encryption != Encryption::Tls;
+        let failed = |cause| match cause {
+            // A server that waits for a handshake says nothing, until one of the two gives up.
+            Cause::Timeout | Cause::Broken if in_clear => Cause::NoGreeting,
+            other => other,
+        };
+        let mut greeting = pin!(timeout(self.config.reply_timeout, wire.reply()));
+        let greeting = tokio::select! {
+            greeting = &mut greeting => greeting,
+            () = sleep(self.config.timeout) => {
+                if !self.silence_noted.swap(true, Ordering::Relaxed) {
+                    let hint = if in_clear { Cause::NoGreeting.to_string() } else { "no greeting".to_owned() };
+                    log::warn!("waited_ms" = self.config.timeout.as_millis(); "mail server connected, but {hint}; waiting on");
+                }
+                greeting.await
+            }
+        };
+        let greeting = greeting.unwrap_or(Err(Cause::Timeout)).map_err(failed);
+        let greeting = greeting.map_err(|cause| ServerFailure { phase: Phase::Greeting, cause })?;
+        self.silence_noted.store(false, Ordering::Relaxed);
+        ServerFailure::unless(&greeting, 2, Phase::Greeting)
+    }
+
+    /// Says EHLO, and HELO to a server that does not know it or does not want it.
+    pub(super) async fn hello<S>(&self, wire: &mut Wire<S>) -> Result<Offers, ServerFailure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let limit = self.config.reply_timeout;
+        let extended = within(limit, Phase::Greeting, wire.ask(&format!("EHLO {}\r\n", self.hello))).await?;
+        if !extended.is(5) {
+            return ServerFailure::unless(&extended, 2, Phase::Greeting).map(|()| Offers::of(&extended));
+        }
+        let plain = within(limit, Phase::Greeting, wire.ask(&format!("HELO {}\r\n", self.hello))).await;
+        match plain {
+            Ok(reply) if reply.is(2) => Ok(Offers::default()),
+            // The first refusal says more.
+            _ => Err(ServerFailure::reply(Phase::Greeting, &extended)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offers(lines: &[&str]) -> Offers {
+        Offers::of(&Reply { code: 250, enhanced: None, text: lines.join("\n") })
+    }
+
+    #[test]
+    fn keywords_count_in_any_case_and_unknown_ones_not_at_all() {
+        let all =
+            offers(&["odd.test hello", "pipelining", "8BitMime", "SIZE 1000", "smtputf8", "StartTLS", "X"]);
+        let expected =
+            Offers { pipelining: true, smtputf8: true, eight_bit_mime: true, starttls: true, logins: vec![] };
+        assert_eq!(all, expected);
+        assert_eq!(offers(&["odd.test", "PIPELININGS", ""]), Offers::default());
+    }
+
+    #[test]
+    fn logins_are_read_in_both_forms() {
+        assert_eq!(offers(&["x", "AUTH PLAIN LOGIN", "AUTH=LOGIN"]).logins, ["PLAIN", "LOGIN", "LOGIN"]);
+        assert_eq!(offers(&["x", "AUTH=LOGIN plain"]).logins, ["LOGIN", "PLAIN"]);
+        assert_eq!(offers(&["x", "auth xoauth2"]).logins, ["XOAUTH2"]);
+    }
+}

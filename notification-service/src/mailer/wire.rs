@@ -1,0 +1,94 @@
+//! One connection: commands out, replies in.
+//!
+//! A command goes out only while nothing is unread. What a server says before it is asked, or a man in the middle
+//! before the handshake, could otherwise be taken for the reply to what comes next.
+
+use super::{
+    failure::Cause,
+    reply::{Reply, ReplyParser},
+};
+use futures_util::FutureExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Octets read at once; replies mostly have less than a hundred.
+const READ_SIZE: usize = 4096;
+
+/// See the module's text. After an error it can only be dropped.
+pub(super) struct Wire<S> {
+    stream: S,
+    input: Vec<u8>,
+    /// So many octets of `input` are done with.
+    taken: usize,
+    parser: ReplyParser,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, input: Vec::with_capacity(READ_SIZE), taken: 0, parser: ReplyParser::default() }
+    }
+
+    /// Sends one command, or several at once.
+    ///
+    /// # Errors
+    /// The connection is closed, or the server has said something that it was not asked for.
+    pub(super) async fn say(&mut self, commands: &str) -> Result<(), Cause> {
+        self.expect_quiet()?;
+        let written = async {
+            self.stream.write_all(commands.as_bytes()).await?;
+            self.stream.flush().await
+        };
+        written.await.map_err(|_| Cause::Broken)
+    }
+
+    /// Waits for the next reply. Safe to cancel.
+    ///
+    /// # Errors
+    /// The connection is closed, or what comes is no reply.
+    pub(super) async fn reply(&mut self) -> Result<Reply, Cause> {
+        loop {
+            let mut unread = &self.input[self.taken..];
+            let reply = self.parser.take(&mut unread).map_err(Cause::Garbled)?;
+            self.taken = self.input.len() - unread.len();
+            if let Some(reply) = reply {
+                return Ok(reply);
+            }
+            self.input.clear();
+            self.taken = 0;
+            if !matches!(self.stream.read_buf(&mut self.input).await, Ok(1..)) {
+                return Err(Cause::Broken);
+            }
+        }
+    }
+
+    /// Sends and waits for the reply.
+    pub(super) async fn ask(&mut self, command: &str) -> Result<Reply, Cause> {
+        self.say(command).await?;
+        self.reply().await
+    }
+
+    /// Whether the server has said nothing since its last reply, and is still there as far as is known.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.expect_quiet().is_ok()
+    }
+
+    /// The bare stream, for the handshake.
+    ///
+    /// # Errors
+    /// As [`Wire::say`].
+    pub(super) fn into_stream(mut self) -> Result<S, Cause> {
+        self.expect_quiet()?;
+        Ok(self.stream)
+    }
+
+    /// Costs no system call while there is nothing: the runtime knows that.
+    fn expect_quiet(&mut self) -> Result<(), Cause> {
+        if self.taken < self.input.len() || !self.parser.is_empty() {
+            return Err(Cause::Unasked);
+        }
+        match self.stream.read(&mut [0]).now_or_never() {
+            None => Ok(()),
+            Some(Ok(1..)) => Err(Cause::Unasked),
+            Some(_) => Err(Cause::Broken),
+        }
+    }
+}
