@@ -4,6 +4,7 @@ use super::{Consumer, Started, backlog::Item};
 use crate::{
     delivery::{self, Task},
     gate::{Admission, Signal},
+    mailer::ServerFailure,
     outcome::{Outcome, Report},
     record::Content,
 };
@@ -129,16 +130,20 @@ impl Consumer {
     }
 
     /// Puts an interrupted record back into the backlog. A failed probe goes last, so that a record on which the
-    /// server always fails can't keep the gate closed.
+    /// server always fails can't keep the gate closed. One that the server left without an answer is put off: each further
+    /// try could take as long, while the gate is closed or finished records wait behind it.
     pub(super) fn put_back(&mut self, started: Started, report: &Report) {
         let Started { mut item, probe, .. } = started;
         if !self.offsets.is_current(item.record.position) {
             return;
         }
-        // At the bound there is no other to probe with.
-        if report.signal == Signal::Failed && (!probe || self.is_at_bound()) {
+        let unanswered = report.failure.as_ref().is_some_and(ServerFailure::may_be_about_the_mail);
+        if unanswered {
+            item.failures = FAILURES_OF_ONE_RECORD;
+        } else if report.signal == Signal::Failed && (!probe || self.is_at_bound()) {
+            // At the bound there is no other to probe with.
             item.failures += 1;
         }
-        if probe { self.backlog.push_back(item) } else { self.backlog.push_front(item) }
+        if probe && !unanswered { self.backlog.push_back(item) } else { self.backlog.push_front(item) }
     }
 }

@@ -16,8 +16,9 @@ use std::{
 };
 use tokio::task;
 
-/// Mails may take this long to end when partitions are given up or the process stops. Longer than `SMTP_TIMEOUT`'s
-/// default: a mail that is dropped may have been accepted, and is mailed again.
+/// Mails may take this long to end when partitions are given up or the process stops. A server may take longer
+/// (`SMTP_FINAL_TIMEOUT`), but the rest of the group waits meanwhile, and a supervisor kills in the end. A mail that is
+/// dropped may have been accepted, and is mailed again.
 const DRAIN: Duration = Duration::from_secs(15);
 /// Then so long for what must be handed on because of those, and for the last commits.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);

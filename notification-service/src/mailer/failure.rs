@@ -90,6 +90,11 @@ impl ServerFailure {
         Self { phase: Phase::Connect, cause: Cause::Closing }
     }
 
+    /// Whether the mail itself may be the reason: the server has heard its recipient, and says nothing.
+    pub(crate) fn may_be_about_the_mail(&self) -> bool {
+        self.cause == Cause::Timeout && matches!(self.phase, Phase::Recipient | Phase::Data | Phase::Content)
+    }
+
     pub(super) fn reply(phase: Phase, reply: &Reply) -> Self {
         Self { phase, cause: Cause::Reply(reply.code) }
     }

@@ -27,6 +27,10 @@ pub(crate) enum Certificate {
     OtherName,
     /// Valid until some years ago.
     Expired,
+    /// Signed with its own key and an authority by its own account, as `openssl req -x509` makes it; otherwise as those.
+    Own,
+    OwnOfOtherName,
+    OwnExpired,
 }
 
 /// When TLS begins.
@@ -81,19 +85,30 @@ impl Drop for Front {
     }
 }
 
-/// An authority of its own, and a server with a certificate from it.
+/// What a client is to trust, an authority of its own mostly, and a server with a certificate from it.
 fn certify(certificate: Certificate) -> (String, TlsAcceptor) {
+    use Certificate::{Expired, Good, OtherName, Own, OwnExpired, OwnOfOtherName};
     let mut authority = CertificateParams::new([]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_key = KeyPair::generate().unwrap();
-    let pem = authority.self_signed(&authority_key).unwrap().pem();
-    let name = if certificate == Certificate::OtherName { "elsewhere.example" } else { "localhost" };
+    let name =
+        if matches!(certificate, OtherName | OwnOfOtherName) { "elsewhere.example" } else { "localhost" };
     let mut server = CertificateParams::new([name.to_owned()]).unwrap();
-    if certificate == Certificate::Expired {
+    if matches!(certificate, Expired | OwnExpired) {
         (server.not_before, server.not_after) = (date_time_ymd(2019, 1, 1), date_time_ymd(2020, 1, 1));
     }
     let key = KeyPair::generate().unwrap();
-    let signed = server.signed_by(&key, &Issuer::from_params(&authority, &authority_key)).unwrap();
+    let (pem, signed) = match certificate {
+        Good | OtherName | Expired => (
+            authority.self_signed(&authority_key).unwrap().pem(),
+            server.signed_by(&key, &Issuer::from_params(&authority, &authority_key)).unwrap(),
+        ),
+        Own | OwnOfOtherName | OwnExpired => {
+            server.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let signed = server.self_signed(&key).unwrap();
+            (signed.pem(), signed)
+        }
+    };
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()

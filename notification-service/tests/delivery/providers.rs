@@ -9,9 +9,9 @@ use shared::topic::Topic;
 use std::time::{Duration, Instant};
 
 /// Mails one event over this front, with this configuration.
-async fn mailed(mode: Mode, encryption: &str, mechanisms: &'static str) {
+async fn mailed(mode: Mode, certificate: Certificate, encryption: &str, mechanisms: &'static str) {
     let world = World::new(1).await;
-    let front = Front::start(world.smtp.address(), mode, Certificate::Good, mechanisms).await;
+    let front = Front::start(world.smtp.address(), mode, certificate, mechanisms).await;
     let (port, ca) = (front.port.to_string(), front.ca_file());
     let mut changes = vec![("SMTP_HOST", "localhost"), ("SMTP_PORT", &port), ("SMTP_ENCRYPTION", encryption)];
     changes.push(("SMTP_CA_FILE", &ca));
@@ -27,17 +27,17 @@ async fn mailed(mode: Mode, encryption: &str, mechanisms: &'static str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_goes_over_tls_from_the_first_byte_with_a_plain_login() {
-    mailed(Mode::AtOnce, "tls", "PLAIN").await;
+    mailed(Mode::AtOnce, Certificate::Good, "tls", "PLAIN").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_goes_over_starttls_with_the_older_login() {
-    mailed(Mode::AfterStartTls, "starttls", "LOGIN").await;
+    mailed(Mode::AfterStartTls, Certificate::Good, "starttls", "LOGIN").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_goes_over_starttls_without_a_login() {
-    mailed(Mode::AfterStartTls, "starttls", "").await;
+    mailed(Mode::AfterStartTls, Certificate::Good, "starttls", "").await;
 }
 
 /// Asserts that nothing is mailed, nothing is lost, and the reason is told.
@@ -68,6 +68,41 @@ async fn a_certificate_for_another_name_is_refused() {
 async fn an_expired_certificate_is_refused() {
     for (mode, encryption) in [(Mode::AtOnce, "tls"), (Mode::AfterStartTls, "starttls")] {
         refused(mode, Certificate::Expired, &[("SMTP_ENCRYPTION", encryption)], "expired").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_servers_own_certificate_is_accepted_where_it_is_named() {
+    mailed(Mode::AtOnce, Certificate::Own, "tls", "").await;
+    mailed(Mode::AfterStartTls, Certificate::Own, "starttls", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_servers_own_certificate_has_to_be_the_one_valid_and_of_that_name() {
+    let tls = [("SMTP_ENCRYPTION", "tls")];
+    refused(Mode::AtOnce, Certificate::OwnOfOtherName, &tls, "not valid for name").await;
+    refused(Mode::AtOnce, Certificate::OwnExpired, &tls, "expired").await;
+
+    let nobody = "127.0.0.1:1".parse().unwrap();
+    let other = Front::start(nobody, Mode::AtOnce, Certificate::Own, "").await;
+    refused(
+        Mode::AtOnce,
+        Certificate::Own,
+        &[tls[0], ("SMTP_CA_FILE", &other.ca_file())],
+        "CaUsedAsEndEntity",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_for_another_encryption_is_told_with_what_to_set() {
+    for encryption in ["none", "starttls"] {
+        let settings = [("SMTP_ENCRYPTION", encryption)];
+        refused(Mode::AtOnce, Certificate::Good, &settings, "set SMTP_ENCRYPTION=tls").await;
+    }
+    for mode in [Mode::Never, Mode::AfterStartTls] {
+        let settings = [("SMTP_ENCRYPTION", "tls")];
+        refused(mode, Certificate::Good, &settings, "may want SMTP_ENCRYPTION=starttls").await;
     }
 }
 

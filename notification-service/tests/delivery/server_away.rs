@@ -33,8 +33,6 @@ async fn a_server_that_fails_in_any_phase_loses_nothing_and_makes_no_dead_letter
         (Stage::Mail, Action::Hang),
         (Stage::Rcpt, Action::reply(421, "going down")),
         (Stage::Rcpt, Action::Disconnect),
-        (Stage::Data, Action::Hang),
-        (Stage::EndOfData, Action::Hang),
         (Stage::EndOfData, Action::Disconnect),
     ];
     let world = World::new(2).await;

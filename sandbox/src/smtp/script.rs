@@ -43,6 +43,9 @@ pub enum Action {
     /// Does not accept, and answers with a code (400 to 599) and a text, whose lines become the lines of the reply. 421
     /// also ends the session, and so does any code at [`Stage::Connect`].
     Reply(u16, String),
+    /// Says these octets instead of the usual reply, and goes on as their first digit says: as after [`Action::Accept`]
+    /// for 2 and 3, else as after [`Action::Reply`].
+    Say(Vec<u8>),
     /// Answers nothing until the script changes, which then decides again, or the client leaves.
     Hang,
     /// Closes the connection without an answer.

@@ -182,6 +182,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     self.wire.reply(code, &text);
                     return Ok(Verdict::Replied(code));
                 }
+                Action::Say(octets) => {
+                    let accepted = matches!(octets.first(), Some(b'2' | b'3'));
+                    self.wire.instead(octets);
+                    if accepted {
+                        return Ok(Verdict::Accepted);
+                    }
+                    self.wire.reply(550, "");
+                    return Ok(Verdict::Replied(550));
+                }
                 Action::AcceptThenDisconnect if stage == Stage::EndOfData => {
                     return Ok(Verdict::Unacknowledged);
                 }

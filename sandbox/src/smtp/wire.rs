@@ -22,15 +22,21 @@ pub(super) struct Wire<S> {
     taken: usize,
     /// Replies not yet written.
     output: Vec<u8>,
+    /// What takes the place of the next reply.
+    instead: Option<Vec<u8>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(super) fn new(stream: S) -> Self {
-        Wire { stream, input: Vec::new(), taken: 0, output: Vec::new() }
+        Wire { stream, input: Vec::new(), taken: 0, output: Vec::new(), instead: None }
     }
 
     /// Adds a reply, with as many lines as the text has; it is written before the next read that has to wait.
     pub(super) fn reply(&mut self, code: u16, text: &str) {
+        if let Some(octets) = self.instead.take() {
+            self.output.extend_from_slice(&octets);
+            return;
+        }
         let mut lines = text.lines().peekable();
         loop {
             let line = lines.next().unwrap_or_default();
@@ -41,6 +47,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 return;
             }
         }
+    }
+
+    /// Says these octets in place of the next reply.
+    pub(super) fn instead(&mut self, octets: Vec<u8>) {
+        self.instead = Some(octets);
     }
 
     pub(super) async fn flush(&mut self) -> io::Result<()> {
