@@ -86,7 +86,7 @@ mod tests {
         let stream = first_to_answer(vec![silent, good]).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), good);
         let took = started.elapsed();
-        assert!((ATTEMPT_DELAY..8 * ATTEMPT_DELAY).contains(&took), "{took:?}");
+        assert!((Duration::from_millis(200)..Duration::from_secs(5)).contains(&took), "{took:?}");
         drop(full);
     }
 
