@@ -33,6 +33,8 @@ pub struct Step<'a> {
     pub recipients: &'a [String],
     /// Which session of this server it is, from 1.
     pub session: usize,
+    /// How many sessions are open at this moment, this one included.
+    pub open: usize,
 }
 
 /// What the server does at a step.

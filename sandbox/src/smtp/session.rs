@@ -175,7 +175,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn decide(&mut self, stage: Stage, argument: &str) -> io::Result<Verdict> {
         loop {
             let script = self.script.borrow_and_update().clone();
-            let step = Step { stage, argument, recipients: &self.recipients, session: self.pass.number };
+            let step = Step {
+                stage,
+                argument,
+                recipients: &self.recipients,
+                session: self.pass.number,
+                open: self.pass.mailroom.sessions().open,
+            };
             match script.decide(&step) {
                 Action::Accept => return Ok(Verdict::Accepted),
                 Action::Reply(code, text) => {
