@@ -64,6 +64,9 @@ pub struct Selection {
     /// All of them.
     #[arg(long)]
     all: bool,
+    /// Of those only the ones whose last failure was then or later, such as 2026-11-27T12:31:05Z.
+    #[arg(long, conflicts_with = "id")]
+    since: Option<Timestamp>,
     /// Only says what would be done.
     #[arg(long)]
     dry_run: bool,
@@ -106,7 +109,11 @@ impl Selection {
             bail!("no unresolved dead letter has the id {unknown}");
         }
         let fits = |letter: &Letter| {
-            self.all || self.id.contains(&letter.id) || self.reason.as_ref() == Some(&letter.reason)
+            let named =
+                self.all || self.id.contains(&letter.id) || self.reason.as_ref() == Some(&letter.reason);
+            // What doesn't say when it failed is not known to be older.
+            let in_time = |since: Timestamp| letter.last_failure().is_none_or(|time| time >= since);
+            named && self.since.is_none_or(in_time)
         };
         Ok(letters.into_iter().filter(fits).collect())
     }

@@ -51,6 +51,10 @@ impl Letter {
         self.event.as_ref().and_then(email::deadline).is_some_and(|deadline| deadline <= now)
     }
 
+    pub(super) fn last_failure(&self) -> Option<Timestamp> {
+        self.header(dead_letter::LAST_FAILURE).parse().ok()
+    }
+
     fn header(&self, name: &str) -> &str {
         record::text(&self.headers, name).unwrap_or_default()
     }
