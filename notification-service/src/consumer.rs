@@ -97,6 +97,7 @@ struct Started {
     item: Item,
     task: Task,
     probe: bool,
+    began: Instant,
 }
 
 impl Consumer {

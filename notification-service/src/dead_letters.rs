@@ -5,6 +5,7 @@
 
 use crate::{
     dead_letter::{self, RESOLUTION, RESOLVED},
+    outcome::Reason,
     record::Header,
     retry::Retry,
     writer::{Outgoing, Writer},
@@ -70,6 +71,11 @@ pub struct Selection {
     /// Only says what would be done.
     #[arg(long)]
     dry_run: bool,
+}
+
+/// The command that replays what became a dead letter for this reason from a time on.
+pub(crate) fn replay_command(reason: Reason, since: Timestamp) -> String {
+    format!("notification-service dead-letters replay --reason {reason} --since {since:.3}")
 }
 
 /// Does what was asked and returns what to print.
@@ -172,5 +178,28 @@ fn marker<'a>(letter: &'a Letter, resolution: &str) -> Outgoing<'a> {
             Header::text((RESOLUTION, resolution.to_owned())),
             Header::text((dead_letter::SOURCE, letter.id.clone())),
         ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[test]
+    fn the_command_that_the_log_names_can_be_typed() {
+        #[derive(Parser)]
+        struct Line {
+            #[command(subcommand)]
+            command: DeadLetters,
+        }
+        let since: Timestamp = "2026-11-27T12:31:05.25Z".parse().unwrap();
+        let text = replay_command(Reason::RecipientRefused, since);
+        let words = text.strip_prefix("notification-service ").unwrap().split(' ');
+        let Line { command: DeadLetters::Replay { selection, .. } } = Line::parse_from(words) else {
+            panic!("{text}");
+        };
+        assert_eq!(selection.reason.as_deref(), Some("recipient_refused"));
+        assert_eq!(selection.since, Some(since));
     }
 }

@@ -32,8 +32,8 @@ const FOREIGN_LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// What to do with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// Mail it.
-    Mail,
+    /// Mail it; as a probe while the gate is closed.
+    Mail { probe: bool },
     /// The server failed on it again and again while it served others: try later, as after a temporary refusal.
     Postpone,
     /// Write it to the retry topic as it is: it waits, and holds up the commit of finished ones behind it.
@@ -76,7 +76,9 @@ impl Delivery {
             (Task::Requeue, _) => silent(self.requeue(record).await),
             (_, Content::Tombstone) => silent(Outcome::Ignored),
             (_, Content::NotUnderstood(error)) => silent(self.not_understood(record, error).await),
-            (Task::Mail, Content::Event(event)) => self.mail(record, event, round, talks).await,
+            (Task::Mail { probe }, Content::Event(event)) => {
+                self.mail(record, event, probe, round, talks).await
+            }
             (Task::Postpone, Content::Event(event)) => self.postpone(record, event).await,
         }
     }
@@ -85,6 +87,7 @@ impl Delivery {
         &self,
         record: &Record,
         event: &Event,
+        probe: bool,
         round: &CancellationToken,
         talks: &CancellationToken,
     ) -> Report {
@@ -123,10 +126,18 @@ impl Delivery {
                     self.accepted_after.observe(age.as_secs_f64().max(0.0));
                     break Report::new(Outcome::Delivered, Signal::Accepted);
                 }
-                Err(SendError::ClosedWhileIdle) => {}
+                Err(SendError::NextSession) => {}
                 Err(SendError::Server(failure)) => return Report::server_failed(failure),
+                Err(SendError::Unwelcome(failure)) if record.earlier_attempts() == 0 => {
+                    return Report::new(Outcome::Interrupted, Signal::Unwelcome).because_of(failure);
+                }
+                // Others may be served meanwhile: it waits with them that are refused for now, and is never a dead letter.
+                Err(SendError::Unwelcome(failure)) => {
+                    let outcome = self.later(record, deadline, None).await;
+                    break Report::new(outcome, Signal::UnwelcomeAgain).because_of(failure);
+                }
                 Err(SendError::Refused(refusal)) => {
-                    break self.refused(record, deadline, &refusal).await.refused_with(refusal.status);
+                    break self.refused(record, deadline, &refusal, probe).await.refused_with(refusal.status);
                 }
             }
         };
@@ -145,11 +156,14 @@ impl Delivery {
         report
     }
 
-    async fn refused(&self, record: &Record, deadline: Timestamp, refusal: &Refusal) -> Report {
-        let status = refusal.status;
+    async fn refused(&self, record: &Record, deadline: Timestamp, refusal: &Refusal, probe: bool) -> Report {
+        let status = refusal.status.map_or(0, |status| status.code);
         let signal = if record.earlier_attempts() == 0 { Signal::Refused } else { Signal::RefusedAgain };
         match refusal.kind {
-            RefusalKind::Temporary => Report::new(self.later(record, deadline, None).await, signal),
+            RefusalKind::ForNow => Report::new(self.later(record, deadline, None).await, signal),
+            RefusalKind::RecipientForNow => {
+                Report::new(self.later(record, deadline, None).await, Signal::RecipientRefused)
+            }
             RefusalKind::Content => {
                 let give_up = Some((Reason::ContentRefused, status));
                 Report::new(self.later(record, deadline, give_up).await, signal)
@@ -157,6 +171,15 @@ impl Delivery {
             RefusalKind::Recipient => {
                 let outcome = self.dead_letter(record, Reason::RecipientRefused, status).await;
                 Report::new(outcome, Signal::RecipientRefused)
+            }
+            // While nobody is served this is no dead letter: it may well be the server.
+            RefusalKind::RecipientUnclear if probe => {
+                let give_up = Some((Reason::RecipientRefused, status));
+                Report::new(self.later(record, deadline, give_up).await, Signal::RefusedForGood)
+            }
+            RefusalKind::RecipientUnclear => {
+                let outcome = self.dead_letter(record, Reason::RecipientRefused, status).await;
+                Report::new(outcome, Signal::RefusedForGood)
             }
             RefusalKind::NeedsSmtpUtf8 => {
                 let outcome = self.dead_letter(record, Reason::Smtputf8Missing, status).await;

@@ -3,15 +3,24 @@
 //! A failure that concerns the mail server, not an address, closes the gate: nothing is taken up, and one probe at a
 //! time, with back-off, finds out when the server is back. The backlog is never drained into refusals. Pure: `now`
 //! and the jitter are arguments.
+//!
+//! Refusals close it too: at once where the server says that it means us, else when several recipients were refused in a
+//! row and nobody was served. A stranger who registers such addresses can do that on a quiet system. What it costs the
+//! others is bounded: the first accepted email opens the gate, every second probe is of the newest email that was never
+//! tried, and after a refusal of a recipient the next probe is a second away at most.
 
 use std::time::{Duration, Instant};
 
-/// So many refusals in a row, each of an email that was never refused before, say more of the server than of the
-/// recipients.
-const REFUSALS_IN_A_ROW: u32 = 10;
+/// So many recipients that are refused in a row for the time being, or for their content, each at its first try, say more of
+/// the server than of the recipients.
+const REFUSALS_IN_A_ROW: usize = 10;
+/// So many that are refused for good without a reason. Fewer, since each of them is a dead letter.
+const REFUSALS_FOR_GOOD_IN_A_ROW: usize = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// With it a backlog begins to move within seconds of the server's return.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest after a refusal of a recipient: one reply costs the server little, and others may wait behind this one.
+const LONGEST_PAUSE_OF_RECIPIENTS: Duration = Duration::from_secs(1);
 
 /// What a delivery says about the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +31,27 @@ pub(crate) enum Signal {
     Refused,
     /// It refused again what was refused before: that may well be about the recipient.
     RefusedAgain,
-    /// It refused this recipient for good, so it works.
+    /// It refused for good and did not say why: the recipient, or us.
+    RefusedForGood,
+    /// It refused this recipient, for good or for now, so it works.
     RecipientRefused,
+    /// It refuses us, whoever the recipient is.
+    Unwelcome,
+    /// It said so again of what it had said it of before: where others are served, it may be about this recipient.
+    UnwelcomeAgain,
     /// It can't be reached, does not answer, or takes mail from nobody.
     Failed,
     /// Nothing: it was not asked.
     Silent,
+}
+
+/// The delivery that a signal is of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tried {
+    pub(crate) probe: bool,
+    /// Tells recipients apart.
+    pub(crate) recipient: u64,
+    pub(crate) began: Instant,
 }
 
 /// What may be started now.
@@ -45,7 +69,16 @@ pub(crate) enum Admission {
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     closed: Option<Closed>,
-    refusals: u32,
+    row: Row,
+}
+
+/// Refusals since the last accepted email.
+#[derive(Debug, Default)]
+struct Row {
+    /// Those who were refused, each once.
+    recipients: Vec<u64>,
+    /// When the first delivery that was refused for good began.
+    for_good_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -71,10 +104,15 @@ impl Gate {
         }
     }
 
-    /// Whether the next probe should be of an email that was never refused: every second one, so that neither recipients
+    /// Whether the next probe should be of an email that was never tried: every second one, so that neither recipients
     /// that are always refused keep the gate closed, nor those that are always refused at first.
     pub(crate) fn prefers_untried(&self) -> bool {
         self.closed.as_ref().is_some_and(|closed| closed.failed_probes % 2 == 1)
+    }
+
+    /// Since when recipients have been refused for good, without a reason and with nobody served in between.
+    pub(crate) fn refused_for_good_since(&self) -> Option<Instant> {
+        self.row.for_good_since
     }
 
     /// Notes that the probe has begun: no second one until its signal is in.
@@ -85,120 +123,220 @@ impl Gate {
     }
 
     /// Takes in how a delivery ended. `jitter` is uniform in 0..1.
-    pub(crate) fn observe(&mut self, signal: Signal, was_probe: bool, now: Instant, jitter: f64) {
+    pub(crate) fn observe(&mut self, signal: Signal, tried: Tried, now: Instant, jitter: f64) {
+        use Signal::{
+            Accepted, Failed, RecipientRefused, Refused, RefusedAgain, RefusedForGood, Silent, Unwelcome,
+            UnwelcomeAgain,
+        };
         match (&mut self.closed, signal) {
-            (_, Signal::Accepted) => *self = Self::default(),
-            (None, Signal::Refused) => {
-                self.refusals += 1;
-                if self.refusals >= REFUSALS_IN_A_ROW {
+            (_, Accepted) => *self = Self::default(),
+            (None, Refused | RefusedForGood) => {
+                if self.row.add(signal, tried) {
                     self.close(true, now, jitter);
                 }
             }
-            (None, Signal::Failed) => self.close(false, now, jitter),
-            (None, Signal::RefusedAgain | Signal::RecipientRefused | Signal::Silent) => {}
+            (None, Unwelcome) => self.close(true, now, jitter),
+            (None, Failed) => self.close(false, now, jitter),
+            (None, RefusedAgain | RecipientRefused | UnwelcomeAgain | Silent) => {}
             // Deliveries that began before the gate closed say nothing new.
-            (Some(_), _) if !was_probe => {}
-            (Some(closed), Signal::Failed) => closed.postpone(now, jitter),
-            (Some(closed), Signal::Refused | Signal::RefusedAgain) if closed.by_refusals => {
-                closed.postpone(now, jitter);
+            (Some(_), _) if !tried.probe => {}
+            (Some(closed), Failed) => closed.postpone(now, jitter, LONGEST_PAUSE),
+            (Some(closed), Unwelcome | UnwelcomeAgain) => {
+                closed.by_refusals = true;
+                closed.postpone(now, jitter, LONGEST_PAUSE_OF_RECIPIENTS);
             }
-            (Some(closed), Signal::RecipientRefused) if closed.by_refusals => closed.probing = false,
-            (Some(_), Signal::Refused) => *self = Self { closed: None, refusals: 1 },
-            (Some(_), Signal::RefusedAgain | Signal::RecipientRefused) => *self = Self::default(),
+            (Some(closed), Refused | RefusedAgain) if closed.by_refusals => {
+                closed.postpone(now, jitter, LONGEST_PAUSE);
+            }
+            (Some(closed), RefusedForGood) if closed.by_refusals => {
+                closed.postpone(now, jitter, LONGEST_PAUSE_OF_RECIPIENTS);
+            }
+            (Some(closed), RecipientRefused) if closed.by_refusals => closed.probing = false,
+            (Some(_), Refused | RefusedForGood) => {
+                *self = Self::default();
+                self.row.add(signal, tried);
+            }
+            (Some(_), RefusedAgain | RecipientRefused) => *self = Self::default(),
             // The probe never reached the server (its code had expired): the next one may start at once.
-            (Some(closed), Signal::Silent) => closed.probing = false,
+            (Some(closed), Silent) => closed.probing = false,
         }
     }
 
     fn close(&mut self, by_refusals: bool, now: Instant, jitter: f64) {
-        let next_probe = now + pause(0, jitter);
+        let next_probe = now + pause(0, jitter, LONGEST_PAUSE);
         self.closed = Some(Closed { by_refusals, failed_probes: 0, next_probe, probing: false });
     }
 }
 
+impl Row {
+    /// Whether it is long enough now.
+    fn add(&mut self, signal: Signal, tried: Tried) -> bool {
+        if !self.recipients.contains(&tried.recipient) {
+            self.recipients.push(tried.recipient);
+        }
+        let mut enough = REFUSALS_IN_A_ROW;
+        if signal == Signal::RefusedForGood {
+            let since = self.for_good_since.map_or(tried.began, |since| since.min(tried.began));
+            self.for_good_since = Some(since);
+            enough = REFUSALS_FOR_GOOD_IN_A_ROW;
+        }
+        self.recipients.len() >= enough
+    }
+}
+
 impl Closed {
-    fn postpone(&mut self, now: Instant, jitter: f64) {
+    fn postpone(&mut self, now: Instant, jitter: f64, longest: Duration) {
         self.failed_probes = self.failed_probes.saturating_add(1);
-        self.next_probe = now + pause(self.failed_probes, jitter);
+        self.next_probe = now + pause(self.failed_probes, jitter, longest);
         self.probing = false;
     }
 }
 
 /// Doubles from probe to probe; between half and all of it, so that replicas don't probe in step.
-fn pause(failed_probes: u32, jitter: f64) -> Duration {
-    let whole = FIRST_PAUSE.saturating_mul(1 << failed_probes.min(10)).min(LONGEST_PAUSE);
+fn pause(failed_probes: u32, jitter: f64, longest: Duration) -> Duration {
+    let whole = FIRST_PAUSE.saturating_mul(1 << failed_probes.min(10)).min(longest);
     whole.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Signal::{
+        Accepted, Failed, RecipientRefused, Refused, RefusedAgain, RefusedForGood, Silent, Unwelcome,
+        UnwelcomeAgain,
+    };
     use proptest::prelude::*;
 
-    fn closed_by(signal: Signal, times: u32, now: Instant) -> Gate {
+    fn of(recipient: usize, probe: bool, began: Instant) -> Tried {
+        Tried { probe, recipient: recipient.try_into().unwrap(), began }
+    }
+
+    /// A gate after so many signals, each of another recipient.
+    fn after(signal: Signal, times: usize, now: Instant) -> Gate {
         let mut gate = Gate::default();
-        (0..times).for_each(|_| gate.observe(signal, false, now, 1.0));
+        (0..times).for_each(|recipient| gate.observe(signal, of(recipient, false, now), now, 1.0));
         gate
+    }
+
+    fn probe(gate: &mut Gate, signal: Signal, now: Instant) {
+        gate.probe_started();
+        gate.observe(signal, of(0, true, now), now, 1.0);
     }
 
     #[test]
     fn one_failure_of_the_server_closes_and_one_probe_at_a_time_follows() {
         let now = Instant::now();
-        let mut gate = closed_by(Signal::Failed, 1, now);
+        let mut gate = after(Failed, 1, now);
         assert_eq!(gate.admission(now), Admission::Nothing(Some(now + FIRST_PAUSE)));
         let later = now + FIRST_PAUSE;
         assert_eq!(gate.admission(later), Admission::Probe);
         gate.probe_started();
         assert_eq!(gate.admission(later), Admission::Nothing(None));
-        gate.observe(Signal::Failed, false, later, 1.0);
+        gate.observe(Failed, of(1, false, now), later, 1.0);
         assert_eq!(gate.admission(later), Admission::Nothing(None), "an old delivery is not the probe");
-        gate.observe(Signal::Failed, true, later, 1.0);
+        gate.observe(Failed, of(0, true, later), later, 1.0);
         assert_eq!(gate.admission(later), Admission::Nothing(Some(later + 2 * FIRST_PAUSE)));
-        gate.probe_started();
-        gate.observe(Signal::Accepted, true, later, 1.0);
+        probe(&mut gate, Accepted, later);
         assert_eq!(gate.admission(later), Admission::All);
     }
 
     #[test]
     fn refusals_close_only_when_there_are_many_in_a_row() {
         let now = Instant::now();
-        let mut gate = closed_by(Signal::Refused, REFUSALS_IN_A_ROW - 1, now);
-        assert!(gate.is_open());
-        gate.observe(Signal::Accepted, false, now, 1.0);
-        (1..REFUSALS_IN_A_ROW).for_each(|_| gate.observe(Signal::Refused, false, now, 1.0));
-        assert!(gate.is_open());
-        gate.observe(Signal::Refused, false, now, 1.0);
+        for (signal, enough) in [(Refused, REFUSALS_IN_A_ROW), (RefusedForGood, REFUSALS_FOR_GOOD_IN_A_ROW)] {
+            let mut gate = after(signal, enough - 1, now);
+            assert!(gate.is_open());
+            gate.observe(Accepted, of(0, false, now), now, 1.0);
+            assert_eq!(gate.refused_for_good_since(), None);
+            (1..enough).for_each(|recipient| gate.observe(signal, of(recipient, false, now), now, 1.0));
+            assert!(gate.is_open());
+            gate.observe(signal, of(99, false, now), now, 1.0);
+            assert!(!gate.is_open());
+            assert_eq!(gate.refused_for_good_since().is_some(), signal == RefusedForGood);
+        }
+    }
+
+    #[test]
+    fn one_recipient_who_is_refused_again_and_again_is_no_row() {
+        let now = Instant::now();
+        for signal in [Refused, RefusedForGood] {
+            let mut gate = Gate::default();
+            (0..100).for_each(|_| gate.observe(signal, of(7, false, now), now, 1.0));
+            assert!(gate.is_open());
+        }
+    }
+
+    #[test]
+    fn a_row_began_with_its_first_delivery_not_with_its_first_answer() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(3);
+        let mut gate = Gate::default();
+        for (recipient, began) in [(1, later), (2, now), (3, later), (4, later), (5, later)] {
+            gate.observe(RefusedForGood, of(recipient, false, began), later, 1.0);
+        }
         assert!(!gate.is_open());
+        assert_eq!(gate.refused_for_good_since(), Some(now));
+    }
+
+    #[test]
+    fn a_server_that_refuses_us_closes_at_once_and_only_an_accepted_email_opens() {
+        let now = Instant::now();
+        let mut gate = after(Unwelcome, 1, now);
+        for signal in [Unwelcome, UnwelcomeAgain, Refused, RefusedForGood, RefusedAgain, RecipientRefused] {
+            probe(&mut gate, signal, now);
+            assert!(!gate.is_open(), "{signal:?}");
+        }
+        // It was away before, and now it answers.
+        let mut gate = after(Failed, 1, now);
+        probe(&mut gate, Unwelcome, now);
+        probe(&mut gate, RecipientRefused, now);
+        assert!(!gate.is_open());
+        // A mail that was on its way says that others are served.
+        gate.observe(Accepted, of(3, false, now), now, 1.0);
+        assert!(gate.is_open());
     }
 
     #[test]
     fn refusals_of_what_was_refused_before_do_not_close() {
         let now = Instant::now();
-        assert!(closed_by(Signal::RefusedAgain, 100, now).is_open());
+        assert!(after(RefusedAgain, 100, now).is_open());
+        assert!(after(UnwelcomeAgain, 100, now).is_open());
     }
 
     #[test]
     fn every_second_probe_is_of_an_untried_email() {
         let now = Instant::now();
-        let mut gate = closed_by(Signal::Refused, REFUSALS_IN_A_ROW, now);
+        let mut gate = after(Refused, REFUSALS_IN_A_ROW, now);
         let mut preferences = Vec::new();
-        for signal in [Signal::RefusedAgain, Signal::Refused, Signal::RefusedAgain] {
+        for signal in [RefusedAgain, Refused, RefusedForGood, UnwelcomeAgain] {
             preferences.push(gate.prefers_untried());
-            gate.probe_started();
-            gate.observe(signal, true, now, 1.0);
+            probe(&mut gate, signal, now);
         }
-        assert_eq!(preferences, [false, true, false]);
+        assert_eq!(preferences, [false, true, false, true]);
+    }
+
+    #[test]
+    fn after_a_refused_recipient_the_next_probe_is_a_second_away_at_most() {
+        let now = Instant::now();
+        for (signal, longest) in [
+            (RefusedForGood, LONGEST_PAUSE_OF_RECIPIENTS),
+            (Unwelcome, LONGEST_PAUSE_OF_RECIPIENTS),
+            (Refused, LONGEST_PAUSE),
+        ] {
+            let mut gate = after(Unwelcome, 1, now);
+            (0..20).for_each(|_| probe(&mut gate, signal, now));
+            assert_eq!(gate.admission(now), Admission::Nothing(Some(now + longest)), "{signal:?}");
+        }
     }
 
     #[test]
     fn bad_recipients_neither_close_the_gate_nor_hold_up_its_probes() {
         let now = Instant::now();
-        assert!(closed_by(Signal::RecipientRefused, 100, now).is_open());
-        let mut gate = closed_by(Signal::Refused, REFUSALS_IN_A_ROW, now);
+        assert!(after(RecipientRefused, 100, now).is_open());
+        let mut gate = after(Refused, REFUSALS_IN_A_ROW, now);
         let later = now + FIRST_PAUSE;
-        for signal in [Signal::RecipientRefused, Signal::Silent] {
-            gate.probe_started();
-            gate.observe(signal, true, later, 1.0);
+        for signal in [RecipientRefused, Silent] {
+            probe(&mut gate, signal, later);
             assert_eq!(gate.admission(later), Admission::Probe);
         }
     }
@@ -206,10 +344,9 @@ mod tests {
     #[test]
     fn a_server_that_was_away_and_refuses_one_recipient_is_back() {
         let now = Instant::now();
-        for signal in [Signal::Refused, Signal::RefusedAgain, Signal::RecipientRefused] {
-            let mut gate = closed_by(Signal::Failed, 1, now);
-            gate.probe_started();
-            gate.observe(signal, true, now, 1.0);
+        for signal in [Refused, RefusedAgain, RefusedForGood, RecipientRefused] {
+            let mut gate = after(Failed, 1, now);
+            probe(&mut gate, signal, now);
             assert!(gate.is_open());
         }
     }
@@ -217,12 +354,15 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_happens_there_is_always_a_next_probe_within_the_longest_pause(
-            signals in proptest::collection::vec(0..6_usize, 0..60), jitter in 0.0..1.0,
+            signals in proptest::collection::vec(0..9_usize, 0..60), jitter in 0.0..1.0,
         ) {
-            use Signal::{Accepted, Failed, RecipientRefused, Refused, RefusedAgain, Silent};
+            let all = [
+                Accepted, Refused, RefusedAgain, RefusedForGood, RecipientRefused, Unwelcome, UnwelcomeAgain,
+                Failed, Silent,
+            ];
             let mut now = Instant::now();
             let mut gate = Gate::default();
-            for signal in signals {
+            for (recipient, signal) in signals.into_iter().enumerate() {
                 let probe = match gate.admission(now) {
                     Admission::All => false,
                     Admission::Probe => true,
@@ -236,8 +376,7 @@ mod tests {
                 if probe {
                     gate.probe_started();
                 }
-                let signal = [Accepted, Refused, RefusedAgain, RecipientRefused, Failed, Silent][signal];
-                gate.observe(signal, probe, now, jitter);
+                gate.observe(all[signal], of(recipient, probe, now), now, jitter);
             }
         }
     }

@@ -9,38 +9,40 @@
 //! time-outs. Here everything that is waited for has one (RFC 5321, section 4.5.3.2), and a session comes back into
 //! the pool only after a complete, orderly exchange; whatever else happens to it drops it.
 
-use connect::Connection;
 use failure::{Cause, Phase};
+use judgement::Judgement;
+use pool::Pool;
 use rate::Rate;
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tls::Tls;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 mod connect;
 mod dial;
 mod failure;
 mod hello;
+mod judgement;
+mod limits;
 mod login;
+mod pool;
 mod rate;
 mod reply;
 mod session;
 mod tls;
 mod wire;
 
-pub(crate) use failure::{Refusal, RefusalKind, SendError, ServerFailure};
+pub(crate) use failure::{Refusal, RefusalKind, SendError, ServerFailure, Status};
 pub(crate) use session::Session;
 pub use tls::Certificates;
 pub(crate) use tls::certificates;
 
-/// An older one is not tried: the server, or a router on the way, has probably forgotten it.
-const LONGEST_IDLE: Duration = Duration::from_secs(60);
 /// For a polite end of all sessions together.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -109,15 +111,10 @@ pub(crate) struct Mailer {
     hello: String,
     tls: Option<Tls>,
     rate: Option<Mutex<Rate>>,
-    permits: Arc<Semaphore>,
-    idle: Mutex<Vec<Idle>>,
+    pool: Arc<Pool>,
+    refusals: Refusals,
     /// The log has it that no greeting comes.
     silence_noted: AtomicBool,
-}
-
-struct Idle {
-    connection: Connection,
-    since: Instant,
 }
 
 impl Mailer {
@@ -134,76 +131,84 @@ impl Mailer {
             hello: domain.to_owned(),
             tls: if encrypted { Some(Tls::new(&config)?) } else { None },
             rate: config.max_rate.map(|per_second| Mutex::new(Rate::new(per_second))),
-            permits: Arc::new(Semaphore::new(config.connections)),
-            idle: Mutex::default(),
+            pool: Pool::new(config.connections),
+            refusals: Refusals::default(),
             silence_noted: AtomicBool::new(false),
             config,
         }))
     }
 
-    /// Waits until fewer than the configured number of sessions are in use and the rate allows another email, then
-    /// takes an idle session or opens one.
+    /// Waits until fewer sessions are in use than the server allows and the rate allows another email, then takes an idle
+    /// session or opens one. A further connection that the server refuses is one too many: then it waits for another's end.
     ///
     /// # Errors
-    /// [`ServerFailure`] when a new session can't be opened.
+    /// [`ServerFailure`] when no session can be opened, and there is no other whose end could be waited for.
     ///
     /// Safe to cancel.
     pub(crate) async fn session(self: &Arc<Self>) -> Result<Session, ServerFailure> {
-        let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
-            return Err(ServerFailure::closing());
-        };
+        let mut permit = self.pool.permit().await;
         if let Some(rate) = &self.rate {
             let slot = rate.lock().unwrap_or_else(PoisonError::into_inner).reserve(Instant::now());
             tokio::time::sleep_until(slot.into()).await;
         }
-        let (connection, reused) = match self.take_idle() {
-            Some(connection) => (connection, true),
-            None => (self.connect().await?, false),
-        };
-        Ok(Session::new(Arc::clone(self), connection, permit, reused))
+        loop {
+            if let Some(idle) = permit.take_idle() {
+                return Ok(Session::reused(Arc::clone(self), idle, permit));
+            }
+            let failure = match self.connect().await {
+                Ok(connection) => return Ok(Session::fresh(Arc::clone(self), connection, permit)),
+                Err(failure) => failure,
+            };
+            let one_too_many = failure.may_be_one_too_many();
+            if matches!(failure.cause, Cause::Reply(_)) {
+                let judgement = if one_too_many { Judgement::Connections } else { Judgement::Server };
+                self.refusals.count(judgement);
+            }
+            if !one_too_many || permit.is_alone() {
+                permit.is_no_limit();
+                return Err(failure);
+            }
+            permit.is_one_too_many();
+            drop(permit);
+            permit = self.pool.permit().await;
+        }
     }
 
     /// Says goodbye to the server on the idle sessions.
     pub(crate) async fn close(&self) {
-        let idle = std::mem::take(&mut *self.idle());
-        let goodbyes = idle.into_iter().map(|mut idle| async move {
+        let goodbyes = self.pool.take_all_idle().into_iter().map(|mut idle| async move {
             // The answer is of no interest: the session ends either way.
             let _ = idle.connection.wire.ask("QUIT\r\n").await;
         });
         let _ = timeout(QUIT_TIMEOUT, futures_util::future::join_all(goodbyes)).await;
     }
 
-    /// Sessions in use, and idle ones.
-    pub(crate) fn sessions(&self) -> (usize, usize) {
-        (self.config.connections - self.permits.available_permits(), self.idle().len())
+    /// Sessions in use, idle ones, and how many may be in use.
+    pub(crate) fn sessions(&self) -> (usize, usize, usize) {
+        self.pool.sessions()
     }
 
-    fn take_idle(&self) -> Option<Connection> {
-        let mut idle = self.idle();
-        idle.retain(|session| session.since.elapsed() < LONGEST_IDLE);
-        // The one used last: under a light load the others grow old and go.
-        while let Some(Idle { mut connection, .. }) = idle.pop() {
-            if connection.wire.is_quiet() {
-                return Some(connection);
-            }
-        }
-        None
+    /// Replies that refused something, by what they were about.
+    pub(crate) fn refusals(&self) -> [(Judgement, u64); 8] {
+        Judgement::ALL.map(|judgement| (judgement, self.refusals.of(judgement)))
+    }
+}
+
+/// Counts replies by what they are about.
+#[derive(Debug, Default)]
+struct Refusals([AtomicU64; 8]);
+
+impl Refusals {
+    fn count(&self, judgement: Judgement) {
+        self.counter(judgement).fetch_add(1, Ordering::Relaxed);
     }
 
-    fn put_back(&self, mut connection: Connection, permit: OwnedSemaphorePermit) {
-        if connection.wire.is_quiet() {
-            self.idle().push(Idle { connection, since: Instant::now() });
-        }
-        drop(permit);
+    fn of(&self, judgement: Judgement) -> u64 {
+        self.counter(judgement).load(Ordering::Relaxed)
     }
 
-    /// Drops all idle sessions: one of them turned out to be closed, so the others probably are.
-    fn forget_idle(&self) {
-        self.idle().clear();
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counter(&self, judgement: Judgement) -> &AtomicU64 {
+        &self.0[judgement as usize]
     }
 }
 

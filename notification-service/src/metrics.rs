@@ -111,10 +111,24 @@ impl Collector for Snapshot {
             "1 while mail may be tried, 0 while the mail server is probed",
             [([], open)],
         )?;
-        let (busy, idle) = self.mailer.sessions();
+        let (busy, idle, allowed) = self.mailer.sessions();
         let sessions = [([("state", "busy")], busy), ([("state", "idle")], idle)]
             .map(|(label, count)| (label, i64::try_from(count).unwrap_or(i64::MAX)));
         gauge(&mut encoder, "smtp_sessions", "SMTP sessions", sessions)?;
+        gauge(
+            &mut encoder,
+            "smtp_sessions_allowed",
+            "SMTP sessions that may be busy at a time: SMTP_CONNECTIONS, or fewer as the mail server allows",
+            [([], i64::try_from(allowed).unwrap_or(i64::MAX))],
+        )?;
+        let refusals = self.mailer.refusals();
+        let refusals = refusals.iter().map(|(judgement, count)| ([("about", judgement.name())], *count));
+        counter(
+            &mut encoder,
+            "smtp_refusals",
+            "Replies that refused something, by what they were about",
+            refusals,
+        )?;
         let lag: Vec<_> = lag
             .into_iter()
             .map(|(partition, records)| (partition.topic.name(), partition.number.to_string(), records))

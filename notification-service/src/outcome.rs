@@ -1,6 +1,9 @@
 //! How a delivery ends. The consumer, which alone decides what becomes of a record, matches on it.
 
-use crate::{gate::Signal, mailer::ServerFailure};
+use crate::{
+    gate::Signal,
+    mailer::{ServerFailure, Status},
+};
 use std::fmt;
 
 /// What became of one record.
@@ -49,8 +52,8 @@ pub(crate) struct Report {
     pub(crate) outcome: Outcome,
     pub(crate) signal: Signal,
     pub(crate) failure: Option<ServerFailure>,
-    /// The code of the reply that refused the email.
-    pub(crate) reply: Option<u16>,
+    /// The reply that refused the email.
+    pub(crate) reply: Option<Status>,
 }
 
 impl Report {
@@ -59,12 +62,17 @@ impl Report {
     }
 
     /// With the reply that refused the email.
-    pub(crate) fn refused_with(self, reply: u16) -> Self {
-        Self { reply: Some(reply), ..self }
+    pub(crate) fn refused_with(self, reply: Option<Status>) -> Self {
+        Self { reply, ..self }
+    }
+
+    /// With what the server failed at.
+    pub(crate) fn because_of(self, failure: ServerFailure) -> Self {
+        Self { failure: Some(failure), ..self }
     }
 
     pub(crate) fn server_failed(failure: ServerFailure) -> Self {
-        Self { outcome: Outcome::Interrupted, signal: Signal::Failed, failure: Some(failure), reply: None }
+        Self::new(Outcome::Interrupted, Signal::Failed).because_of(failure)
     }
 }
 

@@ -21,11 +21,14 @@ pub(super) const DELAYED_LOW: usize = 1_000;
 /// No record waits longer, whatever its header says.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(120);
 
-/// A record, and how often the server failed on it while it served others.
+/// A record, and what this process has tried with it.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
     pub(super) record: Arc<Record>,
+    /// How often the server failed on it while it served others.
     pub(super) failures: u32,
+    /// The server was asked and has not taken it.
+    pub(super) tried: bool,
 }
 
 /// See the module's text.
@@ -49,7 +52,7 @@ impl Backlog {
     /// Adds a record that was just taken; one whose next try lies ahead waits for it.
     pub(super) fn add(&mut self, record: Record, now: Timestamp) {
         let not_before = record.retry.as_ref().map(|retry| retry.not_before).filter(|time| *time > now);
-        let item = Item { record: Arc::new(record), failures: 0 };
+        let item = Item { record: Arc::new(record), failures: 0, tried: false };
         match not_before {
             None => self.ready.push_back(item),
             Some(time) => {
@@ -79,10 +82,11 @@ impl Backlog {
         self.ready.pop_front()
     }
 
-    /// Makes the first record that no delivery was tried of the next one.
+    /// Makes the newest record that no delivery was tried of the next one. The oldest would stand behind all that a
+    /// stranger has put in front of it.
     pub(super) fn put_untried_first(&mut self) {
-        let untried = |item: &Item| item.record.earlier_attempts() == 0;
-        if let Some(item) = self.ready.iter().position(untried).and_then(|index| self.ready.remove(index)) {
+        let untried = |item: &Item| !item.tried && item.record.earlier_attempts() == 0;
+        if let Some(item) = self.ready.iter().rposition(untried).and_then(|index| self.ready.remove(index)) {
             self.ready.push_front(item);
         }
     }

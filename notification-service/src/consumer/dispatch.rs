@@ -2,13 +2,14 @@
 
 use super::{Consumer, Started, backlog::Item};
 use crate::{
+    dead_letters::replay_command,
     delivery::{self, Task},
     gate::{Admission, Signal},
     mailer::ServerFailure,
-    outcome::{Outcome, Report},
+    outcome::{Outcome, Reason, Report},
     record::Content,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Instant};
 
 /// A record on which the server failed so often while it served others is put off, as if it had been refused.
@@ -39,7 +40,8 @@ impl Consumer {
                 twins.push(item);
                 continue;
             }
-            let task = if item.failures >= FAILURES_OF_ONE_RECORD { Task::Postpone } else { Task::Mail };
+            let task =
+                if item.failures >= FAILURES_OF_ONE_RECORD { Task::Postpone } else { Task::Mail { probe } };
             self.start(item, task, probe);
         }
         twins.into_iter().rev().for_each(|item| self.backlog.push_front(item));
@@ -88,26 +90,32 @@ impl Consumer {
         if probe {
             self.gate.probe_started();
         }
-        if let (Task::Mail, Content::Event(event)) = (task, &item.record.content) {
+        if let (Task::Mail { .. }, Content::Event(event)) = (task, &item.record.content) {
             self.mailing.insert(event.event_id());
         }
         let (delivery, record) = (Arc::clone(&self.delivery), Arc::clone(&item.record));
         let (round, talks) = (self.round.clone(), self.talks.clone());
         let running = self.running.spawn(async move { delivery.run(task, &record, &round, &talks).await });
-        self.started.insert(running.id(), Started { item, task, probe });
+        self.started.insert(running.id(), Started { item, task, probe, began: Instant::now() });
     }
 
     /// Tells the gate how a delivery ended. When it closes, deliveries that wait for a session are called back.
     pub(super) fn observe(&mut self, report: &Report, started: &Started) {
         let was_open = self.gate.is_open();
-        self.gate.observe(report.signal, started.probe, Instant::now(), rand::random_range(0.0..1.0));
+        self.gate.observe(report.signal, started.tried(), Instant::now(), rand::random_range(0.0..1.0));
         match (was_open, self.gate.is_open()) {
             (true, false) => {
-                let reason = report
-                    .failure
-                    .as_ref()
-                    .map_or_else(|| "refused many recipients in a row".to_owned(), ToString::to_string);
+                let reason = report.failure.as_ref().map_or_else(
+                    || match report.reply {
+                        Some(reply) => {
+                            format!("refused many recipients in a row, the last with reply {reply}")
+                        }
+                        None => "refused many recipients in a row".to_owned(),
+                    },
+                    ToString::to_string,
+                );
                 log::warn!("reason" = reason.as_str(); "mail server not usable: gate closed, probing");
+                self.say_how_to_replay();
                 self.status.set_gate(Some(reason));
                 self.call_back_waiting();
             }
@@ -124,6 +132,17 @@ impl Consumer {
         }
     }
 
+    /// The first ones of a row of refusals for good have become dead letters before it was one.
+    fn say_how_to_replay(&self) {
+        let Some(since) = self.gate.refused_for_good_since() else { return };
+        let age = SignedDuration::try_from(since.elapsed()).unwrap_or_default();
+        let since = Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN);
+        log::warn!(
+            "replay" = replay_command(Reason::RecipientRefused, since).as_str();
+            "recipients were refused for good in a row, nobody was served: if the server meant us, replay these dead letters"
+        );
+    }
+
     /// Deliveries that still wait for a session come back as interrupted.
     pub(super) fn call_back_waiting(&mut self) {
         std::mem::take(&mut self.round).cancel();
@@ -137,10 +156,11 @@ impl Consumer {
         if !self.offsets.is_current(item.record.position) {
             return;
         }
+        item.tried |= report.signal != Signal::Silent;
         let unanswered = report.failure.as_ref().is_some_and(ServerFailure::may_be_about_the_mail);
         if unanswered {
             item.failures = FAILURES_OF_ONE_RECORD;
-        } else if report.signal == Signal::Failed && (!probe || self.is_at_bound()) {
+        } else if matches!(report.signal, Signal::Failed | Signal::Unwelcome) && (!probe || self.is_at_bound()) {
             // At the bound there is no other to probe with.
             item.failures += 1;
         }

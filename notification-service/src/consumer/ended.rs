@@ -3,13 +3,26 @@
 use super::{Consumer, Started};
 use crate::{
     delivery::Task,
-    gate::Signal,
+    gate::{Signal, Tried},
     outcome::{Outcome, Report},
     record::Content,
 };
 use shared::event::EventId;
-use std::time::Instant;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Instant,
+};
 use tokio::task;
+
+impl Started {
+    /// What the gate needs to know of it.
+    pub(super) fn tried(&self) -> Tried {
+        // The key is the account's id, which is its address's.
+        let mut recipient = DefaultHasher::new();
+        self.item.record.key.hash(&mut recipient);
+        Tried { probe: self.probe, recipient: recipient.finish(), began: self.began }
+    }
+}
 
 impl Consumer {
     /// Takes in how a delivery ended.
@@ -21,7 +34,7 @@ impl Consumer {
         let Some(started) = self.started.remove(&id) else { return };
         // Whatever ended it: a probe without an answer would be waited for for ever.
         if report.is_none() && started.probe {
-            self.gate.observe(Signal::Silent, true, Instant::now(), 0.0);
+            self.gate.observe(Signal::Silent, started.tried(), Instant::now(), 0.0);
         }
         if let Some(event_id) = mailed_event(&started) {
             self.mailing.remove(&event_id);
@@ -57,7 +70,7 @@ impl Consumer {
 /// The event that a delivery mails.
 fn mailed_event(started: &Started) -> Option<EventId> {
     match &started.item.record.content {
-        Content::Event(event) if started.task == Task::Mail => Some(event.event_id()),
+        Content::Event(event) if matches!(started.task, Task::Mail { .. }) => Some(event.event_id()),
         _ => None,
     }
 }

@@ -30,10 +30,12 @@ pub(super) fn note(record: &Record, event: &Event, report: &Report, started: Ins
 }
 
 fn reason(report: &Report) -> Cow<'static, str> {
-    match (report.outcome, report.reply) {
-        (Outcome::DeadLettered(reason), _) => reason.name().into(),
-        (_, Some(reply)) => format!("reply {reply}").into(),
-        (_, None) => "".into(),
+    match (report.outcome, report.reply, &report.failure) {
+        (Outcome::DeadLettered(reason), Some(reply), _) => format!("{reason}, reply {reply}").into(),
+        (Outcome::DeadLettered(reason), None, _) => reason.name().into(),
+        (_, Some(reply), _) => format!("reply {reply}").into(),
+        (_, None, Some(failure)) => failure.to_string().into(),
+        (_, None, None) => "".into(),
     }
 }
 

@@ -1,8 +1,11 @@
 //! What can go wrong with an email: the server's fault, or this email's.
 //!
-//! The text of a reply is not kept, as it often repeats the recipient's address; its code is.
+//! The text of a reply is not kept, as it often repeats the recipient's address; its codes are.
 
-use super::reply::{Reply, ReplyError};
+use super::{
+    judgement::{self, Judgement},
+    reply::{EnhancedStatus, Reply, ReplyError},
+};
 use std::fmt;
 
 /// The step of a session that failed.
@@ -38,12 +41,17 @@ pub(crate) enum Cause {
     #[error("it says something that it was not asked for")]
     Unasked,
     #[error("reply {0}")]
-    Reply(u16),
+    Reply(Status),
     #[error("{0}")]
     Io(String),
     /// Mostly a server that waits for a TLS handshake.
     #[error("no greeting; if TLS begins with the first byte on this port, set SMTP_ENCRYPTION=tls")]
     NoGreeting,
+    /// That, or a server that takes no further connection.
+    #[error(
+        "closed without a greeting; if TLS begins with the first byte on this port, set SMTP_ENCRYPTION=tls"
+    )]
+    ClosedUngreeted,
     #[error("no TLS from the first byte on this port; it may want SMTP_ENCRYPTION=starttls")]
     NotTls,
     #[error("the server does not offer STARTTLS")]
@@ -51,27 +59,31 @@ pub(crate) enum Cause {
     /// With the mechanisms that the server offers.
     #[error("the server offers no login of those known here, PLAIN and LOGIN; it offers: {0}")]
     LoginMissing(String),
-    #[error("closing")]
-    Closing,
+}
+
+/// The codes of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Status {
+    pub(crate) code: u16,
+    pub(crate) enhanced: Option<EnhancedStatus>,
 }
 
 /// The server refused this email.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) kind: RefusalKind,
-    /// The reply's code; 0 when the email can't be offered to this server at all.
-    pub(crate) status: u16,
+    /// `None` when the email can't be offered to this server at all.
+    pub(crate) status: Option<Status>,
 }
 
-/// What a refusal is about.
+/// What a refusal is about; see [`Judgement`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RefusalKind {
-    /// 4xx to the recipient or to the content.
-    Temporary,
-    /// 5xx to the content: mostly the server's opinion of the sender.
+    ForNow,
+    RecipientForNow,
     Content,
-    /// 5xx to the recipient.
     Recipient,
+    RecipientUnclear,
     /// The address needs SMTPUTF8 (RFC 6531), which the server does not offer.
     NeedsSmtpUtf8,
 }
@@ -79,53 +91,64 @@ pub(crate) enum RefusalKind {
 /// Why an email was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SendError {
-    /// The session had been closed while it was idle; nothing was tried. Another session may do.
-    ClosedWhileIdle,
+    /// The session is over, and that says nothing of this email: another session may do.
+    NextSession,
     Server(ServerFailure),
+    /// The server refuses us, and said so when it knew the recipient.
+    Unwelcome(ServerFailure),
     Refused(Refusal),
 }
 
-impl ServerFailure {
-    pub(super) fn closing() -> Self {
-        Self { phase: Phase::Connect, cause: Cause::Closing }
-    }
+/// What ended a transaction before the email was accepted.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Failed(ServerFailure),
+    Refused { judgement: Judgement, phase: Phase, status: Status },
+    NeedsSmtpUtf8,
+}
 
+impl ServerFailure {
     /// Whether the mail itself may be the reason: the server has heard its recipient, and says nothing.
     pub(crate) fn may_be_about_the_mail(&self) -> bool {
         self.cause == Cause::Timeout && matches!(self.phase, Phase::Recipient | Phase::Data | Phase::Content)
     }
 
     pub(super) fn reply(phase: Phase, reply: &Reply) -> Self {
-        Self { phase, cause: Cause::Reply(reply.code) }
+        Self { phase, cause: Cause::Reply(reply.status()) }
     }
 
     /// Passes a reply of this class (RFC 5321, section 4.2.1).
     pub(super) fn unless(reply: &Reply, class: u16, phase: Phase) -> Result<(), Self> {
         if reply.is(class) { Ok(()) } else { Err(Self::reply(phase, reply)) }
     }
-}
 
-impl SendError {
-    /// Judges a step that was not accepted by its phase and the reply's code (RFC 5321, section 4.2).
-    pub(super) fn of(phase: Phase, reply: &Reply) -> Self {
-        let status = reply.code;
-        let refused = |kind| Self::Refused(Refusal { kind, status });
-        match (phase, status) {
-            // "Service not available, closing transmission channel"; and no refusal, but out of place.
-            (_, 421 | 0..400) => Self::Server(ServerFailure::reply(phase, reply)),
-            (Phase::Recipient | Phase::Data | Phase::Content, 400..500) => refused(RefusalKind::Temporary),
-            (Phase::Recipient, _) => refused(RefusalKind::Recipient),
-            (Phase::Data | Phase::Content, _) => refused(RefusalKind::Content),
-            (Phase::Connect | Phase::Tls | Phase::Greeting | Phase::Login | Phase::MailFrom, _) => {
-                Self::Server(ServerFailure::reply(phase, reply))
-            }
+    /// Whether a further connection may have been the one too many: refused for now before it was used, or closed without a
+    /// word.
+    pub(super) fn may_be_one_too_many(&self) -> bool {
+        match &self.cause {
+            Cause::Reply(Status { code, .. }) => judgement::is_one_too_many(self.phase, *code),
+            Cause::Broken | Cause::ClosedUngreeted => self.phase == Phase::Greeting,
+            _ => false,
         }
     }
 }
 
-impl From<ServerFailure> for SendError {
+impl From<ServerFailure> for Ended {
     fn from(failure: ServerFailure) -> Self {
-        Self::Server(failure)
+        Self::Failed(failure)
+    }
+}
+
+impl Reply {
+    pub(super) fn status(&self) -> Status {
+        Status { code: self.code, enhanced: self.enhanced }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        self.enhanced.map_or(Ok(()), |enhanced| write!(f, " {enhanced}"))
     }
 }
 

@@ -56,7 +56,8 @@ impl Mailer {
         let in_clear = self.config.encryption != Encryption::Tls;
         let failed = |cause| match cause {
             // A server that waits for a handshake says nothing, until one of the two gives up.
-            Cause::Timeout | Cause::Broken if in_clear => Cause::NoGreeting,
+            Cause::Timeout if in_clear => Cause::NoGreeting,
+            Cause::Broken if in_clear => Cause::ClosedUngreeted,
             other => other,
         };
         let mut greeting = pin!(timeout(self.config.reply_timeout, wire.reply()));

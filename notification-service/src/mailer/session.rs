@@ -9,33 +9,38 @@
 //! ```
 
 use super::{
-    Mailer,
+    Mailer, QUIT_TIMEOUT,
     connect::Connection,
-    failure::{Cause, Phase, Refusal, RefusalKind, SendError, ServerFailure},
+    failure::{Cause, Ended, Phase, Refusal, RefusalKind, SendError, ServerFailure, Status},
+    judgement::{Judgement, Verdict, judge, verdict},
+    pool::{Idle, Permit},
     within,
 };
 use crate::email::Email;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 /// Dropping it, also by a cancelled send, closes the connection.
 pub(crate) struct Session {
     mailer: Arc<Mailer>,
     connection: Connection,
-    permit: OwnedSemaphorePermit,
+    permit: Permit,
+    /// Mails that it has had.
+    mails: u32,
+    /// It has waited for this one.
     reused: bool,
     /// The server waits for a content that it shall not have, or owes a reply.
     out_of_step: bool,
 }
 
 impl Session {
-    pub(super) fn new(
-        mailer: Arc<Mailer>,
-        connection: Connection,
-        permit: OwnedSemaphorePermit,
-        reused: bool,
-    ) -> Self {
-        Self { mailer, connection, permit, reused, out_of_step: false }
+    pub(super) fn fresh(mailer: Arc<Mailer>, connection: Connection, permit: Permit) -> Self {
+        Self { mailer, connection, permit, mails: 0, reused: false, out_of_step: false }
+    }
+
+    pub(super) fn reused(mailer: Arc<Mailer>, idle: Idle, permit: Permit) -> Self {
+        let Idle { connection, mails, .. } = idle;
+        Self { mailer, connection, permit, mails, reused: true, out_of_step: false }
     }
 
     /// Hands one email over; when it returns, the server has taken responsibility for it.
@@ -45,27 +50,88 @@ impl Session {
     pub(crate) async fn send(mut self, email: &Email) -> Result<(), SendError> {
         match self.transaction(email).await {
             Ok(()) => {
+                self.permit.accepted();
+                self.mails += 1;
                 self.put_back();
                 Ok(())
             }
-            Err(SendError::Refused(refusal)) => {
-                // Without an orderly end of the transaction the next email would begin in the middle of this one.
-                if !self.out_of_step && self.reset().await {
-                    self.put_back();
-                }
-                Err(SendError::Refused(refusal))
+            // A server may close an idle session at any time, with 421 or without a word; the first command finds out.
+            Err(
+                Ended::Failed(ServerFailure {
+                    phase: Phase::MailFrom,
+                    cause: Cause::Broken | Cause::Unasked,
+                })
+                | Ended::Refused { phase: Phase::MailFrom, status: Status { code: 421, .. }, .. },
+            ) if self.reused => {
+                self.permit.forget_idle();
+                Err(SendError::NextSession)
             }
-            Err(SendError::ClosedWhileIdle) => {
-                self.mailer.forget_idle();
-                Err(SendError::ClosedWhileIdle)
+            Err(Ended::Failed(failure)) => Err(SendError::Server(failure)),
+            Err(Ended::Refused { judgement, phase, status }) => {
+                self.mailer.refusals.count(judgement);
+                Err(self.refused(judgement, phase, status).await)
             }
-            Err(error) => Err(error),
+            Err(Ended::NeedsSmtpUtf8) => {
+                self.put_back();
+                Err(SendError::Refused(Refusal { kind: RefusalKind::NeedsSmtpUtf8, status: None }))
+            }
         }
     }
 
-    /// Gives the session back unused.
+    async fn refused(mut self, judgement: Judgement, phase: Phase, status: Status) -> SendError {
+        let failure = ServerFailure { phase, cause: Cause::Reply(status) };
+        let kind = match judgement {
+            Judgement::Server if phase == Phase::MailFrom || status.code < 400 => {
+                return SendError::Server(failure);
+            }
+            Judgement::Server => return SendError::Unwelcome(failure),
+            Judgement::Mails | Judgement::Connections => {
+                let (fresh, alone) = (self.mails == 0, self.permit.is_alone());
+                match verdict(judgement, phase, status.code, fresh, alone) {
+                    Verdict::FreshSession => {
+                        self.permit.session_is_full(self.mails);
+                        self.say_goodbye();
+                        return SendError::NextSession;
+                    }
+                    Verdict::FewerSessions => {
+                        self.permit.is_one_too_many();
+                        self.say_goodbye();
+                        return SendError::NextSession;
+                    }
+                    Verdict::Server => {
+                        self.permit.is_no_limit();
+                        return SendError::Server(failure);
+                    }
+                    Verdict::ForNow => {
+                        self.permit.is_no_limit_of_mails();
+                        RefusalKind::ForNow
+                    }
+                }
+            }
+            Judgement::Recipient => RefusalKind::Recipient,
+            Judgement::RecipientUnclear => RefusalKind::RecipientUnclear,
+            Judgement::RecipientForNow => RefusalKind::RecipientForNow,
+            Judgement::ForNow => RefusalKind::ForNow,
+            Judgement::Content => RefusalKind::Content,
+        };
+        self.mails += 1;
+        // Without an orderly end of the transaction the next email would begin in the middle of this one.
+        if !self.out_of_step && self.reset().await {
+            self.put_back();
+        }
+        SendError::Refused(Refusal { kind, status: Some(status) })
+    }
+
+    /// Gives the session back.
     pub(crate) fn put_back(self) {
-        self.mailer.put_back(self.connection, self.permit);
+        let Self { connection, permit, mails, .. } = self;
+        if let Some(connection) = permit.put_back(connection, mails) {
+            goodbye(connection, permit);
+        }
+    }
+
+    fn say_goodbye(self) {
+        goodbye(self.connection, self.permit);
     }
 
     async fn reset(&mut self) -> bool {
@@ -75,20 +141,19 @@ impl Session {
         reset.is_ok_and(|reply| reply.is(2))
     }
 
-    async fn transaction(&mut self, email: &Email) -> Result<(), SendError> {
+    async fn transaction(&mut self, email: &Email) -> Result<(), Ended> {
         let mail = format!("MAIL FROM:<{}>{}\r\n", email.from, self.parameters(email)?);
         let recipient = format!("RCPT TO:<{}>\r\n", email.to);
-        let envelope = if self.connection.offers.pipelining {
-            self.envelope_at_once(&mail, &recipient).await
+        if self.connection.offers.pipelining {
+            self.envelope_at_once(&mail, &recipient).await?;
         } else {
-            self.envelope_step_by_step(&mail, &recipient).await
-        };
-        envelope.map_err(|error| if self.reused { closed_while_idle(error) } else { error })?;
+            self.envelope_step_by_step(&mail, &recipient).await?;
+        }
         self.say(Phase::Content, &content(&email.text)).await?;
         self.reply(Phase::Content).await
     }
 
-    async fn envelope_step_by_step(&mut self, mail: &str, recipient: &str) -> Result<(), SendError> {
+    async fn envelope_step_by_step(&mut self, mail: &str, recipient: &str) -> Result<(), Ended> {
         for (phase, command) in
             [(Phase::MailFrom, mail), (Phase::Recipient, recipient), (Phase::Data, "DATA\r\n")]
         {
@@ -98,14 +163,14 @@ impl Session {
         Ok(())
     }
 
-    async fn envelope_at_once(&mut self, mail: &str, recipient: &str) -> Result<(), SendError> {
+    async fn envelope_at_once(&mut self, mail: &str, recipient: &str) -> Result<(), Ended> {
         self.say(Phase::MailFrom, &format!("{mail}{recipient}DATA\r\n")).await?;
         let mut refused = Ok(());
         for phase in [Phase::MailFrom, Phase::Recipient, Phase::Data] {
             // Until the data are refused as well, the server owes a reply or waits for the content.
             self.out_of_step = refused.is_err();
             match self.reply(phase).await {
-                Err(error @ SendError::Refused(_)) => {
+                Err(error @ Ended::Refused { .. }) => {
                     self.out_of_step = false;
                     // What follows the first refusal says nothing new.
                     refused = refused.and(Err(error));
@@ -118,13 +183,13 @@ impl Session {
     }
 
     /// Sends within the time-out of replies: to a server that reads nothing, nothing can be said.
-    async fn say(&mut self, phase: Phase, commands: &str) -> Result<(), SendError> {
+    async fn say(&mut self, phase: Phase, commands: &str) -> Result<(), Ended> {
         let limit = self.mailer.config.reply_timeout;
         Ok(within(limit, phase, self.connection.wire.say(commands)).await?)
     }
 
     /// The reply to what was said in this phase.
-    async fn reply(&mut self, phase: Phase) -> Result<(), SendError> {
+    async fn reply(&mut self, phase: Phase) -> Result<(), Ended> {
         let config = &self.mailer.config;
         let (limit, class) = match phase {
             Phase::Content => (config.final_timeout, 2),
@@ -132,18 +197,19 @@ impl Session {
             _ => (config.reply_timeout, 2),
         };
         let reply = within(limit, phase, self.connection.wire.reply()).await?;
-        if reply.is(class) { Ok(()) } else { Err(SendError::of(phase, &reply)) }
+        if reply.is(class) {
+            return Ok(());
+        }
+        Err(Ended::Refused { judgement: judge(phase, &reply), phase, status: reply.status() })
     }
 
-    fn parameters(&self, email: &Email) -> Result<&'static str, SendError> {
+    fn parameters(&self, email: &Email) -> Result<&'static str, Ended> {
         let offers = &self.connection.offers;
         let address: &str = email.to.as_ref();
         match (address.is_ascii(), !email.text.is_ascii() && offers.eight_bit_mime) {
             (true, false) => Ok(""),
             (true, true) => Ok(" BODY=8BITMIME"),
-            (false, _) if !offers.smtputf8 => {
-                Err(SendError::Refused(Refusal { kind: RefusalKind::NeedsSmtpUtf8, status: 0 }))
-            }
+            (false, _) if !offers.smtputf8 => Err(Ended::NeedsSmtpUtf8),
             (false, false) => Ok(" SMTPUTF8"),
             (false, true) => Ok(" SMTPUTF8 BODY=8BITMIME"),
         }
@@ -163,15 +229,14 @@ fn content(text: &str) -> String {
     content + END
 }
 
-/// A server may close an idle session at any time, with 421 or without a word; the first command of an email finds out.
-fn closed_while_idle(error: SendError) -> SendError {
-    match error {
-        SendError::Server(ServerFailure {
-            phase: Phase::MailFrom,
-            cause: Cause::Broken | Cause::Unasked | Cause::Reply(421),
-        }) => SendError::ClosedWhileIdle,
-        other => other,
-    }
+/// Ends a session politely, apart from the email that has been accepted. The server counts it until then, so its permit
+/// ends with it.
+fn goodbye(mut connection: Connection, permit: Permit) {
+    tokio::spawn(async move {
+        // The answer is of no interest: the session ends either way.
+        let _ = timeout(QUIT_TIMEOUT, connection.wire.ask("QUIT\r\n")).await;
+        drop((connection, permit));
+    });
 }
 
 #[cfg(test)]

@@ -66,6 +66,10 @@ async fn serve(mut stream: TcpStream, replies: Replies, packets: Packets) {
     }
 }
 
+fn status(code: u16) -> Status {
+    Status { code, enhanced: None }
+}
+
 fn email() -> Email {
     let address = |text: &str| text.parse::<Address>().unwrap();
     Email {
@@ -121,7 +125,7 @@ async fn a_refused_recipient_ends_the_transaction_and_not_the_session() {
         _ => pipelining(number, line),
     })
     .await;
-    let refusal = Refusal { kind: RefusalKind::Recipient, status: 550 };
+    let refusal = Refusal { kind: RefusalKind::RecipientUnclear, status: Some(status(550)) };
     assert_eq!(send(&mailer).await, Err(SendError::Refused(refusal.clone())));
     assert_eq!(take(&packets).last().unwrap(), "RSET\r\n");
     assert_eq!(send(&mailer).await, Err(SendError::Refused(refusal)));
@@ -131,7 +135,7 @@ async fn a_refused_recipient_ends_the_transaction_and_not_the_session() {
 /// After a temporary refusal of the recipient nothing more is said in this session, and the next email gets another one.
 async fn loses_the_session(replies: Replies) {
     let (mailer, packets) = server(replies).await;
-    let refusal = Refusal { kind: RefusalKind::Temporary, status: 451 };
+    let refusal = Refusal { kind: RefusalKind::ForNow, status: Some(status(451)) };
     assert_eq!(send(&mailer).await, Err(SendError::Refused(refusal.clone())));
     assert!(take(&packets).last().unwrap().ends_with("DATA\r\n"), "nothing else may follow");
     assert_eq!(send(&mailer).await, Err(SendError::Refused(refusal)));
@@ -219,15 +223,19 @@ async fn a_reply_that_comes_before_its_command_ends_the_session_and_no_content_i
 #[tokio::test]
 async fn a_reply_of_the_wrong_kind_is_neither_taken_for_another_nor_for_a_refusal() {
     let cases: [(&[&str], Phase, Cause); 8] = [
-        (&["354 x\r\n"], Phase::Greeting, Cause::Reply(354)),
+        (&["354 x\r\n"], Phase::Greeting, Cause::Reply(status(354))),
         (&["150 x\r\n"], Phase::Greeting, Cause::Garbled(reply::ReplyError::NotAReply)),
         (&["220 x\r\n", "650 x\r\n"], Phase::Greeting, Cause::Garbled(reply::ReplyError::NotAReply)),
-        (&["220 x\r\n", "250 x\r\n", "354 x\r\n"], Phase::MailFrom, Cause::Reply(354)),
-        (&["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n"], Phase::Data, Cause::Reply(250)),
+        (&["220 x\r\n", "250 x\r\n", "354 x\r\n"], Phase::MailFrom, Cause::Reply(status(354))),
+        (
+            &["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n"],
+            Phase::Data,
+            Cause::Reply(status(250)),
+        ),
         (
             &["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n", "354 x\r\n", "354 x\r\n"],
             Phase::Content,
-            Cause::Reply(354),
+            Cause::Reply(status(354)),
         ),
         (
             &["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n", "354 x\r\n", "250-x\r\n550 x\r\n"],
@@ -239,7 +247,7 @@ async fn a_reply_of_the_wrong_kind_is_neither_taken_for_another_nor_for_a_refusa
     for (replies, phase, cause) in cases {
         let (mailer, _) = says(Box::leak(replies.to_vec().into_boxed_slice()), Duration::ZERO).await;
         assert_eq!(failed(&mailer).await, ServerFailure { phase, cause }, "{replies:?}");
-        assert_eq!(mailer.sessions(), (0, 0), "the session is gone");
+        assert_eq!(mailer.sessions(), (0, 0, 1), "the session is gone");
     }
 }
 
@@ -324,8 +332,8 @@ async fn a_login_is_said_as_the_server_offers_it() {
 #[tokio::test]
 async fn a_login_that_is_refused_or_not_known_here_says_so() {
     let refused = |code| Err(ServerFailure { phase: Phase::Login, cause: Cause::Reply(code) });
-    assert_eq!(log_in("250 AUTH PLAIN", |_, _| Some("535 no")).await.0, refused(535));
-    assert_eq!(log_in("250 AUTH PLAIN", |_, _| Some("334 and?")).await.0, refused(334));
+    assert_eq!(log_in("250 AUTH PLAIN", |_, _| Some("535 no")).await.0, refused(status(535)));
+    assert_eq!(log_in("250 AUTH PLAIN", |_, _| Some("334 and?")).await.0, refused(status(334)));
 
     let (ended, said) = log_in("250-x\r\n250-AUTH XOAUTH2\r\n250 AUTH=GSSAPI", |_, _| None).await;
     let told = ended.unwrap_err().to_string();

@@ -14,7 +14,7 @@ fn typed(arguments: &[&str]) -> DeadLetters {
     <Line as clap::Parser>::parse_from(std::iter::once(&"dead-letters").chain(arguments)).command
 }
 
-async fn run(world: &World, arguments: &[&str]) -> String {
+pub(crate) async fn run(world: &World, arguments: &[&str]) -> String {
     run_dead_letters(typed(arguments), &world.kafka).await.unwrap()
 }
 
