@@ -8,8 +8,8 @@ use tempfile::TempDir;
 
 /// The secrets of these services, for those who compute a code instead of reading it in a mail.
 pub const CODE_SECRETS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=";
-// For these tests alone.
-const ID_SECRET: &str = "dnV0c3JxcG9ubWxramloZ2ZlZGNiYTk4NzY1NDMyMTA=";
+/// What ids are derived from in these services.
+pub const ID_SECRET: &str = "dnV0c3JxcG9ubWxramloZ2ZlZGNiYTk4NzY1NDMyMTA=";
 
 /// See the module's text. Make it first and its services later, so that it is dropped last.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Events written straight to the topics with the contract's own codec: backlogs and histories, faster than by signups.
 
 use crate::progress;
+use acceptance::world::ID_SECRET;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use rdkafka::{
@@ -12,7 +13,7 @@ use rdkafka::{
 };
 use shared::{
     account_id::AccountId,
-    code_secrets::KeyId,
+    code_secrets::{self, KeyId},
     email_address::EmailAddress,
     event::{Attempt, CodeIssued, Event, EventId, EventKind, VERSION, Verified},
     locale::Locale,
@@ -28,8 +29,8 @@ pub(crate) const CODE_TTL: Duration = Duration::from_secs(900);
 
 /// The person of a number, as one who registers at a moment.
 pub(crate) struct Person {
-    number: u64,
     id: AccountId,
+    email: EmailAddress,
     now: Timestamp,
     first_name: PersonName,
     last_name: PersonName,
@@ -41,13 +42,11 @@ impl Person {
 
     /// The person of this number.
     pub(crate) fn numbered(number: u64, now: Timestamp) -> anyhow::Result<Self> {
-        let mut bits = [0; 16];
-        // Fibonacci hashing spreads the ids over the partitions; the number itself keeps them apart.
-        bits[..8].copy_from_slice(&number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes());
-        bits[8..].copy_from_slice(&number.to_be_bytes());
+        let email = EmailAddress::parse(&Self::email(number))?;
         Ok(Self {
-            number,
-            id: AccountId::from_derived(bits),
+            // As the user service derives it: it passes over what names another account's address.
+            id: AccountId::of(&code_secrets::parse_secret(ID_SECRET)?, &email),
+            email,
             // As fine as events say it.
             now: Timestamp::from_millisecond(now.as_millisecond())?,
             first_name: PersonName::parse("Augusta Ada")?,
@@ -70,7 +69,7 @@ impl Person {
             id: self.id,
             first_name: self.first_name.clone(),
             last_name: self.last_name.clone(),
-            email: EmailAddress::parse(&Self::email(self.number))?,
+            email: self.email.clone(),
             locale: Locale::default(),
             window,
             window_started_at: self.now,
@@ -104,7 +103,7 @@ impl Person {
             id: self.id,
             first_name: self.first_name.clone(),
             last_name: self.last_name.clone(),
-            email: EmailAddress::parse(&Self::email(self.number))?,
+            email: self.email.clone(),
             locale: Locale::default(),
             request_id: RequestId::random(),
         }))

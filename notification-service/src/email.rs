@@ -2,6 +2,7 @@
 //!
 //! The same event always becomes the same email: Message-ID, code and link are derived from it, only the date and
 //! the remaining minutes depend on `now`. Pure: no I/O, no clock, no randomness.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use askama::Template;
 use jiff::{SignedDuration, Timestamp};
@@ -138,19 +139,21 @@ impl Parts {
 
 fn code(issued: &CodeIssued, secrets: &CodeSecrets) -> Result<String, UnwritableError> {
     let key = secrets.get(&issued.key).ok_or(UnwritableError::UnknownKey)?;
-    Ok(VerificationCode::derive(key, issued.id, issued.window, issued.generation).digits().to_owned())
+    Ok(VerificationCode::derive(key, issued.id, &issued.email, issued.window, issued.generation)
+        .digits()
+        .to_owned())
 }
 
 /// The token stands in the fragment, which browsers send to nobody; the page posts it on a click.
 fn link(issued: &CodeIssued, letterhead: &Letterhead) -> Result<String, UnwritableError> {
     let key = letterhead.secrets.get(&issued.key).ok_or(UnwritableError::UnknownKey)?;
-    let token = LinkToken::derive(key, issued.id, issued.window).to_text();
+    let token = LinkToken::derive(key, issued.id, &issued.email, issued.window).to_text();
     Ok(format!("{}/#id={}&token={token}", letterhead.public_url, issued.id))
 }
 
 /// The nearest whole minutes, at least one: a fresh code has its whole life although its mail took a moment.
 fn minutes_left(expires_at: Timestamp, now: Timestamp) -> i64 {
-    let left = expires_at.duration_since(now) + SignedDuration::from_secs(30);
+    let left = expires_at.duration_since(now).saturating_add(SignedDuration::from_secs(30));
     left.as_mins().max(1)
 }
 

@@ -1,5 +1,6 @@
 //! The identity of an account: one person, one id, one key for cache, Kafka and compaction.
 
+use crate::{email_address::EmailAddress, mac};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
@@ -11,6 +12,16 @@ use uuid::Uuid;
 pub struct AccountId(Uuid);
 
 impl AccountId {
+    /// The id of whoever owns this address: an HMAC of its normalised form under `ID_SECRET`, so that nobody can compute it
+    /// from the address alone.
+    #[must_use]
+    pub fn of(secret: &[u8; mac::OCTETS], email: &EmailAddress) -> Self {
+        let tag = mac::tag(secret, &[b"two-step signup: id, version 1\0", email.normalised().as_bytes()]);
+        let mut bits = [0; 16];
+        bits.copy_from_slice(&tag[..16]);
+        Self::from_derived(bits)
+    }
+
     /// Makes a version 8 UUID (RFC 9562, section 5.8) from 128 derived bits.
     #[must_use]
     pub fn from_derived(bits: [u8; 16]) -> Self {

@@ -3,7 +3,7 @@
 //! The first key makes codes, all are accepted: to rotate, add a key in second place everywhere, then move it to
 //! the front. Events name the key that made a code, so the notification service arrives at the same one.
 
-use crate::{account_id::AccountId, mac};
+use crate::{account_id::AccountId, email_address::EmailAddress, mac};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
@@ -74,9 +74,17 @@ impl CodeKey {
         &self.secret
     }
 
-    /// A key of its own for one purpose, one account and one window: HMAC-SHA-256 under the secret.
-    pub(crate) fn derive(&self, purpose: &'static [u8], id: AccountId, window: u64) -> [u8; 32] {
-        mac::tag(&self.secret, &[purpose, id.as_bytes(), &window.to_be_bytes()])
+    /// A key of its own for one purpose, one account with its address, and one window: HMAC-SHA-256 under the secret.
+    pub(crate) fn derive(
+        &self,
+        purpose: &'static [u8],
+        id: AccountId,
+        email: &EmailAddress,
+        window: u64,
+    ) -> [u8; 32] {
+        // The one part of varying length comes last.
+        let address = email.normalised();
+        mac::tag(&self.secret, &[purpose, id.as_bytes(), &window.to_be_bytes(), address.as_bytes()])
     }
 }
 

@@ -1,13 +1,15 @@
 //! Codes and link tokens: derived where they are needed, stored and sent nowhere.
 //!
-//! A code is an HOTP value (RFC 4226, with SHA-256 and six digits). Its key is made from the secret, the account
-//! and the window; its counter is the generation, so a new code needs no new secret. The token of the mail's link
-//! is 128 bits of an HMAC over the same account and window, under another label.
+//! A code is an HOTP value (RFC 4226, with SHA-256 and six digits). Its key is made from the secret, the account, its
+//! normalised address and the window; its counter is the generation, so a new code needs no new secret. The token of the
+//! mail's link is 128 bits of an HMAC over the same, under another label. A record that names somebody else's address
+//! thus mails a code that verifies nothing.
 
 use crate::{
     account_id::AccountId,
     characters::{category, digit, is_invisible},
     code_secrets::CodeKey,
+    email_address::EmailAddress,
     mac,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -40,10 +42,10 @@ pub struct LinkToken([u8; TOKEN_OCTETS]);
 pub struct LinkTokenError;
 
 impl VerificationCode {
-    /// Computes the code that is mailed for this account, window and generation.
+    /// Computes the code that is mailed to this address for this account, window and generation.
     #[must_use]
-    pub fn derive(key: &CodeKey, id: AccountId, window: u64, generation: u32) -> Self {
-        let derived = key.derive(b"two-step signup: code, version 1\0", id, window);
+    pub fn derive(key: &CodeKey, id: AccountId, email: &EmailAddress, window: u64, generation: u32) -> Self {
+        let derived = key.derive(b"two-step signup: code, version 2\0", id, email, window);
         let value = hotp(mac::keyed(&derived), u64::from(generation), DIGITS);
         let mut digits = [b'0'; DIGITS];
         for (position, digit) in digits.iter_mut().rev().enumerate() {
@@ -93,10 +95,10 @@ impl VerificationCode {
 }
 
 impl LinkToken {
-    /// Computes the token that is mailed for this account and window.
+    /// Computes the token that is mailed to this address for this account and window.
     #[must_use]
-    pub fn derive(key: &CodeKey, id: AccountId, window: u64) -> Self {
-        let derived = key.derive(b"two-step signup: link, version 1\0", id, window);
+    pub fn derive(key: &CodeKey, id: AccountId, email: &EmailAddress, window: u64) -> Self {
+        let derived = key.derive(b"two-step signup: link, version 2\0", id, email, window);
         let mut token = [0; TOKEN_OCTETS];
         token.copy_from_slice(&derived[..TOKEN_OCTETS]);
         Self(token)
@@ -189,28 +191,52 @@ mod tests {
         CodeSecrets::parse(&format!("k:{}=", String::from(byte).repeat(43))).unwrap()
     }
 
+    fn address(text: &str) -> EmailAddress {
+        EmailAddress::parse(text).unwrap()
+    }
+
     #[test]
-    fn a_code_depends_on_secret_account_window_and_generation() {
+    fn a_code_depends_on_secret_account_address_window_and_generation() {
         let (a, b) = (key('A'), key('E'));
         let (ada, bob) = (AccountId::from_derived([1; 16]), AccountId::from_derived([2; 16]));
-        let code = |key: &CodeSecrets, id, window, generation| {
-            VerificationCode::derive(key.current(), id, window, generation).digits().to_owned()
+        let code = |key: &CodeSecrets, id, email, window, generation| {
+            VerificationCode::derive(key.current(), id, &address(email), window, generation)
+                .digits()
+                .to_owned()
         };
-        let first = code(&a, ada, 7, 0);
-        assert_eq!(first, code(&a, ada, 7, 0));
+        let first = code(&a, ada, "ada@example.com", 7, 0);
+        assert_eq!(
+            first,
+            code(&a, ada, "Ada@Example.com", 7, 0),
+            "the spelling of the address does not count"
+        );
         assert_eq!(first.len(), DIGITS);
-        for other in [code(&b, ada, 7, 0), code(&a, bob, 7, 0), code(&a, ada, 8, 0), code(&a, ada, 7, 1)] {
+        for other in [
+            code(&b, ada, "ada@example.com", 7, 0),
+            code(&a, bob, "ada@example.com", 7, 0),
+            code(&a, ada, "thief@example.com", 7, 0),
+            code(&a, ada, "ada@example.com", 8, 0),
+            code(&a, ada, "ada@example.com", 7, 1),
+        ] {
             assert_ne!(first, other);
         }
+    }
+
+    #[test]
+    fn a_token_depends_on_the_address() {
+        let (key, id) = (key('A'), AccountId::from_derived([1; 16]));
+        let token = |email| LinkToken::derive(key.current(), id, &address(email), 7);
+        assert!(token("ada@example.com").matches(&token("ADA@example.com")));
+        assert!(!token("ada@example.com").matches(&token("thief@example.com")));
     }
 
     #[test]
     fn the_derivation_stays_as_it_is() {
         // Both services must agree across versions: a change here makes every mailed code invalid in a rolling deploy.
         let id = AccountId::from_derived([1; 16]);
-        let key = key('A');
-        assert_eq!(VerificationCode::derive(key.current(), id, 493_882, 0).digits(), "134462");
-        assert_eq!(LinkToken::derive(key.current(), id, 493_882).to_text(), "fK0_Tr259lwcVCEDEqqEFA");
+        let (key, ada) = (key('A'), address("ada@example.com"));
+        assert_eq!(VerificationCode::derive(key.current(), id, &ada, 493_882, 0).digits(), "272045");
+        assert_eq!(LinkToken::derive(key.current(), id, &ada, 493_882).to_text(), "jGoS1gFwNSAYdJhbO6nyuQ");
     }
 
     #[test]
@@ -289,7 +315,12 @@ mod tests {
 
     #[test]
     fn a_token_survives_its_text_form() {
-        let token = LinkToken::derive(key('A').current(), AccountId::from_derived([1; 16]), 7);
+        let token = LinkToken::derive(
+            key('A').current(),
+            AccountId::from_derived([1; 16]),
+            &address("ada@example.com"),
+            7,
+        );
         assert!(LinkToken::parse(&token.to_text()).unwrap().matches(&token));
         for text in ["", "short", &token.to_text()[1..], "!!!!!!!!!!!!!!!!!!!!!!"] {
             assert!(LinkToken::parse(text).is_err(), "{text:?}");

@@ -13,7 +13,10 @@ use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
-use shared::{account_id::AccountId, code_secrets::CodeSecrets, verification_code::VerificationCode};
+use shared::{
+    account_id::AccountId, code_secrets::CodeSecrets, email_address::EmailAddress,
+    verification_code::VerificationCode,
+};
 use std::{
     net::SocketAddr,
     ops::Range,
@@ -42,7 +45,8 @@ impl Account {
         let id: AccountId = field("id")?.parse()?;
         let expires_at: Timestamp = field("expires_at")?.parse()?;
         let window = fill::window_at(expires_at - fill::CODE_TTL);
-        Ok(Self { id, code: VerificationCode::derive(secrets.current(), id, window, 0) })
+        let email = EmailAddress::parse(field("email")?)?;
+        Ok(Self { id, code: VerificationCode::derive(secrets.current(), id, &email, window, 0) })
     }
 
     /// The request that verifies it.

@@ -7,7 +7,7 @@ use shared::{
     account_id::AccountId,
     event::{CodeIssued, Event, EventId},
     topic::Topic,
-    verification_code::VerificationCode,
+    verification_code::{LinkToken, VerificationCode},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -89,10 +89,22 @@ impl<'a> Index<'a> {
         noted.zip(expires_at(event)).is_some_and(|(noted, expiry)| *noted + LAST_TRY >= expiry)
     }
 
-    /// The code of this window and generation.
-    pub(super) fn code(&self, id: AccountId, window: u64, generation: u32) -> String {
+    /// The code of this window and generation, if any code of this id was mailed.
+    pub(super) fn code(&self, id: AccountId, window: u64, generation: u32) -> Option<String> {
         let key = self.evidence.secrets.current();
-        VerificationCode::derive(key, id, window, generation).digits().to_owned()
+        let code = VerificationCode::derive(key, id, self.address(id)?, window, generation);
+        Some(code.digits().to_owned())
+    }
+
+    /// The token of this window's link, if any was mailed to this id.
+    pub(super) fn token(&self, id: AccountId, window: u64) -> Option<String> {
+        let key = self.evidence.secrets.current();
+        Some(LinkToken::derive(key, id, self.address(id)?, window).to_text())
+    }
+
+    /// In one of its spellings, which all make the same codes.
+    fn address(&self, id: AccountId) -> Option<&EmailAddress> {
+        self.issued.get(&id)?.first().map(|issued| &issued.email)
     }
 
     /// What was asked and how it was answered, for everything that was.

@@ -23,9 +23,13 @@ fn ada() -> AccountId {
     AccountId::from_derived([1; 16])
 }
 
+fn address() -> shared::email_address::EmailAddress {
+    shared::email_address::EmailAddress::parse(ADDRESS).unwrap()
+}
+
 fn code(generation: u32) -> String {
     let secrets = CodeSecrets::parse(CODE_SECRETS).unwrap();
-    VerificationCode::derive(secrets.current(), ada(), WINDOW, generation).digits().to_owned()
+    VerificationCode::derive(secrets.current(), ada(), &address(), WINDOW, generation).digits().to_owned()
 }
 
 fn issued(kind: EventKind, generation: u32, send: u32, request: &str) -> CodeIssued {
@@ -36,7 +40,7 @@ fn issued(kind: EventKind, generation: u32, send: u32, request: &str) -> CodeIss
         id: ada(),
         first_name: shared::person_name::PersonName::parse("Ada").unwrap(),
         last_name: shared::person_name::PersonName::parse("Lovelace").unwrap(),
-        email: shared::email_address::EmailAddress::parse(ADDRESS).unwrap(),
+        email: address(),
         locale: shared::locale::Locale::default(),
         window: WINDOW,
         window_started_at: at(0),
@@ -107,7 +111,7 @@ fn attempt(generation: u32, request: &str) -> Event {
 fn mail(event: &Event, received: i64) -> Mail {
     let issued = matches!(event, Event::Created(_) | Event::CodeResent(_));
     let secrets = CodeSecrets::parse(CODE_SECRETS).unwrap();
-    let token = LinkToken::derive(secrets.current(), ada(), WINDOW).to_text();
+    let token = LinkToken::derive(secrets.current(), ada(), &address(), WINDOW).to_text();
     let generation = match event {
         Event::CodeResent(issued) => issued.generation,
         _ => 0,

@@ -47,8 +47,8 @@ pub(super) fn compose(
         .map_err(|_| UnwritableError::Compose)?;
     let mut text = String::from_utf8(message.formatted()).map_err(|_| UnwritableError::Compose)?;
     // SMTP's end of data brings a line end of its own.
-    if text.ends_with("\r\n") {
-        text.truncate(text.len() - 2);
+    if let Some(kept) = text.strip_suffix("\r\n").map(str::len) {
+        text.truncate(kept);
     }
     Ok(Email { from, to, text })
 }

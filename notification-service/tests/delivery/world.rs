@@ -127,9 +127,9 @@ impl World {
     /// Writes an event to the retry topic as a service does after a temporary refusal.
     pub(crate) async fn publish_retry(&self, event: &Event, not_before: Timestamp) {
         let encoded = event.encode().unwrap();
-        let not_before = not_before.to_string();
+        let (not_before, source) = (not_before.to_string(), format!("t/0/{}", encoded.key));
         let headers =
-            [("retry_not_before", not_before.as_str()), ("retry_attempt", "1"), ("retry_source", "t/0/0")]
+            [("retry_not_before", not_before.as_str()), ("retry_attempt", "1"), ("retry_source", &source)]
                 .into_iter()
                 .fold(encoded.headers, |headers, (key, value)| {
                     headers.insert(Header { key, value: Some(value) })
@@ -172,8 +172,13 @@ impl World {
 
     /// All dead letters that are there now.
     pub(crate) async fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.records(Topic::DeadLetter).await
+    }
+
+    /// All records of a topic that are there now.
+    pub(crate) async fn records(&self, topic: Topic) -> Vec<DeadLetter> {
         let (brokers, partitions) = (self.broker.bootstrap(), self.kafka.partitions);
-        tokio::task::spawn_blocking(move || read_all(&brokers, Topic::DeadLetter, partitions)).await.unwrap()
+        tokio::task::spawn_blocking(move || read_all(&brokers, topic, partitions)).await.unwrap()
     }
 
     /// Waits until so many dead letters are there.
@@ -331,7 +336,8 @@ fn issued(kind: EventKind, number: u8, expires_at: Timestamp) -> CodeIssued {
 
 pub(crate) fn code_of(number: u8) -> String {
     let secrets = CodeSecrets::parse(SECRETS).unwrap();
-    VerificationCode::derive(secrets.current(), id(number), 493_882, 0).digits().to_owned()
+    let email = address(number).try_into().unwrap();
+    VerificationCode::derive(secrets.current(), id(number), &email, 493_882, 0).digits().to_owned()
 }
 
 pub(crate) fn verified(number: u8, occurred_at: Timestamp) -> Event {

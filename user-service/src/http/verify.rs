@@ -47,7 +47,7 @@ struct Body {
         value_type = String,
         required = false,
         pattern = "^[A-Za-z0-9_-]{21}[AQgw]$",
-        example = "fK0_Tr259lwcVCEDEqqEFA",
+        example = "jGoS1gFwNSAYdJhbO6nyuQ",
     )]
     token: Option<Value>,
 }
@@ -72,7 +72,7 @@ struct Verified {
     request_body(content(
         (Verification = "application/json", examples(
             ("code" = (value = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56", "code": "123456"}))),
-            ("token" = (value = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56", "token": "fK0_Tr259lwcVCEDEqqEFA"})))
+            ("token" = (value = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56", "token": "jGoS1gFwNSAYdJhbO6nyuQ"})))
         )),
         (Verification = "application/x-www-form-urlencoded", examples(
             ("code" = (value = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56", "code": "123456"})))

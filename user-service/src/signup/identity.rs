@@ -1,11 +1,11 @@
 //! One person, one id: an HMAC of the normalised address, so that nobody can compute it from the address alone.
 
-use shared::{account_id::AccountId, code_secrets, email_address::EmailAddress, mac};
+use shared::{account_id::AccountId, code_secrets, email_address::EmailAddress, mac::OCTETS};
 use std::fmt;
 
 /// The secret behind all ids. It never changes: with another one, everybody would be somebody else.
 #[derive(Clone)]
-pub struct IdSecret([u8; mac::OCTETS]);
+pub struct IdSecret([u8; OCTETS]);
 
 impl IdSecret {
     /// Parses 32 octets in base64.
@@ -21,10 +21,7 @@ impl IdSecret {
     /// The id of whoever owns this address.
     #[must_use]
     pub fn account_id(&self, email: &EmailAddress) -> AccountId {
-        let tag = mac::tag(&self.0, &[b"two-step signup: id, version 1\0", email.normalised().as_bytes()]);
-        let mut bits = [0; 16];
-        bits.copy_from_slice(&tag[..16]);
-        AccountId::from_derived(bits)
+        AccountId::of(&self.0, email)
     }
 
     /// The secret itself, to check it.

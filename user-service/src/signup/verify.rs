@@ -105,13 +105,18 @@ impl Signup {
 
     /// Compares in constant time with every accepted key.
     fn is_right(&self, id: AccountId, pending: &Pending, proof: &Proof) -> bool {
+        let email = &pending.person.email;
         self.0.code_secrets.iter().fold(false, |right, key| {
             right
                 | match proof {
-                    Proof::Code(code) => {
-                        code.matches(&VerificationCode::derive(key, id, pending.window, pending.generation))
-                    }
-                    Proof::Token(token) => token.matches(&LinkToken::derive(key, id, pending.window)),
+                    Proof::Code(code) => code.matches(&VerificationCode::derive(
+                        key,
+                        id,
+                        email,
+                        pending.window,
+                        pending.generation,
+                    )),
+                    Proof::Token(token) => token.matches(&LinkToken::derive(key, id, email, pending.window)),
                 }
         })
     }

@@ -15,7 +15,7 @@ const NEW_KEY: &str = "k2:WllYV1ZVVFNSUVBPTk1MS0pJSEdGRURDQkE5ODc2NTQ=";
 fn code(event: &CodeIssued) -> String {
     let secrets = CodeSecrets::parse(&format!("{CODE_SECRETS},{NEW_KEY}")).unwrap();
     let key = secrets.get(&event.key).expect("a known key");
-    VerificationCode::derive(key, event.id, event.window, event.generation).digits().to_owned()
+    VerificationCode::derive(key, event.id, &event.email, event.window, event.generation).digits().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

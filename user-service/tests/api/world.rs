@@ -24,7 +24,7 @@ use user_service::{Application, Config};
 
 pub(crate) const CODE_SECRETS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=";
 const ID_SECRET: &str = "dnV0c3JxcG9ubWxramloZ2ZlZGNiYTk4NzY1NDMyMTA=";
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A broker with nothing on it.
 pub(crate) struct World {
@@ -207,7 +207,7 @@ fn secrets() -> CodeSecrets {
 pub(crate) fn code(event: &CodeIssued) -> String {
     let secrets = secrets();
     let key = secrets.get(&event.key).expect("a known key");
-    VerificationCode::derive(key, event.id, event.window, event.generation).digits().to_owned()
+    VerificationCode::derive(key, event.id, &event.email, event.window, event.generation).digits().to_owned()
 }
 
 /// A code that the mail of this event does not hold.
@@ -218,7 +218,8 @@ pub(crate) fn wrong_code(event: &CodeIssued) -> String {
 
 /// The token in the link of this event's mail.
 pub(crate) fn token(event: &CodeIssued) -> String {
-    LinkToken::derive(secrets().get(&event.key).expect("a known key"), event.id, event.window).to_text()
+    LinkToken::derive(secrets().get(&event.key).expect("a known key"), event.id, &event.email, event.window)
+        .to_text()
 }
 
 fn read(brokers: &str, topic: Topic) -> Vec<Event> {
