@@ -110,7 +110,13 @@ impl Application {
                 public_url: config.public_url,
                 secrets: config.code_secrets,
             };
-            let delivery = Delivery { letterhead, mailer, writer: writer.clone(), accepted_after };
+            let delivery = Delivery {
+                letterhead,
+                mailer,
+                writer: writer.clone(),
+                group: config.group.group.clone(),
+                accepted_after,
+            };
             let sessions = config.smtp.connections;
             let consumer =
                 Consumer::new(&config.kafka, &config.group, config.commit, sessions, delivery, status)?;

@@ -60,6 +60,11 @@ impl Config {
         let group = GroupConfig {
             group: env.or("KAFKA_GROUP", "notification-service".to_owned(), env::text),
             instance_id: env.optional("KAFKA_GROUP_INSTANCE_ID", env::text),
+            max_backlog_octets: env.or(
+                "MAX_BACKLOG_BYTES",
+                64 << 20,
+                env::number(LEAST_BACKLOG..=usize::MAX),
+            ),
         };
         let smtp = smtp(env);
         let commit = CommitConfig {
@@ -139,6 +144,9 @@ fn max_rate(text: &str) -> Result<Option<u32>, &'static str> {
     env::number(1..=100_000)(text).map(Some).map_err(|_| "off, or emails a second from 1 to 100000")
 }
 
+/// Room for some dozens of records, however large.
+const LEAST_BACKLOG: usize = 4 << 20;
+
 const DEFAULT_SENDER: &str = "Two-step signup <no-reply@example.com>";
 
 fn mailbox(text: &str) -> Result<Mailbox, &'static str> {
@@ -183,6 +191,7 @@ mod tests {
             ("COMMIT_MAX_RECORDS", "-1"),
             ("COMMIT_MAX_WAIT", "never"),
             ("MAX_UNCOMMITTED", "many"),
+            ("MAX_BACKLOG_BYTES", "4194303"),
             ("MAIL_FROM", "nobody"),
             ("PUBLIC_URL", "javascript:alert(1)"),
         ];

@@ -14,23 +14,26 @@ use crate::{
     gate::{Admission, Gate},
     offsets::{Offsets, Position},
     outcome::{Outcome, Report},
+    retry,
     status::Status,
 };
 use anyhow::Context as _;
 use backlog::{Backlog, Flow, Item};
+use chains::Chains;
 use commit::Batch;
 use group::{GroupClient, GroupEvent};
 use jiff::Timestamp;
 use rdkafka::{
     consumer::Consumer as _,
     error::{KafkaError, KafkaResult},
-    message::BorrowedMessage,
+    message::{BorrowedMessage, Message as _},
 };
 use recent::Recent;
 use settle::Ending;
 use shared::{
-    event::EventId,
+    event::{self, EventId},
     kafka::{KafkaConfig, KafkaWatch},
+    topic::Topic,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -44,6 +47,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 mod backlog;
+mod chains;
 mod commit;
 mod dispatch;
 mod ended;
@@ -69,9 +73,11 @@ pub(crate) struct Consumer {
     delivery: Arc<Delivery>,
     status: Arc<Status>,
     max_running: usize,
+    max_backlog_octets: usize,
 
     offsets: Offsets,
     backlog: Backlog,
+    chains: Chains,
     sources: Flow,
     retries: Flow,
     gate: Gate,
@@ -125,8 +131,10 @@ impl Consumer {
             delivery: Arc::new(delivery),
             status,
             max_running: sessions * DELIVERIES_PER_SESSION,
+            max_backlog_octets: group.max_backlog_octets,
             offsets: Offsets::default(),
             backlog: Backlog::default(),
+            chains: Chains::default(),
             sources: Flow::default(),
             retries: Flow::default(),
             gate: Gate::default(),
@@ -190,7 +198,16 @@ impl Consumer {
         }
         let Some((partition, offset)) = group::origin(record) else { return };
         let Some(position) = self.offsets.take(partition, offset, group::written_at(record)) else { return };
-        let record = group::own(record, position);
+        if partition.topic == Topic::MailRetry
+            && retry::is_of_another_group(event::header(record.headers(), retry::GROUP), &self.delivery.group)
+        {
+            self.offsets.pass(position);
+            return;
+        }
+        let record = group::own(record, position, Timestamp::now());
+        if let Some(retry) = &record.retry {
+            self.chains.note(retry);
+        }
         self.status.taken();
         if delivery::deadline(&record).is_none() {
             self.finish(position, Outcome::Ignored);

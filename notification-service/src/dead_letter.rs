@@ -3,7 +3,7 @@
 
 use crate::{
     outcome::Reason,
-    record::{Header, Record},
+    record::{Content, Digested, Header, Record},
     retry::{self, Retry},
 };
 use jiff::Timestamp;
@@ -27,6 +27,13 @@ pub(crate) const FIRST_FAILURE: &str = "dead_letter_first_failure";
 /// Time of the last failure, RFC 3339.
 pub(crate) const LAST_FAILURE: &str = "dead_letter_last_failure";
 
+/// The consumer group that could not mail it.
+pub(crate) const GROUP: &str = "dead_letter_group";
+/// Of a value that was not kept: SHA-256 in hexadecimal digits.
+pub(crate) const VALUE_SHA256: &str = "dead_letter_value_sha256";
+/// Of a value that was not kept: its length in octets.
+pub(crate) const VALUE_OCTETS: &str = "dead_letter_value_octets";
+
 /// On a marker: the offset of the dead letter, in the same partition, that it resolves.
 pub(crate) const RESOLVED: &str = "dead_letter_resolved";
 /// On a marker: `replayed` or `discarded`.
@@ -35,7 +42,13 @@ pub(crate) const RESOLUTION: &str = "dead_letter_resolution";
 const PREFIX: &str = "dead_letter_";
 
 /// The headers of the dead letter that the record becomes. `status` 0 stands for none.
-pub(crate) fn headers(record: &Record, reason: Reason, status: u16, now: Timestamp) -> Vec<Header> {
+pub(crate) fn headers(
+    record: &Record,
+    group: &str,
+    reason: Reason,
+    status: u16,
+    now: Timestamp,
+) -> Vec<Header> {
     let source = source(record);
     let first_failure = record.retry.as_ref().map_or(now, |retry| retry.first_failure);
     let mut parts = source.split('/');
@@ -52,13 +65,29 @@ pub(crate) fn headers(record: &Record, reason: Reason, status: u16, now: Timesta
     if status > 0 {
         added.push((SMTP_STATUS, status.to_string()));
     }
+    if let Content::TooLarge(digested) = &record.content {
+        added.extend(digest(digested));
+    }
+    added.push((GROUP, group.to_owned()));
     added.push((SOURCE, source));
     original(&record.headers).chain(added.into_iter().map(Header::text)).collect()
 }
 
+/// The headers of a dead letter whose topic takes neither the record's value nor its headers: its own, and what the value was.
+pub(crate) fn bare(letter: &[Header], value: Option<&[u8]>) -> Vec<Header> {
+    let own = letter.iter().filter(|header| header.name.starts_with(PREFIX)).cloned();
+    let digest = value.map(|value| digest(&Digested::of(value)).map(Header::text));
+    own.chain(digest.into_iter().flatten()).collect()
+}
+
+fn digest(digested: &Digested) -> [(&'static str, String); 2] {
+    let hexadecimal = digested.sha256.iter().map(|octet| format!("{octet:02x}")).collect();
+    [(VALUE_SHA256, hexadecimal), (VALUE_OCTETS, digested.octets.to_string())]
+}
+
 /// The headers of the retry record that the record becomes.
-pub(crate) fn retry_headers(record: &Record, retry: &Retry) -> Vec<Header> {
-    original(&record.headers).chain(retry.to_headers()).collect()
+pub(crate) fn retry_headers(record: &Record, retry: &Retry, group: &str) -> Vec<Header> {
+    original(&record.headers).chain(retry.to_headers(Some(group))).collect()
 }
 
 /// The record that was read first: itself, or the one that the retry record names.

@@ -93,9 +93,18 @@ pub async fn run(command: DeadLetters, kafka: &KafkaConfig) -> anyhow::Result<St
         DeadLetters::Replay { selection, include_expired } => {
             let now = Timestamp::now();
             let chosen = selection.choose(letters)?;
+            let (chosen, bare): (Vec<_>, Vec<_>) =
+                chosen.into_iter().partition(|letter| letter.payload.is_some());
             let (chosen, expired): (Vec<_>, Vec<_>) =
                 chosen.into_iter().partition(|letter| include_expired || !letter.is_expired(now));
             let mut report = resolve(kafka, chosen, "replayed", selection.dry_run).await?;
+            if !bare.is_empty() {
+                let _ = writeln!(
+                    report,
+                    "left out: {} whose value was too large to keep; it stands where their ids say",
+                    bare.len()
+                );
+            }
             if !expired.is_empty() {
                 let _ =
                     writeln!(report, "left out: {} whose time is over (--include-expired)", expired.len());
@@ -150,10 +159,12 @@ async fn resolve(
 async fn write(writer: &Writer, record: &Outgoing<'_>) -> anyhow::Result<()> {
     tokio::time::timeout(WRITE_TIMEOUT, writer.write(record))
         .await
-        .context("Kafka did not acknowledge in time")
+        .context("Kafka did not acknowledge in time")??;
+    Ok(())
 }
 
-/// It goes to the retry topic, never to the source topics: other subscribers read those.
+/// It goes to the retry topic, never to the source topics: other subscribers read those. The group that could not mail it
+/// takes it up.
 fn retry_record(letter: &Letter) -> Outgoing<'_> {
     let now = Timestamp::now();
     let retry = Retry { not_before: now, attempts: 0, source: letter.id.clone(), first_failure: now };
@@ -162,7 +173,7 @@ fn retry_record(letter: &Letter) -> Outgoing<'_> {
         partition: None,
         key: letter.key.as_deref(),
         payload: letter.payload.as_deref(),
-        headers: dead_letter::original(&letter.headers).chain(retry.to_headers()).collect(),
+        headers: dead_letter::original(&letter.headers).chain(retry.to_headers(letter.group())).collect(),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A delivery holds a session only while it talks to the mail server. Expiry is judged when the transaction begins,
 //! after the wait for a session. One log line tells how each email ended; it has no code, token or address in it.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::{
     dead_letter,
@@ -16,10 +17,14 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::metrics::histogram::Histogram;
 use shared::{
+    caught::Panicked,
     event::{DecodeError, Event},
     topic::Topic,
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio_util::sync::CancellationToken;
 
 mod journal;
@@ -28,6 +33,9 @@ pub(crate) use journal::note_expired;
 
 /// How long a record that this version does not understand waits for a service that does.
 const FOREIGN_LIFE: SignedDuration = SignedDuration::from_hours(24);
+/// Between two tries to write a dead letter that its topic does not take, even without key and value.
+const REFUSED_LETTER_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_REFUSED_LETTER_PAUSE: Duration = Duration::from_secs(60);
 
 /// What to do with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +55,8 @@ pub(crate) struct Delivery {
     pub(crate) letterhead: Letterhead,
     pub(crate) mailer: Arc<Mailer>,
     pub(crate) writer: Writer,
+    /// The consumer group, which alone takes up what it hands on.
+    pub(crate) group: String,
     /// Seconds from an event to the acceptance of its email.
     pub(crate) accepted_after: Histogram,
 }
@@ -56,8 +66,17 @@ pub(crate) fn deadline(record: &Record) -> Option<Timestamp> {
     match &record.content {
         Content::Tombstone => None,
         Content::Event(event) => email::deadline(event),
-        Content::NotUnderstood(_) => Some(Timestamp::MAX),
+        Content::NotUnderstood(_) | Content::TooLarge(_) | Content::Panicked => Some(Timestamp::MAX),
     }
+}
+
+/// How long a record waits for a service that understands it: a day from when it says to have been written, at most from
+/// when it was, and of a retry from its first failure.
+fn foreign_deadline(record: &Record) -> Timestamp {
+    let said = record::text(&record.headers, "ce_time").and_then(|time| time.parse().ok());
+    let failed = record.retry.as_ref().map(|retry| retry.first_failure);
+    let since = [said, failed].into_iter().flatten().fold(record.written_at, Timestamp::min);
+    since.checked_add(FOREIGN_LIFE).unwrap_or(Timestamp::MAX)
 }
 
 impl Delivery {
@@ -76,6 +95,8 @@ impl Delivery {
             (Task::Requeue, _) => silent(self.requeue(record).await),
             (_, Content::Tombstone) => silent(Outcome::Ignored),
             (_, Content::NotUnderstood(error)) => silent(self.not_understood(record, error).await),
+            (_, Content::TooLarge(_)) => silent(self.too_large(record).await),
+            (_, Content::Panicked) => silent(self.panicked(record).await),
             (Task::Mail { probe }, Content::Event(event)) => {
                 self.mail(record, event, probe, round, talks).await
             }
@@ -202,20 +223,31 @@ impl Delivery {
         let outcome = match error {
             DecodeError::UnknownVersion(_) => self.foreign(record).await,
             DecodeError::UnknownType if has_type => self.foreign(record).await,
-            DecodeError::UnknownType | DecodeError::Malformed { .. } => {
-                self.dead_letter(record, Reason::Undecodable, 0).await
-            }
+            DecodeError::UnknownType
+            | DecodeError::Malformed { .. }
+            | DecodeError::TooLarge
+            | DecodeError::WrongTopic
+            | DecodeError::OutOfRange
+            | DecodeError::WrongAccount => self.dead_letter(record, Reason::Undecodable, 0).await,
         };
-        journal::note_not_understood(record, error, outcome);
+        journal::note_not_understood(record, &error.to_string(), outcome);
         outcome
     }
 
     async fn foreign(&self, record: &Record) -> Outcome {
-        let written = record::text(&record.headers, "ce_time").and_then(|time| time.parse().ok());
-        let since = written.or(record.retry.as_ref().map(|retry| retry.first_failure));
-        let deadline =
-            since.unwrap_or_else(Timestamp::now).checked_add(FOREIGN_LIFE).unwrap_or(Timestamp::MAX);
-        self.later(record, deadline, Some((Reason::UnknownVersion, 0))).await
+        self.later(record, foreign_deadline(record), Some((Reason::UnknownVersion, 0))).await
+    }
+
+    async fn too_large(&self, record: &Record) -> Outcome {
+        let outcome = self.dead_letter(record, Reason::TooLarge, 0).await;
+        journal::note_not_understood(record, &DecodeError::TooLarge.to_string(), outcome);
+        outcome
+    }
+
+    async fn panicked(&self, record: &Record) -> Outcome {
+        let outcome = self.dead_letter(record, Reason::Panicked, 0).await;
+        journal::note_not_understood(record, &Panicked.to_string(), outcome);
+        outcome
     }
 
     /// Hands the record on to the retry topic; when its time is over, it is a dead letter if there is a reason for
@@ -247,19 +279,37 @@ impl Delivery {
     }
 
     async fn hand_on(&self, record: &Record, retry: &Retry) -> Outcome {
-        self.copy(record, Topic::MailRetry, dead_letter::retry_headers(record, retry)).await;
-        Outcome::HandedOn
+        let headers = dead_letter::retry_headers(record, retry, &self.group);
+        match self.writer.write(&copy(record, Topic::MailRetry, headers)).await {
+            Ok(()) => Outcome::HandedOn,
+            Err(error) => {
+                journal::note_not_copied(record, Topic::MailRetry, &error);
+                self.dead_letter(record, Reason::TooLarge, 0).await
+            }
+        }
     }
 
     async fn dead_letter(&self, record: &Record, reason: Reason, status: u16) -> Outcome {
-        let headers = dead_letter::headers(record, reason, status, Timestamp::now());
-        self.copy(record, Topic::DeadLetter, headers).await;
+        let headers = dead_letter::headers(record, &self.group, reason, status, Timestamp::now());
+        let mut letter = copy(record, Topic::DeadLetter, headers);
+        let mut pause = REFUSED_LETTER_PAUSE;
+        while let Err(error) = self.writer.write(&letter).await {
+            journal::note_not_copied(record, Topic::DeadLetter, &error);
+            if letter.key.is_none() && letter.payload.is_none() {
+                // As small as a letter can be: only an operator can help, by another setting of the topic.
+                tokio::time::sleep(pause).await;
+                pause = pause.saturating_mul(2).min(LONGEST_REFUSED_LETTER_PAUSE);
+            } else {
+                letter.headers = dead_letter::bare(&letter.headers, letter.payload);
+                (letter.key, letter.payload) = (None, None);
+            }
+        }
         Outcome::DeadLettered(reason)
     }
+}
 
-    /// Key and bytes stay as they are.
-    async fn copy(&self, record: &Record, topic: Topic, headers: Vec<Header>) {
-        let (key, payload) = (record.key.as_deref(), record.payload.as_deref());
-        self.writer.write(&Outgoing { topic, partition: None, key, payload, headers }).await;
-    }
+/// A copy with other headers; key and bytes stay as they are.
+fn copy(record: &Record, topic: Topic, headers: Vec<Header>) -> Outgoing<'_> {
+    let (key, payload) = (record.key.as_deref(), record.payload.as_deref());
+    Outgoing { topic, partition: None, key, payload, headers }
 }

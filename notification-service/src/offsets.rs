@@ -146,6 +146,12 @@ impl Offsets {
         self.partitions.values().filter_map(first).min()
     }
 
+    /// What it holds of the records that were taken, in octets.
+    pub(crate) fn octets(&self) -> usize {
+        let octets = |assigned: &Assigned| assigned.taken.len().saturating_mul(size_of::<Taken>());
+        self.partitions.values().map(octets).sum()
+    }
+
     /// Records for which something was done and that are not known to be committed.
     pub(crate) fn done(&self) -> usize {
         self.done

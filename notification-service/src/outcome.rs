@@ -28,8 +28,10 @@ pub(crate) enum Outcome {
 /// Why a record is a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Reason {
-    /// Not an event of a known form.
+    /// Not an event of a known form, or not one of its topic.
     Undecodable,
+    /// Larger than events are.
+    TooLarge,
     /// Of a newer version, and no newer service took it in time.
     UnknownVersion,
     /// Its key id stayed unknown until its time was over.
@@ -78,8 +80,9 @@ impl Report {
 
 impl Reason {
     /// All of them, for the metrics.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Undecodable,
+        Self::TooLarge,
         Self::UnknownVersion,
         Self::UnknownKey,
         Self::RecipientRefused,
@@ -93,6 +96,7 @@ impl Reason {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Undecodable => "undecodable",
+            Self::TooLarge => "too_large",
             Self::UnknownVersion => "unknown_version",
             Self::UnknownKey => "unknown_key",
             Self::RecipientRefused => "recipient_refused",

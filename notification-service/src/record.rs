@@ -1,12 +1,27 @@
 //! One record as it was taken from its topic: owned, and understood as far as possible.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use crate::{offsets::Position, retry::Retry};
-use shared::event::{DecodeError, Event};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use shared::{
+    caught::caught,
+    event::{DecodeError, Event, MAX_VALUE_OCTETS, Origin},
+};
+
+/// Most octets of key and headers together; those of a retry record have about five hundred.
+const MAX_ENVELOPE_OCTETS: usize = 16 * 1024;
+/// What a record and one of its headers take beside their octets, as a rough bound.
+const RECORD_OVERHEAD: usize = 1_024;
+const HEADER_OVERHEAD: usize = 64;
 
 /// A record, with the bytes that a copy of it needs.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) position: Position,
+    /// The record's own time stamp, but never later than the moment it was read.
+    pub(crate) written_at: Timestamp,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) headers: Vec<Header>,
@@ -35,23 +50,85 @@ pub(crate) enum Content {
     /// No value: the account is forgotten.
     Tombstone,
     NotUnderstood(DecodeError),
+    /// Larger than events are: only what its value was is known, and that is not held.
+    TooLarge(Digested),
+    /// To understand it ended in a bug.
+    Panicked,
+}
+
+/// A value that is not held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Digested {
+    pub(crate) octets: usize,
+    pub(crate) sha256: [u8; 32],
+}
+
+impl Digested {
+    pub(crate) fn of(value: &[u8]) -> Self {
+        Self { octets: value.len(), sha256: Sha256::digest(value).into() }
+    }
+}
+
+/// A record as a client lent it: nothing is copied yet.
+pub(crate) struct Lent<'a> {
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) payload: Option<&'a [u8]>,
+    /// Milliseconds since 1970.
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) headers: Vec<(&'a str, Option<&'a [u8]>)>,
+}
+
+impl Lent<'_> {
+    fn envelope_octets(&self) -> usize {
+        let header = |(name, value): &(&str, Option<&[u8]>)| {
+            name.len().saturating_add(value.map_or(0, <[u8]>::len)).saturating_add(HEADER_OVERHEAD)
+        };
+        let key = self.key.map_or(0, <[u8]>::len);
+        self.headers.iter().map(header).fold(key, usize::saturating_add)
+    }
 }
 
 impl Record {
-    pub(crate) fn new(
-        position: Position,
-        key: Option<Vec<u8>>,
-        payload: Option<Vec<u8>>,
-        headers: Vec<Header>,
-    ) -> Self {
-        let content = match &payload {
+    /// Copies what was lent, as far as an event can need it, and tries to understand it.
+    pub(crate) fn new(position: Position, lent: &Lent<'_>, now: Timestamp) -> Self {
+        let origin = Origin::new(position.partition.topic, lent.timestamp, now);
+        let written_at = origin.written_at;
+        let envelope_fits = lent.envelope_octets() <= MAX_ENVELOPE_OCTETS;
+        let (key, headers) = if envelope_fits {
+            let own = |(name, value): &(&str, Option<&[u8]>)| Header {
+                name: (*name).to_owned(),
+                value: value.map(<[u8]>::to_vec),
+            };
+            (lent.key.map(<[u8]>::to_vec), lent.headers.iter().map(own).collect())
+        } else {
+            (None, Vec::new())
+        };
+        let value_octets = lent.payload.map_or(0, <[u8]>::len);
+        if !envelope_fits || value_octets > MAX_VALUE_OCTETS {
+            // Under its own name: what a retry record says of its source, nobody could look up the bytes by.
+            let content = Content::TooLarge(Digested::of(lent.payload.unwrap_or_default()));
+            return Self { position, written_at, key, payload: None, headers, retry: None, content };
+        }
+        let content = match lent.payload {
             None => Content::Tombstone,
-            Some(payload) => match Event::decode(value(&headers, "ce_type"), payload) {
-                Ok(event) => Content::Event(Box::new(event)),
-                Err(error) => Content::NotUnderstood(error),
+            Some(payload) => match caught(|| Event::read(origin, value(&headers, "ce_type"), payload)) {
+                Ok(Ok(event)) => Content::Event(Box::new(event)),
+                Ok(Err(error)) => Content::NotUnderstood(error),
+                Err(_) => Content::Panicked,
             },
         };
-        Self { position, key, payload, retry: Retry::from_headers(&headers), headers, content }
+        let retry = Retry::from_headers(&headers, written_at);
+        Self { position, written_at, key, payload: lent.payload.map(<[u8]>::to_vec), headers, retry, content }
+    }
+
+    /// What it takes of the memory, about.
+    pub(crate) fn octets(&self) -> usize {
+        let held = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        let header = |header: &Header| {
+            header.name.len().saturating_add(held(&header.value)).saturating_add(HEADER_OVERHEAD)
+        };
+        let fixed = RECORD_OVERHEAD.saturating_add(held(&self.key)).saturating_add(held(&self.payload));
+        self.headers.iter().map(header).fold(fixed, usize::saturating_add)
     }
 
     /// Deliveries of it that were tried before, here or elsewhere.

@@ -2,6 +2,7 @@
 //!
 //! Full jitter (a uniform draw between nothing and the whole back-off) spreads the records of an outage evenly. Pure:
 //! `now` and the randomness are arguments.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::{
     offsets::Position,
@@ -17,6 +18,11 @@ pub(crate) const ATTEMPT: &str = "retry_attempt";
 pub(crate) const SOURCE: &str = "retry_source";
 /// Time of the first failure, RFC 3339.
 pub(crate) const FIRST_FAILURE: &str = "retry_first_failure";
+/// The consumer group that tries again; absent on records of before 2026-12, which are anybody's.
+pub(crate) const GROUP: &str = "retry_group";
+
+/// `topic/partition/offset` of a topic of ours has 57 octets at most.
+const LONGEST_SOURCE: usize = 64;
 
 const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(2);
 const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(120);
@@ -30,34 +36,38 @@ pub(crate) struct Retry {
     pub(crate) first_failure: Timestamp,
 }
 
+/// Whether the record was handed on by another consumer group, whose business it stays.
+pub(crate) fn is_of_another_group(group: Option<&[u8]>, own: &str) -> bool {
+    group.is_some_and(|group| group != own.as_bytes())
+}
+
 impl Retry {
-    /// Reads the headers; `None` when they are absent or not what this service writes.
-    pub(crate) fn from_headers(headers: &[Header]) -> Option<Self> {
+    /// Reads the headers; `None` when they are absent or not what this service writes. No record failed after it was written.
+    pub(crate) fn from_headers(headers: &[Header], written_at: Timestamp) -> Option<Self> {
         let not_before = record::text(headers, NOT_BEFORE)?.parse().ok()?;
+        let first_failure = record::text(headers, FIRST_FAILURE).and_then(|time| time.parse().ok());
         Some(Self {
             not_before,
             attempts: record::text(headers, ATTEMPT)?.parse().ok()?,
-            source: record::text(headers, SOURCE)?.to_owned(),
-            first_failure: record::text(headers, FIRST_FAILURE)
-                .and_then(|t| t.parse().ok())
-                .unwrap_or(not_before),
+            source: record::text(headers, SOURCE).filter(|name| name.len() <= LONGEST_SOURCE)?.to_owned(),
+            first_failure: first_failure.unwrap_or(not_before).min(written_at),
         })
     }
 
-    /// The headers that replace those of an earlier try.
-    pub(crate) fn to_headers(&self) -> [Header; 4] {
-        [
+    /// The headers that replace those of an earlier try. Without a group, whichever reads it first takes it.
+    pub(crate) fn to_headers(&self, group: Option<&str>) -> impl Iterator<Item = Header> {
+        let headers = [
             (NOT_BEFORE, format!("{:.3}", self.not_before)),
             (ATTEMPT, self.attempts.to_string()),
             (SOURCE, self.source.clone()),
             (FIRST_FAILURE, format!("{:.3}", self.first_failure)),
-        ]
-        .map(Header::text)
+        ];
+        headers.into_iter().chain(group.map(|group| (GROUP, group.to_owned()))).map(Header::text)
     }
 
     /// Whether a header is one of these.
     pub(crate) fn owns(name: &str) -> bool {
-        [NOT_BEFORE, ATTEMPT, SOURCE, FIRST_FAILURE].contains(&name)
+        [NOT_BEFORE, ATTEMPT, SOURCE, FIRST_FAILURE, GROUP].contains(&name)
     }
 }
 
@@ -71,7 +81,7 @@ pub(crate) fn source_name(position: Position) -> String {
 /// `jitter` is uniform in 0..1. The last try is moved up to a second before the end rather than left out.
 pub(crate) fn next_try(attempts: u32, now: Timestamp, deadline: Timestamp, jitter: f64) -> Option<Timestamp> {
     let whole = FIRST_BACK_OFF
-        .checked_mul(1 << attempts.saturating_sub(1).min(10))
+        .checked_mul(1_i32.wrapping_shl(attempts.saturating_sub(1).min(10)))
         .map_or(LONGEST_BACK_OFF, |back_off| back_off.min(LONGEST_BACK_OFF));
     let back_off = SignedDuration::from_secs_f64(whole.as_secs_f64() * jitter.clamp(0.0, 1.0));
     let last = deadline.checked_sub(SignedDuration::from_secs(1)).ok()?;
@@ -107,11 +117,29 @@ mod tests {
     #[test]
     fn headers_survive_their_text_form_and_foreign_ones_are_ignored() {
         let retry = Retry { not_before: at(5), attempts: 3, source: "t/1/2".into(), first_failure: at(1) };
-        let headers = retry.to_headers();
-        assert_eq!(Retry::from_headers(&headers), Some(retry));
+        let headers: Vec<_> = retry.to_headers(Some("g")).collect();
+        assert_eq!(Retry::from_headers(&headers, at(9)), Some(retry.clone()));
         assert!(headers.iter().all(|header| Retry::owns(&header.name)));
+        assert_eq!(record::text(&headers, GROUP), Some("g"));
+        assert_eq!(retry.to_headers(None).count(), headers.len() - 1);
         let broken = [Header { name: NOT_BEFORE.into(), value: Some(b"soon".to_vec()) }];
-        assert_eq!(Retry::from_headers(&broken), None);
+        assert_eq!(Retry::from_headers(&broken, at(9)), None);
+        let long = Retry { source: "t".repeat(100), ..retry }.to_headers(None).collect::<Vec<_>>();
+        assert_eq!(Retry::from_headers(&long, at(9)), None);
+    }
+
+    #[test]
+    fn a_first_failure_after_the_record_itself_is_not_believed() {
+        let forged =
+            Retry { not_before: at(5), attempts: 3, source: "t/1/2".into(), first_failure: Timestamp::MAX };
+        let headers: Vec<_> = forged.to_headers(None).collect();
+        assert_eq!(Retry::from_headers(&headers, at(9)).unwrap().first_failure, at(9));
+    }
+
+    #[test]
+    fn a_record_without_a_group_is_anybodys() {
+        assert!(is_of_another_group(Some(b"b"), "a"));
+        assert!(!is_of_another_group(Some(b"a"), "a") && !is_of_another_group(None, "a"));
     }
 
     proptest! {

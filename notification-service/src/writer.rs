@@ -1,7 +1,10 @@
 //! Writes records of our own: to the retry topic and to the dead-letter topic, with the broker's ack.
 
 use crate::record::Header;
-use rdkafka::message::OwnedHeaders;
+use rdkafka::{
+    error::{KafkaError, RDKafkaErrorCode},
+    message::OwnedHeaders,
+};
 use shared::{
     kafka::{self, ClientLog, KafkaConfig, KafkaWatch, Producer},
     topic::{MAX_COPIED_RECORD, Topic},
@@ -10,12 +13,18 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 const PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// An idempotent producer; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Writer {
     producer: Arc<Producer<ClientLog>>,
 }
+
+/// The topic does not take this record, however often it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the topic does not take the record: {0}")]
+pub(crate) struct NotTaken(RDKafkaErrorCode);
 
 /// A record to be written.
 pub(crate) struct Outgoing<'a> {
@@ -39,18 +48,26 @@ impl Writer {
         Ok(Self { producer: Arc::new(Producer::new(&config, ClientLog::default())?) })
     }
 
-    /// Writes a record and tries again until the broker has acknowledged it. Dropping the future ends the tries; the
-    /// record may then have been written or not.
-    pub(crate) async fn write(&self, outgoing: &Outgoing<'_>) {
+    /// Writes a record and tries again, ever more slowly, until the broker has acknowledged it: also where a right is missing,
+    /// which an operator can give. Dropping the future ends the tries; the record may then have been written or not.
+    ///
+    /// # Errors
+    /// [`NotTaken`] when no repetition helps.
+    pub(crate) async fn write(&self, outgoing: &Outgoing<'_>) -> Result<(), NotTaken> {
         let topic = outgoing.topic.name();
+        let mut pause = PAUSE;
         loop {
             let &Outgoing { partition, key, payload, .. } = outgoing;
             let headers = owned(&outgoing.headers);
             match self.producer.send(kafka::Record { topic, partition, key, payload, headers }).await {
-                Ok(_) => return,
+                Ok(_) => return Ok(()),
                 Err(error) => {
+                    if let Some(code) = refusal(&error) {
+                        return Err(NotTaken(code));
+                    }
                     log::warn!("kafka.topic" = topic, "error" = error.to_string().as_str(); "record not written; trying again");
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(pause).await;
+                    pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
                 }
             }
         }
@@ -68,6 +85,14 @@ impl Writer {
     pub(crate) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
         watch.ask(self.producer.client())
     }
+}
+
+/// What was wrong with the record itself.
+fn refusal(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    use RDKafkaErrorCode::{InvalidRecord, InvalidTimestamp, MessageBatchTooLarge, MessageSizeTooLarge};
+    let code = error.rdkafka_error_code()?;
+    matches!(code, MessageSizeTooLarge | MessageBatchTooLarge | InvalidRecord | InvalidTimestamp)
+        .then_some(code)
 }
 
 fn owned(headers: &[Header]) -> OwnedHeaders {
@@ -100,7 +125,7 @@ mod tests {
         let brokers = cluster.bootstrap_servers();
         let kafka = KafkaConfig::from_env(&mut Env::from_pairs([("KAFKA_BROKERS", brokers.as_str())]));
         let writer = Writer::new(&kafka).unwrap();
-        writer.write(&RECORD).await;
+        writer.write(&RECORD).await.unwrap();
         assert_eq!(writer.producer.fatal_error(), None);
 
         cluster.request_errors(
@@ -111,5 +136,35 @@ mod tests {
         assert!(write.is_err(), "{write:?}");
         let watched = tokio::time::timeout(Duration::from_secs(5), writer.watch(CancellationToken::new()));
         watched.await.expect("in time").expect_err("it is broken");
+    }
+
+    #[tokio::test]
+    async fn what_no_repetition_cures_is_not_repeated() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic(Topic::MailRetry.name(), 1, 1).unwrap();
+        let brokers = cluster.bootstrap_servers();
+        let kafka = KafkaConfig::from_env(&mut Env::from_pairs([("KAFKA_BROKERS", brokers.as_str())]));
+        let writer = Writer::new(&kafka).unwrap();
+        let limit = Duration::from_secs(5);
+        // Larger than this client takes: no broker is asked.
+        let large = vec![0; 2 * usize::try_from(MAX_COPIED_RECORD).unwrap()];
+        let record = Outgoing { payload: Some(&large), headers: Vec::new(), ..RECORD };
+        let written = tokio::time::timeout(limit, writer.write(&record)).await.unwrap();
+        assert_eq!(written, Err(NotTaken(RDKafkaErrorCode::MessageSizeTooLarge)));
+
+        for (answer, code) in [
+            (RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RDKafkaErrorCode::MessageSizeTooLarge),
+            (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD, RDKafkaErrorCode::InvalidRecord),
+        ] {
+            cluster.request_errors(RDKafkaApiKey::Produce, &[answer]);
+            let written = tokio::time::timeout(limit, writer.write(&RECORD)).await.unwrap();
+            assert_eq!(written, Err(NotTaken(code)));
+        }
+        // An operator may give the right meanwhile.
+        cluster.request_errors(
+            RDKafkaApiKey::Produce,
+            &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED],
+        );
+        assert_eq!(tokio::time::timeout(limit, writer.write(&RECORD)).await.unwrap(), Ok(()));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Readers ignore fields they don't know, and golden files of every version ever written must decode for ever.
 //! No event carries a code: it names the window, the generation and the key from which both sides derive it.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::{
     account_id::AccountId, code_secrets::KeyId, email_address::EmailAddress, locale::Locale,
@@ -10,9 +11,11 @@ use crate::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod bounds;
 mod codec;
 mod id;
 
+pub use bounds::{MAX_GENERATION, MAX_SEND, MAX_VALUE_OCTETS, Origin};
 pub use codec::{DecodeError, EncodedEvent, header};
 pub use id::EventId;
 

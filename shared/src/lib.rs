@@ -9,6 +9,7 @@
 //!   verification_code                 codes and link tokens, derived on both sides, carried by no event
 //!   code_secrets, secret_check        what they are derived from, and which secrets a service starts with
 //!   event ──► topic                   what happened, and where it is written
+//!   caught                            one record whose bug must not end the work on all others
 //!   shutdown, tasks, health           one signal, one token; tasks whose end is noticed; a process that asks the service beside it
 //! ```
 
@@ -28,6 +29,7 @@ pub mod request_id;
 
 pub mod env;
 pub mod kafka;
+pub mod caught;
 pub mod telemetry;
 pub mod process_metrics;
 pub mod shutdown;

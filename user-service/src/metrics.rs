@@ -5,11 +5,14 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use shared::process_metrics::ProcessMetrics;
+use shared::{event::DecodeError, process_metrics::ProcessMetrics};
 use std::time::Duration;
 
 /// Bounds of the latency histogram, in seconds: from a quick ack to the publish time-out and beyond.
 const BUCKETS: [f64; 13] = [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5, 5.0];
+
+/// The reason for which a record was passed over whose work ended in a bug.
+pub(crate) const PANICKED: &str = "panicked";
 
 /// The numbers of one user service.
 pub(crate) struct Metrics {
@@ -22,6 +25,7 @@ pub(crate) struct Metrics {
     pub(crate) rate_limited: Counter,
     /// Requests refused with 503 because too many were in flight.
     pub(crate) overloaded: Counter,
+    not_understood: Family<ReasonLabels, Counter>,
     ready: Gauge,
     registrations: Gauge,
     registrations_limit: Gauge,
@@ -62,6 +66,11 @@ struct EndpointLabels {
     endpoint: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("user_service");
@@ -71,6 +80,7 @@ impl Metrics {
             publish_failures: Counter::default(),
             rate_limited: Counter::default(),
             overloaded: Counter::default(),
+            not_understood: Family::default(),
             ready: Gauge::default(),
             registrations: Gauge::default(),
             registrations_limit: Gauge::default(),
@@ -88,6 +98,15 @@ impl Metrics {
             "Time from a request's head to its answer",
             Unit::Seconds,
             metrics.durations.clone(),
+        );
+        // From the start, so that a first one is seen as a growth.
+        for reason in DecodeError::NAMES.into_iter().chain([PANICKED]) {
+            drop(metrics.not_understood.get_or_create(&ReasonLabels { reason }));
+        }
+        registry.register(
+            "records_not_understood",
+            "Records of the log that were passed over, by reason",
+            metrics.not_understood.clone(),
         );
         for (name, help, counter) in [
             ("publish_failures", "Events that were not acknowledged in time", &metrics.publish_failures),
@@ -127,6 +146,11 @@ impl Metrics {
         }
         registry.register_collector(Box::new(ProcessMetrics::of_service_started_now()));
         Self { registry, ..metrics }
+    }
+
+    /// Counts a record of the log that was passed over.
+    pub(crate) fn not_understood(&self, reason: &'static str) {
+        self.not_understood.get_or_create(&ReasonLabels { reason }).inc();
     }
 
     /// Counts an answered request.

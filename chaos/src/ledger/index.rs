@@ -5,6 +5,7 @@ use crate::evidence::{Ask, Evidence, Mail, Record, Reply, Request};
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     account_id::AccountId,
+    email_address::EmailAddress,
     event::{CodeIssued, Event, EventId},
     topic::Topic,
     verification_code::{LinkToken, VerificationCode},

@@ -1,8 +1,9 @@
 //! Records that were taken and wait: for their turn, or for the time of their next try.
 //!
-//! Both are bounded by pausing partitions. A client that has paused all of its partitions at a broker asks that broker again
+//! Both are bounded by pausing partitions, in their number and in their octets. A client that has paused all of its partitions at a broker asks that broker again
 //! only up to a second after one was resumed, so partitions are resumed while enough waits to keep all sessions busy for
 //! that long. Pure.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::{offsets::Position, record::Record};
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +19,9 @@ pub(super) const READY_LOW: usize = 6_000;
 /// Records that wait for the time of their next try at most, before the retry topic is paused.
 pub(super) const DELAYED_HIGH: usize = 2_000;
 pub(super) const DELAYED_LOW: usize = 1_000;
-/// No record waits longer, whatever its header says.
+/// A retry that is due already waits so long for later ones of its chain: in a topic that is read again, they stand behind it.
+const CHAIN_WAIT: SignedDuration = SignedDuration::from_secs(1);
+/// No record waits longer after it was written, whatever its header says.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(120);
 
 /// A record, and what this process has tried with it.
@@ -38,6 +41,8 @@ pub(super) struct Backlog {
     /// By due time; the number tells apart what is due at one time.
     delayed: BTreeMap<(Timestamp, u64), Item>,
     next: u64,
+    /// What all of them take of the memory.
+    octets: usize,
 }
 
 impl Backlog {
@@ -49,16 +54,26 @@ impl Backlog {
         self.delayed.len()
     }
 
+    /// What its records take of the memory, in octets.
+    pub(super) fn octets(&self) -> usize {
+        self.octets
+    }
+
     /// Adds a record that was just taken; one whose next try lies ahead waits for it.
     pub(super) fn add(&mut self, record: Record, now: Timestamp) {
-        let not_before = record.retry.as_ref().map(|retry| retry.not_before).filter(|time| *time > now);
+        let due = record.retry.as_ref().and_then(|retry| {
+            let latest = record.written_at.checked_add(LONGEST_DELAY).unwrap_or(now);
+            // The first of a chain, which an operator wrote or a process that stopped, has no others.
+            let chain = if retry.attempts > 0 { now.checked_add(CHAIN_WAIT).ok() } else { None };
+            chain.max(Some(retry.not_before.min(latest))).filter(|time| *time > now)
+        });
+        self.octets = self.octets.saturating_add(record.octets());
         let item = Item { record: Arc::new(record), failures: 0, tried: false };
-        match not_before {
+        match due {
             None => self.ready.push_back(item),
             Some(time) => {
-                let latest = now.checked_add(LONGEST_DELAY).unwrap_or(time);
-                self.next += 1;
-                self.delayed.insert((time.min(latest), self.next), item);
+                self.next = self.next.wrapping_add(1);
+                self.delayed.insert((time, self.next), item);
             }
         }
     }
@@ -79,7 +94,8 @@ impl Backlog {
 
     /// The record whose turn it is.
     pub(super) fn pop(&mut self) -> Option<Item> {
-        self.ready.pop_front()
+        let item = self.ready.pop_front();
+        self.released(item)
     }
 
     /// Makes the newest record that no delivery was tried of the next one. The oldest would stand behind all that a
@@ -94,13 +110,15 @@ impl Backlog {
     /// The first ready record that fits.
     pub(super) fn pop_ready(&mut self, fits: impl Fn(Position) -> bool) -> Option<Item> {
         let index = self.ready.iter().position(|item| fits(item.record.position))?;
-        self.ready.remove(index)
+        let item = self.ready.remove(index);
+        self.released(item)
     }
 
     /// A delayed record that fits.
     pub(super) fn pop_delayed(&mut self, fits: impl Fn(Position) -> bool) -> Option<Item> {
         let key = self.delayed.iter().find(|(_, item)| fits(item.record.position)).map(|(key, _)| *key)?;
-        self.delayed.remove(&key)
+        let item = self.delayed.remove(&key);
+        self.released(item)
     }
 
     /// All records that fit.
@@ -110,16 +128,18 @@ impl Backlog {
         self.ready = kept;
         let delayed = self.delayed.extract_if(.., |_, item| fits(item.record.position));
         taken.extend(delayed.map(|(_, item)| item));
-        taken.into()
+        taken.into_iter().filter_map(|item| self.released(Some(item))).collect()
     }
 
     /// Puts a record back so that it is next.
     pub(super) fn push_front(&mut self, item: Item) {
+        self.octets = self.octets.saturating_add(item.record.octets());
         self.ready.push_front(item);
     }
 
     /// Puts a record back so that others come first.
     pub(super) fn push_back(&mut self, item: Item) {
+        self.octets = self.octets.saturating_add(item.record.octets());
         self.ready.push_back(item);
     }
 
@@ -127,6 +147,13 @@ impl Backlog {
     pub(super) fn clear(&mut self) {
         self.ready.clear();
         self.delayed.clear();
+        self.octets = 0;
+    }
+
+    fn released(&mut self, item: Option<Item>) -> Option<Item> {
+        let octets = item.as_ref().map_or(0, |item| item.record.octets());
+        self.octets = self.octets.saturating_sub(octets);
+        item
     }
 }
 
@@ -141,5 +168,69 @@ impl Flow {
     pub(super) fn update(&mut self, high: bool, low: bool) -> Option<bool> {
         let paused = if self.paused { !low } else { high };
         (paused != std::mem::replace(&mut self.paused, paused)).then_some(paused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{offsets::Partition, record::Lent, retry::Retry};
+    use proptest::prelude::*;
+    use shared::topic::Topic;
+
+    fn record(offset: i64, size: usize, retry: Option<(u32, i64)>, now: Timestamp) -> Record {
+        let position =
+            Position { partition: Partition { topic: Topic::MailRetry, number: 0 }, offset, epoch: 1 };
+        let retry = retry.map(|(attempts, second)| {
+            let not_before = now.checked_add(SignedDuration::from_secs(second)).unwrap();
+            Retry { not_before, attempts, source: "t/0/1".to_owned(), first_failure: now }
+        });
+        let headers: Vec<_> = retry.iter().flat_map(|retry| retry.to_headers(None)).collect();
+        let payload = vec![b'x'; size];
+        let headers = headers.iter().map(|it| (it.name.as_str(), it.value.as_deref())).collect();
+        Record::new(position, &Lent { key: None, payload: Some(&payload), timestamp: None, headers }, now)
+    }
+
+    #[test]
+    fn a_retry_that_is_due_waits_for_later_ones_of_its_chain_and_all_else_does_not() {
+        let now = Timestamp::now();
+        let due = |retry| {
+            let mut backlog = Backlog::default();
+            backlog.add(record(1, 1, retry, now), now);
+            backlog.next_due().map(|due| due.duration_since(now))
+        };
+        assert_eq!((due(None), due(Some((0, -9)))), (None, None));
+        assert_eq!(due(Some((1, -9))), Some(CHAIN_WAIT));
+        assert!(due(Some((1, 30))) > Some(SignedDuration::from_secs(29)));
+        assert_eq!(due(Some((1, 1_000_000))), Some(LONGEST_DELAY));
+    }
+
+    proptest! {
+        #[test]
+        fn its_octets_are_those_of_the_records_in_it(
+            steps in prop::collection::vec((0..8_u8, 0..4_000_usize, prop::option::of((0..3_u32, -2..90_i64))), 0..60),
+        ) {
+            let now = Timestamp::now();
+            let (mut backlog, mut offset) = (Backlog::default(), 0);
+            for (step, size, retry) in steps {
+                offset += 1;
+                match step {
+                    0..=3 => backlog.add(record(offset, size, retry, now), now),
+                    4 => drop(backlog.pop()),
+                    5 => drop(backlog.pop_delayed(|position| position.offset % 2 == 0)),
+                    6 => drop(backlog.take_all(|position| position.offset % 3 == 0)),
+                    _ => {
+                        if let Some(item) = backlog.pop_ready(|position| position.offset % 2 == 1) {
+                            if size % 2 == 0 { backlog.push_back(item) } else { backlog.push_front(item) }
+                        }
+                    }
+                }
+                backlog.take_up_due(now.checked_add(SignedDuration::from_secs(offset)).unwrap());
+                let items = backlog.ready.iter().chain(backlog.delayed.values());
+                prop_assert_eq!(backlog.octets(), items.map(|item| item.record.octets()).sum::<usize>());
+            }
+            backlog.clear();
+            prop_assert_eq!(backlog.octets(), 0);
+        }
     }
 }

@@ -70,6 +70,9 @@ impl Consumer {
 
     /// The outcome of a record that needs no delivery.
     fn settled(&self, item: &Item) -> Option<Outcome> {
+        if item.record.retry.as_ref().is_some_and(|retry| self.chains.is_outdated(retry)) {
+            return Some(Outcome::Duplicate);
+        }
         let Content::Event(event) = &item.record.content else { return None };
         if self.recent.contains(event.event_id()) {
             return Some(Outcome::Duplicate);

@@ -19,11 +19,14 @@ impl Consumer {
             return;
         }
         let (ready, delayed) = (self.backlog.ready(), self.backlog.delayed());
-        if let Some(paused) = self.sources.update(ready >= READY_HIGH, ready <= READY_LOW) {
+        let octets = self.backlog.octets().saturating_add(self.offsets.octets());
+        let (full, roomy) = (octets >= self.max_backlog_octets, octets <= self.max_backlog_octets / 4 * 3);
+        if let Some(paused) = self.sources.update(full || ready >= READY_HIGH, roomy && ready <= READY_LOW) {
             self.set_paused(paused, false);
         }
-        let high = ready >= 2 * READY_HIGH || delayed >= DELAYED_HIGH;
-        if let Some(paused) = self.retries.update(high, ready <= READY_HIGH && delayed <= DELAYED_LOW) {
+        let high = full || ready >= 2 * READY_HIGH || delayed >= DELAYED_HIGH;
+        let low = roomy && ready <= READY_HIGH && delayed <= DELAYED_LOW;
+        if let Some(paused) = self.retries.update(high, low) {
             self.set_paused(paused, true);
         }
     }

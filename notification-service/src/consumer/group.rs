@@ -10,7 +10,7 @@
 
 use crate::{
     offsets::{Partition, Position},
-    record::{Header, Record},
+    record::{Lent, Record},
     status::Status,
 };
 use jiff::Timestamp;
@@ -58,6 +58,8 @@ pub struct GroupConfig {
     pub group: String,
     /// Name of this member, for static membership.
     pub instance_id: Option<String>,
+    /// Octets of records that were taken and wait, at most: partitions are paused from there on.
+    pub max_backlog_octets: usize,
 }
 
 pub(super) fn client(
@@ -81,7 +83,9 @@ pub(super) fn client(
         .set("fetch.error.backoff.ms", "50")
         // Little is fetched ahead, as what is paused is thrown away; a full queue is looked at again soon.
         .set("queued.min.messages", "2000")
+        // Both bound what is held ahead: this much, and a reply of each broker beside it.
         .set("queued.max.messages.kbytes", "4096")
+        .set("fetch.max.bytes", "4194304")
         .set("fetch.queue.backoff.ms", "5")
         // For the lag.
         .set("statistics.interval.ms", "5000")
@@ -167,13 +171,11 @@ pub(super) fn written_at(record: &BorrowedMessage<'_>) -> Timestamp {
 }
 
 /// Copies the record out of librdkafka's buffer, which must not be held across the work on it.
-pub(super) fn own(record: &BorrowedMessage<'_>, position: Position) -> Record {
-    let headers = record.headers().map_or_else(Vec::new, |headers| {
-        headers
-            .iter()
-            .map(|header| Header { name: header.key.to_owned(), value: header.value.map(<[u8]>::to_vec) })
-            .collect()
-    });
-    let key = record.key().map(<[u8]>::to_vec);
-    Record::new(position, key, record.payload().map(<[u8]>::to_vec), headers)
+pub(super) fn own(record: &BorrowedMessage<'_>, position: Position, now: Timestamp) -> Record {
+    let headers = record
+        .headers()
+        .map_or_else(Vec::new, |headers| headers.iter().map(|header| (header.key, header.value)).collect());
+    let timestamp = record.timestamp().to_millis();
+    let lent = Lent { key: record.key(), payload: record.payload(), timestamp, headers };
+    Record::new(position, &lent, now)
 }

@@ -116,6 +116,7 @@ impl Consumer {
         // When the topics change, librdkafka joins again although it has no answer to the revocation yet.
         self.forget_partitions();
         self.offsets.assign(group::partitions(list));
+        self.chains.clear();
         match self.client.assign(list) {
             Ok(()) => {
                 log::info!("kafka.partitions" = list.count(); "partitions assigned");

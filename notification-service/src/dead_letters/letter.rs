@@ -55,6 +55,11 @@ impl Letter {
         self.header(dead_letter::LAST_FAILURE).parse().ok()
     }
 
+    /// The consumer group that could not mail it; older letters name none.
+    pub(super) fn group(&self) -> Option<&str> {
+        record::text(&self.headers, dead_letter::GROUP)
+    }
+
     fn header(&self, name: &str) -> &str {
         record::text(&self.headers, name).unwrap_or_default()
     }

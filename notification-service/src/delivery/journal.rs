@@ -1,13 +1,14 @@
 //! One log line for each email, whatever became of it.
 
 use crate::{
-    email,
+    dead_letter, email,
     outcome::{Outcome, Report},
     record::{Content, Record},
+    writer::NotTaken,
 };
 use jiff::Timestamp;
 use log::Level;
-use shared::event::{DecodeError, Event};
+use shared::{event::Event, topic::Topic};
 use std::{borrow::Cow, time::Instant};
 
 pub(super) fn note(record: &Record, event: &Event, report: &Report, started: Instant) {
@@ -47,14 +48,24 @@ pub(crate) fn note_expired(record: &Record) {
     }
 }
 
-pub(super) fn note_not_understood(record: &Record, error: &DecodeError, outcome: Outcome) {
+pub(super) fn note_not_understood(record: &Record, error: &str, outcome: Outcome) {
     log::warn!(
         "kafka.topic" = record.position.partition.topic.name(),
         "kafka.partition" = record.position.partition.number,
         "kafka.offset" = record.position.offset,
         "attempt" = record.attempt(),
-        "error" = error.to_string().as_str();
+        "error" = error;
         "record not understood: {}", title(outcome)
+    );
+}
+
+/// A line for a copy that its topic does not take.
+pub(super) fn note_not_copied(record: &Record, topic: Topic, error: &NotTaken) {
+    log::error!(
+        "kafka.topic" = topic.name(),
+        "source" = dead_letter::source(record).as_str(),
+        "error" = error.to_string().as_str();
+        "a copy of a record is refused; look at max.message.bytes and cleanup.policy of the topic"
     );
 }
 

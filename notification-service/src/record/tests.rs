@@ -3,17 +3,18 @@
 
 use super::*;
 use crate::{
-    dead_letter,
+    dead_letter, delivery,
+    email::{self, Letterhead},
     offsets::Partition,
     outcome::Reason,
     retry::{self, NOT_BEFORE},
 };
 use jiff::Timestamp;
 use proptest::prelude::*;
-use shared::topic::Topic;
+use shared::{code_secrets::CodeSecrets, event::EventKind, topic::Topic};
 
 /// Names that are read, and others.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "ce_type",
     "ce_time",
     "ce_id",
@@ -21,6 +22,7 @@ const NAMES: [&str; 12] = [
     retry::ATTEMPT,
     retry::SOURCE,
     retry::FIRST_FAILURE,
+    retry::GROUP,
     dead_letter::SOURCE,
     dead_letter::REASON,
     dead_letter::RESOLVED,
@@ -74,11 +76,118 @@ fn record() -> impl Strategy<Value = Record> {
     });
     (payload, headers).prop_map(|(payload, headers)| {
         let partition = Partition { topic: Topic::MailRetry, number: 0 };
-        Record::new(Position { partition, offset: 7, epoch: 1 }, None, payload, headers)
+        let lent = Lent {
+            key: None,
+            payload: payload.as_deref(),
+            timestamp: None,
+            headers: headers.iter().map(|it: &Header| (it.name.as_str(), it.value.as_deref())).collect(),
+        };
+        Record::new(Position { partition, offset: 7, epoch: 1 }, &lent, Timestamp::now())
     })
 }
 
+/// A moment near an end of time, or near now.
+fn moment() -> impl Strategy<Value = Timestamp> {
+    // In whole milliseconds.
+    let (first, last) = (Timestamp::MIN.as_second() * 1_000, Timestamp::MAX.as_second() * 1_000);
+    let now = Timestamp::now().as_millisecond();
+    prop_oneof![
+        first..=last,
+        (0..10_000_i64).prop_map(move |before| last - before),
+        (0..10_000_i64).prop_map(move |after| first + after),
+        (-90_000_000..90_000_000_i64).prop_map(move |away| now + away),
+    ]
+    .prop_map(|time| Timestamp::from_millisecond(time).unwrap())
+}
+
+/// An event as it is written, but for its times and numbers.
+fn value() -> impl Strategy<Value = serde_json::Value> {
+    let times = [moment().boxed(), moment().boxed(), moment().boxed()];
+    (times, any::<u64>(), any::<u32>(), any::<u32>()).prop_map(
+        |([occurred_at, window_started_at, expires_at], window, generation, send)| {
+            serde_json::json!({
+                "event_id": "5f5a43c7-0a52-8f3e-9d7c-2a1b3c4d5e6f", "occurred_at": format!("{occurred_at:.3}"),
+                "version": 1, "id": "11111111-1111-8111-9111-111111111111", "first_name": "Ada",
+                "last_name": "Lovelace", "email": "ada@example.com", "locale": "de", "window": window,
+                "window_started_at": format!("{window_started_at:.3}"), "generation": generation, "send": send,
+                "expires_at": format!("{expires_at:.3}"), "key": "k1", "request_id": "r",
+            })
+        },
+    )
+}
+
+fn letterhead() -> Letterhead {
+    Letterhead {
+        from: "Signup <no-reply@example.com>".parse().unwrap(),
+        public_url: "https://signup.example.com".to_owned(),
+        secrets: CodeSecrets::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
+    }
+}
+
+fn lent<'a>(payload: &'a [u8], headers: Vec<(&'a str, Option<&'a [u8]>)>, timestamp: i64) -> Lent<'a> {
+    Lent { key: Some(b"key"), payload: Some(payload), timestamp: Some(timestamp), headers }
+}
+
+fn position(topic: Topic) -> Position {
+    Position { partition: Partition { topic, number: 0 }, offset: 7, epoch: 1 }
+}
+
+#[test]
+fn of_a_record_that_is_too_large_only_the_digest_is_held() {
+    let now = Timestamp::now();
+    let (large, largest) = (vec![b'x'; MAX_VALUE_OCTETS + 1], vec![b'x'; MAX_VALUE_OCTETS]);
+    let wide = vec![b'h'; MAX_ENVELOPE_OCTETS + 1];
+    let many = vec![("h", None); MAX_ENVELOPE_OCTETS];
+    for lent in [
+        lent(&large, Vec::new(), 0),
+        lent(b"v", vec![("h", Some(&wide))], 0),
+        lent(b"v", many, 0),
+        Lent { key: Some(&wide), payload: None, timestamp: None, headers: Vec::new() },
+    ] {
+        let record = Record::new(position(Topic::MailRetry), &lent, now);
+        assert!(
+            matches!(&record.content, Content::TooLarge(it) if it.octets == lent.payload.map_or(0, <[u8]>::len))
+        );
+        assert!(record.octets() < 2_000 && record.payload.is_none(), "{}", record.octets());
+        let letter = dead_letter::headers(&record, "g", Reason::TooLarge, 0, now);
+        assert_eq!(text(&letter, dead_letter::SOURCE), Some("user_account_mail_retry/0/7"));
+        assert_eq!(text(&letter, dead_letter::VALUE_SHA256).map(str::len), Some(64));
+    }
+    let record = Record::new(position(Topic::Created), &lent(&largest, Vec::new(), 0), now);
+    assert!(record.octets() > MAX_VALUE_OCTETS && matches!(record.content, Content::NotUnderstood(_)));
+}
+
 proptest! {
+    #[test]
+    fn whatever_a_record_says_it_becomes_an_email_or_none(
+        value in value(), kind in prop::sample::select(&EventKind::ALL[..]),
+        topic in prop::sample::select(&Topic::ALL[..]), timestamp in any::<i64>(), second in 0..250_000_000_000_i64,
+        bounded in any::<bool>(),
+    ) {
+        // The clock of the process, which no record sets: from 1970 on.
+        let now = Timestamp::from_second(second).unwrap();
+        let value = value.to_string();
+        let headers = vec![("ce_type", Some(kind.name().as_bytes()))];
+        let read_at = Timestamp::now();
+        let record = Record::new(position(topic), &lent(value.as_bytes(), headers, timestamp), read_at);
+        let deadline = delivery::deadline(&record);
+        let event = match record.content {
+            Content::Event(event) => {
+                // Two days: it may be a day later than its record, and its end a day later than it.
+                let latest = read_at.checked_add(jiff::SignedDuration::from_hours(48)).unwrap();
+                prop_assert!(deadline.is_none_or(|deadline| deadline <= latest));
+                Some(*event)
+            }
+            _ if bounded => None,
+            _ => Event::decode(Some(kind.name().as_bytes()), value.as_bytes()).ok(),
+        };
+        if let Some(event) = event {
+            email::deadline(&event);
+            let written = email::write(&event, &letterhead(), now);
+            prop_assert!(written.is_ok() || email::deadline(&event).is_none(), "{:?}", written.err());
+        }
+    }
+
     #[test]
     fn any_record_can_be_handed_on_and_put_aside_with_its_own_headers(record in record(), status in 0..700_u16) {
         let now = Timestamp::now();
@@ -88,12 +197,12 @@ proptest! {
         let retry = Retry { not_before: now, attempts: record.attempt(), source: source.clone(), first_failure: now };
         let own: Vec<_> = dead_letter::original(&record.headers).collect();
 
-        let handed_on = dead_letter::retry_headers(&record, &retry);
+        let handed_on = dead_letter::retry_headers(&record, &retry, "g");
         prop_assert_eq!(dead_letter::original(&handed_on).collect::<Vec<_>>(), own.clone());
-        let read = Retry::from_headers(&handed_on).expect("this service reads what it writes");
+        let read = Retry::from_headers(&handed_on, now).expect("this service reads what it writes");
         prop_assert_eq!((read.attempts, &read.source), (retry.attempts, &source));
 
-        let put_aside = dead_letter::headers(&record, Reason::Undecodable, status, now);
+        let put_aside = dead_letter::headers(&record, "g", Reason::Undecodable, status, now);
         prop_assert_eq!(dead_letter::original(&put_aside).collect::<Vec<_>>(), own);
         prop_assert_eq!(text(&put_aside, dead_letter::SOURCE), Some(source.as_str()));
     }

@@ -58,6 +58,11 @@ async fn a_dead_letter_is_listed_masked_replayed_once_and_then_mailed() {
         replayed.contains("replayed user_account_created/") && replayed.contains("1 in all"),
         "{replayed}"
     );
+    let retries = world.records(Topic::MailRetry).await;
+    assert_eq!(
+        retries[0].headers["retry_group"], "notification-service",
+        "who could not mail it takes it up"
+    );
     let again = run(&world, &["replay", "--all"]).await;
     assert!(again.contains("0 in all"), "a second run finds nothing to do: {again}");
     assert_eq!(world.wait_for_mails(1).await[0].recipients, [address(1)]);
@@ -90,4 +95,24 @@ async fn discarded_letters_are_gone_and_unknown_ids_are_an_error() {
     assert!(run(&world, &["list"]).await.contains("0 unresolved"));
     assert_eq!(world.smtp.count(), 0);
     service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_whose_value_was_not_kept_can_be_discarded_and_not_replayed() {
+    let world = World::new(1).await;
+    let service = world.start(&[]).await;
+    let large = "x".repeat(70_000);
+    let record = rdkafka::producer::FutureRecord::to(Topic::Created.name()).key("k").payload(&large);
+    world.producer.send(record, crate::world::DEADLINE).await.unwrap();
+    world.wait_for_dead_letters(1).await;
+    assert!(run(&world, &["list"]).await.contains("user_account_created/0/0  too_large"));
+    let replayed = run(&world, &["replay", "--all"]).await;
+    assert!(
+        replayed.contains("0 in all") && replayed.contains("left out: 1 whose value was too large"),
+        "{replayed}"
+    );
+    assert!(run(&world, &["discard", "--all"]).await.contains("1 in all"));
+    assert!(run(&world, &["list"]).await.contains("0 unresolved"));
+    service.stop().await;
+    assert_eq!(world.committed(Topic::MailRetry).await, 0);
 }

@@ -19,6 +19,7 @@ mod limits;
 mod observing;
 mod odd_replies;
 mod providers;
+mod records;
 mod refusals;
 mod server_away;
 mod slow_server;

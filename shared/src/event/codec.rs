@@ -1,6 +1,6 @@
 //! Events as records: JSON in the value, CloudEvents 1.0 (binary mode) in the headers.
 
-use super::{Event, EventId, EventKind, VERSION};
+use super::{Event, EventId, EventKind, MAX_VALUE_OCTETS, Origin, VERSION, bounds};
 use crate::topic::Topic;
 use jiff::Timestamp;
 use rdkafka::message::{BorrowedHeaders, Header, Headers, OwnedHeaders};
@@ -41,6 +41,45 @@ pub enum DecodeError {
         /// Column of the line, from 1.
         column: usize,
     },
+    /// More than [`MAX_VALUE_OCTETS`] in the value, or more in key and headers than its reader holds.
+    #[error("a record larger than events are")]
+    TooLarge,
+    /// A type that belongs to another topic.
+    #[error("an event type of another topic")]
+    WrongTopic,
+    /// A time or number that no user service writes.
+    #[error("a time or number out of range")]
+    OutOfRange,
+    /// It names an address that its account does not have, which only the user service can tell.
+    #[error("an address of another account")]
+    WrongAccount,
+}
+
+impl DecodeError {
+    /// The names of all.
+    pub const NAMES: [&str; 7] = [
+        "unknown_type",
+        "unknown_version",
+        "malformed",
+        "too_large",
+        "wrong_topic",
+        "out_of_range",
+        "wrong_account",
+    ];
+
+    /// Its name as a metric's label.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::UnknownType => "unknown_type",
+            Self::UnknownVersion(_) => "unknown_version",
+            Self::Malformed { .. } => "malformed",
+            Self::TooLarge => "too_large",
+            Self::WrongTopic => "wrong_topic",
+            Self::OutOfRange => "out_of_range",
+            Self::WrongAccount => "wrong_account",
+        }
+    }
 }
 
 impl Event {
@@ -66,13 +105,28 @@ impl Event {
         })
     }
 
-    /// Reads an event from a record's `ce_type` header and value.
+    /// Reads an event from a record that stands in a topic: it must belong there, and its times must fit the record's.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; a newer version is told apart from a broken record.
+    pub fn read(origin: Origin, ce_type: Option<&[u8]>, payload: &[u8]) -> Result<Self, DecodeError> {
+        if payload.len() > MAX_VALUE_OCTETS {
+            return Err(DecodeError::TooLarge);
+        }
+        if !origin.topic.takes(kind(ce_type)?) {
+            return Err(DecodeError::WrongTopic);
+        }
+        let event = Self::decode(ce_type, payload)?;
+        bounds::check_times(&event, origin)?;
+        Ok(event)
+    }
+
+    /// Reads an event from a record's `ce_type` header and value, wherever and whenever it was written.
     ///
     /// # Errors
     /// [`DecodeError`]; a newer version is told apart from a broken record.
     pub fn decode(ce_type: Option<&[u8]>, payload: &[u8]) -> Result<Self, DecodeError> {
-        let name = ce_type.and_then(|name| std::str::from_utf8(name).ok());
-        match name.and_then(EventKind::from_name).ok_or(DecodeError::UnknownType)? {
+        let event = match kind(ce_type)? {
             EventKind::Created => read(payload, |event: &super::CodeIssued| event.version).map(Self::Created),
             EventKind::CodeResent => {
                 read(payload, |event: &super::CodeIssued| event.version).map(Self::CodeResent)
@@ -86,8 +140,15 @@ impl Event {
             }
             EventKind::Attempt => read(payload, |event: &super::Attempt| event.version).map(Self::Attempt),
             EventKind::Verified => read(payload, |event: &super::Verified| event.version).map(Self::Verified),
-        }
+        }?;
+        bounds::check_numbers(&event)?;
+        Ok(event)
     }
+}
+
+fn kind(ce_type: Option<&[u8]>) -> Result<EventKind, DecodeError> {
+    let name = ce_type.and_then(|name| std::str::from_utf8(name).ok());
+    name.and_then(EventKind::from_name).ok_or(DecodeError::UnknownType)
 }
 
 fn read<T: DeserializeOwned>(payload: &[u8], version: impl Fn(&T) -> u32) -> Result<T, DecodeError> {

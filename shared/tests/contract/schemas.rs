@@ -4,7 +4,7 @@ use crate::{document, golden, names, texts};
 use jsonschema::{Draft, Resource, Validator};
 use rdkafka::message::Headers;
 use serde_json::{Value, json};
-use shared::event::{Event, EventKind};
+use shared::event::{Event, EventKind, MAX_GENERATION, MAX_SEND};
 use std::{fs, path::Path};
 
 /// The schemas that are not those of an event: what all events share, the headers, and the record without a value.
@@ -111,6 +111,24 @@ fn the_codec_and_the_schema_refuse_the_same() {
             for value in wrong {
                 assert!(!is_read(kind, &value), "{} {name}: {}", kind.name(), value[name]);
                 assert!(!validator.is_valid(&value), "{} {name}: {}", kind.name(), value[name]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_codec_and_the_schema_have_the_same_greatest_numbers() {
+    for kind in EventKind::ALL {
+        let (written, validator) = (written(kind), validator(kind.name()));
+        for (name, greatest) in [("generation", MAX_GENERATION), ("send", MAX_SEND)] {
+            if written.get(name).is_none() {
+                continue;
+            }
+            for (number, valid) in [(greatest, true), (greatest + 1, false)] {
+                let mut value = written.clone();
+                value[name] = number.into();
+                assert_eq!(is_read(kind, &value), valid, "{} {name} {number}", kind.name());
+                assert_eq!(validator.is_valid(&value), valid, "{} {name} {number}", kind.name());
             }
         }
     }

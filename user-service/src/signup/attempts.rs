@@ -40,7 +40,7 @@ impl Attempts {
             }
             events.push(event);
         }
-        rank(before + 1)
+        rank(before.saturating_add(1))
     }
 
     /// How many were handed out for this code.

@@ -7,11 +7,15 @@ mod end;
 mod own;
 
 use super::{
+    accept::Acceptance,
     offsets::{Inquirer, Offsets, Partition, TOPICS},
     replay::Replay,
     view::View,
 };
-use crate::{config::REPLAY_SLACK, publisher::Written};
+use crate::{
+    metrics::{Metrics, PANICKED},
+    publisher::Written,
+};
 pub(crate) use end::BehindLog;
 use jiff::Timestamp;
 use own::OwnRecords;
@@ -22,7 +26,8 @@ use rdkafka::{
     message::BorrowedMessage,
 };
 use shared::{
-    event::{Event, EventId, header},
+    caught::{Panicked, caught},
+    event::{DecodeError, EventId, Origin, header},
     kafka::{ClientLog, KafkaConfig, KafkaWatch},
     topic::Topic,
 };
@@ -50,6 +55,9 @@ const TAKE: Duration = Duration::from_millis(2);
 /// How long the client waits until it looks again whether it may fetch, in milliseconds.
 const FETCH_BACKOFF: &str = "20";
 
+/// What a broker's reply to a fetch has at most, in octets; a single record that is larger comes alone.
+const LARGEST_FETCH: &str = "16777216";
+
 /// The log's ends, and when they were asked for.
 type KnownEnds = Option<(Instant, Arc<Offsets>)>;
 
@@ -62,7 +70,8 @@ pub(crate) struct Follower {
     inquirer: Inquirer,
     view: Arc<View>,
     own: OwnRecords,
-    window: Duration,
+    acceptance: Acceptance,
+    metrics: Arc<Metrics>,
     /// The next offset of each partition, once they are assigned.
     next: OnceLock<HashMap<Partition, AtomicI64>>,
     /// How many partitions of each topic that are.
@@ -81,7 +90,12 @@ impl Follower {
     ///
     /// # Errors
     /// When librdkafka refuses the configuration.
-    pub(crate) fn new(kafka: &KafkaConfig, view: Arc<View>, window: Duration) -> Result<Self, KafkaError> {
+    pub(crate) fn new(
+        kafka: &KafkaConfig,
+        view: Arc<View>,
+        acceptance: Acceptance,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, KafkaError> {
         let mut settings = kafka.client();
         settings
             // `assign` needs a group id; nothing is committed under it.
@@ -89,8 +103,9 @@ impl Follower {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
-            // Bounds what a replay keeps in memory ahead of the view.
+            // Bounds what each reader keeps in memory ahead of the view: this, and a reply of each broker beside it.
             .set("queued.max.messages.kbytes", "8192")
+            .set("fetch.max.bytes", LARGEST_FETCH)
             .set("fetch.queue.backoff.ms", FETCH_BACKOFF)
             // Kafka answers a waiting fetch as soon as there is a record; brokers that look again only after a while
             // would delay every verification by that while.
@@ -111,7 +126,8 @@ impl Follower {
             inquirer: Inquirer::new(&settings)?,
             view,
             own: OwnRecords::default(),
-            window,
+            acceptance,
+            metrics,
             next: OnceLock::new(),
             assigned: OnceLock::new(),
             caught_up: AtomicBool::new(false),
@@ -237,14 +253,14 @@ impl Follower {
                 }
             }
             std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(500));
+            pause = pause.saturating_mul(2).min(Duration::from_millis(500));
         }
         None
     }
 
     /// Assigns all partitions, each from where the last window begins.
     fn assign(&self) -> KafkaResult<Replay> {
-        let (start, end) = self.inquirer.span(Timestamp::now() - self.window - REPLAY_SLACK)?;
+        let (start, end) = self.inquirer.span(self.acceptance.replay_from(Timestamp::now()))?;
         let (mut prompt, mut patient) = (TopicPartitionList::new(), TopicPartitionList::new());
         for ((topic, partition), offset) in &start {
             let assignment = if *topic == Topic::Activity { &mut prompt } else { &mut patient };
@@ -262,31 +278,47 @@ impl Follower {
 
     fn take(&self, record: &BorrowedMessage<'_>) {
         let Some(topic) = Topic::from_name(record.topic()) else { return };
-        match record.payload() {
-            Some(_) if topic == Topic::Created && self.is_own(record) => {}
-            Some(payload) => match Event::decode(header(record.headers(), "ce_type"), payload) {
-                Ok(event) => self.view.apply(event),
-                Err(error) => log::warn!(
-                    "kafka.topic" = record.topic(), "kafka.partition" = record.partition(),
-                    "kafka.offset" = record.offset(), "error" = error.to_string().as_str();
-                    "a record is not understood and is passed over"
-                ),
-            },
-            None if topic == Topic::Verified => self.forget(record),
-            None => {}
+        match caught(|| self.take_in(topic, record)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.pass_over(record, error.name(), &error.to_string()),
+            Err(Panicked) => self.pass_over(record, PANICKED, &Panicked.to_string()),
         }
         if let Some(next) = self.next.get().and_then(|next| next.get(&(topic, record.partition()))) {
-            next.store(record.offset() + 1, Ordering::Release);
+            next.store(record.offset().saturating_add(1), Ordering::Release);
         }
         self.moved.notify_waiters();
     }
 
+    fn take_in(&self, topic: Topic, record: &BorrowedMessage<'_>) -> Result<(), DecodeError> {
+        let Some(payload) = record.payload() else {
+            if topic == Topic::Verified {
+                self.forget(record);
+            }
+            return Ok(());
+        };
+        if topic == Topic::Created && self.is_own(record) {
+            return Ok(());
+        }
+        let origin = Origin::new(topic, record.timestamp().to_millis(), Timestamp::now());
+        self.view.apply(self.acceptance.event(origin, header(record.headers(), "ce_type"), payload)?);
+        Ok(())
+    }
+
+    /// Notes a record that changes nothing, by its place: what it holds may be anything.
+    fn pass_over(&self, record: &BorrowedMessage<'_>, reason: &'static str, error: &str) {
+        self.metrics.not_understood(reason);
+        log::warn!(
+            "kafka.topic" = record.topic(), "kafka.partition" = record.partition(),
+            "kafka.offset" = record.offset(), "error" = error;
+            "a record is not understood and is passed over"
+        );
+    }
+
     fn forget(&self, record: &BorrowedMessage<'_>) {
         let id = record.key().and_then(|key| std::str::from_utf8(key).ok()).and_then(|key| key.parse().ok());
-        let written_at =
-            record.timestamp().to_millis().and_then(|time| Timestamp::from_millisecond(time).ok());
+        let origin = Origin::new(Topic::Verified, record.timestamp().to_millis(), Timestamp::now());
         if let Some(id) = id {
-            self.view.forget(id, written_at.unwrap_or_else(Timestamp::now));
+            self.view.forget(id, origin.written_at);
         }
     }
 }
@@ -312,7 +344,7 @@ fn run_both(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signup::Rules;
+    use crate::signup::{IdSecret, Rules};
     use rdkafka::{
         mocking::MockCluster,
         producer::{BaseProducer, BaseRecord, Producer},
@@ -355,7 +387,9 @@ mod tests {
         let rules =
             Rules { code_ttl: hour, code_attempts: 5, resend_cooldown: hour, max_sends: 5, window: hour };
         let view = Arc::new(View::new(rules));
-        let follower = Arc::new(Follower::new(&kafka, view, hour).unwrap());
+        let secret = "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=";
+        let acceptance = Acceptance { window: hour, id_secret: IdSecret::parse(secret).unwrap() };
+        let follower = Arc::new(Follower::new(&kafka, view, acceptance, Arc::new(Metrics::new())).unwrap());
         let stop = CancellationToken::new();
         let running = {
             let (follower, stop) = (Arc::clone(&follower), stop.clone());

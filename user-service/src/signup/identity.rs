@@ -25,7 +25,7 @@ impl IdSecret {
     }
 
     /// The secret itself, to check it.
-    pub(crate) fn octets(&self) -> &[u8; mac::OCTETS] {
+    pub(crate) fn octets(&self) -> &[u8; OCTETS] {
         &self.0
     }
 

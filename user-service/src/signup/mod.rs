@@ -4,6 +4,7 @@
 //! register ─► registration (what next?) ─► publisher ─► log ─► follow ─► view ─► registration …
 //! verify   ─► attempt ─► publisher ─► log ─► follow ─► rank ─► compared, or beyond the budget
 //! ```
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod identity;
 mod register;
@@ -14,6 +15,7 @@ mod pending;
 mod notice;
 mod attempts;
 mod view;
+mod accept;
 mod follow;
 mod replay;
 mod offsets;
@@ -29,6 +31,7 @@ use crate::{
     metrics::{Metrics, Numbers},
     publisher::{PublishError, Publisher},
 };
+use accept::Acceptance;
 use follow::{BehindLog, Follower};
 use jiff::Timestamp;
 use shared::{
@@ -116,9 +119,11 @@ impl Signup {
     pub(crate) fn new(config: &Config, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
         let view = Arc::new(View::new(config.rules));
         let watch = KafkaWatch::new(config.kafka.clone());
-        let must_be_read = config.rules.window + REPLAY_SLACK;
+        let must_be_read = config.rules.window.saturating_add(REPLAY_SLACK);
+        let acceptance = Acceptance { window: config.rules.window, id_secret: config.id_secret.clone() };
+        let follower = Follower::new(&config.kafka, Arc::clone(&view), acceptance, Arc::clone(&metrics))?;
         Ok(Self(Arc::new(Inner {
-            follower: Arc::new(Follower::new(&config.kafka, Arc::clone(&view), config.rules.window)?),
+            follower: Arc::new(follower),
             view,
             publisher: Publisher::new(&config.kafka, config.publish_timeout)?,
             topics: TopicCheck::new(config.kafka.clone(), Arc::clone(&watch), &offsets::TOPICS, must_be_read),
@@ -154,7 +159,7 @@ impl Signup {
         let mut pause = SHORT_END_PAUSE;
         while tokio::time::timeout(pause, stop.cancelled()).await.is_err() {
             if self.0.follower.is_caught_up() && self.0.watch.brokers_answer() {
-                let reached = self.0.follower.reach_end(Instant::now() + END_TIMEOUT);
+                let reached = self.0.follower.reach_end(deadline_in(END_TIMEOUT));
                 // Who needs to be there and is not goes by itself, and tells.
                 let reached = stop.run_until_cancelled(reached).await;
                 pause = if matches!(reached, Some(Ok(()))) { END_PAUSE } else { SHORT_END_PAUSE };
@@ -193,7 +198,7 @@ impl Signup {
 
     /// What the parts know of themselves.
     pub(crate) async fn numbers(&self) -> Numbers {
-        let lag = self.0.follower.lag(Instant::now() + NUMBERS_TIMEOUT).await;
+        let lag = self.0.follower.lag(deadline_in(NUMBERS_TIMEOUT)).await;
         let (replayed, replay_total) = self.0.follower.progress();
         Numbers {
             ready: self.readiness().is_ready(),
@@ -267,8 +272,19 @@ impl Signup {
     }
 
     fn deadline(&self) -> Instant {
-        Instant::now() + self.0.timeout.saturating_sub(ANSWER_TIME)
+        deadline_in(self.0.timeout.saturating_sub(ANSWER_TIME))
     }
+}
+
+fn deadline_in(time: Duration) -> Instant {
+    let now = Instant::now();
+    // Only a time-out of billions of years has no end.
+    now.checked_add(time).unwrap_or(now)
+}
+
+/// A moment so much later, or the last one that there is: what a record says may lie anywhere.
+fn later(moment: Timestamp, by: Duration) -> Timestamp {
+    moment.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// Now, in the milliseconds that events have.
@@ -284,3 +300,6 @@ impl Readiness {
         self.caught_up && self.at_log_end && self.producer_warm && self.broker_answers && self.topics.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests;

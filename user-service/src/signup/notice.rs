@@ -6,6 +6,7 @@
 
 use super::{
     attempts::Attempts,
+    later,
     pending::{Person, Rules},
 };
 use jiff::Timestamp;
@@ -33,7 +34,7 @@ pub(crate) struct Notice {
 impl Notice {
     /// The window that a registration at `now` belongs to: the known one, or a new one.
     pub(super) fn window(known: Option<&Self>, now: Timestamp, rules: &Rules) -> (u64, Timestamp) {
-        match known.filter(|known| now < known.window_started_at + rules.window) {
+        match known.filter(|known| now < later(known.window_started_at, rules.window)) {
             Some(known) => (known.window, known.window_started_at),
             None => (rules.window_number(now), now),
         }
@@ -50,16 +51,23 @@ impl Notice {
         rules: &Rules,
     ) -> Self {
         let (now, person) = (event.occurred_at, person(event.clone()));
-        let expires_at = (now + rules.code_ttl).min(event.window_started_at + rules.window);
+        let expires_at = later(now, rules.code_ttl).min(later(event.window_started_at, rules.window));
         match known {
             Some(known) if known.window > event.window => known,
             Some(known) if known.window == event.window => {
-                if now < known.sent_at + rules.resend_cooldown || known.send >= rules.max_sends {
+                if now < later(known.sent_at, rules.resend_cooldown) || known.send >= rules.max_sends {
                     return known;
                 }
                 let used_up = attempts.at(known.window, known.generation) >= rules.code_attempts;
-                let generation = known.generation + u32::from(used_up);
-                Self { generation, send: known.send + 1, sent_at: now, expires_at, person, ..known }
+                let generation = known.generation.saturating_add(u32::from(used_up));
+                Self {
+                    generation,
+                    send: known.send.saturating_add(1),
+                    sent_at: now,
+                    expires_at,
+                    person,
+                    ..known
+                }
             }
             _ => Self {
                 window: event.window,

@@ -79,7 +79,7 @@ impl Inquirer {
         let began = Instant::now();
         loop {
             let ends = self.offsets(partitions, Offset::End, QUERY_TIMEOUT.saturating_sub(began.elapsed()));
-            if ends.is_ok() || began.elapsed() + TRY_PAUSE > QUERY_TIMEOUT {
+            if ends.is_ok() || began.elapsed().saturating_add(TRY_PAUSE) > QUERY_TIMEOUT {
                 return ends;
             }
             std::thread::sleep(TRY_PAUSE);

@@ -2,6 +2,7 @@
 //!
 //! Pure rules: no I/O, no clock, no randomness; `now` is an argument.
 
+use super::later;
 use jiff::Timestamp;
 use shared::{
     code_secrets::KeyId, email_address::EmailAddress, event::CodeIssued, locale::Locale,
@@ -60,9 +61,15 @@ pub(crate) struct Pending {
 
 impl Rules {
     pub(super) fn window_number(&self, started_at: Timestamp) -> u64 {
-        let milliseconds = u128::try_from(started_at.as_millisecond()).unwrap_or(0);
-        u64::try_from(milliseconds / self.window.as_millis().max(1)).unwrap_or(u64::MAX)
+        window_number(started_at, self.window)
     }
+}
+
+/// The number of the window of this length that begins at a moment.
+pub(super) fn window_number(started_at: Timestamp, window: Duration) -> u64 {
+    let milliseconds = u128::try_from(started_at.as_millisecond()).unwrap_or(0);
+    let number = milliseconds.checked_div(window.as_millis()).unwrap_or(milliseconds);
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 impl Pending {
@@ -78,11 +85,13 @@ impl Pending {
         let window = rules.window_number(now);
         Self {
             window,
-            generation: forgotten.filter(|old| old.window == window).map_or(0, |old| old.generation + 1),
+            generation: forgotten
+                .filter(|old| old.window == window)
+                .map_or(0, |old| old.generation.saturating_add(1)),
             send: 1,
             sent_at: now,
             window_started_at: now,
-            expires_at: now + rules.code_ttl.min(rules.window),
+            expires_at: later(now, rules.code_ttl.min(rules.window)),
             key,
             person,
         }
@@ -99,10 +108,10 @@ impl Pending {
     ) -> Self {
         let used_up = attempts >= rules.code_attempts;
         Self {
-            generation: self.generation + u32::from(used_up),
-            send: self.send + 1,
+            generation: self.generation.saturating_add(u32::from(used_up)),
+            send: self.send.saturating_add(1),
             sent_at: now,
-            expires_at: (now + rules.code_ttl).min(self.window_started_at + rules.window),
+            expires_at: later(now, rules.code_ttl).min(later(self.window_started_at, rules.window)),
             key: if used_up { current.clone() } else { self.key.clone() },
             person,
             ..self.clone()

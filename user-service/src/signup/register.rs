@@ -1,7 +1,7 @@
 //! Register: one request, one record, whatever is known of the address.
 
 use super::{
-    Signup, Unavailable, now,
+    Signup, Unavailable, later, now,
     pending::{Pending, Person},
     registration::Next,
 };
@@ -53,7 +53,7 @@ impl Signup {
         self.publish(event, deadline).await?;
         Ok(Registered {
             id,
-            expires_at: now + inner.rules.code_ttl,
+            expires_at: later(now, inner.rules.code_ttl),
             resend_after: inner.rules.resend_cooldown,
         })
     }

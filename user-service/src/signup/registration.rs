@@ -6,6 +6,7 @@
 
 use super::{
     attempts::Attempts,
+    later,
     notice::Notice,
     pending::{Pending, Person, Rules},
 };
@@ -89,7 +90,8 @@ impl Registration {
         if verified {
             return self.exists(person, now, rules);
         }
-        let Some(pending) = self.pending().filter(|pending| now < pending.window_started_at + rules.window)
+        let Some(pending) =
+            self.pending().filter(|pending| now < later(pending.window_started_at, rules.window))
         else {
             return Next::Create(Pending::created(
                 self.pending.as_ref(),
@@ -99,7 +101,7 @@ impl Registration {
                 rules,
             ));
         };
-        if now < pending.sent_at + rules.resend_cooldown || pending.send >= rules.max_sends {
+        if now < later(pending.sent_at, rules.resend_cooldown) || pending.send >= rules.max_sends {
             return Next::Repeat(Pending { person, ..pending.clone() });
         }
         Next::Resend(pending.resent(person, current, self.attempts_at(pending), now, rules))
@@ -118,14 +120,14 @@ impl Registration {
             (None, Some(pending)) => (pending.sent_at, pending.send, pending.window_started_at),
             (None, None) => return Resend::Unknown,
         };
-        if let Some(wait) = remaining(now, sent_at + rules.resend_cooldown) {
+        if let Some(wait) = remaining(now, later(sent_at, rules.resend_cooldown)) {
             return Resend::Wait(wait);
         }
         if send >= rules.max_sends {
-            let window_ends = window_started_at + rules.window;
+            let window_ends = later(window_started_at, rules.window);
             return Resend::Wait(remaining(now, window_ends).unwrap_or(rules.resend_cooldown));
         }
-        let expires_at = (now + rules.code_ttl).min(window_started_at + rules.window);
+        let expires_at = later(now, rules.code_ttl).min(later(window_started_at, rules.window));
         let next = match (notice, self.pending()) {
             (Some(notice), _) => self.exists(notice.person.clone(), now, rules),
             (None, Some(pending)) if verified => self.exists(pending.person.clone(), now, rules),
@@ -188,7 +190,7 @@ impl Registration {
     pub(crate) fn with_notice(mut self, event: AccountExists, rules: &Rules) -> Self {
         // Kept apart from the codes of a real registration under the same number.
         let real = self.pending.as_ref().filter(|pending| pending.window == event.window);
-        let first_generation = real.map_or(0, |pending| pending.generation + 1);
+        let first_generation = real.map_or(0, |pending| pending.generation.saturating_add(1));
         let known = self.notice.take().map(|notice| *notice);
         self.notice = Some(Box::new(Notice::next(known, event, &self.attempts, first_generation, rules)));
         self

@@ -1,6 +1,6 @@
 //! How far a replay has come, for the log and for the moment when it is over.
 
-use super::offsets::Offsets;
+use super::offsets::{Offsets, Partition};
 use rdkafka::{Message, message::BorrowedMessage};
 use shared::topic::Topic;
 use std::time::{Duration, Instant};
@@ -18,7 +18,10 @@ impl Replay {
     const REPORT: Duration = Duration::from_secs(2);
 
     pub(super) fn new(start: &Offsets, mut end: Offsets) -> Self {
-        let total = end.iter().map(|(partition, end)| end - start.get(partition).unwrap_or(end)).sum();
+        let records = |(partition, end): (&Partition, &i64)| {
+            end.saturating_sub(start.get(partition).copied().unwrap_or(*end))
+        };
+        let total = end.iter().map(records).fold(0, i64::saturating_add);
         end.retain(|partition, end| start.get(partition).is_some_and(|start| start < end));
         Self { missing: end, total, read: 0, began: Instant::now(), reported: Instant::now() }
     }
@@ -27,10 +30,10 @@ impl Replay {
         if self.is_over() {
             return;
         }
-        self.read += 1;
+        self.read = self.read.saturating_add(1);
         if let Some(topic) = Topic::from_name(record.topic()) {
             let partition = (topic, record.partition());
-            if self.missing.get(&partition).is_some_and(|end| record.offset() + 1 >= *end) {
+            if self.missing.get(&partition).is_some_and(|end| record.offset() >= end.saturating_sub(1)) {
                 self.missing.remove(&partition);
             }
         }

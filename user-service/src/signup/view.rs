@@ -4,7 +4,7 @@
 //! (at capacity moka would refuse new entries, and a mailed code would be unknown); only admission is bounded. Its
 //! time to live merely tidies up: what a registration may do is decided from its own times.
 
-use super::{pending::Rules, registration::Registration};
+use super::{later, pending::Rules, registration::Registration};
 use crate::config::REPLAY_SLACK;
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
@@ -24,6 +24,8 @@ use tokio::sync::oneshot;
 
 /// How many changes may be under way at once, each to another id.
 const STRIPES: usize = 64;
+/// The bits of an id that tell its stripe.
+const STRIPE_BITS: u8 = 63;
 
 /// The view; all methods may be called from any thread.
 pub(crate) struct View {
@@ -59,7 +61,7 @@ impl View {
         let count = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&count);
         let registrations = Cache::builder()
-            .time_to_live(rules.window + 2 * REPLAY_SLACK)
+            .time_to_live(rules.window.saturating_add(REPLAY_SLACK.saturating_mul(2)))
             // Also bounds moka's upkeep to 100 ms at a time: without a listener, a request that finds a million registrations
             // expired removes them all.
             .eviction_listener(move |_, _, cause| {
@@ -133,7 +135,7 @@ impl View {
     pub(crate) fn forget(&self, id: AccountId, at: Timestamp) {
         self.verified.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
         // Of an older one nothing is pending any more, and the compacted topic keeps many of those.
-        if Timestamp::now() < at + self.rules.window + REPLAY_SLACK {
+        if Timestamp::now() < later(at, self.rules.window.saturating_add(REPLAY_SLACK)) {
             self.change(id, |known| known.with_forgotten(at));
         }
     }
@@ -149,8 +151,8 @@ impl View {
     /// Changes what is known of one id, one change after the other.
     fn change(&self, id: AccountId, change: impl FnOnce(Registration) -> Registration) {
         // moka's `and_compute_with` keeps a further map of who is changing what, and costs more.
-        let stripe = usize::from(id.as_bytes()[0]) % STRIPES;
-        let _changing = self.changing[stripe].lock().unwrap_or_else(PoisonError::into_inner);
+        let stripe = &self.changing[usize::from(id.as_bytes()[0] & STRIPE_BITS)];
+        let _changing = stripe.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.registrations.get(&id).unwrap_or_else(|| {
             self.count.fetch_add(1, Ordering::Relaxed);
             Registration::default()

@@ -4,6 +4,7 @@
 
 mod world;
 
+mod records;
 mod register;
 mod verify;
 mod resend;

@@ -25,9 +25,10 @@ impl Follower {
             tokio::time::timeout_at(deadline.into(), self.ends_since(Instant::now())).await.ok()?.ok()?;
         let next = self.next.get()?;
         let behind = |(partition, end): (&Partition, &i64)| {
-            next.get(partition).map_or(0, |next| (end - next.load(Ordering::Acquire)).max(0).unsigned_abs())
+            let next = next.get(partition).map_or(*end, |next| next.load(Ordering::Acquire));
+            end.saturating_sub(next).max(0).unsigned_abs()
         };
-        Some(ends.iter().map(behind).sum())
+        Some(ends.iter().map(behind).fold(0, u64::saturating_add))
     }
 
     /// Whether this replica has read all that was in the log five seconds before `now`: less is known of it the longer its

@@ -1,0 +1,246 @@
+//! Records that nobody's user service wrote: each ends as a dead letter or is passed over, and the mails go on.
+
+use crate::world::{DEADLINE, World, address, attempt, code_of, created, repeated, verified};
+use jiff::{SignedDuration, Timestamp};
+use rdkafka::{
+    ClientConfig,
+    message::{Header, OwnedHeaders},
+    producer::{FutureProducer, FutureRecord},
+};
+use sandbox::smtp::{Action, Script};
+use shared::{event::Event, topic::Topic};
+use std::time::Duration;
+
+fn headers(pairs: &[(&str, &str)]) -> OwnedHeaders {
+    pairs.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(*value) })
+    })
+}
+
+async fn write(world: &World, topic: Topic, pairs: &[(&str, &str)], value: &[u8], written_at: Timestamp) {
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", world.broker.bootstrap())
+        .set("partitioner", "murmur2_random")
+        .set("message.max.bytes", "3000000")
+        .create()
+        .unwrap();
+    let record = FutureRecord::to(topic.name())
+        .key("k")
+        .payload(value)
+        .headers(headers(pairs))
+        .timestamp(written_at.as_millisecond());
+    producer.send(record, DEADLINE).await.unwrap();
+}
+
+fn value(event: &Event) -> String {
+    String::from_utf8(event.encode().unwrap().payload).unwrap()
+}
+
+/// Waits until nothing has been written to the topic for a while, and answers how many records it has.
+async fn records_of(world: &World, topic: Topic) -> usize {
+    let mut known = world.records(topic).await.len();
+    loop {
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        let now = world.records(topic).await.len();
+        if now == known {
+            return known;
+        }
+        known = now;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_in_the_topic_of_another_is_a_dead_letter() {
+    let world = World::new(1).await;
+    let service = world.start(&[]).await;
+    let now = Timestamp::now();
+    for (topic, event) in [
+        (Topic::Created, verified(1, now)),
+        (Topic::Verified, created(2)),
+        (Topic::MailRetry, attempt(3)),
+        (Topic::MailRetry, repeated(4)),
+    ] {
+        write(&world, topic, &[("ce_type", event.kind().name())], value(&event).as_bytes(), now).await;
+    }
+    world.publish(&[created(5)]).await;
+    let letters = world.wait_for_dead_letters(4).await;
+    assert!(
+        letters.iter().all(|letter| letter.headers["dead_letter_reason"] == "undecodable"),
+        "{letters:?}"
+    );
+    world.wait_for_committed(Topic::MailRetry, 2).await;
+    assert_eq!(world.wait_for_mails(1).await[0].recipients, [address(5)]);
+    service.stop().await;
+    assert_eq!(world.smtp.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_too_large_is_a_dead_letter_without_its_value_and_stops_nobody() {
+    let world = World::new(1).await;
+    let service = world.start(&[("SMTP_CONNECTIONS", "1"), ("COMMIT_MAX_RECORDS", "1")]).await;
+    let now = Timestamp::now();
+    let large = "x".repeat(2_097_000);
+    for _ in 0..3 {
+        write(&world, Topic::MailRetry, &[], large.as_bytes(), now).await;
+    }
+    // A whole event, but for what a newer version would ignore.
+    let padded = value(&created(1)).replacen('{', &format!("{{\"padding\":\"{}\",", "y".repeat(70_000)), 1);
+    write(&world, Topic::Created, &[("ce_type", "user_account_created")], padded.as_bytes(), now).await;
+    let wide = "z".repeat(1_000_000);
+    write(&world, Topic::Created, &[("ce_type", "user_account_created"), ("h", &wide)], b"{}", now).await;
+    world.publish(&[created(2)]).await;
+    assert_eq!(world.wait_for_mails(1).await[0].recipients, [address(2)]);
+    let letters = world.wait_for_dead_letters(5).await;
+    for letter in &letters {
+        assert_eq!(letter.headers["dead_letter_reason"], "too_large");
+        assert!(letter.payload.is_empty());
+    }
+    let of =
+        |source: &str| letters.iter().find(|letter| letter.headers["dead_letter_source"] == source).unwrap();
+    let letter = of("user_account_mail_retry/0/1");
+    assert_eq!(letter.headers["dead_letter_value_octets"], "2097000");
+    // printf 'x%.0s' {1..2097000} | sha256sum
+    assert_eq!(letter.headers["dead_letter_value_sha256"], DIGEST);
+    assert_eq!(of("user_account_created/0/0").headers["ce_type"], "user_account_created");
+    assert_eq!(of("user_account_created/0/1").headers["dead_letter_value_octets"], "2");
+    assert!(!of("user_account_created/0/1").headers.contains_key("h"));
+    world.wait_for_committed(Topic::MailRetry, 3).await;
+    service.stop().await;
+}
+
+const DIGEST: &str = "2840114afbe5dfae3218e793a82100d7f8f0494d35fb34f1e317db8419cc47ac";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_of_an_unknown_type_is_not_tried_beyond_its_day_whatever_time_it_names() {
+    let world = World::new(1).await;
+    let service = world.start(&[]).await;
+    let far = "9999-12-30T22:00:00.000Z";
+    let then = Timestamp::now() - SignedDuration::from_hours(25);
+    write(&world, Topic::Created, &[("ce_type", "newer"), ("ce_time", far)], b"{}", then).await;
+    let retried = [
+        ("ce_type", "newer"),
+        ("ce_time", far),
+        ("retry_not_before", far),
+        ("retry_attempt", "1"),
+        ("retry_source", "user_account_created/0/0"),
+        ("retry_first_failure", far),
+    ];
+    // Its wait ended two minutes after it was written.
+    write(&world, Topic::MailRetry, &retried, b"{}", then).await;
+    let letters = world.wait_for_dead_letters(2).await;
+    assert!(
+        letters.iter().all(|letter| letter.headers["dead_letter_reason"] == "unknown_version"),
+        "{letters:?}"
+    );
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retries_of_another_group_are_passed_over_and_those_of_none_are_taken() {
+    let world = World::new(1).await;
+    world.smtp.set_script(Script::recipient(&address(3), Action::reply(451, "later")));
+    let service = world.start(&[]).await;
+    let now = Timestamp::now();
+    let pairs = |group| {
+        vec![
+            ("ce_type", "user_account_created"),
+            ("retry_not_before", "2026-11-21T10:00:00.123Z"),
+            ("retry_attempt", "1"),
+            ("retry_source", "user_account_created/0/7"),
+            ("retry_first_failure", "2026-11-21T10:00:00.123Z"),
+            ("retry_group", group),
+        ]
+    };
+    write(&world, Topic::MailRetry, &pairs("another"), value(&created(1)).as_bytes(), now).await;
+    write(&world, Topic::MailRetry, &pairs("notification-service"), value(&created(2)).as_bytes(), now).await;
+    world.publish(&[created(3)]).await;
+    world.publish_retry(&created(4), now).await;
+    let mails = world.wait_for_mails(2).await;
+    assert!(!mails.iter().any(|mail| mail.recipients == [address(1)]));
+    service.wait_until(|body| body["records"]["handed_on"].as_u64() >= Some(1)).await;
+    let handed_on = world.records(Topic::MailRetry).await;
+    let groups: Vec<_> =
+        handed_on.iter().map(|record| record.headers.get("retry_group").map(String::as_str)).collect();
+    assert_eq!(groups[..3], [Some("another"), Some("notification-service"), None]);
+    assert_eq!(groups[3], Some("notification-service"));
+    // Four records were taken, and the retries of the third.
+    let taken = service.ready().await["records"]["taken"].as_u64().unwrap();
+    assert!(taken < 3 + u64::try_from(handed_on.len()).unwrap(), "the one of another group is not counted");
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_reads_all_again_goes_on_with_one_chain_of_retries() {
+    let world = World::new(1).await;
+    let now = Timestamp::now();
+    let newer = value(&created(1)).replace("\"version\":1", "\"version\":99");
+    // As they are in the topics after four tries, and all read anew.
+    write(&world, Topic::Created, &[("ce_type", "user_account_created")], newer.as_bytes(), now).await;
+    let past = (now - SignedDuration::from_mins(5)).to_string();
+    for attempt in ["1", "2", "3", "4"] {
+        let retried = [
+            ("ce_type", "user_account_created"),
+            ("retry_not_before", past.as_str()),
+            ("retry_attempt", attempt),
+            ("retry_source", "user_account_created/0/0"),
+            ("retry_first_failure", past.as_str()),
+            ("retry_group", "notification-service"),
+        ];
+        write(&world, Topic::MailRetry, &retried, newer.as_bytes(), now).await;
+    }
+    let service = world.start(&[]).await;
+    let seen = |attempt: &'static str| {
+        let world = &world;
+        async move {
+            let records = world.records(Topic::MailRetry).await;
+            records.iter().filter(|record| record.headers["retry_attempt"] == attempt).count()
+        }
+    };
+    let started = std::time::Instant::now();
+    while seen("5").await == 0 {
+        assert!(started.elapsed() < DEADLINE, "the chain goes on");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Of the original there may be one more, which is passed over.
+    assert!(records_of(&world, Topic::MailRetry).await <= 7);
+    assert_eq!((seen("2").await, seen("3").await, seen("4").await, seen("5").await), (1, 1, 1, 1));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forged_retry_mails_a_thief_a_code_that_is_worth_nothing() {
+    let world = World::new(1).await;
+    let service = world.start(&[]).await;
+    let Event::Created(mut stolen) = created(1) else { unreachable!() };
+    stolen.email = "thief@example.org".to_owned().try_into().unwrap();
+    world.publish_retry(&Event::CodeResent(stolen), Timestamp::now()).await;
+    let mails = world.wait_for_mails(1).await;
+    assert_eq!(mails[0].recipients, ["thief@example.org"]);
+    let text = String::from_utf8_lossy(&mails[0].data).into_owned();
+    assert!(!text.contains(&code_of(1)), "{text}");
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_is_bounded_in_octets_and_all_of_it_is_mailed() {
+    let world = World::new(2).await;
+    world.smtp.stop().await;
+    let service = world.start(&[("MAX_BACKLOG_BYTES", "4194304")]).await;
+    let padding = "y".repeat(60_000);
+    for number in 0..200 {
+        let event = created(number);
+        let padded = value(&event).replacen('{', &format!("{{\"padding\":\"{padding}\","), 1);
+        let pairs = [("ce_type", "user_account_created")];
+        write(&world, Topic::Created, &pairs, padded.as_bytes(), Timestamp::now()).await;
+    }
+    let taken = |body: &serde_json::Value| body["records"]["taken"].as_u64().unwrap();
+    // 4 MiB are 67 of them; the next ones come with what was fetched before the partitions were paused.
+    let full = service.wait_until(|body| taken(body) >= 67).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let later = service.ready().await;
+    assert!(taken(&later) < 100, "{full} {later}");
+    world.smtp.restart().await.unwrap();
+    assert_eq!(world.wait_for_mails(200).await.len(), 200);
+    world.wait_for_committed(Topic::Created, 200).await;
+    service.stop().await;
+}

@@ -1,0 +1,28 @@
+//! Work on one record that must not end the work on all others.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A bug ended the work on a record. What the record held is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the work on the record ended in a bug")]
+pub struct Panicked;
+
+/// Does the work on one record, also when that panics.
+///
+/// # Errors
+/// [`Panicked`]. What the work was changing may be half done: its owner must stand that.
+pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_and_all_else_a_result() {
+        assert_eq!(caught(|| 1), Ok(1));
+        let words: Vec<&str> = Vec::new();
+        assert_eq!(caught(|| words[1]), Err(Panicked));
+    }
+}
