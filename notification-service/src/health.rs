@@ -5,14 +5,14 @@
 //! Ready means: it has joined the consumer group, a broker answers, and the topics are as they have to be. A closed gate is
 //! shown and is not a failure: restarting this service would not bring a mail server back.
 
-use crate::{
-    metrics::{self, Metrics},
-    status::Status,
+use crate::{metrics::Metrics, status::Status};
+use actix_web::{
+    App, HttpRequest, HttpResponse, HttpServer, Route, dev::Server, guard, http::header::ACCEPT, web,
 };
-use actix_web::{App, HttpResponse, HttpServer, dev::Server, web};
 use serde_json::json;
 use shared::{
     kafka::{KafkaWatch, TopicCheck},
+    metrics_text::MetricsFormat,
     tasks::Tasks,
 };
 use std::{net::TcpListener, sync::Arc};
@@ -37,9 +37,9 @@ pub(crate) fn serve(
     let app = move || {
         App::new()
             .app_data(web::Data::new(sources.clone()))
-            .route("/health/live", web::get().to(live))
-            .route("/health/ready", web::get().to(ready))
-            .route("/metrics", web::get().to(metrics))
+            .route("/health/live", read().to(live))
+            .route("/health/ready", read().to(ready))
+            .route("/metrics", read().to(metrics))
     };
     let server = HttpServer::new(app)
         .workers(1)
@@ -48,6 +48,11 @@ pub(crate) fn serve(
         .shutdown_timeout(1)
         .listen(listener)?;
     Ok(server.run())
+}
+
+/// GET, and HEAD as GET: the server leaves the body out (RFC 9110, 9.3.2).
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 async fn live(sources: web::Data<Sources>) -> HttpResponse {
@@ -73,9 +78,11 @@ async fn ready(sources: web::Data<Sources>) -> HttpResponse {
     if ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }
 
-async fn metrics(sources: web::Data<Sources>) -> HttpResponse {
+async fn metrics(request: HttpRequest, sources: web::Data<Sources>) -> HttpResponse {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = MetricsFormat::accepted_by(accept);
     match sources.metrics.text() {
-        Ok(text) => HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text),
+        Ok(text) => HttpResponse::Ok().content_type(format.media_type()).body(format.from_open_metrics(text)),
         Err(_) => HttpResponse::InternalServerError().finish(),
     }
 }

@@ -18,9 +18,6 @@ use prometheus_client::{
 use shared::{kafka::TopicCheck, process_metrics::ProcessMetrics};
 use std::{fmt, sync::Arc};
 
-/// The content type of OpenMetrics text, which Prometheus asks for.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// Upper bounds in seconds: an idle system takes milliseconds, an outage minutes.
 const BUCKETS: [f64; 14] =
     [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0];

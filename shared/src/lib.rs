@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   env ──► telemetry, kafka          how a service starts, logs and reaches the broker
-//!   process_metrics                   what it costs, and since when it runs
+//!   process_metrics, metrics_text     what it costs, and since when it runs; how that is sent
 //!   email_address, person_name,
 //!   locale, request_id, account_id    values that exist only once they are valid
 //!   characters                        what Unicode says of what people type; text that is safe to print
@@ -32,6 +32,7 @@ pub mod kafka;
 pub mod caught;
 pub mod telemetry;
 pub mod process_metrics;
+pub mod metrics_text;
 pub mod shutdown;
 pub mod tasks;
 pub mod health;

@@ -82,3 +82,25 @@ async fn while_the_mail_server_is_away_the_age_of_what_waits_longest_grows() {
     age_becomes(&|age| age == 0.0).await;
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn head_is_answered_as_get_is_and_metrics_in_the_format_that_was_asked_for() {
+    let world = World::new(1).await;
+    let service = world.start(&[]).await;
+    let client = reqwest::Client::new();
+    for path in ["/health/live", "/metrics"] {
+        let url = format!("http://{}{path}", service.address);
+        let (get, head) = (client.get(&url).send().await.unwrap(), client.head(&url).send().await.unwrap());
+        assert_eq!(
+            (head.status(), head.headers().get("content-type")),
+            (get.status(), get.headers().get("content-type"))
+        );
+        assert_eq!(client.post(&url).send().await.unwrap().status().as_u16(), 404);
+    }
+    let url = format!("http://{}/metrics", service.address);
+    let older = client.get(&url).header("accept", "text/plain;version=0.0.4").send().await.unwrap();
+    assert_eq!(older.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let text = older.text().await.unwrap();
+    assert!(text.contains("# TYPE notification_joined gauge\n") && !text.contains("# EOF"), "{text}");
+    service.stop().await;
+}

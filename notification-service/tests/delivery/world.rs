@@ -44,7 +44,7 @@ pub(crate) struct World {
 
 /// A service that runs in this process.
 pub(crate) struct Service {
-    address: std::net::SocketAddr,
+    pub(crate) address: std::net::SocketAddr,
     stop: CancellationToken,
     running: oneshot::Receiver<anyhow::Result<()>>,
 }
