@@ -3,17 +3,12 @@
 
 use crate::{
     config::Config,
-    http::{self, Context, Limits},
+    http::{self, Admission, Context, Http, Limits, Proxies},
     metrics::Metrics,
     publisher::Publisher,
     signup::Signup,
 };
-use actix_web::{
-    App, HttpServer,
-    dev::Server,
-    middleware::{Condition, from_fn},
-    web::Data,
-};
+use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web::Data};
 use anyhow::Context as _;
 use futures_util::FutureExt;
 use shared::{account_id::AccountId, tasks::Tasks, telemetry};
@@ -25,12 +20,8 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long requests that are under way may take to finish when the service stops, in seconds.
-const DRAIN_SECONDS: u64 = 20;
-/// How long an idle connection is kept; longer than what proxies commonly keep theirs.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a client may take to send the head of its request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may be without an answer, besides the deadline of a request: idle, or while a body comes.
+const SILENCE: Duration = Duration::from_secs(90);
 /// How often clients are forgotten that have not been here lately.
 const TIDY_PAUSE: Duration = Duration::from_secs(60);
 
@@ -128,8 +119,20 @@ impl Application {
             tasks.spawn("log writer", &stop_the_rest, telemetry::watch_writer(stop_the_rest.clone())),
         ];
         let context = Context { signup: signup.clone(), metrics: Arc::clone(&metrics), tasks: tasks.clone() };
-        let limits = Limits::new(config.rate_limit, config.trusted_proxies, metrics);
-        let limits = Data::new(limits);
+        let proxies = Arc::new(Proxies::new(config.trusted_proxies, config.trusted_hops));
+        let limits = Data::new(Limits::new(
+            config.rate_limit,
+            Arc::clone(&proxies),
+            config.cors_origins.clone(),
+            Arc::clone(&metrics),
+        ));
+        let admission = Admission::new(
+            config.max_connections,
+            config.max_connections_per_address,
+            proxies,
+            SILENCE + config.publish_timeout,
+            metrics,
+        );
         let tidying = tasks.spawn(
             "tidying of limits",
             &stop,
@@ -138,7 +141,15 @@ impl Application {
         let admin = serve_admin(admin_listener, context.clone(), stop_admin.clone())?;
         let admin = tasks.spawn("admin server", &stop_admin, admin);
         // Not in a task of its own: its workers belong to the actix system of this one.
-        let server = serve(listener, context, limits, config.cors_origins, stop.clone())?;
+        let parts = Http {
+            context,
+            limits,
+            admission: Arc::new(admission),
+            origins: config.cors_origins,
+            public_url: config.public_url,
+            has_docs: config.api_docs,
+        };
+        let server = http::serve(listener, parts, stop.clone())?;
         tasks.supervise("HTTP server", &stop, server).await;
         let timeout = config.publish_timeout;
         tokio::task::spawn_blocking(move || signup.flush(timeout)).await?;
@@ -155,30 +166,6 @@ impl Application {
 
 fn bind(variable: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).with_context(|| format!("{variable}: can't listen on {address}"))
-}
-
-fn serve(
-    listener: TcpListener,
-    context: Context,
-    limits: Data<Limits>,
-    origins: Vec<String>,
-    stop: CancellationToken,
-) -> std::io::Result<Server> {
-    let server = HttpServer::new(move || {
-        App::new()
-            .configure(http::routes(context.clone(), limits.clone()))
-            .wrap(from_fn(http::limit))
-            .wrap(Condition::new(!origins.is_empty(), http::cors(&origins)))
-            .wrap(from_fn(http::identify))
-            .wrap(http::default_headers())
-    })
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD_TIMEOUT)
-    .tcp_nodelay(true)
-    .shutdown_timeout(DRAIN_SECONDS)
-    .shutdown_signal(stop.cancelled_owned())
-    .listen(listener)?;
-    Ok(server.run())
 }
 
 fn serve_admin(listener: TcpListener, context: Context, stop: CancellationToken) -> std::io::Result<Server> {

@@ -14,6 +14,7 @@ use shared::{
 };
 use std::{
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     time::Duration,
 };
 
@@ -41,10 +42,18 @@ pub struct Config {
     pub max_pending: u64,
     /// The deadline of a request; the broker's ack is awaited for one second less.
     pub publish_timeout: Duration,
-    /// POSTs per client address; `None` is `off`.
+    /// POSTs per client address, and a twentieth of all other requests; `None` is `off`.
     pub rate_limit: Option<RateLimit>,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How many proxies stand before this service; `None`: as many as `trusted_proxies` contains.
+    pub trusted_hops: Option<NonZeroUsize>,
+    /// Connections at a time, of all clients.
+    pub max_connections: usize,
+    /// Connections at a time from an address that is not in `trusted_proxies`.
+    pub max_connections_per_address: u32,
+    /// Whether the API's description is served.
+    pub api_docs: bool,
     /// Pages of other origins that may call the API.
     pub cors_origins: Vec<String>,
 }
@@ -67,6 +76,14 @@ impl Config {
             env.problem(
                 "PUBLISH_TIMEOUT",
                 "expected at least 2s: the broker's ack is awaited for one second less",
+            );
+        }
+        let trusted_proxies = env.or("TRUSTED_PROXIES", Vec::new(), networks);
+        let trusted_hops = env.optional("TRUSTED_HOPS", env::number(1..=100)).and_then(NonZeroUsize::new);
+        if trusted_hops.is_some() && trusted_proxies.is_empty() {
+            env.problem(
+                "TRUSTED_HOPS",
+                "expected together with TRUSTED_PROXIES: the network of the nearest proxy",
             );
         }
         let code_secrets = env.required_secret(
@@ -92,7 +109,15 @@ impl Config {
             max_pending: env.or("MAX_PENDING", 1_000_000, env::number(1..=u64::MAX)),
             publish_timeout,
             rate_limit: env.or("RATE_LIMIT", RateLimit::parse("30/1m").ok().flatten(), RateLimit::parse),
-            trusted_proxies: env.or("TRUSTED_PROXIES", Vec::new(), networks),
+            trusted_proxies,
+            trusted_hops,
+            max_connections: env.or("MAX_CONNECTIONS", 4096, env::number(1..=1_000_000)),
+            max_connections_per_address: env.or(
+                "MAX_CONNECTIONS_PER_ADDRESS",
+                128,
+                env::number(1..=1_000_000),
+            ),
+            api_docs: env.or("API_DOCS", true, on_or_off),
             cors_origins: env.or("CORS_ORIGINS", Vec::new(), origins),
             code_secrets: code_secrets?,
             id_secret: id_secret?,
@@ -119,6 +144,14 @@ fn check(rules: &Rules, env: &mut Env) {
             "WINDOW",
             "expected less than the 24h that the topic user_account_activity keeps its records",
         );
+    }
+}
+
+fn on_or_off(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off"),
     }
 }
 
@@ -170,6 +203,10 @@ mod tests {
         assert!(wrong(&[("CODE_TTL", "2h")]).contains("CODE_TTL: expected at most WINDOW"));
         assert!(wrong(&[("WINDOW", "24h")]).contains("WINDOW: expected less than the 24h"));
         assert!(wrong(&[("PUBLISH_TIMEOUT", "1s")]).contains("PUBLISH_TIMEOUT: expected at least 2s"));
+        assert!(
+            wrong(&[("TRUSTED_HOPS", "1")]).contains("TRUSTED_HOPS: expected together with TRUSTED_PROXIES")
+        );
+        assert!(wrong(&[("API_DOCS", "no")]).contains("API_DOCS: expected on or off"));
         assert!(
             wrong(&[("CORS_ORIGINS", "https://a.example, *")]).contains("CORS_ORIGINS: expected origins")
         );

@@ -15,6 +15,7 @@ mod http;
 mod signup;
 mod publisher;
 mod rate_limit;
+mod network;
 mod metrics;
 
 pub use application::{Application, forget};

@@ -26,6 +26,8 @@ pub(crate) struct Metrics {
     /// Requests refused with 503 because too many were in flight.
     pub(crate) overloaded: Counter,
     not_understood: Family<ReasonLabels, Counter>,
+    /// Connections closed at once because of the bounds on their number.
+    pub(crate) refused_connections: Counter,
     ready: Gauge,
     registrations: Gauge,
     registrations_limit: Gauge,
@@ -81,6 +83,7 @@ impl Metrics {
             rate_limited: Counter::default(),
             overloaded: Counter::default(),
             not_understood: Family::default(),
+            refused_connections: Counter::default(),
             ready: Gauge::default(),
             registrations: Gauge::default(),
             registrations_limit: Gauge::default(),
@@ -116,6 +119,11 @@ impl Metrics {
                 &metrics.rate_limited,
             ),
             ("overloaded_requests", "Requests refused because too many were in flight", &metrics.overloaded),
+            (
+                "refused_connections",
+                "Connections closed at once: too many in all or from one address",
+                &metrics.refused_connections,
+            ),
         ] {
             registry.register(name, help, counter.clone());
         }

@@ -1,21 +1,13 @@
-//! How many POSTs a client address may make: a token bucket per address.
-//!
-//! One IPv6 customer has a whole /64 and often a /48, so those are what is counted: a /64 as one address, a /48 as
-//! sixteen of them.
+//! How many requests a client may make: a token bucket for each network that it is in.
 
+use crate::network::{BLOCK_FACTOR, Client, Network, SITE_FACTOR};
 use governor::{
     Quota, RateLimiter as Buckets,
     clock::{Clock, DefaultClock},
     middleware::StateInformationMiddleware,
     state::keyed::DashMapStateStore,
 };
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    num::NonZeroU32,
-    time::Duration,
-};
-
-const SITE_FACTOR: u32 = 16;
+use std::{num::NonZeroU32, time::Duration};
 
 /// `30/1m`: so many at once, and so many again over this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,16 +16,6 @@ pub struct RateLimit {
     pub requests: NonZeroU32,
     /// Over which time.
     pub per: Duration,
-}
-
-/// Whose bucket it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Network {
-    Address(Ipv4Addr),
-    /// The first 64 bits.
-    Subnet(u64),
-    /// The first 48 bits.
-    Site(u64),
 }
 
 /// What a client is told, admitted or not (the `RateLimit` header fields).
@@ -48,8 +30,8 @@ pub(crate) struct Allowance {
 /// The buckets of all clients.
 pub(crate) struct RateLimiter {
     pub(crate) limit: RateLimit,
-    networks: KeyedBuckets,
-    sites: KeyedBuckets,
+    /// In the order of [`Client::levels`].
+    levels: [KeyedBuckets; 3],
     clock: DefaultClock,
 }
 
@@ -71,43 +53,43 @@ impl RateLimit {
         Ok(Some(Self { requests, per }))
     }
 
-    fn quota(self, factor: u32) -> Quota {
-        let burst = self.requests.saturating_mul(NonZeroU32::MIN.saturating_add(factor - 1));
-        let period = (self.per / burst.get()).max(Duration::from_nanos(1));
+    /// So many times as much in the same time.
+    pub(crate) fn times(self, factor: u32) -> Self {
+        let factor = NonZeroU32::new(factor).unwrap_or(NonZeroU32::MIN);
+        Self { requests: self.requests.saturating_mul(factor), ..self }
+    }
+
+    fn quota(self) -> Quota {
+        let period = (self.per / self.requests.get()).max(Duration::from_nanos(1));
         // The period is never zero, so there is always a quota.
-        Quota::with_period(period).unwrap_or_else(|| Quota::per_second(burst)).allow_burst(burst)
+        let quota = Quota::with_period(period).unwrap_or_else(|| Quota::per_second(self.requests));
+        quota.allow_burst(self.requests)
     }
 }
 
 impl RateLimiter {
     pub(crate) fn new(limit: RateLimit) -> Self {
-        let buckets = |factor| Buckets::dashmap(limit.quota(factor)).with_middleware();
-        Self { limit, networks: buckets(1), sites: buckets(SITE_FACTOR), clock: DefaultClock::default() }
+        let buckets = |factor| Buckets::dashmap(limit.times(factor).quota()).with_middleware();
+        let levels = [1, SITE_FACTOR, BLOCK_FACTOR].map(buckets);
+        Self { limit, levels, clock: DefaultClock::default() }
     }
 
-    /// Takes one request from the client's bucket.
-    pub(crate) fn admit(&self, client: IpAddr) -> Allowance {
-        let (network, site) = match client.to_canonical() {
-            IpAddr::V4(address) => (Network::Address(address), None),
-            IpAddr::V6(address) => {
-                let bits = address.to_bits();
-                let first = |count: u32| u64::try_from(bits >> (128 - count)).unwrap_or(u64::MAX);
-                (Network::Subnet(first(64)), Some(Network::Site(first(48))))
+    /// Takes one request from the client's buckets, from the narrowest network to the first that has none left.
+    pub(crate) fn admit(&self, client: Client) -> Allowance {
+        let mut allowance = Allowance { remaining: u32::MAX, wait: None };
+        for ((network, _), buckets) in client.levels().zip(&self.levels) {
+            let level = self.take(buckets, network);
+            allowance = Allowance { remaining: allowance.remaining.min(level.remaining), wait: level.wait };
+            if allowance.wait.is_some() {
+                break;
             }
-        };
-        let own = self.take(&self.networks, network);
-        match site {
-            Some(site) if own.wait.is_none() => {
-                let shared = self.take(&self.sites, site);
-                Allowance { remaining: own.remaining.min(shared.remaining), wait: shared.wait }
-            }
-            _ => own,
         }
+        allowance
     }
 
     /// Forgets clients whose buckets are full again.
     pub(crate) fn tidy(&self) {
-        for buckets in [&self.networks, &self.sites] {
+        for buckets in &self.levels {
             buckets.retain_recent();
             buckets.shrink_to_fit();
         }
@@ -130,29 +112,41 @@ mod tests {
     }
 
     fn admitted(limiter: &RateLimiter, clients: impl IntoIterator<Item = String>) -> usize {
-        clients.into_iter().filter(|client| limiter.admit(client.parse().unwrap()).wait.is_none()).count()
+        clients
+            .into_iter()
+            .filter(|client| limiter.admit(Client::Address(client.parse().unwrap())).wait.is_none())
+            .count()
     }
 
     #[test]
     fn a_client_has_a_burst_and_is_told_how_long_to_wait() {
         let limiter = limiter("3/1h");
-        let client = "192.0.2.1".parse().unwrap();
+        let address = |text: &str| Client::Address(text.parse().unwrap());
+        let client = address("192.0.2.1");
         assert_eq!((0..3).map(|_| limiter.admit(client).remaining).collect::<Vec<_>>(), [2, 1, 0]);
         let wait = limiter.admit(client).wait.unwrap();
         assert!((1190..=1200).contains(&wait.as_secs()), "{wait:?}");
-        assert!(limiter.admit("192.0.2.2".parse().unwrap()).wait.is_none(), "others are not concerned");
+        assert!(limiter.admit(address("192.0.2.2")).wait.is_none(), "others are not concerned");
         assert!(
-            limiter.admit("::ffff:192.0.2.1".parse().unwrap()).wait.is_some(),
+            limiter.admit(address("::ffff:192.0.2.1")).wait.is_some(),
             "the same address in IPv6 clothes"
         );
     }
 
     #[test]
-    fn an_ipv6_subnet_is_one_client_and_a_site_sixteen() {
+    fn an_ipv6_subnet_is_one_client_a_site_sixteen_and_a_block_sixty_four() {
         let limiter = limiter("2/1h");
         assert_eq!(admitted(&limiter, (0..50).map(|host| format!("2001:db8:0:1::{host:x}"))), 2);
         assert_eq!(admitted(&limiter, (0..200).map(|subnet| format!("2001:db8:1:{subnet:x}::1"))), 32);
         assert_eq!(admitted(&limiter, (0..9).map(|site| format!("2001:db8:{:x}::1", site + 2))), 9);
+        let sites = (0..250).flat_map(|site| [(site, 0), (site, 1)]);
+        let sites = sites.map(|(site, subnet)| format!("2001:dba:{site:x}:{subnet:x}::1"));
+        assert_eq!(admitted(&limiter, sites), 128);
+        assert_eq!(
+            admitted(&limiter, (0..9).map(|_| "2001:dbb::1".to_owned())),
+            2,
+            "others are not concerned"
+        );
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Request bodies: JSON or a form, read once, every wrong field reported.
 
-use super::problem::{FieldError, Kind, Problem};
+use super::{
+    connection::body_was_read,
+    limits::Limits,
+    problem::{FieldError, Kind, Problem},
+};
 use actix_web::{
-    FromRequest, HttpRequest,
+    FromRequest, HttpMessage, HttpRequest,
     error::PayloadError,
-    http::header::CONTENT_TYPE,
-    web::{Bytes, Payload},
+    http::header::{CONTENT_ENCODING, CONTENT_TYPE},
+    web::{Bytes, Data, Payload},
 };
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -66,16 +70,27 @@ fn not_utf8() -> Problem {
 }
 
 async fn receive(request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
+    if request.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding.as_bytes() != b"identity") {
+        let detail = "send the body as it is, without Content-Encoding";
+        return Err(Problem::new(Kind::UnsupportedMediaType, detail));
+    }
+    let limits = request.app_data::<Data<Limits>>().ok_or_else(Problem::internal)?;
+    let place = limits.begin_body(request)?;
     let body = Bytes::from_request(request, &mut payload.into_inner());
     let body = tokio::time::timeout(TIMEOUT, body)
         .await
         .map_err(|_| Problem::new(Kind::RequestTimeout, "send the whole request at once"))?;
-    body.map_err(|error| match error.as_error::<PayloadError>() {
+    let body = body.map_err(|error| match error.as_error::<PayloadError>() {
         Some(PayloadError::Overflow) => {
             Problem::new(Kind::BodyTooLarge, format!("a body may have at most {MAX_OCTETS} bytes"))
         }
         _ => Problem::new(Kind::MalformedBody, "the body ended early or is not encoded as its headers say"),
-    })
+    })?;
+    drop(place);
+    body_was_read(request);
+    // It is kept until the request has been answered.
+    request.extensions_mut().insert(limits.begin_work()?);
+    Ok(body)
 }
 
 /// What was wrong with the JSON, without a word of it.

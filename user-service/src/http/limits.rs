@@ -1,15 +1,17 @@
 //! What keeps one client, or many, from taking the service away from the others.
 //!
-//! A token bucket per client address; a bound on requests in flight, so that overload is answered quickly instead of
-//! queueing. What is refused here has not been read.
+//! A token bucket per client for POSTs, and a larger one for all else; few bodies under way per client; a bound on requests
+//! that are worked on, so that overload is answered quickly instead of queueing. A place among the latter is taken only once
+//! the body is here: whoever sends slowly takes nobody's.
 
-use super::problem::Problem;
+use super::{client::Proxies, cross_site, problem::Problem};
 use crate::{
     metrics::Metrics,
+    network::{Client, Place, Places},
     rate_limit::{Allowance, RateLimit, RateLimiter},
 };
 use actix_web::{
-    Error, HttpResponse, ResponseError,
+    Error, HttpRequest, HttpResponse, ResponseError,
     body::{BoxBody, EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -19,108 +21,111 @@ use actix_web::{
     middleware::Next,
     web::Data,
 };
-use ipnet::IpNet;
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
+    time::Duration,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Requests in flight, of all clients together; a request takes some ten kilobytes.
+/// Requests that are worked on, of all clients together; a request takes some ten kilobytes.
 const MAX_IN_FLIGHT: usize = 4096;
-const FORWARDED_FOR: &str = "x-forwarded-for";
+/// Bodies of one client that have not come whole; in all there are at most as many as connections.
+const MAX_BODIES: u32 = 32;
+/// So many times as many requests that change nothing as POSTs.
+const READS: u32 = 20;
 pub(super) const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 pub(super) const STATE: HeaderName = HeaderName::from_static("ratelimit");
 
 /// The limits of one service.
 pub(crate) struct Limits {
-    rate: Option<RateLimiter>,
-    trusted_proxies: Vec<IpNet>,
-    in_flight: Semaphore,
-    warned: AtomicBool,
+    posts: Option<RateLimiter>,
+    reads: Option<RateLimiter>,
+    proxies: Arc<Proxies>,
+    bodies: Arc<Places>,
+    in_flight: Arc<Semaphore>,
+    origins: Vec<String>,
     metrics: Arc<Metrics>,
 }
 
 impl Limits {
-    pub(crate) fn new(rate: Option<RateLimit>, trusted_proxies: Vec<IpNet>, metrics: Arc<Metrics>) -> Self {
+    /// `origins` are those of pages elsewhere that may call the API.
+    pub(crate) fn new(
+        rate: Option<RateLimit>,
+        proxies: Arc<Proxies>,
+        origins: Vec<String>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
-            rate: rate.map(RateLimiter::new),
-            trusted_proxies,
-            in_flight: Semaphore::new(MAX_IN_FLIGHT),
-            warned: AtomicBool::new(false),
+            posts: rate.map(RateLimiter::new),
+            reads: rate.map(|rate| RateLimiter::new(rate.times(READS))),
+            proxies,
+            bodies: Places::new(MAX_BODIES),
+            in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            origins,
             metrics,
         }
     }
 
     /// Forgets clients that have not been here lately.
     pub(crate) fn tidy(&self) {
-        if let Some(rate) = &self.rate {
+        for rate in [&self.posts, &self.reads].into_iter().flatten() {
             rate.tidy();
         }
     }
 
-    /// The address that counts: the peer's, or what the nearest trusted proxies say of it.
-    fn client(&self, request: &ServiceRequest) -> IpAddr {
+    /// A place for a body while it comes.
+    ///
+    /// # Errors
+    /// 429: the client has too many of them under way.
+    pub(super) fn begin_body(&self, request: &HttpRequest) -> Result<Place, Problem> {
+        self.bodies.take(self.client(request)).ok_or_else(|| {
+            self.metrics.rate_limited.inc();
+            Problem::too_many_requests(Duration::from_secs(1))
+        })
+    }
+
+    /// A place among the requests that are worked on.
+    ///
+    /// # Errors
+    /// 503: all are taken.
+    pub(super) fn begin_work(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| {
+            self.metrics.overloaded.inc();
+            Problem::overloaded()
+        })
+    }
+
+    fn client(&self, request: &HttpRequest) -> Client {
         let peer =
             request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
-        if !request.headers().contains_key(FORWARDED_FOR) {
-            return peer;
-        }
-        if !self.is_trusted(peer) {
-            if !self.warned.swap(true, Ordering::Relaxed) {
-                log::warn!(
-                    "a client that is not in TRUSTED_PROXIES sends X-Forwarded-For, which is ignored; behind a proxy, \
-                     all clients share one rate limit until its network is listed"
-                );
-            }
-            return peer;
-        }
-        self.forwarded_client(request.headers()).unwrap_or(peer)
-    }
-
-    /// The rightmost address that is not a trusted proxy: what stands left of it anybody may have written.
-    fn forwarded_client(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let lines: Vec<_> = headers.get_all(FORWARDED_FOR).filter_map(|line| line.to_str().ok()).collect();
-        let mut nearest = None;
-        for element in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-            let Ok(address) = element.trim().parse::<IpAddr>() else { break };
-            nearest = Some(address.to_canonical());
-            if !self.is_trusted(address.to_canonical()) {
-                break;
-            }
-        }
-        nearest
-    }
-
-    fn is_trusted(&self, address: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|network| network.contains(&address))
+        self.proxies.client(peer, request.headers())
     }
 }
 
-/// Admits a request, or refuses it with 429 or 503.
+/// Admits a request, or refuses it: 403 from a page of another site, 429 beyond the rate limit. Probes of health are not counted.
 pub(crate) async fn limit<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let Some(limits) =
-        request.app_data::<Data<Limits>>().cloned().filter(|_| request.method() == Method::POST)
+        request.app_data::<Data<Limits>>().cloned().filter(|_| !request.path().starts_with("/health/"))
     else {
         return Ok(next.call(request).await?.map_into_left_body());
     };
-    let allowance = limits.rate.as_ref().map(|rate| (rate.limit, rate.admit(limits.client(&request))));
+    let is_post = request.method() == Method::POST;
+    if is_post && !cross_site::is_allowed(request.headers(), &limits.origins) {
+        return Ok(refuse(request, Problem::cross_site()));
+    }
+    let rate = if is_post { &limits.posts } else { &limits.reads };
+    let allowance = rate.as_ref().map(|rate| (rate.limit, rate.admit(limits.client(request.request()))));
     let mut response = if let Some((_, Allowance { wait: Some(wait), .. })) = allowance {
         limits.metrics.rate_limited.inc();
         refuse(request, Problem::too_many_requests(wait))
-    } else if let Ok(_permit) = limits.in_flight.try_acquire() {
-        next.call(request).await?.map_into_left_body()
     } else {
-        limits.metrics.overloaded.inc();
-        refuse(request, Problem::overloaded())
+        next.call(request).await?.map_into_left_body()
     };
-    if let Some((limit, allowance)) = allowance {
+    if let Some((limit, allowance)) = allowance.filter(|_| is_post) {
         describe(response.headers_mut(), limit, allowance);
     }
     Ok(response)

@@ -4,16 +4,16 @@ use super::{
     Context,
     problem::{Kind, Problem},
 };
-use actix_web::{HttpResponse, web::Data};
+use actix_web::{HttpRequest, HttpResponse, http::header::ACCEPT, web::Data};
+use shared::metrics_text::MetricsFormat;
 
-/// The media type of the OpenMetrics text format.
-const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-pub(super) async fn metrics(context: Data<Context>) -> Result<HttpResponse, Problem> {
+pub(super) async fn metrics(request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, Problem> {
     let numbers = context.signup.numbers().await;
     let text = context
         .metrics
         .text(numbers)
         .map_err(|_| Problem::new(Kind::Internal, "the numbers could not be written; try again"))?;
-    Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).body(text))
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = MetricsFormat::accepted_by(accept);
+    Ok(HttpResponse::Ok().content_type(format.media_type()).body(format.from_open_metrics(text)))
 }

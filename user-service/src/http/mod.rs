@@ -3,28 +3,35 @@
 mod problem;
 mod body;
 mod to_its_end;
+mod client;
+mod cross_site;
 mod limits;
+mod connection;
 mod request_id;
 mod register;
 mod verify;
 mod resend;
 mod health;
 mod metrics;
+mod file;
 mod page;
 mod openapi;
+mod server;
 
 use crate::{metrics::Metrics, signup::Signup};
 use actix_cors::Cors;
 use actix_web::{
-    HttpResponse, Resource, ResponseError,
+    FromRequest, Handler, HttpResponse, Resource, Responder, ResponseError,
     http::{Method, header},
     web::{self, Data, PayloadConfig, ServiceConfig},
 };
-pub(crate) use limits::{Limits, limit};
-pub(crate) use page::default_headers;
+pub(crate) use client::Proxies;
+pub(crate) use connection::Admission;
+pub(crate) use limits::Limits;
 use problem::Problem;
 pub(crate) use request_id::identify;
 use serde::Serialize;
+pub(crate) use server::{Http, serve};
 use shared::tasks::Tasks;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -49,20 +56,21 @@ struct Success<T> {
 }
 
 /// The public route table. The caller wraps it in limits, CORS, request ids and security headers.
-pub(crate) fn routes(context: Context, limits: Data<Limits>) -> impl FnOnce(&mut ServiceConfig) {
+fn routes(context: Context, limits: Data<Limits>, has_docs: bool) -> impl FnOnce(&mut ServiceConfig) {
     move |app| {
         app.app_data(Data::new(context))
             .app_data(limits)
             .app_data(PayloadConfig::new(body::MAX_OCTETS))
-            .service(resource("/api/register", "POST, OPTIONS").route(web::post().to(register::register)))
-            .service(resource("/api/verify", "POST, OPTIONS").route(web::post().to(verify::verify)))
-            .service(resource("/api/resend", "POST, OPTIONS").route(web::post().to(resend::resend)))
-            .service(resource("/health/live", "GET").route(web::get().to(health::live)))
-            .service(resource("/health/ready", "GET").route(web::get().to(health::ready)))
-            .service(resource("/openapi.json", "GET").route(web::get().to(openapi::document)))
-            .configure(openapi::swagger_ui)
+            .service(resource("/api/register", "POST").route(web::post().to(register::register)))
+            .service(resource("/api/verify", "POST").route(web::post().to(verify::verify)))
+            .service(resource("/api/resend", "POST").route(web::post().to(resend::resend)))
+            .service(get("/health/live", health::live))
+            .service(get("/health/ready", health::ready))
             .configure(page::routes)
             .default_service(web::to(not_found));
+        if has_docs {
+            app.service(get("/openapi.json", openapi::document)).configure(openapi::swagger_ui);
+        }
     }
 }
 
@@ -70,15 +78,15 @@ pub(crate) fn routes(context: Context, limits: Data<Limits>) -> impl FnOnce(&mut
 pub(crate) fn admin_routes(context: Context) -> impl FnOnce(&mut ServiceConfig) {
     move |app| {
         app.app_data(Data::new(context))
-            .service(resource("/metrics", "GET").route(web::get().to(metrics::metrics)))
-            .service(resource("/health/live", "GET").route(web::get().to(health::live)))
-            .service(resource("/health/ready", "GET").route(web::get().to(health::ready)))
+            .service(get("/metrics", metrics::metrics))
+            .service(get("/health/live", health::live))
+            .service(get("/health/ready", health::ready))
             .default_service(web::to(not_found));
     }
 }
 
 /// Other origins' pages may call the API only when they are listed.
-pub(crate) fn cors(origins: &[String]) -> Cors {
+fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST])
         .allowed_headers([header::CONTENT_TYPE, header::ACCEPT_LANGUAGE, request_id::HEADER])
@@ -91,6 +99,16 @@ fn resource(path: &'static str, allow: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move || async move {
         Err::<HttpResponse, _>(Problem::method_not_allowed(allow))
     }))
+}
+
+/// What can only be read: HEAD is answered as GET is, and the server leaves the body out (RFC 9110, 9.3.2).
+fn get<F, Args>(path: &'static str, answer: F) -> Resource
+where
+    F: Handler<Args> + Clone,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    resource(path, "GET, HEAD").route(web::get().to(answer.clone())).route(web::head().to(answer))
 }
 
 async fn not_found() -> HttpResponse {

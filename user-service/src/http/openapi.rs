@@ -10,8 +10,8 @@ use problems::Elsewhere;
 pub(super) use problems::{CheckProblems, RegisterProblems, ResendProblems, VerifyProblems};
 pub(super) use swagger_ui::routes as swagger_ui;
 
-use super::{health, problem, register, resend, verify};
-use actix_web::{HttpResponse, http::header::ContentType};
+use super::{file::File, health, problem, register, resend, verify};
+use actix_web::{HttpRequest, HttpResponse};
 use std::sync::LazyLock;
 use utoipa::{
     Modify, OpenApi,
@@ -27,8 +27,9 @@ use utoipa::{
     info(
         title = "Two-step signup",
         description = "Register, read the six-digit code in the mail, post it back.\n\n\
-            Every error is `application/problem+json` (RFC 9457) with a stable `type`; other methods than those below \
-            get `405`, other paths `404`. A `503` has `Retry-After`: repeat the same request then, nothing is done \
+            Every error is `application/problem+json` (RFC 9457) with a stable `type`; other methods than those below, \
+            and HEAD where GET is, get `405`, other paths `404`; a body with `Transfer-Encoding` gets `411`, a head over \
+            40 KiB `431`. A `503` has `Retry-After`: repeat the same request then, nothing is done \
             or mailed twice."
     ),
     paths(register::register, verify::verify, resend::resend, health::live, health::ready, document),
@@ -40,8 +41,10 @@ struct Document;
 /// What all operations have in common.
 struct Shared;
 
-static DOCUMENT: LazyLock<serde_json::Result<String>> =
-    LazyLock::new(|| serde_json::to_string(&Document::openapi()));
+static DOCUMENT: LazyLock<serde_json::Result<File>> = LazyLock::new(|| {
+    let text = serde_json::to_string(&Document::openapi())?;
+    Ok(File::new("application/json", text.as_bytes(), &[]))
+});
 
 /// This document.
 #[utoipa::path(
@@ -50,12 +53,12 @@ static DOCUMENT: LazyLock<serde_json::Result<String>> =
     tag = "description",
     responses((status = 200, description = "OpenAPI 3.1.", body = Object), CheckProblems)
 )]
-pub(super) async fn document() -> Result<HttpResponse, problem::Problem> {
-    let document = DOCUMENT.as_deref().map_err(|error| {
+pub(super) async fn document(request: HttpRequest) -> Result<HttpResponse, problem::Problem> {
+    let document = DOCUMENT.as_ref().map_err(|error| {
         log::error!("error" = error.to_string().as_str(); "the API's description can't be written");
         problem::Problem::internal()
     })?;
-    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(document))
+    Ok(document.answer(&request))
 }
 
 impl Modify for Shared {

@@ -140,9 +140,25 @@ impl Problem {
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Kind::Unavailable, detail) }
     }
 
+    /// A page of another site had a browser send this.
+    pub(crate) fn cross_site() -> Self {
+        let detail = "open the signup page itself; a page of another origin must be listed in CORS_ORIGINS";
+        Self::new(Kind::CrossSite, detail)
+    }
+
+    /// The body's end can't be told for certain.
+    pub(crate) fn length_required() -> Self {
+        Self::new(Kind::LengthRequired, "send the body with Content-Length, not with Transfer-Encoding")
+    }
+
+    /// The head does not end within what is read of one.
+    pub(crate) fn head_too_large() -> Self {
+        Self::new(Kind::HeadTooLarge, "send fewer or shorter header fields, and a shorter path")
+    }
+
     /// There is no such path.
     pub(crate) fn not_found() -> Self {
-        Self::new(Kind::NotFound, "check the path; the API is described at /docs")
+        Self::new(Kind::NotFound, "check the path")
     }
 
     /// A fault of ours, whose cause is in the log.

@@ -12,7 +12,7 @@ async fn unknown_paths_and_methods_are_problems_too() {
     assert_eq!((answer.status, answer.problem()), (StatusCode::NOT_FOUND, "not-found"));
     let answer = replica.get("/api/register").await;
     assert_eq!((answer.status, answer.problem()), (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"));
-    assert_eq!(answer.headers["allow"], "POST, OPTIONS");
+    assert_eq!(answer.headers["allow"], "POST");
     replica.stop().await;
 }
 
@@ -57,6 +57,78 @@ async fn only_listed_origins_may_call_the_api() {
         assert!(!answer.headers.contains_key("access-control-allow-origin"), "{answer:?}");
         replica.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_cannot_sign_anybody_up() {
+    let world = World::start().await;
+    let replica = world.replica_with(&[("CORS_ORIGINS", "https://www.example.com")]).await;
+    let own = format!("http://{}", replica.address);
+    let ask = async |headers: &[(&str, &str)]| {
+        let form = [("first_name", "Ada"), ("last_name", "Lovelace"), ("email", "ada@example.com")];
+        let request = replica.request(Method::POST, "/api/register").form(&form);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        Answer::of(request.send().await.unwrap()).await
+    };
+    for headers in [
+        // Behind a proxy that rewrites Host.
+        &[("sec-fetch-site", "same-origin"), ("origin", "https://signup.example"), ("host", "internal")][..],
+        &[("sec-fetch-site", "none")],
+        &[("sec-fetch-site", "cross-site"), ("origin", "https://www.example.com")],
+        &[("origin", own.as_str())],
+        &[("origin", "https://www.example.com")],
+        &[],
+    ] {
+        assert_eq!(ask(headers).await.status, StatusCode::ACCEPTED, "{headers:?}");
+    }
+    let before = world.events(Topic::Activity).await.len();
+    for headers in [
+        &[("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")][..],
+        &[("sec-fetch-site", "same-site"), ("origin", own.as_str())],
+        &[("origin", "https://evil.example"), ("x-forwarded-host", "evil.example")],
+        &[("origin", "null")],
+    ] {
+        let answer = ask(headers).await;
+        assert_eq!((answer.status, answer.problem()), (StatusCode::FORBIDDEN, "cross-site"), "{headers:?}");
+    }
+    assert_eq!(world.events(Topic::Activity).await.len(), before);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn head_is_answered_as_get_is_and_allow_is_true() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    for path in ["/health/live", "/health/ready", "/openapi.json", "/docs", "/docs/", "/docs/index.css", "/"]
+    {
+        let get = Answer::of(replica.request(Method::GET, path).send().await.unwrap()).await;
+        let head = Answer::of(replica.request(Method::HEAD, path).send().await.unwrap()).await;
+        assert_eq!((head.status, head.body.as_str()), (get.status, Some("")), "{path}");
+        assert_eq!(head.headers.get("content-type"), get.headers.get("content-type"), "{path}");
+        assert_eq!(head.headers.get("content-length"), get.headers.get("content-length"), "{path}");
+    }
+    for path in ["/metrics", "/health/live", "/health/ready"] {
+        let url = format!("http://{}{path}", replica.admin_address);
+        let head = reqwest::Client::new().head(url).send().await.unwrap();
+        assert_eq!(head.status(), StatusCode::OK, "{path}");
+    }
+    for (path, allow) in [("/api/register", "POST"), ("/health/live", "GET, HEAD"), ("/", "GET, HEAD")] {
+        let answer = Answer::of(replica.request(Method::OPTIONS, path).send().await.unwrap()).await;
+        assert_eq!(answer.problem(), "method-not-allowed");
+        assert_eq!(answer.headers["allow"], allow, "{path}");
+    }
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_can_be_switched_off() {
+    let world = World::start().await;
+    let replica = world.replica_with(&[("API_DOCS", "off")]).await;
+    for path in ["/docs", "/docs/", "/docs/swagger-ui-bundle.js", "/openapi.json"] {
+        assert_eq!(replica.get(path).await.problem(), "not-found", "{path}");
+    }
+    assert_eq!(replica.get("/").await.status, StatusCode::OK);
+    replica.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,6 +51,62 @@ async fn only_a_trusted_proxy_says_who_the_client_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn clients_are_told_apart_however_a_proxy_writes_them() {
+    let world = World::start().await;
+    let limited = [("RATE_LIMIT", "3/1h"), ("TRUSTED_PROXIES", "127.0.0.1")];
+    let replica = world.replica_with(&limited).await;
+    for client in [
+        "203.0.113.1:5432",
+        "203.0.113.2:5433",
+        "[2001:db8::1]:443",
+        "\"[2001:db8:0:1::2]:443\"",
+        "fe80::3%eth0",
+        "203.0.113.4,",
+        "203.0.113.5, unknown",
+        "_hidden",
+    ] {
+        let statuses = [422, 422, 422, 429];
+        for status in statuses {
+            let request = replica.request(Method::POST, "/api/verify").header("x-forwarded-for", client);
+            let answer = Answer::of(request.json(&json!({})).send().await.unwrap()).await;
+            assert_eq!(answer.status.as_u16(), status, "{client}");
+        }
+    }
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_number_of_hops_nobody_chooses_whose_limit_it_uses() {
+    let world = World::start().await;
+    let variables =
+        [("RATE_LIMIT", "1/1h"), ("TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.0/8"), ("TRUSTED_HOPS", "1")];
+    let replica = world.replica_with(&variables).await;
+    // The proxy appends the address of the client, which is inside a trusted network.
+    for (forged, status) in [("192.0.2.1", 422), ("192.0.2.2", 429), ("192.0.2.3, 10.0.0.4", 429)] {
+        let forwarded = format!("{forged}, 10.0.0.3");
+        let request = replica.request(Method::POST, "/api/verify").header("x-forwarded-for", forwarded);
+        let answer = Answer::of(request.json(&json!({})).send().await.unwrap()).await;
+        assert_eq!(answer.status.as_u16(), status, "{forged}");
+    }
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_requests_than_posts_have_a_limit_of_their_own_and_probes_have_none() {
+    let world = World::start().await;
+    let replica = world.replica_with(&[("RATE_LIMIT", "1/1h")]).await;
+    for _ in 0..20 {
+        assert_eq!(replica.get("/").await.status, StatusCode::OK);
+    }
+    for path in ["/", "/docs/swagger-ui-bundle.js", "/openapi.json", "/nothing"] {
+        assert_eq!(replica.get(path).await.problem(), "too-many-requests", "{path}");
+    }
+    assert_eq!(replica.get("/health/ready").await.status, StatusCode::OK);
+    assert_eq!(replica.post("/api/verify", json!({})).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_sends_its_head_too_slowly_is_cut_off() {
     let world = World::start().await;
     let replica = world.replica().await;

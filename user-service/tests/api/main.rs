@@ -20,5 +20,6 @@ mod start;
 mod topics;
 mod kafka_watch;
 mod limits;
+mod raw;
 mod observing;
 mod openapi;

@@ -44,6 +44,31 @@ async fn metrics_are_on_the_admin_address_alone_and_name_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_older_text_format_is_for_who_asks_for_it() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    let ask = async |accept: &str| {
+        let request = reqwest::Client::new().get(format!("http://{}/metrics", replica.admin_address));
+        let response = request.header("accept", accept).send().await.unwrap();
+        let media_type = response.headers()["content-type"].to_str().unwrap().to_owned();
+        (media_type, response.text().await.unwrap())
+    };
+    let (media_type, text) = ask("text/plain;version=0.0.4").await;
+    assert_eq!(media_type, "text/plain; version=0.0.4; charset=utf-8");
+    assert!(
+        text.contains("# TYPE user_service_publish_failures_total counter\n") && !text.contains("# EOF"),
+        "{text}"
+    );
+    let (media_type, text) = ask("application/openmetrics-text;version=1.0.0, text/plain;q=0.5").await;
+    assert_eq!(media_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(
+        text.contains("# TYPE user_service_publish_failures counter\n") && text.ends_with("# EOF\n"),
+        "{text}"
+    );
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replay_shows_how_far_it_has_come() {
     let world = World::start().await;
     let first = world.replica().await;

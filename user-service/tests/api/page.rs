@@ -2,7 +2,7 @@
 
 use crate::world::{Answer, Replica, World};
 use reqwest::{Method, StatusCode};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io::Read};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_and_all_that_it_names_are_there_and_nothing_comes_from_elsewhere() {
@@ -73,6 +73,56 @@ async fn a_browser_asks_each_time_and_is_told_when_its_copy_is_still_right() {
         ("method-not-allowed", &"GET, HEAD".parse().unwrap())
     );
     replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_compressed_for_who_takes_it_and_the_same_for_all() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    for path in
+        ["/", "/assets/page.css", "/docs/", "/docs/swagger-ui-bundle.js", "/docs/swagger-initializer.js"]
+    {
+        let ask = async |accepted: &str| {
+            let request = replica.request(Method::GET, path).header("accept-encoding", accepted);
+            let response = request.send().await.unwrap();
+            let headers = response.headers().clone();
+            (headers, response.bytes().await.unwrap())
+        };
+        let (plain, content) = ask("identity").await;
+        assert!(!plain.contains_key("content-encoding"));
+        for accepted in ["gzip", "br, gzip;q=0.8, *;q=0.1", "gzip, deflate"] {
+            let (headers, packed) = ask(accepted).await;
+            assert_eq!(headers["content-encoding"], "gzip", "{path} {accepted}");
+            assert_eq!(headers["content-length"], packed.len().to_string());
+            assert_eq!(headers["vary"], "Accept-Encoding");
+            assert_ne!(headers["etag"], plain["etag"], "each form is another");
+            let mut unpacked = Vec::new();
+            flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).unwrap();
+            assert_eq!(unpacked, content, "{path}");
+        }
+        for accepted in ["gzip;q=0", "br", "identity, gzip;q=0.5"] {
+            let (headers, body) = ask(accepted).await;
+            assert!(!headers.contains_key("content-encoding"), "{path} {accepted}");
+            assert_eq!(body, content);
+        }
+    }
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_keep_other_sites_out_and_come_by_https_where_it_is_served_so() {
+    let world = World::start().await;
+    let plain = world.replica().await;
+    let encrypted = world.replica_with(&[("PUBLIC_URL", "https://signup.example.com")]).await;
+    for path in ["/", "/assets/page.js", "/docs/", "/openapi.json", "/health/live", "/nothing"] {
+        let answer = encrypted.get(path).await;
+        assert_eq!(answer.headers["strict-transport-security"], "max-age=31536000", "{path}");
+        assert_eq!(answer.headers["cross-origin-opener-policy"], "same-origin", "{path}");
+        assert_eq!(answer.headers["cross-origin-resource-policy"], "same-origin", "{path}");
+        assert!(!plain.get(path).await.headers.contains_key("strict-transport-security"), "{path}");
+    }
+    plain.stop().await;
+    encrypted.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

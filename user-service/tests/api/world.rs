@@ -34,7 +34,7 @@ pub(crate) struct World {
 /// One running user service.
 pub(crate) struct Replica {
     pub(crate) address: SocketAddr,
-    admin_address: SocketAddr,
+    pub(crate) admin_address: SocketAddr,
     client: Client,
     stop: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,

@@ -70,7 +70,8 @@ impl Modify for Elsewhere {
         let components = api.components.get_or_insert_default();
         for (name, problem) in [
             ("NotFound", Problem::not_found()),
-            ("MethodNotAllowed", Problem::method_not_allowed("POST, OPTIONS")),
+            ("MethodNotAllowed", Problem::method_not_allowed("POST")),
+            ("HeadTooLarge", Problem::head_too_large()),
             ("Rejected", Problem::new(Kind::Rejected, "the request is not well-formed")),
         ] {
             components.responses.insert(name.to_owned(), response(&[problem]).into());
@@ -82,7 +83,9 @@ impl Modify for Elsewhere {
 fn any_post() -> impl Iterator<Item = Problem> {
     [
         Problem::new(Kind::MalformedBody, "the JSON ends too early"),
+        Problem::cross_site(),
         Problem::new(Kind::RequestTimeout, "send the whole request at once"),
+        Problem::length_required(),
         Problem::new(Kind::BodyTooLarge, format!("a body may have at most {} bytes", body::MAX_OCTETS)),
         Problem::new(
             Kind::UnsupportedMediaType,

@@ -3,15 +3,17 @@
 //! Its files are in the binary. It may run its own scripts, read the API's description and send requests to this
 //! origin, and nothing else.
 
-use crate::http::{problem::Problem, resource};
+use crate::http::{file::File, get, problem::Problem};
 use actix_web::{
-    HttpResponse,
-    http::header::{
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    },
-    web::{self, Path, ServiceConfig},
+    HttpRequest, HttpResponse,
+    http::header::LOCATION,
+    web::{Bytes, Path, ServiceConfig},
 };
-use std::sync::Arc;
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 use utoipa_swagger_ui::Config;
 
 /// Its bundle writes one style element, named here by its hash, and has its pictures as `data:` URLs.
@@ -20,9 +22,26 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; \
                       img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
+const HEADERS: &[(&str, &str)] = &[("content-security-policy", POLICY)];
+
+/// The page, and what it names.
+const NAMES: [&str; 9] = [
+    "",
+    "index.html",
+    "index.css",
+    "swagger-ui.css",
+    "swagger-ui-bundle.js",
+    "swagger-ui-standalone-preset.js",
+    "swagger-initializer.js",
+    "favicon-16x16.png",
+    "favicon-32x32.png",
+];
+
+static FILES: LazyLock<HashMap<&str, File>> =
+    LazyLock::new(|| NAMES.into_iter().filter_map(|name| Some((name, load(name)?))).collect());
+
 pub(in crate::http) fn routes(app: &mut ServiceConfig) {
-    app.service(resource("/docs", "GET").route(web::get().to(redirect)))
-        .service(resource("/docs/{file:[^/]*}", "GET").route(web::get().to(file)));
+    app.service(get("/docs", redirect)).service(get("/docs/{file:[^/]*}", file));
 }
 
 /// The page names its files relative to a folder.
@@ -30,18 +49,18 @@ async fn redirect() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/")).finish()
 }
 
-async fn file(name: Path<String>) -> Result<HttpResponse, Problem> {
+async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpResponse, Problem> {
+    Ok(FILES.get(name.as_str()).ok_or_else(Problem::not_found)?.answer(&request))
+}
+
+/// A file of the crate. All are compressed in the binary, but for the one that names the API's description.
+fn load(name: &str) -> Option<File> {
     let config = Config::new(["/openapi.json"]).try_it_out_enabled(true);
-    let file = utoipa_swagger_ui::serve(&name, Arc::new(config)).map_err(|error| {
-        log::error!("error" = error.to_string().as_str(); "Swagger UI can't be configured");
-        Problem::internal()
-    })?;
-    let file = file.ok_or_else(Problem::not_found)?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((REFERRER_POLICY, "no-referrer"))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .content_type(file.content_type)
-        .body(file.bytes.into_owned()))
+    let file = utoipa_swagger_ui::serve(name, Arc::new(config)).ok()??;
+    Some(match file.bytes {
+        Cow::Borrowed(bytes) if file.gzpipped => {
+            File::compressed(file.content_type, Bytes::from_static(bytes), HEADERS)
+        }
+        bytes => File::new(file.content_type, &bytes, HEADERS),
+    })
 }

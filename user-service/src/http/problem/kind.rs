@@ -16,6 +16,9 @@ pub(crate) enum Kind {
     NotFound,
     MethodNotAllowed,
     BodyTooLarge,
+    HeadTooLarge,
+    LengthRequired,
+    CrossSite,
     UnsupportedMediaType,
     TooSoon,
     TooManyRequests,
@@ -56,6 +59,15 @@ impl Kind {
                 ("method-not-allowed", "The method is not allowed here", StatusCode::METHOD_NOT_ALLOWED)
             }
             Self::BodyTooLarge => ("body-too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::HeadTooLarge => (
+                "head-too-large",
+                "The head of the request is too large",
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            ),
+            Self::LengthRequired => {
+                ("length-required", "The body's length is missing", StatusCode::LENGTH_REQUIRED)
+            }
+            Self::CrossSite => ("cross-site", "The request came from another site", StatusCode::FORBIDDEN),
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",
                 "The content type is not supported",

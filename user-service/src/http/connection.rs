@@ -1,0 +1,232 @@
+//! One client's connection, between the socket and the HTTP/1.1 machine of actix-http: what one client may make us hold.
+//!
+//! The machine reads ahead up to 128 KiB for each connection, takes in all requests that it finds there, and answers them
+//! whether or not anybody reads the answers; after the first request it waits for a head without a time limit; what it refuses
+//! itself has no body; and it goes on with the requests behind a body that nobody read. So here:
+//!
+//! - nothing more is read while the peer does not take its answers, and little ([`STEP`], [`READ_AHEAD`]) without an answer;
+//! - a peer that takes nothing for [`WRITE_TIMEOUT`], or gets no answer for long, loses its connection;
+//! - a refusal of the machine becomes a problem document (`refusal`);
+//! - after a request whose body was not read the connection ends (`track`): whatever comes on it is thrown away.
+
+mod refusal;
+mod track;
+mod admission;
+
+pub(crate) use admission::Admission;
+pub(super) use track::body_was_read;
+pub(crate) use track::track;
+
+use crate::network::Place;
+use actix_web::{
+    dev::Extensions,
+    rt::net::TcpStream,
+    web::{Buf, Bytes},
+};
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::OwnedSemaphorePermit,
+    time::{Instant, Sleep, sleep_until},
+};
+use track::Connected;
+
+/// Octets that are read before the machine looks at them. It takes in all requests that it finds, 6 kB of memory each.
+const STEP: usize = 1024;
+/// Octets that are read while no answer is written: 16 KiB of a body, and a head of 24 KiB.
+const READ_AHEAD: usize = 40 * 1024;
+/// How long a peer may leave our octets unacknowledged, or its window closed (`TCP_USER_TIMEOUT`, RFC 5482).
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+/// What the kernel holds of unsent answers.
+const SEND_BUFFER: usize = 64 * 1024;
+/// How long a connection that is to end waits for its peer to read the answer and close.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+
+/// A client's socket, with what it holds of the bounds.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// Where it comes from.
+    pub(crate) peer: SocketAddr,
+    connected: Rc<Connected>,
+    /// Octets since the last answer.
+    read: usize,
+    /// Octets of the present step.
+    step: usize,
+    /// The peer did not take the last octets.
+    is_blocked: bool,
+    /// Reading goes on with the next answer that is taken.
+    reader: Option<Waker>,
+    /// A refusal of our own that is being written.
+    refusal: Bytes,
+    silence: Duration,
+    answered_at: Instant,
+    ends_at: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+    _places: (Option<Place>, OwnedSemaphorePermit),
+}
+
+impl Connection {
+    fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        silence: Duration,
+        places: (Option<Place>, OwnedSemaphorePermit),
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            stream,
+            peer,
+            connected: Rc::default(),
+            read: 0,
+            step: 0,
+            is_blocked: false,
+            reader: None,
+            refusal: Bytes::new(),
+            silence,
+            answered_at: now,
+            ends_at: None,
+            timer: Box::pin(sleep_until(now + silence)),
+            _places: places,
+        }
+    }
+
+    /// Lets the requests on it reach its state.
+    pub(crate) fn introduce(&self, data: &mut Extensions) {
+        data.insert(Rc::clone(&self.connected));
+    }
+
+    /// Fails when nothing has been answered for too long, or the connection should have ended.
+    fn poll_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if self.connected.ends.get() && self.ends_at.is_none() {
+            self.ends_at = Some(Instant::now() + LINGER);
+            // The machine waits for more of a body; from now on its reads are ours.
+            context.waker().wake_by_ref();
+        }
+        let until = self.ends_at.unwrap_or(self.answered_at + self.silence);
+        if self.timer.deadline() > until || self.timer.is_elapsed() {
+            self.timer.as_mut().reset(until);
+        }
+        while self.timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= until {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            self.timer.as_mut().reset(until);
+        }
+        Ok(())
+    }
+
+    /// Throws away what comes, until the peer closes.
+    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut octets = [0; 4096];
+        for _ in 0..16 {
+            let mut buffer = ReadBuf::new(&mut octets);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Goes on with a refusal of our own.
+    fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.refusal.is_empty() {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(context, &self.refusal))?;
+            self.refusal.advance(count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn refuse(&mut self, refusal: Bytes) {
+        self.refusal = refusal;
+        self.connected.ends.set(true);
+    }
+
+    fn pause(&mut self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        self.reader = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_time(context)?;
+        if self.ends_at.is_some() {
+            return self.poll_discard(context);
+        }
+        if self.is_blocked {
+            return self.pause(context);
+        }
+        let is_at_work = self.connected.open.get() > 0 || self.connected.answers.get() > 0;
+        let bound = if is_at_work && !self.connected.unread.get() { STEP } else { READ_AHEAD };
+        if self.read >= bound {
+            if is_at_work {
+                return self.pause(context);
+            }
+            self.refuse(refusal::head_too_large());
+        }
+        if self.step >= STEP || !self.refusal.is_empty() {
+            self.step = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let count = buffer.remaining().min(STEP - self.step);
+        let mut step = ReadBuf::new(buffer.initialize_unfilled_to(count));
+        let read = Pin::new(&mut self.stream).poll_read(context, &mut step);
+        let count = step.filled().len();
+        buffer.advance(count);
+        self.read += count;
+        self.step = if read.is_pending() { 0 } else { self.step + count };
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_time(context)?;
+        if self.refusal.is_empty() && self.connected.answers.get() == 0 {
+            if let Some(document) = refusal::instead_of(octets) {
+                self.refuse(document);
+            }
+        }
+        if !self.refusal.is_empty() {
+            ready!(self.poll_refusal(context))?;
+            return Poll::Ready(Ok(octets.len()));
+        }
+        let written = Pin::new(&mut self.stream).poll_write(context, octets);
+        self.is_blocked = written.is_pending();
+        if !self.is_blocked {
+            (self.read, self.answered_at) = (0, Instant::now());
+            self.connected.answers.set(0);
+            if let Some(reader) = self.reader.take() {
+                reader.wake();
+            }
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_refusal(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refusal(context))?;
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

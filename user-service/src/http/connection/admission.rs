@@ -1,0 +1,63 @@
+//! How many connections there may be: in all, and from one client address.
+
+use super::{Connection, SEND_BUFFER, WRITE_TIMEOUT};
+use crate::{
+    http::client::Proxies,
+    metrics::Metrics,
+    network::{Client, Places},
+};
+use actix_web::rt::net::TcpStream;
+use socket2::SockRef;
+use std::{io, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+
+/// The bounds, and what is open now.
+pub(crate) struct Admission {
+    all: Arc<Semaphore>,
+    per_address: Arc<Places>,
+    proxies: Arc<Proxies>,
+    silence: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl Admission {
+    /// `silence`: how long a connection may be without an answer.
+    pub(crate) fn new(
+        connections: usize,
+        per_address: u32,
+        proxies: Arc<Proxies>,
+        silence: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(connections)),
+            per_address: Places::new(per_address),
+            proxies,
+            silence,
+            metrics,
+        }
+    }
+
+    /// Takes a connection that was accepted.
+    ///
+    /// # Errors
+    /// When it is gone already, or there are too many; it is closed then.
+    pub(crate) fn admit(&self, stream: TcpStream) -> io::Result<Connection> {
+        let peer = stream.peer_addr()?;
+        let refused = || {
+            self.metrics.refused_connections.inc();
+            io::Error::other("too many connections")
+        };
+        let place = if self.proxies.trusts(peer.ip()) {
+            None
+        } else {
+            Some(self.per_address.take(Client::Address(peer.ip())).ok_or_else(refused)?)
+        };
+        let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| refused())?;
+        stream.set_nodelay(true)?;
+        let socket = SockRef::from(&stream);
+        socket.set_tcp_user_timeout(Some(WRITE_TIMEOUT))?;
+        socket.set_send_buffer_size(SEND_BUFFER)?;
+        Ok(Connection::new(stream, peer, self.silence, (place, permit)))
+    }
+}

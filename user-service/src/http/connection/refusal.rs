@@ -1,0 +1,61 @@
+//! What the HTTP machine refuses before any route sees it, as a problem document.
+//!
+//! It writes a bare head for a request that it can't parse (400) or that came too slowly (408). For heads that are too large
+//! it would wait for 128 KiB, so that refusal (431) is made here.
+
+use crate::http::problem::{Kind, MEDIA_TYPE, Problem};
+use actix_web::{ResponseError, web::Bytes};
+
+/// The document to send in the place of what the machine writes, if that is such a bare head.
+pub(super) fn instead_of(written: &[u8]) -> Option<Bytes> {
+    const STATUS_AT: usize = "HTTP/1.1 ".len();
+    let head = written.strip_suffix(b"\r\n\r\n")?;
+    let head = std::str::from_utf8(head).ok().filter(|head| head.starts_with("HTTP/1.1 4"))?;
+    let is_bare = head.lines().any(|line| line.eq_ignore_ascii_case("content-length: 0"));
+    is_bare.then(|| document(head.get(STATUS_AT..STATUS_AT + 3).unwrap_or_default()))
+}
+
+/// The head of the request does not end.
+pub(super) fn head_too_large() -> Bytes {
+    document("431")
+}
+
+fn document(status: &str) -> Bytes {
+    let (problem, reason) = match status {
+        "408" => (Problem::new(Kind::RequestTimeout, "send the whole request at once"), "Request Timeout"),
+        "431" => (Problem::head_too_large(), "Request Header Fields Too Large"),
+        _ => (Problem::new(Kind::Rejected, "this is no well-formed HTTP/1.1 request"), "Bad Request"),
+    };
+    let body = serde_json::to_string(&problem.body()).unwrap_or_default();
+    let (status, length) = (problem.status_code().as_u16(), body.len());
+    Bytes::from(format!(
+        "HTTP/1.1 {status} {reason}\r\nconnection: close\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {length}\r\n\
+         cache-control: no-store\r\nx-content-type-options: nosniff\r\n\r\n{body}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_refusal_becomes_a_document_and_nothing_else_does() {
+        let bare = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\ndate: now\r\n\r\n";
+        let document = instead_of(bare).unwrap();
+        let text = std::str::from_utf8(&document).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.starts_with("HTTP/1.1 400 Bad Request\r\n")
+                && head.contains(&format!("content-length: {}", body.len()))
+        );
+        assert!(body.contains("two-step-signup:rejected\""), "{body}");
+        for other in [
+            "HTTP/1.1 304 Not Modified\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 7\r\n\r\n{\"a\":1}",
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "",
+        ] {
+            assert_eq!(instead_of(other.as_bytes()), None, "{other}");
+        }
+    }
+}

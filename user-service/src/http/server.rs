@@ -1,0 +1,77 @@
+//! The public server: routes, what wraps them, and the connections below.
+
+use super::{Admission, Context, Limits, connection, cors, identify, limits, page, routes};
+use actix_http::{HttpService, Protocol};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::{
+    App,
+    dev::{AppConfig, Server},
+    middleware::{Condition, from_fn},
+    rt::net::TcpStream,
+    web::Data,
+};
+use std::{future::ready, io, net::TcpListener, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// How long requests that are under way may take to finish when the service stops, in seconds.
+const DRAIN_SECONDS: u64 = 20;
+/// How long an idle connection is kept; longer than what proxies commonly keep theirs.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a client may take to send the head of its first request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the public server consists of.
+#[derive(Clone)]
+pub(crate) struct Http {
+    pub(crate) context: Context,
+    pub(crate) limits: Data<Limits>,
+    pub(crate) admission: Arc<Admission>,
+    /// Pages of other origins that may call the API.
+    pub(crate) origins: Vec<String>,
+    /// Where browsers reach it.
+    pub(crate) public_url: String,
+    /// Whether the API's description is served.
+    pub(crate) has_docs: bool,
+}
+
+/// Serves until `stop` is cancelled, and finishes what is under way.
+///
+/// It is actix-web's own `HttpServer` but for one thing: between a socket and its HTTP lies a [`connection`].
+///
+/// # Errors
+/// When the listener can't be used.
+pub(crate) fn serve(listener: TcpListener, http: Http, stop: CancellationToken) -> io::Result<Server> {
+    let server = Server::build().shutdown_timeout(DRAIN_SECONDS).shutdown_signal(stop.cancelled_owned());
+    let stopping = server.graceful_shutdown_signal();
+    let server = server.listen("http", listener, move || {
+        let Http { context, limits, admission, origins, public_url, has_docs } = http.clone();
+        let app = App::new()
+            .configure(routes(context, limits, has_docs))
+            .wrap(from_fn(limits::limit))
+            .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
+            .wrap(from_fn(connection::track))
+            .wrap(from_fn(identify))
+            .wrap(page::default_headers(&public_url));
+        let app = app.into_factory().map_err(|error| error.error_response());
+        let stopping = stopping.clone();
+        let http = HttpService::build()
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_TIMEOUT)
+            .client_disconnect_timeout(connection::LINGER)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .on_connect_ext(|connection: &connection::Connection, data| connection.introduce(data))
+            .finish(map_config(app, |()| AppConfig::default()));
+        let admit = move |stream: TcpStream| {
+            let connection = admission.admit(stream);
+            ready(connection.map(|connection| {
+                let peer = connection.peer;
+                (connection, Protocol::Http1, Some(peer))
+            }))
+        };
+        fn_service(admit).map_err(Into::into).and_then(http)
+    })?;
+    Ok(server.run())
+}
