@@ -11,6 +11,8 @@ set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 
 DENY=0.20.2 CYCLONEDX=0.5.9
+# Advisories older than this are worth a warning.
+MAX_DAYS=7
 TOOLS=$PWD/target/tools
 SERVICES=(user-service notification-service)
 
@@ -38,6 +40,18 @@ workspace() {
   "$cargo_deny" --locked --workspace --config deny.development.toml check "$@"
 }
 
+# How old the advisories are that were looked through: cargo-deny itself fails only after 90 days.
+age_of_advisories() {
+  local database newest days
+  for database in "${CARGO_HOME:-$HOME/.cargo}"/advisory-db*/*/; do
+    [[ -d $database/.git ]] || continue
+    newest=$(git -C "$database" log -1 --format=%ct)
+    days=$((($(date +%s) - newest) / 86400))
+    echo "== advisories of $(date -u -d "@$newest" +%F), $days days old: $(basename "$database")"
+    ((days <= MAX_DAYS)) || echo "warning: no advisory of the last $days days was looked for; look into GitHub's database, too" >&2
+  done
+}
+
 sbom() {
   local service cyclonedx; cyclonedx=$(tool cargo-cyclonedx "$CYCLONEDX")
   # It writes beside the manifest of every package of the workspace.
@@ -60,6 +74,7 @@ case ${1:-check} in
   advisories)
     services advisories
     workspace advisories
+    age_of_advisories
     ;;
   sbom) sbom ;;
   *) sed -n '2,/^set/p' "$0" | sed '$d' >&2; exit 2 ;;

@@ -57,6 +57,7 @@ impl World {
             ("USER_SERVICE_ADMIN_ADDR", "127.0.0.1:0".to_owned()),
             // All load comes from one address here.
             ("RATE_LIMIT", "off".to_owned()),
+            ("MAX_CONNECTIONS_PER_ADDRESS", "4096".to_owned()),
         ];
         Service::new("user-service", name, "USER_SERVICE_ADDR", self.folder.path(), &variables)
     }

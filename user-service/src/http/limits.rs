@@ -31,7 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Requests that are worked on, of all clients together; a request takes some ten kilobytes.
 const MAX_IN_FLIGHT: usize = 4096;
 /// Bodies of one client that have not come whole; in all there are at most as many as connections.
-const MAX_BODIES: u32 = 32;
+const MAX_BODIES: u32 = 64;
 /// So many times as many requests that change nothing as POSTs.
 const READS: u32 = 20;
 pub(super) const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

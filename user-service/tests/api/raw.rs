@@ -228,8 +228,8 @@ async fn half_sent_bodies_take_nobody_s_place() {
         post(&from, "{")
     };
     let mut slow = Vec::new();
-    // Of one client at most 32 are awaited; the next is refused at once.
-    for _ in 0..33 {
+    // Of one client at most 64 are awaited; the next is refused at once.
+    for _ in 0..65 {
         let mut stream = TcpStream::connect(replica.address).await.unwrap();
         stream.write_all(half(1).as_bytes()).await.unwrap();
         slow.push(stream);
