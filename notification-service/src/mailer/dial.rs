@@ -14,6 +14,7 @@ use tokio::{
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// A server may think about a mail for minutes, but its machine answers at once. One that has vanished with its machine,
 /// or behind a router that forgot the connection, is known after this time.
+#[cfg(target_os = "linux")]
 const VANISHED_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(15));
@@ -24,6 +25,7 @@ pub(super) async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);
     socket.set_tcp_keepalive(&KEEPALIVE)?;
+    #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(VANISHED_AFTER))?;
     Ok(stream)
 }

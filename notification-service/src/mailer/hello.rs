@@ -54,22 +54,25 @@ impl Mailer {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let in_clear = self.config.encryption != Encryption::Tls;
-        let failed = |cause| match cause {
-            // A server that waits for a handshake says nothing, until one of the two gives up.
-            Cause::Timeout if in_clear => Cause::NoGreeting,
-            Cause::Broken if in_clear => Cause::ClosedUngreeted,
-            other => other,
-        };
+        let mut waited = false;
         let mut greeting = pin!(timeout(self.config.reply_timeout, wire.reply()));
         let greeting = tokio::select! {
             greeting = &mut greeting => greeting,
             () = sleep(self.config.timeout) => {
+                waited = true;
                 if !self.silence_noted.swap(true, Ordering::Relaxed) {
                     let hint = if in_clear { Cause::NoGreeting.to_string() } else { "no greeting".to_owned() };
                     log::warn!("waited_ms" = self.config.timeout.as_millis(); "mail server connected, but {hint}; waiting on");
                 }
                 greeting.await
             }
+        };
+        let failed = |cause| match cause {
+            // A server that waits for a handshake says nothing, until one of the two gives up.
+            Cause::Timeout if in_clear => Cause::NoGreeting,
+            Cause::Broken if in_clear && waited => Cause::NoGreeting,
+            Cause::Broken if in_clear => Cause::ClosedUngreeted,
+            other => other,
         };
         let greeting = greeting.unwrap_or(Err(Cause::Timeout)).map_err(failed);
         let greeting = greeting.map_err(|cause| ServerFailure { phase: Phase::Greeting, cause })?;
