@@ -28,7 +28,7 @@ mod watch;
 pub use producer::{Producer, Record};
 pub use security::KafkaSecurity;
 pub use topic_check::TopicCheck;
-pub use watch::KafkaWatch;
+pub use watch::{KafkaWatch, TopicShape};
 
 /// Where the broker is, and how topics are made when they are missing.
 #[derive(Debug, Clone)]

@@ -69,6 +69,8 @@ async fn added_partitions_make_the_user_service_not_ready_until_its_restart_and_
     not_ready(&user_service, "user_account_created has 12 partitions and had 6").await;
     show(&format!("noticed {:.1?} after the command", added.elapsed()));
     assert!(added.elapsed() < NOTICED, "{:?}", added.elapsed());
+    let log = std::fs::read_to_string(user_service.log()).expect("its log");
+    assert!(log.contains("not ready, because user_account_created has 12 partitions"), "{log}");
     let answer = api.register("too-early@example.com").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
     assert!(notification_service.is_ready().await);

@@ -41,7 +41,10 @@ use shared::{
     kafka::{KafkaWatch, TopicCheck},
 };
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
@@ -170,7 +173,13 @@ impl Signup {
     /// Watches whether the broker answers, until `stop` is cancelled.
     pub(crate) async fn watch_clients(self, stop: CancellationToken) {
         let (watch, signup) = (Arc::clone(&self.0.watch), self);
+        let reported = AtomicBool::new(false);
         let ask_all = move |watch: &KafkaWatch| {
+            if let Some(problem) = signup.moved_partitions()
+                && !reported.swap(true, Ordering::Relaxed)
+            {
+                log::error!("not ready, because {problem}");
+            }
             signup.0.publisher.broker_answers(watch) & signup.0.follower.broker_answers(watch)
         };
         watch.run(ask_all, stop).await;
