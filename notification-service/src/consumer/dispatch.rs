@@ -161,9 +161,10 @@ impl Consumer {
         }
         item.tried |= report.signal != Signal::Silent;
         let unanswered = report.failure.as_ref().is_some_and(ServerFailure::may_be_about_the_mail);
+        let failed = matches!(report.signal, Signal::Failed | Signal::Unwelcome);
         if unanswered {
             item.failures = FAILURES_OF_ONE_RECORD;
-        } else if matches!(report.signal, Signal::Failed | Signal::Unwelcome) && (!probe || self.is_at_bound()) {
+        } else if failed && (!probe || self.is_at_bound()) {
             // At the bound there is no other to probe with.
             item.failures += 1;
         }
