@@ -4,6 +4,12 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+/// What the tests with the embedded broker rely on.
+#[path = "../../../sandbox/tests/kafka/mod.rs"]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+mod kafka;
+
+mod expectations;
 mod signup;
 mod start_order;
 mod managed_kafka;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use nisshi_sans_io::ErrorCode;
+use kafka_protocol::ResponseError;
 use tokio::sync::oneshot::{self, Receiver, Sender};
 
 mod rebalance;
@@ -24,8 +24,8 @@ pub(super) struct Membership {
     pub(super) members: Vec<(String, Option<String>, Bytes)>,
 }
 
-type Joined = Result<Membership, ErrorCode>;
-type Assigned = Result<Bytes, ErrorCode>;
+type Joined = Result<Membership, ResponseError>;
+type Assigned = Result<Bytes, ResponseError>;
 
 /// A request to join, or to join again.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub(super) struct Join {
     /// Empty the first time.
     pub(super) member_id: String,
     pub(super) instance: Option<String>,
+    /// How the client calls itself.
+    pub(super) client: String,
     pub(super) session_timeout: Duration,
     pub(super) rebalance_timeout: Duration,
     pub(super) protocol_type: String,
@@ -105,7 +107,7 @@ impl Group {
     ) -> Receiver<Assigned> {
         let (tell, hear) = oneshot::channel();
         match (self.check(id, generation), self.phase) {
-            (ErrorCode::None, Phase::Syncing) if id == self.leader => {
+            (Ok(()), Phase::Syncing) if id == self.leader => {
                 for (member, assignment) in assignments {
                     if let Some(member) = self.members.get_mut(&member) {
                         member.assignment = assignment;
@@ -120,50 +122,55 @@ impl Group {
                 }
                 drop(tell.send(Ok(self.assignment(id))));
             }
-            (ErrorCode::None, Phase::Syncing) => {
+            (Ok(()), Phase::Syncing) => {
                 if let Some(member) = self.members.get_mut(id) {
                     member.syncing = Some(tell);
                 }
             }
-            (ErrorCode::None, Phase::Stable) => drop(tell.send(Ok(self.assignment(id)))),
-            (ErrorCode::None, _) => drop(tell.send(Err(ErrorCode::RebalanceInProgress))),
-            (refused, _) => drop(tell.send(Err(refused))),
+            (Ok(()), Phase::Stable) => drop(tell.send(Ok(self.assignment(id)))),
+            (Ok(()), _) => drop(tell.send(Err(ResponseError::RebalanceInProgress))),
+            (Err(refused), _) => drop(tell.send(Err(refused))),
         }
         hear
     }
 
-    pub(super) fn heartbeat(&mut self, now: Instant, id: &str, generation: i32) -> ErrorCode {
-        let code = self.check(id, generation);
+    pub(super) fn heartbeat(&mut self, now: Instant, id: &str, generation: i32) -> Result<(), ResponseError> {
+        let checked = self.check(id, generation);
         if let Some(member) = self.members.get_mut(id) {
             member.heard = now;
         }
-        match code {
-            ErrorCode::None if self.phase == Phase::Joining => ErrorCode::RebalanceInProgress,
-            code => code,
+        match checked {
+            Ok(()) if self.phase == Phase::Joining => Err(ResponseError::RebalanceInProgress),
+            checked => checked,
         }
     }
 
     /// Whether offsets may be committed: by a member of this generation, or by anybody while there are no members.
-    pub(super) fn may_commit(&self, id: &str, generation: i32) -> ErrorCode {
+    pub(super) fn may_commit(&self, id: &str, generation: i32) -> Result<(), ResponseError> {
         if generation < 0 && self.members.is_empty() {
-            return ErrorCode::None;
+            return Ok(());
         }
         match self.check(id, generation) {
-            ErrorCode::None if self.phase == Phase::Syncing => ErrorCode::RebalanceInProgress,
-            code => code,
+            Ok(()) if self.phase == Phase::Syncing => Err(ResponseError::RebalanceInProgress),
+            checked => checked,
         }
     }
 
     /// Removes a member by its id or, with an empty id, by its instance.
-    pub(super) fn leave(&mut self, now: Instant, id: &str, instance: Option<&str>) -> ErrorCode {
+    pub(super) fn leave(
+        &mut self,
+        now: Instant,
+        id: &str,
+        instance: Option<&str>,
+    ) -> Result<(), ResponseError> {
         let by_instance = || instance.and_then(|instance| self.holder(instance));
         let id = if id.is_empty() { by_instance() } else { Some(id.to_owned()) };
         match id {
             Some(id) if self.members.contains_key(&id) => {
                 self.remove(now, &id);
-                ErrorCode::None
+                Ok(())
             }
-            _ => ErrorCode::UnknownMemberId,
+            _ => Err(ResponseError::UnknownMemberId),
         }
     }
 
@@ -183,6 +190,36 @@ impl Group {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Kafka's name of the state.
+    pub(super) fn state(&self) -> &'static str {
+        match self.phase {
+            _ if self.members.is_empty() => "Empty",
+            Phase::Empty | Phase::Joining => "PreparingRebalance",
+            Phase::Syncing => "CompletingRebalance",
+            Phase::Stable => "Stable",
+        }
+    }
+
+    pub(super) fn protocol(&self) -> &str {
+        &self.protocol
+    }
+
+    pub(super) fn protocol_type(&self) -> String {
+        self.members.values().next().map(|member| member.join.protocol_type.clone()).unwrap_or_default()
+    }
+
+    /// Every member's id, request to join, subscription and assignment.
+    pub(super) fn describe(&self) -> impl Iterator<Item = (&str, &Join, Bytes, Bytes)> {
+        let members = self.members.iter();
+        members.map(|(id, member)| {
+            (id.as_str(), &member.join, self.subscription(member), member.assignment.clone())
+        })
+    }
+
     fn assignment(&self, id: &str) -> Bytes {
         self.members.get(id).map(|member| member.assignment.clone()).unwrap_or_default()
     }
@@ -194,13 +231,13 @@ impl Group {
             .map(|(id, _)| id.clone())
     }
 
-    fn check(&self, id: &str, generation: i32) -> ErrorCode {
+    fn check(&self, id: &str, generation: i32) -> Result<(), ResponseError> {
         if !self.members.contains_key(id) {
-            ErrorCode::UnknownMemberId
+            Err(ResponseError::UnknownMemberId)
         } else if generation != self.generation {
-            ErrorCode::IllegalGeneration
+            Err(ResponseError::IllegalGeneration)
         } else {
-            ErrorCode::None
+            Ok(())
         }
     }
 }

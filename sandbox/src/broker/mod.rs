@@ -1,57 +1,68 @@
-//! A broker that speaks the Kafka protocol, inside this process: nisshi-broker's services on a listener of our own.
+//! A broker that speaks Kafka's protocol, inside this process: one node, one copy, on 127.0.0.1.
 //!
 //! ```text
-//!   mod      start and stop, connections, retention and compaction
-//!   groups   consumer groups as requests see them, with offsets in the storage
-//!   group    one group's members and generations
+//!   mod          start and stop, the folder's lock, retention and compaction by the clock
+//!   connection   frames in, frames out
+//!   requests     which requests there are, and who answers them
+//!   produce, fetch, list_offsets                records
+//!   metadata, topic_admin, configs              topics
+//!   consumers, group_admin                      groups as requests see them
+//!   group        one group's members and generations
+//!   offsets      what groups have committed, on disk
+//!   topics       all topics, on disk
+//!   log          one partition, on disk
 //! ```
 //!
-//! The library's own listener writes to stdout and comes with its own, slow, group coordinator; its storage and
-//! protocol are used as they are.
+//! Each [`Broker`] has a runtime of its own with two threads: it reads and writes files on them, and tests call
+//! librdkafka's blocking functions on their only thread; on a shared runtime one would starve the other. It also makes
+//! [`Broker::stop`] complete: when it returns, every connection and file is closed.
 //!
-//! Each [`Broker`] has a runtime of its own with two threads. Its SQLite engine blocks the thread it runs on, and
-//! tests call librdkafka's blocking functions on their only thread; on a shared runtime one would starve the other.
-//! It also makes [`Broker::stop`] complete: when it returns, every connection and database handle is gone.
-//!
-//! Known differences from Kafka: a look-up of an offset by a time after the last record answers 0 (Kafka: none); a fetch
-//! that waits looks again after half of what is left of `fetch.wait.max.ms`, not when a record arrives; no
-//! transactions, no commit metadata, and `acks=all` means one copy.
-//!
-//! The library reports through `tracing`, many times for each request, which without a subscriber ends up in `log`. The
-//! broker's threads therefore have a subscriber that ignores everything. (A side effect of `tracing`: once any thread
-//! has one, events of `tracing` no longer reach `log` anywhere in the process.)
+//! What differs from Kafka: no transactions, no groups of the newer protocol, no creation of topics by asking for
+//! them, no security; compressed batches are neither compacted nor looked into for a time; `acks=all` means one copy.
 
-mod groups;
+mod connection;
+mod requests;
+mod produce;
+mod fetch;
+mod list_offsets;
+mod metadata;
+mod topic_admin;
+mod configs;
+mod consumers;
+mod group_admin;
 mod group;
+mod offsets;
+mod topics;
+mod log;
 
-use std::env;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, ensure};
-use nisshi_storage::{ArcDynStorage, BrokerRegistrationRequest, Storage as _, StorageContainer};
-use rama::{Context, Service as _};
+use anyhow::{Context as _, bail, ensure};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep};
-use tracing::subscriber::NoSubscriber;
-use url::Url;
-use uuid::Uuid;
+use tokio::time::{Instant, interval_at, sleep};
 
-use crate::broker::groups::Groups;
+use crate::broker::consumers::Groups;
+use crate::broker::offsets::Offsets;
+use crate::broker::topics::Topics;
 use crate::ports;
 
-/// Names the one cluster in its database: data written under another name would not be found again.
+const HOST: &str = "127.0.0.1";
 const CLUSTER: &str = "sandbox";
-const NODE_ID: i32 = 1;
-const DATABASE: &str = "broker.db";
-/// The library's own interval for retention and compaction.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_mins(10);
+/// Held by the process that uses a folder.
+const LOCK_FILE: &str = "lock";
+/// What the broker before this one kept its records in.
+const OLD_DATABASE: &str = "broker.db";
+/// Kafka's `log.retention.check.interval.ms`, and its delay of the first check.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_mins(5);
+const FIRST_MAINTENANCE: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long [`Broker::stop`] waits for an SQLite statement that is under way.
+/// How long [`Broker::stop`] waits for a compaction that is under way.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the records are kept.
@@ -73,11 +84,20 @@ pub struct Broker {
     _temporary: Option<TempDir>,
 }
 
+/// What all connections share.
+struct Node {
+    port: u16,
+    topics: Topics,
+    offsets: Offsets,
+    groups: Groups,
+    _lock: File,
+}
+
 impl Broker {
     /// Starts a broker on 127.0.0.1, with any free port for 0, and returns once it accepts connections.
     ///
     /// # Errors
-    /// The port is taken, or the directory or its database can't be written.
+    /// The port is taken, or the directory can't be written, is used by another broker or has data of another format.
     pub async fn start(storage: Storage, port: u16) -> anyhow::Result<Broker> {
         let (directory, temporary) = match storage {
             Storage::Directory(directory) => (directory, None),
@@ -89,7 +109,6 @@ impl Broker {
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("sandbox-broker")
-            .on_thread_start(ignore_tracing)
             .enable_all()
             .build()?;
         let mut broker = Broker { port, runtime: Some(runtime), _temporary: temporary };
@@ -102,11 +121,9 @@ impl Broker {
         let start = async move {
             let listener = ports::listen(port).await.context("no port for the broker")?;
             let port = listener.local_addr()?.port();
-            let storage = open(&directory, port)
-                .await
+            let node = open(&directory, port)
                 .with_context(|| format!("cannot use {} for the broker", directory.display()))?;
-            let groups = Groups::new(storage.clone())?;
-            tokio::spawn(serve(listener, storage, groups));
+            tokio::spawn(serve(listener, Arc::new(node)));
             Ok(port)
         };
         runtime.spawn(start).await?
@@ -114,15 +131,15 @@ impl Broker {
 
     /// The address for `bootstrap.servers`.
     pub fn bootstrap(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{HOST}:{}", self.port)
     }
 
-    /// Ends all connections and closes the database; afterwards the port is free and the directory can be opened.
+    /// Ends all connections and closes all files; afterwards the port is free and the directory can be opened.
     pub async fn stop(mut self) {
         if let Some(runtime) = self.runtime.take() {
             let stopped = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(STOP_TIMEOUT)).await;
             if let Err(error) = stopped {
-                log::warn!("the broker did not stop in order: {error}");
+                ::log::warn!("the broker did not stop in order: {error}");
             }
         }
     }
@@ -136,79 +153,87 @@ impl Drop for Broker {
     }
 }
 
-/// Ignores the tracing of this thread, for as long as it lives.
-fn ignore_tracing() {
-    std::mem::forget(tracing::subscriber::set_default(NoSubscriber::new()));
-}
-
-/// Serves until it is dropped, and all connections with it.
-async fn serve(listener: TcpListener, storage: ArcDynStorage, groups: Groups) {
-    let mut connections = JoinSet::new();
-    connections.spawn(groups.clone().expire());
-    let mut maintenance = interval(MAINTENANCE_INTERVAL);
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(converse(stream, storage.clone(), groups.clone()));
+impl Drop for Node {
+    /// In an orderly end nothing is left to the system's own time of writing.
+    fn drop(&mut self) {
+        for (name, topic) in self.topics.all() {
+            for partition in topic.partitions() {
+                if let Err(error) = partition.log().sync() {
+                    ::log::warn!("the broker can't sync {name}: {error}");
                 }
-                Err(error) => {
-                    log::warn!("cannot accept a connection to the broker: {error}");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            _ = maintenance.tick() => {
-                let storage = storage.clone();
-                connections.spawn(async move {
-                    if let Err(error) = storage.maintain(SystemTime::now()).await {
-                        log::warn!("the broker's retention and compaction failed: {error}");
-                    }
-                });
             }
-            Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn converse(stream: TcpStream, storage: ArcDynStorage, groups: Groups) {
-    let conversation = async {
-        stream.set_nodelay(true)?;
-        let service = nisshi_broker::service::services(CLUSTER, groups, storage, None)?;
-        service.serve(Context::default(), stream).await
-    };
-    if let Err(error) = conversation.await {
-        log::debug!("a connection to the broker ended: {error}");
+/// Serves until it is dropped, and all connections with it.
+async fn serve(listener: TcpListener, node: Arc<Node>) {
+    let mut tasks = JoinSet::new();
+    let expiring = node.clone();
+    tasks.spawn(async move { expiring.groups.expire().await });
+    let mut maintenance = interval_at(Instant::now() + FIRST_MAINTENANCE, MAINTENANCE_INTERVAL);
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => drop(tasks.spawn(converse(stream, node.clone()))),
+                Err(error) => {
+                    ::log::warn!("cannot accept a connection to the broker: {error}");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            _ = maintenance.tick() => {
+                let node = node.clone();
+                drop(tasks.spawn_blocking(move || maintain(&node)));
+            }
+            Some(ended) = tasks.join_next() => if let Err(error) = ended {
+                ::log::error!("a connection to the broker ended in a bug: {error}");
+            },
+        }
     }
 }
 
-async fn open(directory: &Path, port: u16) -> anyhow::Result<ArcDynStorage> {
-    let storage = StorageContainer::builder()
-        .cluster_id(CLUSTER)
-        .node_id(NODE_ID)
-        .advertised_listener(Url::parse(&format!("tcp://127.0.0.1:{port}"))?)
-        .storage(storage_url(directory)?)
-        .silent(true)
-        .build()
-        .await?;
-    let registration = BrokerRegistrationRequest {
-        broker_id: NODE_ID,
-        cluster_id: CLUSTER.to_owned(),
-        incarnation_id: Uuid::new_v4(),
-        rack: None,
-    };
-    storage.register_broker(registration).await?;
-    Ok(Arc::new(storage))
+async fn converse(stream: TcpStream, node: Arc<Node>) {
+    if let Err(error) = connection::converse(stream, node).await {
+        ::log::debug!("a connection to the broker ended: {error:#}");
+    }
 }
 
-/// The library's name for the database in a directory. It appends the path to the current directory after taking one
-/// slash off, and does not decode it: what a URL has to escape can't be opened.
-fn storage_url(directory: &Path) -> anyhow::Result<Url> {
-    std::fs::create_dir_all(directory)?;
-    let directory = directory.canonicalize()?;
-    let current = env::current_dir()?.canonicalize()?;
-    let path = directory.strip_prefix(current).unwrap_or(&directory).join(DATABASE);
-    let path = path.to_str().context("its path is not UTF-8")?;
-    let url = Url::parse(&format!("sqlite:///{path}"))?;
-    ensure!(url.path().strip_prefix('/') == Some(path), "its path has spaces or special characters");
-    Ok(url)
+fn maintain(node: &Node) {
+    for (name, topic) in node.topics.all() {
+        for partition in topic.partitions() {
+            if let Err(error) = partition.maintain(now_ms(), &topic.settings()) {
+                ::log::warn!("retention and compaction of {name} failed: {error}");
+            }
+        }
+    }
+}
+
+fn open(directory: &Path, port: u16) -> anyhow::Result<Node> {
+    fs::create_dir_all(directory)?;
+    ensure!(
+        !directory.join(OLD_DATABASE).exists(),
+        "{OLD_DATABASE} in it has the records of the broker that was here before, in a format that this one can't \
+         read. Nothing was changed: move the folder away, or use another one"
+    );
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(directory.join(LOCK_FILE))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            bail!("another process uses it: end that one, or use another folder")
+        }
+        Err(TryLockError::Error(error)) => return Err(error.into()),
+    }
+    Ok(Node {
+        port,
+        topics: Topics::open(directory)?,
+        offsets: Offsets::open(directory)?,
+        groups: Groups::default(),
+        _lock: lock,
+    })
+}
+
+/// The system's clock, in milliseconds since 1970.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

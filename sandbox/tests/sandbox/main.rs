@@ -1,7 +1,16 @@
 //! What the services and their tests rely on, of the broker, the SMTP server and the inbox.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
 #[cfg(feature = "broker")]
 mod broker;
 mod inbox;
+/// Apache Kafka is held to it, too.
+#[cfg(feature = "broker")]
+#[path = "../kafka/mod.rs"]
+mod kafka;
 mod smtp;

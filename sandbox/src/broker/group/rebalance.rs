@@ -1,13 +1,14 @@
 //! From a change of the members to a new generation.
 
 use super::{Group, Join, Member, Membership, Phase};
-use nisshi_sans_io::ErrorCode;
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
 use std::time::Instant;
 use uuid::Uuid;
 
 impl Group {
     /// Checks that a member fits in, and gives it an id if it has none. A static member takes its predecessor's place.
-    pub(super) fn admit(&mut self, join: &mut Join) -> Result<(), ErrorCode> {
+    pub(super) fn admit(&mut self, join: &mut Join) -> Result<(), ResponseError> {
         let fits = |member: &Member| {
             member.join.protocol_type == join.protocol_type
                 && member
@@ -17,7 +18,7 @@ impl Group {
                     .any(|(name, _)| join.protocols.iter().any(|(other, _)| other == name))
         };
         if join.protocols.is_empty() || !self.members.values().all(fits) {
-            return Err(ErrorCode::InconsistentGroupProtocol);
+            return Err(ResponseError::InconsistentGroupProtocol);
         }
         if join.member_id.is_empty() {
             if let Some(predecessor) = join.instance.as_deref().and_then(|instance| self.holder(instance)) {
@@ -25,7 +26,7 @@ impl Group {
             }
             join.member_id = Uuid::new_v4().to_string();
         } else if !self.members.contains_key(&join.member_id) {
-            return Err(ErrorCode::UnknownMemberId);
+            return Err(ResponseError::UnknownMemberId);
         }
         Ok(())
     }
@@ -45,7 +46,7 @@ impl Group {
         self.phase = Phase::Joining;
         for member in self.members.values_mut() {
             if let Some(waiting) = member.syncing.take() {
-                drop(waiting.send(Err(ErrorCode::RebalanceInProgress)));
+                drop(waiting.send(Err(ResponseError::RebalanceInProgress)));
             }
         }
     }
@@ -87,13 +88,9 @@ impl Group {
     }
 
     pub(super) fn membership(&self, id: &str) -> Membership {
-        let subscription = |member: &Member| {
-            let mut known = member.join.protocols.iter();
-            known.find(|(name, _)| *name == self.protocol).map(|(_, data)| data.clone()).unwrap_or_default()
-        };
         let all = self.members.iter();
         let members =
-            all.map(|(id, member)| (id.clone(), member.join.instance.clone(), subscription(member)));
+            all.map(|(id, member)| (id.clone(), member.join.instance.clone(), self.subscription(member)));
         Membership {
             member_id: id.to_owned(),
             generation: self.generation,
@@ -102,5 +99,10 @@ impl Group {
             leader: self.leader.clone(),
             members: if id == self.leader { members.collect() } else { Vec::new() },
         }
+    }
+    /// What a member said of itself for the protocol that was chosen.
+    pub(super) fn subscription(&self, member: &Member) -> Bytes {
+        let mut known = member.join.protocols.iter();
+        known.find(|(name, _)| *name == self.protocol).map(|(_, data)| data.clone()).unwrap_or_default()
     }
 }

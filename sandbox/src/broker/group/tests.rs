@@ -7,6 +7,7 @@ fn request(member_id: &str, subscription: &'static str) -> Join {
     Join {
         member_id: member_id.to_owned(),
         instance: None,
+        client: "client".to_owned(),
         session_timeout: SESSION,
         rebalance_timeout: REBALANCE,
         protocol_type: "consumer".to_owned(),
@@ -39,16 +40,16 @@ fn stable(now: Instant) -> (Group, String, String) {
 #[test]
 fn two_members_get_what_the_leader_assigned() {
     let (mut group, first, second) = stable(Instant::now());
-    assert_eq!(group.heartbeat(Instant::now(), &first, group.generation), ErrorCode::None);
-    assert_eq!(group.heartbeat(Instant::now(), &second, group.generation), ErrorCode::None);
+    assert_eq!(group.heartbeat(Instant::now(), &first, group.generation), Ok(()));
+    assert_eq!(group.heartbeat(Instant::now(), &second, group.generation), Ok(()));
 }
 
 #[test]
 fn a_member_that_leaves_makes_the_other_join_again() {
     let now = Instant::now();
     let (mut group, first, second) = stable(now);
-    assert_eq!(group.leave(now, &first, None), ErrorCode::None);
-    assert_eq!(group.heartbeat(now, &second, group.generation), ErrorCode::RebalanceInProgress);
+    assert_eq!(group.leave(now, &first, None), Ok(()));
+    assert_eq!(group.heartbeat(now, &second, group.generation), Err(ResponseError::RebalanceInProgress));
     let alone = group.join(now, request(&second, "b")).try_recv().unwrap().unwrap();
     assert_eq!((&alone.leader, alone.members.len()), (&second, 1));
 }
@@ -58,10 +59,10 @@ fn a_silent_member_is_removed_after_its_session_timeout() {
     let now = Instant::now();
     let (mut group, first, second) = stable(now);
     let later = now + SESSION + Duration::from_millis(1);
-    group.heartbeat(later, &second, group.generation);
+    assert_eq!(group.heartbeat(later, &second, group.generation), Ok(()));
     group.expire(later);
-    assert_eq!(group.heartbeat(later, &first, group.generation), ErrorCode::UnknownMemberId);
-    assert_eq!(group.heartbeat(later, &second, group.generation), ErrorCode::RebalanceInProgress);
+    assert_eq!(group.heartbeat(later, &first, group.generation), Err(ResponseError::UnknownMemberId));
+    assert_eq!(group.heartbeat(later, &second, group.generation), Err(ResponseError::RebalanceInProgress));
 }
 
 #[test]
@@ -70,7 +71,7 @@ fn a_rebalance_does_not_wait_longer_than_its_timeout() {
     let (mut group, first, second) = stable(now);
     let mut rejoined = group.join(now, request(&second, "changed"));
     let late = now + REBALANCE;
-    group.heartbeat(late, &first, group.generation);
+    assert_eq!(group.heartbeat(late, &first, group.generation), Err(ResponseError::RebalanceInProgress));
     group.expire(late);
     assert_eq!(rejoined.try_recv().unwrap().unwrap().leader, second);
 }
@@ -83,17 +84,20 @@ fn a_static_member_that_restarts_takes_its_own_place() {
     let before = group.join(now, join.clone()).try_recv().unwrap().unwrap();
     let after = group.join(now, join).try_recv().unwrap().unwrap();
     assert_eq!(after.members.len(), 1);
-    assert_eq!(group.heartbeat(now, &before.member_id, after.generation), ErrorCode::UnknownMemberId);
+    assert_eq!(
+        group.heartbeat(now, &before.member_id, after.generation),
+        Err(ResponseError::UnknownMemberId)
+    );
 }
 
 #[test]
 fn offsets_of_another_generation_or_a_stranger_are_refused() {
     let (group, first, _) = stable(Instant::now());
-    assert_eq!(group.may_commit(&first, group.generation), ErrorCode::None);
-    assert_eq!(group.may_commit(&first, group.generation - 1), ErrorCode::IllegalGeneration);
-    assert_eq!(group.may_commit("stranger", group.generation), ErrorCode::UnknownMemberId);
-    assert_eq!(group.may_commit("", -1), ErrorCode::UnknownMemberId);
-    assert_eq!(Group::default().may_commit("", -1), ErrorCode::None);
+    assert_eq!(group.may_commit(&first, group.generation), Ok(()));
+    assert_eq!(group.may_commit(&first, group.generation - 1), Err(ResponseError::IllegalGeneration));
+    assert_eq!(group.may_commit("stranger", group.generation), Err(ResponseError::UnknownMemberId));
+    assert_eq!(group.may_commit("", -1), Err(ResponseError::UnknownMemberId));
+    assert_eq!(Group::default().may_commit("", -1), Ok(()));
 }
 
 #[test]
@@ -102,5 +106,5 @@ fn members_without_a_common_protocol_are_refused() {
     let mut stranger = request("", "c");
     "sticky".clone_into(&mut stranger.protocols[0].0);
     let refused = group.join(Instant::now(), stranger).try_recv().unwrap();
-    assert_eq!(refused.unwrap_err(), ErrorCode::InconsistentGroupProtocol);
+    assert_eq!(refused.unwrap_err(), ResponseError::InconsistentGroupProtocol);
 }

@@ -1,8 +1,10 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use std::{env, fs};
 
 use super::*;
+use crate::kafka::groups::{STRATEGIES, assigned, member, poll_until};
 
 #[tokio::test]
 async fn brokers_of_one_process_know_nothing_of_each_other() {
@@ -40,6 +42,30 @@ async fn a_producer_goes_on_when_the_broker_comes_back_on_its_port() {
     pending.await.unwrap().unwrap();
     send(&producer, "again", 0, "key", "after").await;
     assert_eq!(read_to_end(&reader(&bootstrap, "again", 0), value), ["before", "during", "after"]);
+}
+
+#[tokio::test]
+async fn committed_offsets_survive_a_restart_of_the_broker() {
+    let directory = TempDir::new().unwrap();
+    let storage = Storage::Directory(directory.path().into());
+    let broker = Broker::start(storage.clone(), 0).await.unwrap();
+    let bootstrap = broker.bootstrap();
+    create_topic(&bootstrap, topic("commits", 1)).await.unwrap();
+    let producer = producer(&bootstrap);
+    for number in 0..3 {
+        send(&producer, "commits", 0, "key", &number.to_string()).await;
+    }
+    let consumer = member(&bootstrap, "committing", "commits", STRATEGIES[0]);
+    poll_until(&[&consumer], || assigned(&consumer) == 1);
+    let mut done = TopicPartitionList::new();
+    done.add_partition_offset("commits", 0, Offset::Offset(2)).unwrap();
+    consumer.commit(&done, CommitMode::Sync).unwrap();
+    drop(consumer);
+    broker.stop().await;
+
+    let broker = Broker::start(storage, 0).await.unwrap();
+    let consumer = member(&broker.bootstrap(), "committing", "commits", STRATEGIES[0]);
+    assert_eq!(next(&consumer), "2");
 }
 
 const CHILD_DIRECTORY: &str = "SANDBOX_TEST_BROKER_DIRECTORY";

@@ -1,0 +1,20 @@
+//! The embedded broker and Apache Kafka are held to one list of expectations: here Apache Kafka.
+
+use crate::kafka::*;
+use acceptance::{kafka::Kafka, world::show};
+
+macro_rules! on_apache_kafka {
+    ($($module:ident::$expectation:ident,)*) => {
+        #[tokio::test(flavor = "multi_thread")]
+        async fn apache_kafka_does_what_the_tests_with_the_embedded_broker_rely_on() {
+            let folder = tempfile::tempdir().expect("a folder");
+            let kafka = Kafka::new(folder.path());
+            kafka.start().await;
+            $(
+                show(stringify!($expectation));
+                $module::$expectation(&kafka.bootstrap()).await;
+            )*
+        }
+    };
+}
+each_expectation!(on_apache_kafka);

@@ -1,0 +1,60 @@
+//! One connection: frames in, frames out. Requests are answered in their order, one at a time.
+//!
+//! What is malformed ends the connection, as with Kafka, and a panic ends its task alone. A client that goes away
+//! takes a request that waits with it: the coordinator must not wait for a member that has gone.
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use bytes::Bytes;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+
+use crate::broker::{Node, requests};
+
+/// Kafka's default of `socket.request.max.bytes`.
+const MAX_FRAME: usize = 104_857_600;
+/// The header's fields that every version has.
+const MIN_FRAME: usize = 8;
+
+/// Serves a client until it goes.
+///
+/// # Errors
+/// It sent what is no request that this broker advertises, or the connection broke.
+pub(super) async fn converse(stream: TcpStream, node: Arc<Node>) -> anyhow::Result<()> {
+    stream.set_nodelay(true)?;
+    let (from_client, mut to_client) = stream.into_split();
+    let mut from_client = BufReader::new(from_client);
+    while let Some(frame) = read_frame(&mut from_client).await? {
+        let answer = tokio::select! {
+            biased;
+            answer = requests::answer(&node, frame) => answer?,
+            () = gone(&mut from_client) => return Ok(()),
+        };
+        if let Some(answer) = answer {
+            to_client.write_all(&answer).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn read_frame(from_client: &mut BufReader<OwnedReadHalf>) -> anyhow::Result<Option<Bytes>> {
+    if from_client.fill_buf().await?.is_empty() {
+        return Ok(None);
+    }
+    let announced = from_client.read_i32().await?;
+    let length = usize::try_from(announced).unwrap_or(usize::MAX);
+    ensure!((MIN_FRAME..=MAX_FRAME).contains(&length), "a request of {announced} bytes");
+    let mut frame = Vec::new();
+    from_client.take(length as u64).read_to_end(&mut frame).await?;
+    ensure!(frame.len() == length, "a request ended after {} of {length} bytes", frame.len());
+    Ok(Some(frame.into()))
+}
+
+/// Waits until the client has gone; a next request that is there already is left alone.
+async fn gone(from_client: &mut BufReader<OwnedReadHalf>) {
+    if from_client.fill_buf().await.is_ok_and(|next| !next.is_empty()) {
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,168 @@
+//! A record batch in Kafka's message format 2: its header, read and written in place, and its records as bytes.
+//!
+//! Batches are kept as clients sent them. The checksum covers what follows it, so the offset and the leader's epoch
+//! before it can be written without another look at the records. What is compressed is not looked into.
+
+use bytes::Buf as _;
+
+/// Bytes before the first record.
+pub(in crate::broker) const HEADER: usize = 61;
+const MAGIC: i8 = 2;
+const EPOCH_AT: usize = 12;
+const CHECKSUM_AT: usize = 17;
+const ATTRIBUTES_AT: usize = 21;
+const MAX_TIMESTAMP_AT: usize = 35;
+const COUNT_AT: usize = 57;
+/// The length field counts what follows it.
+const BEFORE_LENGTH_COUNTS: usize = 12;
+
+const COMPRESSION: i16 = 0b111;
+const APPEND_TIME: i16 = 1 << 3;
+const TRANSACTIONAL: i16 = 1 << 4;
+const CONTROL: i16 = 1 << 5;
+
+/// What stands before the records.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::broker) struct Header {
+    pub(in crate::broker) base_offset: i64,
+    /// The whole batch in bytes, with this header.
+    pub(in crate::broker) length: usize,
+    attributes: i16,
+    last_delta: i32,
+    pub(in crate::broker) first_timestamp: i64,
+    pub(in crate::broker) max_timestamp: i64,
+    pub(in crate::broker) producer: i64,
+    pub(in crate::broker) epoch: i16,
+    pub(in crate::broker) sequence: i32,
+    pub(in crate::broker) count: i32,
+}
+
+/// One record of a batch that is not compressed.
+pub(in crate::broker) struct Record<'a> {
+    pub(in crate::broker) offset: i64,
+    pub(in crate::broker) timestamp: i64,
+    pub(in crate::broker) key: Option<&'a [u8]>,
+    /// Its value is null.
+    pub(in crate::broker) tombstone: bool,
+    /// All of it, with its length.
+    bytes: &'a [u8],
+}
+
+impl Header {
+    /// `None` for anything but the beginning of a plausible batch of format 2.
+    pub(in crate::broker) fn read(bytes: &[u8]) -> Option<Header> {
+        let mut rest = bytes.get(..HEADER)?;
+        let base_offset = rest.get_i64();
+        let length = usize::try_from(rest.get_i32()).ok()?.checked_add(BEFORE_LENGTH_COUNTS)?;
+        let _leader_epoch = rest.get_i32();
+        let magic = rest.get_i8();
+        let _checksum = rest.get_u32();
+        let header = Header {
+            base_offset,
+            length,
+            attributes: rest.get_i16(),
+            last_delta: rest.get_i32(),
+            first_timestamp: rest.get_i64(),
+            max_timestamp: rest.get_i64(),
+            producer: rest.get_i64(),
+            epoch: rest.get_i16(),
+            sequence: rest.get_i32(),
+            count: rest.get_i32(),
+        };
+        (magic == MAGIC && length >= HEADER && header.last_delta >= 0).then_some(header)
+    }
+
+    pub(in crate::broker) fn last_offset(&self) -> i64 {
+        self.base_offset.saturating_add(i64::from(self.last_delta))
+    }
+
+    /// As a producer has to send it: offsets without gaps, no transaction, nothing of the broker's own.
+    pub(in crate::broker) fn is_a_producers(&self) -> bool {
+        self.count >= 1
+            && self.last_delta == self.count - 1
+            && self.attributes & (TRANSACTIONAL | CONTROL) == 0
+            && (self.producer < 0 || self.epoch >= 0 && self.sequence >= 0)
+    }
+
+    pub(in crate::broker) fn is_compressed(&self) -> bool {
+        self.attributes & COMPRESSION != 0
+    }
+}
+
+/// Whether a whole batch is as it was made.
+pub(in crate::broker) fn is_intact(batch: &[u8]) -> bool {
+    batch.get(CHECKSUM_AT..ATTRIBUTES_AT).is_some_and(|sum| sum == checksum(batch))
+}
+
+fn checksum(batch: &[u8]) -> [u8; 4] {
+    crc32c::crc32c(&batch[ATTRIBUTES_AT..]).to_be_bytes()
+}
+
+/// Gives a batch its place in the log, of the one epoch that there is.
+pub(in crate::broker) fn place(batch: &mut [u8], offset: i64) {
+    batch[..8].copy_from_slice(&offset.to_be_bytes());
+    batch[EPOCH_AT..EPOCH_AT + 4].copy_from_slice(&0_i32.to_be_bytes());
+}
+
+/// Gives all records of a batch the time at which they were appended.
+pub(in crate::broker) fn stamp(batch: &mut [u8], header: &mut Header, now: i64) {
+    header.attributes |= APPEND_TIME;
+    header.max_timestamp = now;
+    batch[ATTRIBUTES_AT..ATTRIBUTES_AT + 2].copy_from_slice(&header.attributes.to_be_bytes());
+    batch[MAX_TIMESTAMP_AT..MAX_TIMESTAMP_AT + 8].copy_from_slice(&now.to_be_bytes());
+    let sum = checksum(batch);
+    batch[CHECKSUM_AT..ATTRIBUTES_AT].copy_from_slice(&sum);
+}
+
+/// The records of a batch that is not compressed; `None` when they are not what the header says.
+pub(in crate::broker) fn records<'a>(header: &Header, batch: &'a [u8]) -> Option<Vec<Record<'a>>> {
+    let mut rest = batch.get(HEADER..)?;
+    let mut records = Vec::new();
+    for _ in 0..header.count {
+        let mut body = rest;
+        let length = usize::try_from(varint(&mut body)?).ok()?;
+        let whole = rest.len() - body.len() + length;
+        body = body.get(..length)?;
+        body.try_get_i8().ok()?;
+        let timestamp = match header.attributes & APPEND_TIME {
+            0 => header.first_timestamp.saturating_add(varint(&mut body)?),
+            _ => varint(&mut body).map(|_| header.max_timestamp)?,
+        };
+        let delta = varint(&mut body)?;
+        let key = match usize::try_from(varint(&mut body)?) {
+            Ok(length) => Some(body.split_off(..length)?),
+            Err(_) => None,
+        };
+        let tombstone = varint(&mut body)? < 0;
+        let bytes = rest.split_off(..whole)?;
+        let offset = header.base_offset.saturating_add(delta);
+        records.push(Record { offset, timestamp, key, tombstone, bytes });
+    }
+    rest.is_empty().then_some(records)
+}
+
+/// The batch with some of its records. Their offsets, and the first and last offset of the batch, stay the same.
+pub(in crate::broker) fn with_records(batch: &[u8], kept: &[&Record<'_>]) -> Vec<u8> {
+    let mut smaller = batch[..HEADER].to_vec();
+    kept.iter().for_each(|record| smaller.extend_from_slice(record.bytes));
+    let length = i32::try_from(smaller.len() - BEFORE_LENGTH_COUNTS).unwrap_or(i32::MAX);
+    let count = i32::try_from(kept.len()).unwrap_or(i32::MAX);
+    smaller[8..EPOCH_AT].copy_from_slice(&length.to_be_bytes());
+    smaller[COUNT_AT..HEADER].copy_from_slice(&count.to_be_bytes());
+    let sum = checksum(&smaller);
+    smaller[CHECKSUM_AT..ATTRIBUTES_AT].copy_from_slice(&sum);
+    smaller
+}
+
+/// A signed number of variable length (zigzag), of up to 64 bits.
+fn varint(bytes: &mut &[u8]) -> Option<i64> {
+    let mut number = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let byte = bytes.try_get_u8().ok()?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((number >> 1).cast_signed() ^ -((number & 1).cast_signed()));
+        }
+    }
+    None
+}

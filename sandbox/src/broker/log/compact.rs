@@ -1,0 +1,152 @@
+//! Compaction: of the sealed segments, only the newest record of each key is kept, and small files become one.
+//!
+//! A tombstone goes `delete.retention.ms` after its file was written last. Batches that are compressed stay as they
+//! are. New files take the place of old ones by a rename whose target says which ones those are; a process that is
+//! killed between the steps finishes them at its next start.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::broker::log::batch::{self, Record};
+use crate::broker::log::segment::Segment;
+use crate::broker::log::settings::Settings;
+use crate::broker::log::{Log, Partition, names, segment_path};
+
+/// The offset of the newest record of each key.
+type Newest = HashMap<Box<[u8]>, i64>;
+
+/// Compacts a partition, if that is worth it. Readers and writers go on meanwhile.
+pub(super) fn compact(partition: &Partition, now: i64, settings: &Settings) -> io::Result<()> {
+    let Some(segments) = partition.log().worth_compacting(now, settings)? else { return Ok(()) };
+    let newest = newest(&segments)?;
+    let mut rest = segments.as_slice();
+    while let Some(first) = rest.first() {
+        let mut size = first.size;
+        let fits = rest.iter().skip(1).take_while(|segment| {
+            size += segment.size;
+            size <= settings.segment_bytes
+        });
+        let (group, others) = rest.split_at(1 + fits.count());
+        rest = others;
+        let cleaned = rewrite(group, &newest, now, settings)?;
+        partition.log().replace(group, cleaned)?;
+    }
+    let mut log = partition.log();
+    log.compacted_to = segments.last().map_or(log.compacted_to, |segment| segment.next);
+    Ok(())
+}
+
+impl Log {
+    /// The sealed segments, when enough of them is new or some of it has waited for long enough.
+    fn worth_compacting(&mut self, now: i64, settings: &Settings) -> io::Result<Option<Vec<Segment>>> {
+        let age = |segment: &Segment| now.saturating_sub(segment.first_timestamp.unwrap_or(now));
+        let longest = settings.segment_ms.min(settings.max_compaction_lag_ms);
+        if !self.deleted && self.active.size > 0 && age(&self.active) > longest {
+            self.roll()?;
+        }
+        let may =
+            |segment: &&Segment| now.saturating_sub(segment.max_timestamp) >= settings.min_compaction_lag_ms;
+        let segments: Vec<Segment> = self.sealed.iter().take_while(may).cloned().collect();
+        let is_new = |segment: &&Segment| segment.next > self.compacted_to;
+        let size = |segment: &Segment| segment.size;
+        let fresh: u64 = segments.iter().filter(is_new).map(size).sum();
+        let all: u64 = segments.iter().map(size).sum();
+        let is_due = segments.iter().filter(is_new).any(|new| age(new) > settings.max_compaction_lag_ms);
+        let is_enough = fresh as f64 >= settings.dirty_ratio * all as f64;
+        Ok((!self.deleted && fresh > 0 && (is_due || is_enough)).then_some(segments))
+    }
+
+    /// Puts one file in the place of some.
+    fn replace(&mut self, old: &[Segment], mut cleaned: Segment) -> io::Result<()> {
+        let (Some(first), Some(last), false) = (old.first(), old.last(), self.deleted) else {
+            return fs::remove_file(cleaned.path);
+        };
+        let swap = self.folder.join(format!("{:020}-{:020}.swap", first.base, last.base));
+        fs::rename(&cleaned.path, swap)?;
+        finish_swaps(&self.folder)?;
+        cleaned.path = segment_path(&self.folder, first.base);
+        let at = self.sealed.partition_point(|segment| segment.base < first.base);
+        self.sealed.splice(at..at + old.len(), [cleaned]);
+        Ok(())
+    }
+}
+
+/// Brings to its end what [`Log::replace`] began, and forgets what was not written to its end.
+pub(super) fn finish_swaps(folder: &Path) -> io::Result<()> {
+    for name in names(folder)? {
+        if name.ends_with(".cleaned") {
+            fs::remove_file(folder.join(&name))?;
+        }
+        let Some((first, last)) = name.strip_suffix(".swap").and_then(|range| range.split_once('-')) else {
+            continue;
+        };
+        for old in names(folder)? {
+            if old.strip_suffix(".log").is_some_and(|base| (first..=last).contains(&base)) {
+                fs::remove_file(folder.join(old))?;
+            }
+        }
+        fs::rename(folder.join(&name), folder.join(format!("{first}.log")))?;
+    }
+    Ok(())
+}
+
+fn newest(segments: &[Segment]) -> io::Result<Newest> {
+    let mut newest = Newest::new();
+    for segment in segments {
+        let mut walk = segment.walk_to_offset(segment.base)?;
+        while let Some((_, header)) = walk.next()? {
+            let batch = if header.is_compressed() { Vec::new() } else { walk.batch()? };
+            for record in batch::records(&header, &batch).unwrap_or_default() {
+                if let Some(key) = record.key {
+                    newest.insert(key.into(), record.offset);
+                }
+            }
+        }
+    }
+    Ok(newest)
+}
+
+/// Writes what is kept of some segments to a file beside them.
+fn rewrite(group: &[Segment], newest: &Newest, now: i64, settings: &Settings) -> io::Result<Segment> {
+    let (path, base) =
+        group.first().map(|first| (first.path.with_extension("cleaned"), first.base)).unwrap_or_default();
+    let mut file = io::BufWriter::new(File::create(&path)?);
+    let mut cleaned = Segment::empty(path, base);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now.try_into().unwrap_or(0));
+    let kept_for = Duration::from_millis(settings.delete_retention_ms.try_into().unwrap_or(0));
+    let mut written_last = SystemTime::UNIX_EPOCH;
+    for segment in group {
+        let written = fs::metadata(&segment.path)?.modified()?;
+        let keeps_tombstones = now.duration_since(written).unwrap_or_default() < kept_for;
+        written_last = written_last.max(written);
+        let is_kept = |record: &&Record<'_>| match record.key {
+            Some(key) => newest.get(key) == Some(&record.offset) && (keeps_tombstones || !record.tombstone),
+            None => true,
+        };
+        let mut walk = segment.walk_to_offset(segment.base)?;
+        while let Some((_, mut header)) = walk.next()? {
+            let mut batch = walk.batch()?;
+            if !header.is_compressed()
+                && let Some(records) = batch::records(&header, &batch)
+            {
+                let kept: Vec<_> = records.iter().filter(is_kept).collect();
+                match kept.len() {
+                    0 => continue,
+                    all if all == records.len() => {}
+                    _ => batch = batch::with_records(&batch, &kept),
+                }
+                header.length = batch.len();
+            }
+            file.write_all(&batch)?;
+            cleaned.grow(&header);
+        }
+    }
+    let file = file.into_inner()?;
+    // The time from which tombstones are counted stays what it was.
+    file.set_modified(written_last)?;
+    file.sync_all()?;
+    Ok(cleaned)
+}

@@ -1,0 +1,84 @@
+//! What a partition knows of its idempotent producers: the sequence numbers of their newest batches.
+//!
+//! A batch that is sent again gets the offset that it has; one that leaves a gap is refused. A producer that is not
+//! known, for it was silent for long, may begin anywhere, as with Kafka.
+
+use std::collections::{HashMap, VecDeque};
+
+use kafka_protocol::ResponseError;
+
+use crate::broker::log::batch::Header;
+
+/// As many requests as a producer may have in flight, and therefore repeat.
+const REMEMBERED: usize = 5;
+/// Kafka's `producer.id.expiration.ms`.
+const EXPIRY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+#[derive(Debug, Default)]
+pub(in crate::broker) struct Producers(HashMap<i64, Producer>);
+
+#[derive(Debug, Default)]
+struct Producer {
+    epoch: i16,
+    newest: VecDeque<Sent>,
+    heard_ms: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    first: i32,
+    last: i32,
+    offset: i64,
+}
+
+impl Producers {
+    /// Whether a batch may be appended; `Some` is the offset of the batch that it repeats.
+    pub(in crate::broker) fn check(&self, batch: &Header) -> Result<Option<i64>, ResponseError> {
+        let Some(known) = self.0.get(&batch.producer) else { return Ok(None) };
+        if batch.epoch < known.epoch {
+            return Err(ResponseError::InvalidProducerEpoch);
+        }
+        let expected = if batch.epoch > known.epoch { 0 } else { after(known.newest.back()) };
+        let (first, last) = (batch.sequence, last_sequence(batch));
+        let mut newest = known.newest.iter();
+        match newest.find(|sent| batch.epoch == known.epoch && (sent.first, sent.last) == (first, last)) {
+            Some(repeated) => Ok(Some(repeated.offset)),
+            None if first == expected => Ok(None),
+            None => Err(ResponseError::OutOfOrderSequenceNumber),
+        }
+    }
+
+    /// Takes note of a batch that is in the log.
+    pub(in crate::broker) fn note(&mut self, batch: &Header, now: i64) {
+        if batch.producer < 0 {
+            return;
+        }
+        let known = self.0.entry(batch.producer).or_default();
+        if batch.epoch != known.epoch {
+            *known = Producer { epoch: batch.epoch, ..Producer::default() };
+        }
+        known.heard_ms = now;
+        known.newest.push_back(Sent {
+            first: batch.sequence,
+            last: last_sequence(batch),
+            offset: batch.base_offset,
+        });
+        if known.newest.len() > REMEMBERED {
+            known.newest.pop_front();
+        }
+    }
+
+    pub(in crate::broker) fn forget_silent(&mut self, now: i64) {
+        self.0.retain(|_, producer| now.saturating_sub(producer.heard_ms) < EXPIRY_MS);
+    }
+}
+
+/// Sequence numbers go on with 0 after the greatest number.
+fn last_sequence(batch: &Header) -> i32 {
+    let last = i64::from(batch.sequence) + batch.last_offset() - batch.base_offset;
+    i32::try_from(last & i64::from(i32::MAX)).unwrap_or(0)
+}
+
+fn after(newest: Option<&Sent>) -> i32 {
+    newest.map_or(0, |sent| sent.last.checked_add(1).unwrap_or(0))
+}

@@ -1,0 +1,298 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+
+const HOUR: i64 = 3_600_000;
+const START: i64 = 1_700_000_000_000;
+
+fn settings(given: &[(&str, &str)]) -> Settings {
+    let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Settings::parse(given.collect::<BTreeMap<_, _>>()).unwrap()
+}
+
+/// A batch of records, each a key and perhaps a value, with a timestamp each.
+fn batch(producer: (i64, i32), records: &[(&str, Option<&str>, i64)]) -> Vec<u8> {
+    let mut body = Vec::new();
+    let first = records.iter().map(|(.., time)| *time).min().unwrap();
+    for (delta, (key, value, time)) in (0_i64..).zip(records) {
+        let mut record = vec![0];
+        put_varint(&mut record, time - first);
+        put_varint(&mut record, delta);
+        put_varint(&mut record, key.len() as i64);
+        record.extend(key.as_bytes());
+        put_varint(&mut record, value.map_or(-1, |value| value.len() as i64));
+        record.extend(value.unwrap_or_default().as_bytes());
+        put_varint(&mut record, 0);
+        put_varint(&mut body, record.len() as i64);
+        body.extend(record);
+    }
+    let count = i32::try_from(records.len()).unwrap();
+    let mut checked = vec![0, 0];
+    checked.extend((count - 1).to_be_bytes());
+    checked.extend(first.to_be_bytes());
+    checked.extend(records.iter().map(|(.., time)| *time).max().unwrap().to_be_bytes());
+    checked.extend(producer.0.to_be_bytes());
+    checked.extend(0_i16.to_be_bytes());
+    checked.extend(producer.1.to_be_bytes());
+    checked.extend(count.to_be_bytes());
+    checked.extend(body);
+    let mut batch = vec![0; 8];
+    batch.extend(i32::try_from(9 + checked.len()).unwrap().to_be_bytes());
+    batch.extend([0, 0, 0, 0, 2]);
+    batch.extend(crc32c::crc32c(&checked).to_be_bytes());
+    batch.extend(checked);
+    batch
+}
+
+fn put_varint(bytes: &mut Vec<u8>, number: i64) {
+    let mut left = ((number << 1) ^ (number >> 63)).cast_unsigned();
+    while left >= 0x80 {
+        bytes.push((left as u8 & 0x7f) | 0x80);
+        left >>= 7;
+    }
+    bytes.push(left as u8);
+}
+
+fn append(partition: &Partition, settings: &Settings, mut batch: Vec<u8>) -> Result<i64, ResponseError> {
+    let header = Header::read(&batch).unwrap();
+    partition.log().append(START, settings, header, &mut batch).map(|appended| appended.offset)
+}
+
+fn append_one(partition: &Partition, settings: &Settings, key: &str, value: Option<&str>, time: i64) -> i64 {
+    append(partition, settings, batch((-1, -1), &[(key, value, time)])).unwrap()
+}
+
+/// Offset, key and whether it is a tombstone, of all records.
+fn read_all(partition: &Partition) -> Vec<(i64, String, bool)> {
+    let log = partition.log();
+    let (mut read, mut next) = (Vec::new(), log.start());
+    while next < log.end() {
+        let bytes = log.read(next, u64::MAX).unwrap();
+        let mut rest = bytes.as_slice();
+        if rest.is_empty() {
+            return read;
+        }
+        while let Some(header) = Header::read(rest) {
+            assert!(batch::is_intact(&rest[..header.length]));
+            for record in batch::records(&header, &rest[..header.length]).unwrap() {
+                let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
+                read.push((record.offset, key, record.tombstone));
+            }
+            next = header.last_offset() + 1;
+            rest = &rest[header.length..];
+        }
+    }
+    read
+}
+
+fn open(folder: &tempfile::TempDir) -> Partition {
+    Partition::open(folder.path().join("0"), START).unwrap()
+}
+
+fn offsets(partition: &Partition) -> Vec<i64> {
+    read_all(partition).into_iter().map(|(offset, ..)| offset).collect()
+}
+
+#[test]
+fn what_is_torn_or_damaged_at_the_end_is_cut_off_and_the_rest_stays() {
+    let whole = batch((-1, -1), &[("a", Some("1"), START), ("b", Some("2"), START)]);
+    let mut damaged = whole.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    batch::place(&mut damaged, 2);
+    let mut again = whole.clone();
+    batch::place(&mut again, 1);
+    for tail in [&whole[..1], &whole[..70], &[0_u8; 200][..], &damaged, &again] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(&[]);
+        append(&open(&folder), &settings, whole.clone()).unwrap();
+        let path = segment_path(&folder.path().join("0"), 0);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.extend(tail);
+        fs::write(&path, bytes).unwrap();
+        let partition = open(&folder);
+        assert_eq!(offsets(&partition), [0, 1]);
+        assert_eq!(append_one(&partition, &settings, "c", None, START), 2);
+        assert_eq!(offsets(&open(&folder)), [0, 1, 2]);
+    }
+}
+
+#[test]
+fn a_producer_is_known_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&[]);
+    let sent = |sequence| batch((7, sequence), &[("a", Some("1"), START)]);
+    assert_eq!(append(&open(&folder), &settings, sent(0)), Ok(0));
+    let partition = open(&folder);
+    assert_eq!(append(&partition, &settings, sent(0)), Ok(0));
+    assert_eq!(append(&partition, &settings, sent(2)), Err(ResponseError::OutOfOrderSequenceNumber));
+    assert_eq!(append(&partition, &settings, sent(1)), Ok(1));
+    assert_eq!(offsets(&partition), [0, 1]);
+}
+
+#[test]
+fn sequence_numbers_go_on_with_zero_after_the_greatest() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&[]);
+    let partition = open(&folder);
+    let records = [("a", None, START), ("b", None, START)];
+    assert_eq!(append(&partition, &settings, batch((7, i32::MAX), &records)), Ok(0));
+    assert_eq!(
+        append(&partition, &settings, batch((7, 2), &records)),
+        Err(ResponseError::OutOfOrderSequenceNumber)
+    );
+    assert_eq!(append(&partition, &settings, batch((7, 1), &records)), Ok(2));
+}
+
+#[test]
+fn any_offset_and_time_is_found_through_the_index_of_any_segment() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&[("segment.bytes", "1048576")]);
+    let partition = open(&folder);
+    let value = "x".repeat(3_000);
+    for second in 0..1_000 {
+        append_one(&partition, &settings, "key", Some(&value), START + second * 1_000);
+    }
+    for partition in [partition, open(&folder)] {
+        let log = partition.log();
+        assert_eq!(log.sealed.len(), 2);
+        for offset in (0..1_000).step_by(37).chain([999]) {
+            let found = Header::read(&log.read(offset, 1).unwrap()).unwrap();
+            assert_eq!(found.base_offset, offset);
+            let time = START + offset * 1_000;
+            assert_eq!(log.find_time(time).unwrap(), Some((offset, time)));
+            assert_eq!(log.find_time(time - 999).unwrap(), Some((offset, time)));
+        }
+        assert_eq!(log.find_time(START + 1_000_000).unwrap(), None);
+        assert_eq!(log.find_newest().unwrap(), Some((999, START + 999_000)));
+        assert!(log.read(1_000, 1).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_time_is_found_inside_of_a_batch_and_when_clocks_were_set_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let partition = open(&folder);
+    let settings = settings(&[]);
+    append(&partition, &settings, batch((-1, -1), &[("a", None, START), ("b", None, START + 10)])).unwrap();
+    append_one(&partition, &settings, "c", None, START - HOUR);
+    append_one(&partition, &settings, "d", None, START + 20);
+    let log = partition.log();
+    assert_eq!(log.find_time(START + 5).unwrap(), Some((1, START + 10)));
+    assert_eq!(log.find_time(START + 11).unwrap(), Some((3, START + 20)));
+    assert_eq!(log.find_time(0).unwrap(), Some((0, START)));
+    assert_eq!(log.find_newest().unwrap(), Some((3, START + 20)));
+}
+
+#[test]
+fn records_are_deleted_by_age_and_by_size_and_the_offsets_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = settings(&[("retention.ms", "7200000"), ("segment.ms", "1800000")]);
+    let partition = open(&folder);
+    for hour in 0..4 {
+        append_one(&partition, &kept, "key", None, START + hour * HOUR);
+    }
+    partition.maintain(START + 3 * HOUR, &kept).unwrap();
+    assert_eq!((offsets(&partition), partition.log().start()), (vec![1, 2, 3], 1));
+    // A clock that was set back deletes nothing.
+    partition.maintain(START - 100 * HOUR, &kept).unwrap();
+    assert_eq!(offsets(&partition), [1, 2, 3]);
+    let small = settings(&[("retention.bytes", "100")]);
+    partition.maintain(START, &small).unwrap();
+    assert_eq!(offsets(&partition), [2, 3]);
+    partition.maintain(START + 100 * HOUR, &kept).unwrap();
+    let partition = open(&folder);
+    assert!(offsets(&partition).is_empty());
+    let ends = |log: &Log| (log.start(), log.end());
+    assert_eq!(ends(&partition.log()), (4, 4));
+    assert_eq!(append_one(&partition, &kept, "key", None, START), 4);
+}
+
+#[test]
+fn compaction_keeps_the_newest_of_each_key_and_a_tombstone_for_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let compact = settings(&[
+        ("cleanup.policy", "compact"),
+        ("segment.ms", "1"),
+        ("delete.retention.ms", "3600000"),
+        ("max.compaction.lag.ms", "1"),
+    ]);
+    let partition = open(&folder);
+    let old =
+        batch((-1, -1), &[("ada", Some("1"), START), ("bob", Some("1"), START), ("ada", Some("2"), START)]);
+    append(&partition, &compact, old).unwrap();
+    append_one(&partition, &compact, "bob", None, START + 10);
+    append_one(&partition, &compact, "eve", Some("1"), START + 20);
+    append_one(&partition, &compact, "ada", Some("3"), START + 30);
+    // Files are new, so tombstones are, too, whatever their records' time is.
+    let now = now_of_files();
+    partition.maintain(now, &compact).unwrap();
+    let newest = [(3, "bob", true), (4, "eve", false), (5, "ada", false)];
+    let named =
+        |read: Vec<(i64, String, bool)>| read.into_iter().map(|(o, k, t)| (o, k, t)).collect::<Vec<_>>();
+    let expected = newest.map(|(offset, key, tombstone)| (offset, key.to_owned(), tombstone));
+    assert_eq!(named(read_all(&partition)), expected);
+    assert_eq!(named(read_all(&open(&folder))), expected);
+
+    let partition = open(&folder);
+    append_one(&partition, &compact, "eve", Some("2"), START + 40);
+    partition.maintain(now + 2 * HOUR, &compact).unwrap();
+    assert_eq!(offsets(&partition), [5, 6]);
+    assert_eq!(offsets(&open(&folder)), [5, 6]);
+    assert_eq!(append_one(&partition, &compact, "eve", Some("3"), START + 50), 7);
+}
+
+fn now_of_files() -> i64 {
+    crate::broker::now_ms() + 1_000
+}
+
+#[test]
+fn a_compaction_that_was_killed_is_finished_or_forgotten_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let compact = settings(&[("cleanup.policy", "compact"), ("segment.ms", "1")]);
+    let partition = open(&folder);
+    for number in 0..3 {
+        append_one(&partition, &compact, "ada", Some("1"), START + number * 10);
+    }
+    drop(partition);
+    let files = folder.path().join("0");
+    // Of the first two segments, the second one's content was kept.
+    let (first, second) = (segment_path(&files, 0), segment_path(&files, 1));
+    fs::copy(&second, files.join(format!("{:020}-{:020}.swap", 0, 1))).unwrap();
+    fs::write(files.join("00000000000000000002.cleaned"), "half").unwrap();
+    let partition = open(&folder);
+    assert_eq!(offsets(&partition), [1, 2]);
+    assert!(first.exists() && !second.exists());
+    assert!(names(&files).unwrap().iter().all(|name| name.ends_with(".log")));
+}
+
+#[test]
+fn a_write_that_fails_is_kafkas_storage_error_and_leaves_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&[]);
+    let partition = open(&folder);
+    append_one(&partition, &settings, "a", None, START);
+    // Any write to it fails, as on a full disk.
+    let unwritable = File::open(segment_path(&folder.path().join("0"), 0)).unwrap();
+    let sound = std::mem::replace(&mut partition.log().file, unwritable);
+    let refused = append(&partition, &settings, batch((-1, -1), &[("b", None, START)]));
+    assert_eq!(refused, Err(ResponseError::KafkaStorageError));
+    partition.log().file = sound;
+    assert_eq!(append_one(&partition, &settings, "c", None, START), 1);
+    assert_eq!(offsets(&open(&folder)), [0, 1]);
+}
+
+#[test]
+fn a_fetch_that_waits_is_woken_once_and_forgotten_when_it_has_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let partition = open(&folder);
+    let (stays, goes) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    partition.log().wake(&goes);
+    drop(goes);
+    partition.log().wake(&stays);
+    assert_eq!(partition.log().waiting.len(), 1);
+    append_one(&partition, &settings(&[]), "a", None, START);
+    assert!(partition.log().waiting.is_empty());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(1), stays.notified()).await }).unwrap();
+}

@@ -1,0 +1,154 @@
+//! The offsets that groups have committed: in memory, and in a file to which each commit is appended as a line.
+//!
+//! The file is written anew, with the newest of each, when the broker starts and whenever most of it is outdated.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::broker::log::write_whole;
+
+const FILE: &str = "offsets.jsonl";
+/// Lines that are outdated before the file is written anew.
+const MAX_OUTDATED: usize = 100_000;
+
+/// What was committed for one partition.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Committed {
+    pub(super) offset: i64,
+    pub(super) leader_epoch: i32,
+    pub(super) metadata: String,
+}
+
+/// By topic and partition.
+pub(super) type GroupOffsets = BTreeMap<(String, i32), Committed>;
+
+pub(super) struct Offsets(Mutex<Journal>);
+
+struct Journal {
+    path: PathBuf,
+    file: File,
+    /// Up to here the file is whole.
+    size: u64,
+    lines: usize,
+    groups: HashMap<String, GroupOffsets>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Line {
+    group: String,
+    topic: String,
+    partition: i32,
+    /// `None`: no longer committed.
+    committed: Option<Committed>,
+}
+
+impl Offsets {
+    pub(super) fn open(folder: &Path) -> io::Result<Offsets> {
+        let path = folder.join(FILE);
+        let text = if path.exists() { std::fs::read(&path)? } else { Vec::new() };
+        let mut groups = HashMap::<String, GroupOffsets>::new();
+        // The last line is not whole when the process was killed while it wrote, and was not acknowledged then.
+        for line in
+            text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok())
+        {
+            take(&mut groups, line);
+        }
+        let (file, size, lines) = write_anew(&path, &groups)?;
+        Ok(Offsets(Mutex::new(Journal { path, file, size, lines, groups })))
+    }
+
+    pub(super) fn of(&self, group: &str) -> GroupOffsets {
+        self.journal().groups.get(group).cloned().unwrap_or_default()
+    }
+
+    /// The groups that have committed something.
+    pub(super) fn groups(&self) -> Vec<String> {
+        self.journal().groups.keys().cloned().collect()
+    }
+
+    pub(super) fn commit(&self, group: &str, offsets: GroupOffsets) -> io::Result<()> {
+        let lines = offsets.into_iter().map(|((topic, partition), committed)| Line {
+            group: group.to_owned(),
+            topic,
+            partition,
+            committed: Some(committed),
+        });
+        self.journal().append(lines.collect())
+    }
+
+    /// Forgets the offsets for which `is_gone` holds, of a group, a topic and a partition.
+    pub(super) fn forget(&self, is_gone: impl Fn(&str, &str) -> bool) -> io::Result<()> {
+        let mut journal = self.journal();
+        let mut lines = Vec::new();
+        for (group, offsets) in &journal.groups {
+            for (topic, partition) in offsets.keys().filter(|(topic, _)| is_gone(group, topic)) {
+                let (group, topic) = (group.clone(), topic.clone());
+                lines.push(Line { group, topic, partition: *partition, committed: None });
+            }
+        }
+        journal.append(lines)
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Journal {
+    fn append(&mut self, lines: Vec<Line>) -> io::Result<()> {
+        let text = text(&lines)?;
+        if let Err(error) = self.file.write_all(&text) {
+            let _ = self.file.set_len(self.size);
+            return Err(error);
+        }
+        self.size += text.len() as u64;
+        self.lines += lines.len();
+        lines.into_iter().for_each(|line| take(&mut self.groups, line));
+        if self.lines > MAX_OUTDATED + self.groups.values().map(BTreeMap::len).sum::<usize>() {
+            (self.file, self.size, self.lines) = write_anew(&self.path, &self.groups)?;
+        }
+        Ok(())
+    }
+}
+
+fn take(groups: &mut HashMap<String, GroupOffsets>, line: Line) {
+    let offsets = groups.entry(line.group.clone()).or_default();
+    match line.committed {
+        Some(committed) => drop(offsets.insert((line.topic, line.partition), committed)),
+        None => drop(offsets.remove(&(line.topic, line.partition))),
+    }
+    if offsets.is_empty() {
+        groups.remove(&line.group);
+    }
+}
+
+fn text(lines: &[Line]) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut text, line)?;
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+fn write_anew(path: &Path, groups: &HashMap<String, GroupOffsets>) -> io::Result<(File, u64, usize)> {
+    let mut lines = Vec::new();
+    for (group, offsets) in groups {
+        for ((topic, partition), committed) in offsets {
+            lines.push(Line {
+                group: group.clone(),
+                topic: topic.clone(),
+                partition: *partition,
+                committed: Some(committed.clone()),
+            });
+        }
+    }
+    let text = text(&lines)?;
+    write_whole(path, &text)?;
+    Ok((OpenOptions::new().append(true).open(path)?, text.len() as u64, lines.len()))
+}
