@@ -1,8 +1,9 @@
-//! MailHog's API over this inbox, as far as tools that read mails for tests use it: list, and delete all.
+//! MailHog's API over this inbox, as far as tools that read mails for tests use it: list, search, and delete all.
 //!
 //! The names are MailHog's. MIME parts are not split (`MIME` is null); `Content.Body` has them as they came.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Json, Query, ServiceConfig};
@@ -16,13 +17,31 @@ const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 250;
 
 pub(super) fn routes(app: &mut ServiceConfig) {
-    app.route("/api/v2/messages", web::get().to(list)).route("/api/v1/messages", web::delete().to(clear));
+    app.route("/api/v2/messages", web::get().to(list))
+        .route("/api/v2/search", web::get().to(search))
+        .route("/api/v1/messages", web::delete().to(clear));
 }
 
 #[derive(Deserialize)]
 struct Range {
     start: Option<usize>,
     limit: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Search {
+    kind: Kind,
+    /// Upper and lower case are the same.
+    query: String,
+}
+
+/// Where to look for the query.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    From,
+    To,
+    Containing,
 }
 
 #[derive(Serialize)]
@@ -76,16 +95,33 @@ struct Raw {
 }
 
 async fn list(mailbox: Data<Mailbox>, range: Query<Range>) -> Json<List> {
-    let mails = mailbox.newest_first();
-    let start = range.start.unwrap_or(0);
-    let limit = range.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
-    let items: Vec<Item> = mails.iter().skip(start).take(limit).map(|mail| Item::from(&**mail)).collect();
-    Json(List { total: mails.len(), count: items.len(), start, items })
+    Json(List::of(&mailbox.newest_first(), &range))
+}
+
+async fn search(mailbox: Data<Mailbox>, wanted: Query<Search>, range: Query<Range>) -> Json<List> {
+    let query = wanted.query.to_lowercase();
+    let has = |text: &str| text.to_lowercase().contains(&query);
+    let mut mails = mailbox.newest_first();
+    mails.retain(|mail| match wanted.kind {
+        Kind::From => has(&mail.from),
+        Kind::To => mail.to.iter().any(|to| has(to)),
+        Kind::Containing => has(&mail.raw),
+    });
+    Json(List::of(&mails, &range))
 }
 
 async fn clear(mailbox: Data<Mailbox>) -> HttpResponse {
     mailbox.clear();
     HttpResponse::Ok().finish()
+}
+
+impl List {
+    fn of(mails: &[Arc<ParsedMail>], range: &Range) -> List {
+        let start = range.start.unwrap_or(0);
+        let limit = range.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
+        let items: Vec<Item> = mails.iter().skip(start).take(limit).map(|mail| Item::from(&**mail)).collect();
+        List { total: mails.len(), count: items.len(), start, items }
+    }
 }
 
 impl From<&ParsedMail> for Item {

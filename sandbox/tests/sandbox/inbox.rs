@@ -112,6 +112,28 @@ async fn mailhogs_list_has_its_shape() {
 }
 
 #[tokio::test]
+async fn mailhogs_search_finds_by_sender_recipient_and_text() {
+    let inbox = Inbox::start(0, 0).await.unwrap();
+    for subject in ["first", "second", "third"] {
+        send(&inbox, subject).await;
+    }
+    let found = async |search: &str| {
+        let list = get(&inbox, &format!("/api/v2/search?{search}")).await;
+        let subject = |item: &Value| item["Content"]["Headers"]["Subject"][0].as_str().unwrap().to_owned();
+        let subjects: Vec<_> = list["items"].as_array().unwrap().iter().map(subject).collect();
+        (list["total"].as_u64().unwrap(), subjects.join(" "))
+    };
+    let all = (3, "third second first".to_owned());
+    assert_eq!(found("kind=to&query=ADA@example.com").await, all);
+    assert_eq!(found("kind=from&query=signup@").await, all);
+    assert_eq!(found("kind=containing&query=second").await, (1, "second".to_owned()));
+    assert_eq!(found("kind=to&query=ada&start=1&limit=1").await, (3, "second".to_owned()));
+    assert_eq!(found("kind=to&query=signup@").await, (0, String::new()));
+    let unknown = reqwest::get(url(&inbox, "/api/v2/search?kind=subject&query=first")).await.unwrap();
+    assert_eq!(unknown.status(), 400);
+}
+
+#[tokio::test]
 async fn all_mails_can_be_deleted() {
     let inbox = Inbox::start(0, 0).await.unwrap();
     send(&inbox, "gone").await;
