@@ -16,5 +16,4 @@ scripts/kafka.sh install
 # As the images are built: one of the tests has a broker that wants TLS.
 scripts/release-binaries.sh
 # `--workspace` takes what the workspace's tests have built; with `-p` all of it would be built again, with fewer features.
-# (Where nothing is built yet, that includes the embedded broker, which is not used here.)
 cargo test --locked --workspace --test real_kafka --features acceptance/real-kafka "${filter[@]}" -- --test-threads 1 "$@"

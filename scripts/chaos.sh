@@ -12,7 +12,7 @@ cd "$(dirname "$(realpath "$0")")/.."
 scripts/kafka.sh install
 scripts/release-binaries.sh
 # Not a release build: it costs little CPU, and the workspace's tests have built most of it. With `-p` all of that would be built
-# again, with fewer features, though without the embedded broker.
+# again, with fewer features.
 cargo build --locked --workspace --bin chaos
 # What crashes by itself leaves a core in the round's folder, where /proc/sys/kernel/core_pattern is a plain name.
 ulimit -c unlimited 2>/dev/null || true

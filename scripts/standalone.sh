@@ -17,7 +17,7 @@ die() { echo "$(basename "$0"): $*" >&2; exit 1; }
 
 start_standalone() {
   local port tries
-  # As the workspace's tests have built it: with `-p` the embedded broker would be built again, with fewer features.
+  # As the workspace's tests have built it: with `-p` much would be built again, with fewer features.
   cargo build --locked --manifest-path "$ROOT/Cargo.toml" --workspace --bin standalone
   for port in 1025 8025 9092 "${USER_SERVICE_ADDR##*:}" "${USER_SERVICE_ADMIN_ADDR##*:}" "${NOTIFICATION_SERVICE_ADDR##*:}"; do
     if (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then die "port $port is in use"; fi
