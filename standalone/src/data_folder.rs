@@ -1,6 +1,6 @@
 //! What a second run must find again: the broker's data, and the secrets behind ids and codes.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rand::{TryRng, rngs::SysRng};
 use std::{
@@ -13,6 +13,27 @@ use std::{
 
 const SECRETS: &str = "secrets.env";
 const BROKER: &str = "broker";
+
+/// Moves a data folder to the first free name beside it, `data-1` and so on, and answers that name; `None` when there is
+/// no such folder.
+///
+/// # Errors
+/// A running system uses the folder, or it can't be moved.
+pub fn move_aside(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if !folder.exists() {
+        return Ok(None);
+    }
+    if sandbox::broker::is_in_use(&folder.join(BROKER)) {
+        bail!("{} is in use: stop the system that runs on it first", folder.display());
+    }
+    let named = |number| {
+        folder.with_file_name(format!("{}-{number}", folder.file_name().unwrap_or_default().display()))
+    };
+    let aside = (1..=u32::MAX).map(named).find(|name| !name.exists()).context("every name is taken")?;
+    fs::rename(folder, &aside)
+        .with_context(|| format!("can't move {} to {}", folder.display(), aside.display()))?;
+    Ok(Some(aside))
+}
 
 /// The folder in which everything is kept.
 pub(crate) struct DataFolder(PathBuf);
@@ -66,6 +87,24 @@ fn random_secret() -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sandbox::broker::{Broker, Storage};
+
+    #[tokio::test]
+    async fn a_folder_is_moved_aside_as_a_whole_and_not_while_it_is_in_use() {
+        let parent = tempfile::tempdir().unwrap();
+        let data = parent.path().join("data");
+        assert_eq!(move_aside(&data).unwrap(), None);
+        for number in 1..=2 {
+            let secrets = DataFolder::open(&data).unwrap().secrets().unwrap();
+            let broker = Broker::start(Storage::Directory(data.join(BROKER)), 0).await.unwrap();
+            assert!(move_aside(&data).unwrap_err().to_string().contains("is in use"));
+            broker.stop().await;
+            let aside = parent.path().join(format!("data-{number}"));
+            assert_eq!(move_aside(&data).unwrap(), Some(aside.clone()));
+            assert!(!data.exists());
+            assert_eq!(DataFolder::open(&aside).unwrap().secrets().unwrap(), secrets);
+        }
+    }
 
     #[test]
     fn secrets_are_made_once_and_kept() {

@@ -7,7 +7,7 @@
 //! The services are the same as in production and know nothing of each other; only the broker and the mail server
 //! are the sandbox's. Everything listens on 127.0.0.1.
 
-mod data_folder;
+pub mod data_folder;
 mod system;
 pub mod terminal;
 

@@ -1,15 +1,31 @@
 //! `cargo run`: the whole system, for a first look.
 
+use clap::Parser;
 use shared::{env::Env, shutdown, telemetry};
-use standalone::{Ports, System, terminal};
+use standalone::{Ports, System, data_folder, terminal};
 use std::{path::Path, process::ExitCode};
 
 /// Below the current folder; `.gitignore` knows it.
 const DATA_FOLDER: &str = "data";
 
+const PORTS: &str = "Variables of its own: STANDALONE_KAFKA_PORT (9092), STANDALONE_SMTP_PORT (1025) and \
+STANDALONE_INBOX_PORT (8025); 0 takes any free port. The services read theirs from the environment and .env, as .env.example lists them.";
+
+/// Two-step signup on this machine: a Kafka broker, a mail inbox and both services in one process, on 127.0.0.1.
+///
+/// Ctrl-C stops it; the next run goes on where it ended. Records and secrets are in the folder data.
+#[derive(Parser)]
+#[command(after_help = PORTS)]
+struct Arguments {
+    /// Begins anew: moves the folder data aside, says where, and deletes nothing
+    #[arg(long)]
+    fresh: bool,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let code = match run().await {
+    let arguments = Arguments::parse();
+    let code = match run(&arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error:#}");
@@ -20,14 +36,20 @@ async fn main() -> ExitCode {
     code
 }
 
-async fn run() -> anyhow::Result<()> {
+async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut env = Env::load();
     // Between the mails, the terminal shows what goes wrong and nothing else.
     env.set_default("RUST_LOG", "warn");
     telemetry::start_from_env(&mut env);
     let stop = shutdown::on_signal()?;
     let folder = Path::new(DATA_FOLDER);
-    let system = System::start(folder, Ports::default(), env).await?;
+    if arguments.fresh
+        && let Some(aside) = data_folder::move_aside(folder)?
+    {
+        terminal::print_moved(folder, &aside);
+    }
+    let ports = Ports::from_env(&mut env);
+    let system = System::start(folder, ports, env).await?;
     system.inbox().on_mail(terminal::print_mail);
     terminal::print_welcome(&system, folder);
     system.run(stop).await

@@ -1,13 +1,13 @@
 //! Broker, inbox and both services: started in an order that needs no waiting, ended in the reverse one.
 
 use crate::data_folder::DataFolder;
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use sandbox::{
     broker::{Broker, Storage},
     inbox::Inbox,
 };
 use shared::env::Env;
-use std::{net::SocketAddr, path::Path};
+use std::{error::Error, io, net::SocketAddr, path::Path};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +51,22 @@ impl Default for Ports {
     }
 }
 
+impl Ports {
+    /// The defaults, or what `STANDALONE_KAFKA_PORT`, `STANDALONE_SMTP_PORT` and `STANDALONE_INBOX_PORT` say. A wrong
+    /// value is among the problems that [`System::start`] reports.
+    pub fn from_env(env: &mut Env) -> Self {
+        let defaults = Self::default();
+        let mut port = |name, default| {
+            env.or(name, default, |value| value.parse().map_err(|_| "a port from 0 to 65535"))
+        };
+        Self {
+            kafka: port("STANDALONE_KAFKA_PORT", defaults.kafka),
+            smtp: port("STANDALONE_SMTP_PORT", defaults.smtp),
+            inbox: port("STANDALONE_INBOX_PORT", defaults.inbox),
+        }
+    }
+}
+
 impl System {
     /// Starts everything, with its data in `folder`. Other variables of `env` reach the services.
     ///
@@ -60,10 +76,10 @@ impl System {
         let folder = DataFolder::open(folder)?;
         let broker = Broker::start(Storage::Directory(folder.broker()), ports.kafka)
             .await
-            .with_context(|| format!("the broker can't start on port {}", ports.kafka))?;
-        let inbox = Inbox::start(ports.smtp, ports.inbox)
-            .await
-            .with_context(|| format!("the inbox can't start on ports {} and {}", ports.smtp, ports.inbox))?;
+            .map_err(|error| name_variables(error, "STANDALONE_KAFKA_PORT takes another port"))?;
+        let inbox = Inbox::start(ports.smtp, ports.inbox).await.map_err(|error| {
+            name_variables(error, "STANDALONE_SMTP_PORT and STANDALONE_INBOX_PORT take other ports")
+        })?;
         for (name, value) in folder.secrets()? {
             env.set(&name, value);
         }
@@ -145,6 +161,14 @@ impl System {
         self.broker.stop().await;
         outcome
     }
+}
+
+/// Says how to go on where a port is taken.
+fn name_variables(error: anyhow::Error, advice: &'static str) -> anyhow::Error {
+    let is_taken = |cause: &(dyn Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+    };
+    if error.chain().any(is_taken) { anyhow!("{error:#}. {advice}") } else { error }
 }
 
 fn flatten(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {

@@ -5,6 +5,11 @@ use crate::System;
 use sandbox::inbox::ParsedMail;
 use std::path::Path;
 
+/// Says where the data of earlier runs went.
+pub fn print_moved(folder: &Path, aside: &Path) {
+    println!("The data of earlier runs are now in {}; {} begins anew.\n", aside.display(), folder.display());
+}
+
 /// Says where everything is.
 pub fn print_welcome(system: &System, folder: &Path) {
     let (service, inbox) = (system.user_service(), system.inbox().web_address());

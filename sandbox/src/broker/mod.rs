@@ -166,6 +166,12 @@ impl Drop for Node {
     }
 }
 
+/// Whether a broker runs on this directory.
+pub fn is_in_use(directory: &Path) -> bool {
+    let lock = File::open(directory.join(LOCK_FILE));
+    lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 /// Serves until it is dropped, and all connections with it.
 async fn serve(listener: TcpListener, node: Arc<Node>) {
     let mut tasks = JoinSet::new();
@@ -213,7 +219,7 @@ fn open(directory: &Path, port: u16) -> anyhow::Result<Node> {
     ensure!(
         !directory.join(OLD_DATABASE).exists(),
         "{OLD_DATABASE} in it has the records of the broker that was here before, in a format that this one can't \
-         read. Nothing was changed: move the folder away, or use another one"
+         read. Nothing was changed: move the folder away, as `cargo run -- --fresh` does, or use another one"
     );
     let lock = OpenOptions::new().create(true).truncate(false).write(true).open(directory.join(LOCK_FILE))?;
     match lock.try_lock() {

@@ -193,7 +193,8 @@ pub(crate) async fn a_batch_with_a_wrong_checksum_is_refused(bootstrap: &str) {
 
 pub(crate) async fn an_unknown_version_of_api_versions_is_answered_in_the_oldest(bootstrap: &str) {
     const UNSUPPORTED_VERSION: i16 = 35;
-    let mut answer = Client::connect(bootstrap).ask(API_VERSIONS, 99, &[]);
+    // The byte ends the header of newer versions, which has no tagged fields.
+    let mut answer = Client::connect(bootstrap).ask(API_VERSIONS, 99, &[0]);
     assert_eq!(answer.i16(), UNSUPPORTED_VERSION);
     let count = answer.i32();
     assert!(count > 0, "with what is supported instead: {count}");

@@ -4,4 +4,5 @@
 mod configuration;
 mod monitoring;
 mod person;
+mod ports;
 mod signup;
