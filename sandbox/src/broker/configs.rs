@@ -20,8 +20,8 @@ use crate::broker::topics::Refusal;
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 /// Where a value comes from.
-const FROM_TOPIC: i8 = 1;
-const FROM_DEFAULTS: i8 = 5;
+pub(super) const FROM_TOPIC: i8 = 1;
+pub(super) const FROM_DEFAULTS: i8 = 5;
 /// What is done with a setting.
 const SET: i8 = 0;
 const DELETE: i8 = 1;

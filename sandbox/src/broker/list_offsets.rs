@@ -18,16 +18,18 @@ const EARLIEST: i64 = -2;
 const GREATEST_TIMESTAMP: i64 = -3;
 /// Of what is on this broker and not in a remote tier: the same here.
 const EARLIEST_LOCAL: i64 = -4;
+/// The version from which an answer has the leader's epoch.
+const WITH_EPOCH: i16 = 4;
 /// Offset and timestamp of what is not there.
 const NONE: (i64, i64) = (-1, -1);
 
-pub(super) fn list_offsets(node: &Node, request: ListOffsetsRequest) -> ListOffsetsResponse {
+pub(super) fn list_offsets(node: &Node, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|wanted| {
             let answer = ListOffsetsPartitionResponse::default().with_partition_index(wanted.partition_index);
             match find(node, &topic.name, wanted.partition_index, wanted.timestamp) {
                 Ok((offset, timestamp)) => {
-                    let epoch = if offset < 0 { -1 } else { 0 };
+                    let epoch = if offset < 0 || version < WITH_EPOCH { -1 } else { 0 };
                     answer.with_offset(offset).with_timestamp(timestamp).with_leader_epoch(epoch)
                 }
                 Err(error) => answer.with_error_code(error.code()),

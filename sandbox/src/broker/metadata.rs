@@ -19,10 +19,12 @@ use crate::broker::{CLUSTER, HOST, Node};
 const NODE_ID: BrokerId = BrokerId(1);
 /// The key type of a consumer group.
 const GROUP: i8 = 0;
+/// The version from which FindCoordinator asks for several keys.
+const SEVERAL_KEYS: i16 = 4;
 
 pub(super) fn metadata(node: &Node, request: MetadataRequest, version: i16) -> MetadataResponse {
-    let all = |_: &Vec<MetadataRequestTopic>| version > 0;
-    let topics = match request.topics.filter(|topics| !topics.is_empty() || all(topics)) {
+    // In the first version an empty list stands for all topics.
+    let topics = match request.topics.filter(|topics| version > 0 || !topics.is_empty()) {
         Some(wanted) => wanted.iter().map(|topic| asked_for(node, topic)).collect(),
         None => node.topics.all().iter().map(|(name, topic)| describe(name, topic)).collect(),
     };
@@ -82,26 +84,30 @@ pub(super) fn describe_cluster(node: &Node) -> DescribeClusterResponse {
 }
 
 /// The coordinator of any group is here; there is none of transactions.
-pub(super) fn find_coordinator(node: &Node, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
-    let (host, port) = (StrBytes::from_static_str(HOST), i32::from(node.port));
-    if request.key_type != GROUP {
+pub(super) fn find_coordinator(
+    node: &Node,
+    request: FindCoordinatorRequest,
+    version: i16,
+) -> FindCoordinatorResponse {
+    let host = StrBytes::from_static_str(HOST);
+    let here = Coordinator::default().with_node_id(NODE_ID).with_host(host).with_port(node.port.into());
+    let found = match request.key_type {
+        GROUP => here,
         // Clients give up at this error, and only at this one.
-        let code = ResponseError::TransactionalIdAuthorizationFailed.code();
-        let refused =
-            |key| Coordinator::default().with_key(key).with_node_id(BrokerId(-1)).with_error_code(code);
-        return FindCoordinatorResponse::default()
-            .with_error_code(code)
-            .with_error_message(Some(StrBytes::from_static_str("this broker has no transactions")))
+        _ => Coordinator::default()
             .with_node_id(BrokerId(-1))
-            .with_coordinators(request.coordinator_keys.into_iter().map(refused).collect());
-    }
-    let here = |key| {
-        Coordinator::default().with_key(key).with_node_id(NODE_ID).with_host(host.clone()).with_port(port)
+            .with_error_code(ResponseError::TransactionalIdAuthorizationFailed.code())
+            .with_error_message(Some(StrBytes::from_static_str("this broker has no transactions"))),
     };
-    let coordinators = request.coordinator_keys.into_iter().map(here).collect();
+    if version >= SEVERAL_KEYS {
+        let keys = request.coordinator_keys.into_iter();
+        let found = keys.map(|key| found.clone().with_key(key));
+        return FindCoordinatorResponse::default().with_coordinators(found.collect());
+    }
     FindCoordinatorResponse::default()
-        .with_node_id(NODE_ID)
-        .with_host(host.clone())
-        .with_port(port)
-        .with_coordinators(coordinators)
+        .with_error_code(found.error_code)
+        .with_error_message(found.error_message)
+        .with_node_id(found.node_id)
+        .with_host(found.host)
+        .with_port(found.port)
 }

@@ -97,12 +97,12 @@ pub(super) async fn answer(node: &Arc<Node>, mut frame: Bytes) -> anyhow::Result
             None => Ok(None),
         },
         ApiKey::Fetch => call.reply(&fetch::fetch(node, call.read()?).await),
-        ApiKey::ListOffsets => call.reply(&list_offsets::list_offsets(node, call.read()?)),
+        ApiKey::ListOffsets => call.reply(&list_offsets::list_offsets(node, call.read()?, version)),
         ApiKey::OffsetForLeaderEpoch => call.reply(&list_offsets::end_of_epoch(node, call.read()?)),
         ApiKey::InitProducerId => call.reply(&produce::init_producer_id(&call.read()?)),
         ApiKey::Metadata => call.reply(&metadata::metadata(node, call.read()?, version)),
         ApiKey::DescribeCluster => call.reply(&metadata::describe_cluster(node)),
-        ApiKey::FindCoordinator => call.reply(&metadata::find_coordinator(node, call.read()?)),
+        ApiKey::FindCoordinator => call.reply(&metadata::find_coordinator(node, call.read()?, version)),
         ApiKey::ApiVersions => call.reply(&api_versions()),
         ApiKey::CreateTopics => call.reply(&topic_admin::create_topics(node, call.read()?)),
         ApiKey::DeleteTopics => call.reply(&topic_admin::delete_topics(node, call.read()?)),
@@ -132,3 +132,6 @@ fn api_versions() -> ApiVersionsResponse {
     });
     ApiVersionsResponse::default().with_api_keys(versions.collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
-use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use kafka_protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
 };
@@ -15,6 +15,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::Node;
+use crate::broker::configs::{FROM_DEFAULTS, FROM_TOPIC};
 use crate::broker::topics::Refusal;
 
 /// Kafka's `num.partitions`, for who leaves the number to the broker.
@@ -28,20 +29,34 @@ pub(super) fn create_topics(node: &Node, request: CreateTopicsRequest) -> Create
             assigned => assigned.unwrap_or(i32::MAX),
         };
         let result = create(node, &topic, partitions, request.validate_only);
+        let name = topic.name.to_string();
         let answer = CreatableTopicResult::default().with_name(topic.name);
         match result {
-            // Without a list of the settings, which clients can ask for.
-            Ok(id) => answer.with_topic_id(id).with_num_partitions(partitions).with_replication_factor(1),
+            Ok(id) => answer
+                .with_configs(Some(settings(node, &name)))
+                .with_topic_id(id)
+                .with_num_partitions(partitions)
+                .with_replication_factor(1),
             Err((error, reason)) => answer
                 .with_error_code(error.code())
                 .with_error_message(Some(StrBytes::from_string(reason)))
                 .with_num_partitions(-1)
                 .with_replication_factor(-1),
         }
-        .with_configs(None)
-        .with_topic_config_error_code(0)
     });
     CreateTopicsResponse::default().with_topics(topics.collect())
+}
+
+/// Of a topic that was made; Java's clients insist on a list.
+fn settings(node: &Node, topic: &str) -> Vec<CreatableTopicConfigs> {
+    let settings = node.topics.get(topic).map(|topic| topic.settings());
+    let shown = settings.iter().flat_map(|settings| settings.describe()).map(|setting| {
+        CreatableTopicConfigs::default()
+            .with_name(StrBytes::from_static_str(setting.name))
+            .with_value(Some(StrBytes::from_string(setting.value)))
+            .with_config_source(if setting.is_default { FROM_DEFAULTS } else { FROM_TOPIC })
+    });
+    shown.collect()
 }
 
 fn create(
