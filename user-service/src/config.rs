@@ -42,7 +42,7 @@ pub struct Config {
     pub max_pending: u64,
     /// The deadline of a request; the broker's ack is awaited for one second less.
     pub publish_timeout: Duration,
-    /// POSTs per client address, and a twentieth of all other requests; `None` is `off`.
+    /// POSTs per client address, and 20 times as many other requests; `None` is `off`.
     pub rate_limit: Option<RateLimit>,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,

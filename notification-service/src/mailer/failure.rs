@@ -47,11 +47,6 @@ pub(crate) enum Cause {
     /// Mostly a server that waits for a TLS handshake.
     #[error("no greeting; if TLS begins with the first byte on this port, set SMTP_ENCRYPTION=tls")]
     NoGreeting,
-    /// That, or a server that takes no further connection.
-    #[error(
-        "closed without a greeting; if TLS begins with the first byte on this port, set SMTP_ENCRYPTION=tls"
-    )]
-    ClosedUngreeted,
     #[error("no TLS from the first byte on this port; it may want SMTP_ENCRYPTION=starttls")]
     NotTls,
     #[error("the server does not offer STARTTLS")]
@@ -127,7 +122,7 @@ impl ServerFailure {
     pub(super) fn may_be_one_too_many(&self) -> bool {
         match &self.cause {
             Cause::Reply(Status { code, .. }) => judgement::is_one_too_many(self.phase, *code),
-            Cause::Broken | Cause::ClosedUngreeted => self.phase == Phase::Greeting,
+            Cause::Broken => self.phase == Phase::Greeting,
             _ => false,
         }
     }

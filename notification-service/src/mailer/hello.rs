@@ -71,7 +71,6 @@ impl Mailer {
             // A server that waits for a handshake says nothing, until one of the two gives up.
             Cause::Timeout if in_clear => Cause::NoGreeting,
             Cause::Broken if in_clear && waited => Cause::NoGreeting,
-            Cause::Broken if in_clear => Cause::ClosedUngreeted,
             other => other,
         };
         let greeting = greeting.unwrap_or(Err(Cause::Timeout)).map_err(failed);
