@@ -200,10 +200,11 @@ impl AsyncWrite for Connection {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.poll_time(context)?;
-        if self.refusal.is_empty() && self.connected.answers.get() == 0 {
-            if let Some(document) = refusal::instead_of(octets) {
-                self.refuse(document);
-            }
+        if self.refusal.is_empty()
+            && self.connected.answers.get() == 0
+            && let Some(document) = refusal::instead_of(octets)
+        {
+            self.refuse(document);
         }
         if !self.refusal.is_empty() {
             ready!(self.poll_refusal(context))?;
