@@ -306,7 +306,11 @@ impl Readiness {
     /// Whether requests should be sent here.
     #[must_use]
     pub(crate) const fn is_ready(&self) -> bool {
-        self.caught_up && self.at_log_end && self.producer_warm && self.broker_answers && self.topics.is_none()
+        self.caught_up
+            && self.at_log_end
+            && self.producer_warm
+            && self.broker_answers
+            && self.topics.is_none()
     }
 }
 

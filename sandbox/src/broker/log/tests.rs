@@ -228,11 +228,9 @@ fn compaction_keeps_the_newest_of_each_key_and_a_tombstone_for_its_time() {
     let now = now_of_files();
     partition.maintain(now, &compact).unwrap();
     let newest = [(3, "bob", true), (4, "eve", false), (5, "ada", false)];
-    let named =
-        |read: Vec<(i64, String, bool)>| read.into_iter().map(|(o, k, t)| (o, k, t)).collect::<Vec<_>>();
     let expected = newest.map(|(offset, key, tombstone)| (offset, key.to_owned(), tombstone));
-    assert_eq!(named(read_all(&partition)), expected);
-    assert_eq!(named(read_all(&open(&folder))), expected);
+    assert_eq!(read_all(&partition), expected);
+    assert_eq!(read_all(&open(&folder)), expected);
 
     let partition = open(&folder);
     append_one(&partition, &compact, "eve", Some("2"), START + 40);
