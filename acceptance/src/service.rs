@@ -69,6 +69,15 @@ impl Service {
         self.process.as_ref().expect("it runs").id()
     }
 
+    /// The most memory that its process has had resident, in octets (`VmHWM` in Linux' `/proc`); `None` when it does not run.
+    #[must_use]
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.as_ref()?.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(1_024 * kibibytes)
+    }
+
     /// The file with the log of all its processes.
     #[must_use]
     pub fn log(&self) -> &Path {

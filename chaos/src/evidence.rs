@@ -109,4 +109,6 @@ pub(crate) struct Recovery {
     pub(crate) not_ready: Vec<String>,
     /// Partitions whose records were not finished and committed within the bound.
     pub(crate) unsettled: Vec<String>,
+    /// Services that had more memory resident than their configuration explains.
+    pub(crate) too_large: Vec<String>,
 }

@@ -19,6 +19,8 @@ pub(crate) struct Figures {
     pub(crate) dead_letters: usize,
     pub(crate) ready: Duration,
     pub(crate) settled: Duration,
+    /// The most memory of a user service and of a notification service, in octets.
+    pub(crate) memory: [u64; 2],
 }
 
 impl Figures {

@@ -6,6 +6,8 @@
 //!     stage            everything that runs in it
 //!     perform          faults of processes, mail server and connections
 //!     proxy, sink      what services talk through, and to
+//!     garbage          what stands in the topics and should not
+//!     strangers        clients that take and give nothing back
 //!     life, client     the people and their requests
 //!     topics, expiries what the log says in the end, and what no topic says
 //!     figures          how much happened
@@ -23,6 +25,8 @@ mod perform;
 mod chronicle;
 mod proxy;
 mod sink;
+mod garbage;
+mod strangers;
 mod life;
 mod client;
 mod topics;

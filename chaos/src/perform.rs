@@ -29,11 +29,13 @@ pub(crate) struct ServiceLane {
     pub(crate) copies: usize,
     pub(crate) chronicle: Arc<Chronicle>,
     pub(crate) crashes: Vec<String>,
+    /// The most memory of any of its processes, in octets.
+    pub(crate) peak_memory: u64,
 }
 
 impl ServiceLane {
     pub(crate) fn new(name: String, number: usize, service: Service, chronicle: Arc<Chronicle>) -> Self {
-        Self { name, service, copies: copies_of(number), chronicle, crashes: Vec::new() }
+        Self { name, service, copies: copies_of(number), chronicle, crashes: Vec::new(), peak_memory: 0 }
     }
 
     pub(crate) async fn perform(mut self, lane: Lane, began: Instant) -> (Self, Vec<Incident>) {
@@ -79,6 +81,7 @@ impl ServiceLane {
 
     /// Starts the process again if it has ended.
     pub(crate) fn watch(&mut self) {
+        self.peak_memory = self.peak_memory.max(self.service.peak_memory().unwrap_or(0));
         if let Some(status) = self.service.ended() {
             self.note_crash(&format!("ended by itself with {status}"));
             self.service.start();

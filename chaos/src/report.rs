@@ -20,6 +20,8 @@ pub(crate) fn verdict(verdict: &Verdict) {
         "  {} records, {} mails, {} expired, {} dead letters; ready after {:.1?} (bound {:.0?}), settled after {:.1?} more (bound {:.0?})",
         it.records, it.mails, it.expired, it.dead_letters, it.ready, READY_AGAIN, it.settled, SETTLED_AGAIN
     );
+    let [users, notifications] = it.memory.map(|octets| octets / 1_000_000);
+    println!("  at most {users} MB resident in a user service, {notifications} MB in a notification service");
     for count in &verdict.counts {
         let mark = if count.is_broken() { "BROKEN" } else { "ok" };
         println!("  {mark:6} {:>5} (bound {:>4})  {}", count.found, count.bound, count.name);

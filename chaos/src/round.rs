@@ -5,13 +5,14 @@ use crate::{
     evidence::{Evidence, Incident, Recovery},
     expiries,
     figures::Figures,
+    garbage,
     ledger::{self, Count},
     life::Life,
     people,
     perform::{self, ServiceLane},
     schedule::{self, Lane, REPLICAS},
     stage::{Stage, service_name},
-    topics,
+    strangers, topics,
 };
 use acceptance::{api::Api, world::CODE_SECRETS};
 use anyhow::Context as _;
@@ -36,6 +37,12 @@ const LAST_CHANCE: Duration = Duration::from_secs(15);
 /// A broker on a busy machine may take so long until it answers after its start.
 const BROKER_LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(250);
+/// Resident octets. A user service has its idle share, some thousand registrations, and what clients and readers may make it hold.
+const USER_MEMORY: u64 = 128_000_000;
+/// What docs/operations.md says for the default `MAX_BACKLOG_BYTES`: that, 8 MiB of one broker, and 64 MB.
+const NOTIFICATION_MEMORY: u64 = (72 << 20) + 64_000_000;
+/// Of the seed's generators: behind those of the lanes, before those of the people.
+const GARBAGE_PART: usize = 900;
 
 /// What a round came to.
 #[derive(Debug)]
@@ -58,7 +65,7 @@ pub(crate) async fn run(seed: u64, length: Duration) -> anyhow::Result<Verdict> 
         Arc::new(Clients::new([0, 1].map(|number| Api::new(stage.services[number].service.address()))));
     let began = Instant::now();
     let people = stage.invite(seed, length, began, &clients);
-    let incidents = stage.perform(lanes, began).await?;
+    let incidents = stage.perform(seed, lanes, began).await?;
     sleep_until(began + length).await;
     stage.chronicle.note("no more faults");
 
@@ -68,6 +75,7 @@ pub(crate) async fn run(seed: u64, length: Duration) -> anyhow::Result<Verdict> 
     // Who is still at it then goes away, as clients do.
     let _ = timeout_at(began + length + LAST_CHANCE, finish(people)).await;
     figures.settled = stage.await_settled(&mut recovery).await?;
+    figures.memory = stage.weigh(&mut recovery);
     stage.stop(&mut recovery).await;
     let evidence = stage.collect(&clients, incidents, recovery).await?;
 
@@ -92,8 +100,15 @@ impl Stage {
     }
 
     /// Carries out all lanes, in the order in which the schedule has them.
-    async fn perform(&mut self, lanes: Vec<Lane>, began: Instant) -> anyhow::Result<Vec<Incident>> {
-        let mut lanes = lanes.into_iter();
+    async fn perform(
+        &mut self,
+        seed: u64,
+        lanes: Vec<Lane>,
+        began: Instant,
+    ) -> anyhow::Result<Vec<Incident>> {
+        let addresses: Vec<_> =
+            self.services.iter().take(REPLICAS).map(|lane| lane.service.address()).collect();
+        let (random, mut lanes) = (schedule::generator(seed, GARBAGE_PART), lanes.into_iter());
         let mut next = || lanes.next().unwrap_or_default();
         let chronicle = || Arc::clone(&self.chronicle);
         let services: Vec<JoinHandle<_>> =
@@ -110,10 +125,20 @@ impl Stage {
         for (proxy, name) in broker_links.chain(mail_links) {
             links.push(tokio::spawn(perform::link(Arc::clone(proxy), name, next(), began, chronicle())));
         }
+        let garbage =
+            tokio::spawn(garbage::litter(Arc::clone(&self.world), next(), began, random, chronicle()));
+        let visits: Vec<_> = addresses
+            .into_iter()
+            .map(|service| tokio::spawn(strangers::visit(service, next(), began, chronicle())))
+            .collect();
         let mut incidents = broker.await.context("the broker's lane")?;
         incidents.extend(mail.await.context("the mail server's lane")??);
         for link in links {
             incidents.extend(link.await.context("a link's lane")?);
+        }
+        garbage.await.context("the lane of garbage")??;
+        for visit in visits {
+            visit.await.context("a lane of strangers")?;
         }
         for service in services {
             let (service, of_service) = service.await.context("a service's lane")?;
@@ -169,6 +194,19 @@ impl Stage {
             }
             sleep(POLL).await;
         }
+    }
+
+    /// The most memory of a user service and of a notification service.
+    fn weigh(&self, recovery: &mut Recovery) -> [u64; 2] {
+        let (users, notifications) = self.services.split_at(REPLICAS);
+        let peak = |lanes: &[ServiceLane]| lanes.iter().map(|lane| lane.peak_memory).max().unwrap_or(0);
+        for (lanes, bound) in [(users, USER_MEMORY), (notifications, NOTIFICATION_MEMORY)] {
+            let beyond = lanes.iter().filter(|lane| lane.peak_memory > bound);
+            recovery
+                .too_large
+                .extend(beyond.map(|lane| format!("{}: {} octets", lane.name, lane.peak_memory)));
+        }
+        [peak(users), peak(notifications)]
     }
 
     /// Stops all services in order, so that no mail is under way any more.

@@ -37,6 +37,9 @@ pub(crate) enum Fault {
     Mail(MailFault),
     BrokerLink(usize, LinkFault),
     MailLink(usize, LinkFault),
+    Garbage(Garbage),
+    /// At this user service.
+    Strangers(usize, Stranger),
 }
 
 /// How a process fails.
@@ -63,8 +66,14 @@ pub(crate) enum MailFault {
     Hang(Stage),
     /// Takes every third mail and closes the connection without saying so.
     DropAfterFinalDot,
-    /// Takes this long over each mail.
+    /// Takes this long over each mail, after its final dot.
     Slow(Duration),
+    /// Takes so many mails in a session, then refuses the next with 452.
+    MailsPerSession(usize),
+    /// Takes so many sessions at a time, and refuses the next with 421.
+    Sessions(usize),
+    /// Answers as always, with words in Latin-1.
+    Latin1,
 }
 
 /// How a connection between a service and what it needs fails.
@@ -78,6 +87,33 @@ pub(crate) enum LinkFault {
     Swallow,
     /// Bytes are held back and arrive at the end.
     Stall,
+}
+
+/// What is written into the topics. `garbage` has the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Garbage {
+    FarTimes,
+    FarNumbers,
+    WrongTopic,
+    /// More octets than an event has.
+    Large,
+    /// More octets than a dead letter can have.
+    Oversized,
+    Unreadable,
+    /// Of a type that no service of today knows.
+    Unknown,
+    /// To be mailed again, by another consumer group.
+    OtherGroup,
+    Null,
+}
+
+/// What a stranger does with a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stranger {
+    /// Asks for much and reads no answer.
+    ReadsNothing,
+    /// Sends half of a request's body.
+    SendsHalf,
 }
 
 /// All lanes of a round of this length.
@@ -100,7 +136,14 @@ pub(crate) fn plan(seed: u64, length: Duration) -> Vec<Lane> {
     let broker_links = (0..SERVICES).map(links(Fault::BrokerLink));
     let mail_links = (REPLICAS..SERVICES).map(links(Fault::MailLink));
 
+    let garbage = (GARBAGE.map(Fault::Garbage).to_vec(), Pace { calm: 3_000..9_000, fault: 1..2 });
+    let strangers = (0..REPLICAS).map(|number| {
+        let kinds = [Stranger::ReadsNothing, Stranger::SendsHalf].map(|kind| Fault::Strangers(number, kind));
+        (kinds.to_vec(), Pace { calm: 10_000..30_000, fault: 5_000..15_000 })
+    });
+
     let lanes = services.chain([broker, mail]).chain(broker_links).chain(mail_links);
+    let lanes = lanes.chain([garbage]).chain(strangers);
     lanes
         .enumerate()
         .map(|(number, (kinds, pace))| lane(generator(seed, number), &kinds, &pace, length))
@@ -135,8 +178,25 @@ fn lane(mut random: Xoshiro256PlusPlus, kinds: &[Fault], pace: &Pace, length: Du
     }
 }
 
+const GARBAGE: [Garbage; 9] = [
+    Garbage::FarTimes,
+    Garbage::FarNumbers,
+    Garbage::WrongTopic,
+    Garbage::Large,
+    Garbage::Oversized,
+    Garbage::Unreadable,
+    Garbage::Unknown,
+    Garbage::OtherGroup,
+    Garbage::Null,
+];
+
+/// What the mail server may take to answer a final dot: longer than a notification service waits when it is asked to end.
+pub(crate) const SLOWEST: Duration = Duration::from_secs(20);
+
 fn mail_faults() -> impl Iterator<Item = MailFault> {
-    use MailFault::{Away, Disconnect, DropAfterFinalDot, Hang, Reply, Slow};
+    use MailFault::{
+        Away, Disconnect, DropAfterFinalDot, Hang, Latin1, MailsPerSession, Reply, Sessions, Slow,
+    };
     const STAGES: [Stage; 6] =
         [Stage::Connect, Stage::Ehlo, Stage::Mail, Stage::Rcpt, Stage::Data, Stage::EndOfData];
     let anywhere = STAGES.into_iter().flat_map(|stage| [Disconnect(stage), Hang(stage), Reply(stage, 421)]);
@@ -151,6 +211,10 @@ fn mail_faults() -> impl Iterator<Item = MailFault> {
         Reply(Stage::EndOfData, 554),
         DropAfterFinalDot,
         Slow(Duration::from_millis(300)),
+        Slow(SLOWEST),
+        MailsPerSession(3),
+        Sessions(3),
+        Latin1,
     ];
     anywhere.chain(single)
 }
@@ -194,6 +258,10 @@ mod tests {
         for link in [LinkFault::Cut, LinkFault::Swallow, LinkFault::Stall] {
             assert!((0..SERVICES).all(|number| faults.contains(&Fault::BrokerLink(number, link))));
             assert!((REPLICAS..SERVICES).all(|number| faults.contains(&Fault::MailLink(number, link))));
+        }
+        assert!(GARBAGE.iter().all(|kind| faults.contains(&Fault::Garbage(*kind))));
+        for stranger in [Stranger::ReadsNothing, Stranger::SendsHalf] {
+            assert!((0..REPLICAS).all(|number| faults.contains(&Fault::Strangers(number, stranger))));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The mail server: refuses some recipients always, fails as it is told, and keeps every mail for the ledger.
 
-use crate::{evidence::Mail, schedule::MailFault};
+use crate::{evidence::Mail, garbage, schedule::MailFault};
 use anyhow::Context as _;
 use jiff::Timestamp;
 use mail_parser::{MessageParser, PartType};
@@ -42,6 +42,8 @@ struct State {
     mails: Mutex<Vec<Mail>>,
     letters: Mutex<HashMap<String, Vec<Letter>>>,
     greylisted: Mutex<HashMap<String, usize>>,
+    /// Of each session, while their number is limited.
+    mails_of_sessions: Mutex<HashMap<usize, usize>>,
     finished: AtomicUsize,
     /// Mails that were taken without the sender learning it.
     dropped: AtomicUsize,
@@ -100,7 +102,10 @@ impl Sink {
         let state = Arc::clone(&self.state);
         Script::new(move |step| {
             let action = fault.map_or(Action::Accept, |fault| state.fail(fault, step));
-            if action == Action::Accept { state.judge_recipient(step) } else { action }
+            match (if action == Action::Accept { state.judge_recipient(step) } else { action }, fault) {
+                (Action::Accept, Some(MailFault::Latin1)) => Action::Say(in_latin1(step.stage)),
+                (action, _) => action,
+            }
         })
     }
 }
@@ -112,6 +117,18 @@ impl State {
             MailFault::Hang(stage) if stage == step.stage => Action::Hang,
             MailFault::Reply(stage, code) if stage == step.stage => Action::reply(code, "not now"),
             MailFault::Slow(time) if step.stage == Stage::EndOfData => Action::Delay(time),
+            MailFault::MailsPerSession(most) if step.stage == Stage::Data => {
+                let mut mails = lock(&self.mails_of_sessions);
+                let mails = mails.entry(step.session).or_default();
+                *mails += 1;
+                if *mails > most {
+                    return Action::reply(452, "4.4.5 Maximum number of messages per session exceeded");
+                }
+                Action::Accept
+            }
+            MailFault::Sessions(most) if step.stage == Stage::Connect && step.open > most => {
+                Action::reply(421, "4.7.0 Too many concurrent SMTP connections")
+            }
             MailFault::DropAfterFinalDot if step.stage == Stage::EndOfData => {
                 if self.finished.fetch_add(1, Ordering::SeqCst).is_multiple_of(DROP_EVERY) {
                     self.dropped.fetch_add(1, Ordering::SeqCst);
@@ -147,11 +164,25 @@ impl State {
 
     fn take(&self, received: &ReceivedMail) {
         let mail = read(received);
+        if mail.recipient.ends_with(garbage::DOMAIN) {
+            return;
+        }
         if let (Some(code), Some(token)) = (mail.code.clone(), mail.token.clone()) {
             lock(&self.letters).entry(mail.recipient.clone()).or_default().push(Letter { code, token });
         }
         lock(&self.mails).push(mail);
     }
+}
+
+/// The usual reply of a stage, with words that are not ASCII and not UTF-8 either.
+fn in_latin1(stage: Stage) -> Vec<u8> {
+    let reply: &[u8] = match stage {
+        Stage::Connect => b"220 caf\xe9.example ESMTP pr\xeat\r\n",
+        Stage::Ehlo => b"250-caf\xe9.example\r\n250-PIPELINING\r\n250 8BITMIME\r\n",
+        Stage::Mail | Stage::Rcpt | Stage::EndOfData => b"250 2.0.0 accept\xe9\r\n",
+        Stage::Data => b"354 \xe0 vous\r\n",
+    };
+    reply.to_vec()
 }
 
 /// Whether mail to this address is refused for good.

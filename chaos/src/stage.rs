@@ -10,7 +10,7 @@ use crate::{
     life::RESEND_COOLDOWN,
     perform::{MAX_UNCOMMITTED, SMTP_CONNECTIONS, ServiceLane},
     proxy::Proxy,
-    schedule::{REPLICAS, SERVICES},
+    schedule::{REPLICAS, SERVICES, SLOWEST},
     sink::Sink,
 };
 use acceptance::{service::Service, world::World};
@@ -96,7 +96,7 @@ fn notification_service(world: &World, name: &str, mail: &Proxy) -> Service {
         .with("SMTP_PORT", &mail.address().port().to_string())
         .with("SMTP_TIMEOUT", "2s")
         .with("SMTP_REPLY_TIMEOUT", "2s")
-        .with("SMTP_FINAL_TIMEOUT", "2s")
+        .with("SMTP_FINAL_TIMEOUT", &format!("{}s", SLOWEST.as_secs() + 5))
         .with("SMTP_CONNECTIONS", &SMTP_CONNECTIONS.to_string())
         .with("COMMIT_MAX_RECORDS", "20")
         .with("MAX_UNCOMMITTED", &MAX_UNCOMMITTED.to_string())

@@ -2,7 +2,7 @@
 //!
 //! With clients of its own, directly at the broker. All of it blocks.
 
-use crate::evidence::Record;
+use crate::{evidence::Record, garbage::MARK};
 use anyhow::Context as _;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
@@ -49,7 +49,10 @@ pub(crate) fn read_all(brokers: &str) -> anyhow::Result<Vec<Record>> {
         if missing.get(&partition).is_some_and(|end| received.offset() + 1 >= *end) {
             missing.remove(&partition);
         }
-        records.push(record(topic, &received));
+        // Garbage is none of the services' records, nor is what they made of it.
+        if header(received.headers(), MARK).is_none() {
+            records.push(record(topic, &received));
+        }
     }
     records.sort_by_key(|record: &Record| (record.topic, record.partition, record.offset));
     Ok(records)

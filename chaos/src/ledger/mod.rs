@@ -83,6 +83,7 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<Count> {
         Count::none("processes that ended by themselves, or not well", recovery.crashes.clone()),
         Count::none("services not ready in time after the last fault", recovery.not_ready.clone()),
         Count::none("partitions with a backlog after that", recovery.unsettled.clone()),
+        Count::none("services with more memory than their configuration says", recovery.too_large.clone()),
     ]
 }
 

@@ -450,6 +450,8 @@ fn what_did_not_come_back_is_found() {
     assert_eq!(found(not_ready), ["services not ready in time after the last fault"]);
     let unsettled = Recovery { unsettled: vec!["topic/0".to_owned()], ..Recovery::default() };
     assert_eq!(found(unsettled), ["partitions with a backlog after that"]);
+    let too_large = Recovery { too_large: vec!["user-0".to_owned()], ..Recovery::default() };
+    assert_eq!(found(too_large), ["services with more memory than their configuration says"]);
 }
 
 #[test]

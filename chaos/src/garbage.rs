@@ -1,0 +1,224 @@
+//! Records that nobody should have written, in every topic: what a broken producer, or one that means harm, can leave there.
+//!
+//! The services may refuse, count and pass over them, or make dead letters of them. They must not end, stop, mail them, or believe
+//! them. Each record is marked, so that the ledger leaves it and its dead letter out of every count; what they do to the *others*
+//! is what the ledger finds.
+
+use crate::{
+    chronicle::Chronicle,
+    schedule::{Fault, Garbage, Lane, Planned},
+};
+use acceptance::world::World;
+use jiff::{SignedDuration, Timestamp};
+use rand::{RngExt, rngs::Xoshiro256PlusPlus};
+use rdkafka::{
+    ClientConfig,
+    message::{Header, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, Producer},
+};
+use serde_json::{Value, json};
+use shared::topic::Topic;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep_until},
+};
+use uuid::Uuid;
+
+/// The header that marks garbage.
+pub(crate) const MARK: &str = "chaos_garbage";
+/// The domain of its addresses. The notification service can't know that an event is forged, so it may mail to them.
+pub(crate) const DOMAIN: &str = "garbage.example";
+
+/// Records of one burst, for each topic that it goes to.
+const BURST: usize = 20;
+/// As large as a topic of copies takes: a dead letter of it would be larger than its topic takes.
+const OVERSIZED: usize = 2_097_000;
+/// As large as the other topics take.
+const LARGE: usize = 1_000_000;
+const TYPES: [&str; 6] = [
+    "user_account_created",
+    "code_resent",
+    "registration_repeated",
+    "account_exists",
+    "attempt",
+    "user_account_verified",
+];
+
+/// One record to write.
+struct Litter {
+    topic: Topic,
+    ce_type: Option<&'static str>,
+    value: Option<Vec<u8>>,
+    /// Of the record; `None` for now.
+    time: Option<Timestamp>,
+    headers: Vec<(&'static str, String)>,
+}
+
+/// Writes bursts of garbage by the schedule.
+pub(crate) async fn litter(
+    world: Arc<World>,
+    lane: Lane,
+    began: Instant,
+    mut random: Xoshiro256PlusPlus,
+    chronicle: Arc<Chronicle>,
+) -> anyhow::Result<()> {
+    for Planned { at, fault, .. } in lane {
+        sleep_until(began + at).await;
+        let Fault::Garbage(kind) = fault else { continue };
+        chronicle.note(&format!("garbage: {kind:?}"));
+        let burst: Vec<Litter> = (0..BURST).flat_map(|_| records(kind, &mut random)).collect();
+        let brokers = world.kafka.bootstrap();
+        spawn_blocking(move || write(&brokers, burst)).await??;
+    }
+    Ok(())
+}
+
+/// Writes what the broker takes; while it is away, nothing.
+fn write(brokers: &str, burst: Vec<Litter>) -> anyhow::Result<()> {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("message.max.bytes", "3000000")
+        .set("message.timeout.ms", "3000")
+        .set("partitioner", "murmur2_random")
+        .create()?;
+    for litter in burst {
+        let key = Uuid::new_v4().to_string();
+        let mark = OwnedHeaders::new().insert(Header { key: MARK, value: Some("1") });
+        let headers = litter
+            .headers
+            .iter()
+            .fold(mark, |headers, (key, value)| headers.insert(Header { key, value: Some(value.as_str()) }));
+        let headers = match litter.ce_type {
+            Some(ce_type) => headers.insert(Header { key: "ce_type", value: Some(ce_type) }),
+            None => headers,
+        };
+        let mut record = BaseRecord::to(litter.topic.name()).key(&key).headers(headers);
+        if let Some(value) = &litter.value {
+            record = record.payload(value);
+        }
+        if let Some(time) = litter.time {
+            record = record.timestamp(time.as_millisecond());
+        }
+        // A topic that does not take it (too large, say) has done its part.
+        let _ = producer.send(record);
+    }
+    let _ = producer.flush(Duration::from_secs(4));
+    Ok(())
+}
+
+fn records(kind: Garbage, random: &mut Xoshiro256PlusPlus) -> Vec<Litter> {
+    let read = [Topic::Created, Topic::Activity, Topic::Verified, Topic::MailRetry];
+    let anywhere = |ce_type, value: Vec<u8>| {
+        read.map(|topic| Litter { ce_type: Some(ce_type), ..Litter::new(topic, value.clone()) }).into()
+    };
+    let ce_type = TYPES[random.random_range(0..TYPES.len())];
+    match kind {
+        Garbage::FarTimes => {
+            let times = ["9999-12-30T22:00:00Z", "-009999-01-02T01:59:59Z", "1970-01-01T00:00:00Z"];
+            let time = times[random.random_range(0..times.len())];
+            let mut event = event();
+            for field in ["occurred_at", "expires_at", "window_started_at"] {
+                if random.random_ratio(2, 3) {
+                    event[field] = json!(time);
+                }
+            }
+            // At least one of them is out of range.
+            event["occurred_at"] = json!(time);
+            anywhere(ce_type, event.to_string().into_bytes())
+        }
+        Garbage::FarNumbers => {
+            let mut event = event();
+            let numbers = [json!(u64::MAX), json!(i64::MIN), json!(-1), json!(1e308)];
+            for field in ["window", "generation", "send"] {
+                event[field] = numbers[random.random_range(0..numbers.len())].clone();
+            }
+            anywhere(ce_type, event.to_string().into_bytes())
+        }
+        Garbage::WrongTopic => {
+            let event = event().to_string().into_bytes();
+            let wrong = [
+                (Topic::Created, "user_account_verified"),
+                (Topic::Created, "attempt"),
+                (Topic::Activity, "user_account_verified"),
+                (Topic::Verified, "user_account_created"),
+                (Topic::Verified, "attempt"),
+                (Topic::MailRetry, "attempt"),
+            ];
+            wrong
+                .map(|(topic, name)| Litter { ce_type: Some(name), ..Litter::new(topic, event.clone()) })
+                .into()
+        }
+        Garbage::Large => {
+            let mut event = event();
+            event["unknown"] = json!("x".repeat(LARGE));
+            anywhere("user_account_created", event.to_string().into_bytes())
+        }
+        Garbage::Oversized => {
+            let mut event = event();
+            event["unknown"] = json!("x".repeat(OVERSIZED - event.to_string().len() - 300));
+            vec![Litter {
+                ce_type: Some("user_account_created"),
+                ..Litter::new(Topic::MailRetry, event.to_string().into_bytes())
+            }]
+        }
+        Garbage::Unreadable => {
+            let values = [
+                Vec::new(),
+                (0..200).map(|_| random.random()).collect(),
+                vec![b'['; 60_000],
+                b"{\"event_id\":\"\xff\xfe\"}".to_vec(),
+                b"null".to_vec(),
+            ];
+            anywhere(ce_type, values[random.random_range(0..values.len())].clone())
+        }
+        // A newer version is waited for; the time for that is over for a record of three days ago.
+        Garbage::Unknown => {
+            let then = Timestamp::now() - SignedDuration::from_hours(72);
+            let far = ("ce_time", "9999-12-30T22:00:00Z".to_owned());
+            [Topic::Created, Topic::Activity, Topic::MailRetry]
+                .map(|topic| Litter {
+                    ce_type: Some("of_a_version_to_come"),
+                    time: Some(then),
+                    headers: vec![far.clone()],
+                    ..Litter::new(topic, event().to_string().into_bytes())
+                })
+                .into()
+        }
+        Garbage::OtherGroup => {
+            let now = Timestamp::now();
+            vec![Litter {
+                ce_type: Some("user_account_created"),
+                headers: vec![
+                    ("retry_group", "another-group".to_owned()),
+                    ("retry_not_before", now.to_string()),
+                    ("retry_attempt", "1".to_owned()),
+                    ("retry_source", "user_account_created/0/0".to_owned()),
+                    ("retry_first_failure", now.to_string()),
+                ],
+                ..Litter::new(Topic::MailRetry, event().to_string().into_bytes())
+            }]
+        }
+        // No topic but the one of verified accounts gives a null value a meaning.
+        Garbage::Null => [Topic::Created, Topic::Activity, Topic::Verified, Topic::MailRetry]
+            .map(|topic| Litter { value: None, ..Litter::new(topic, Vec::new()) })
+            .into(),
+    }
+}
+
+/// Right in every field: what is wrong with it comes on top.
+fn event() -> Value {
+    let now = Timestamp::now();
+    json!({
+        "event_id": Uuid::new_v4().to_string(), "occurred_at": now.to_string(), "version": 1, "id": Uuid::new_v4().to_string(),
+        "first_name": "Ada", "last_name": "Lovelace", "email": format!("nobody@{DOMAIN}"), "locale": "en",
+        "window": 493_882, "generation": 1, "send": 1, "window_started_at": now.to_string(),
+        "expires_at": (now + SignedDuration::from_mins(10)).to_string(), "key": "k1", "request_id": "garbage",
+    })
+}
+
+impl Litter {
+    fn new(topic: Topic, value: Vec<u8>) -> Self {
+        Self { topic, ce_type: None, value: Some(value), time: None, headers: Vec::new() }
+    }
+}

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# mail-servers.sh - a thousand signups through each of four real mail servers, with their own limits set low: Postfix, Exim, OpenSMTPD, Haraka.
+#
+#   mail-servers.sh                            all four, one after another
+#   mail-servers.sh --signups 200 exim         fewer, one server
+#
+# Each must relay one mail for each signup: none lost, none twice, no dead letter. The servers come from Debian's and npm's packages. Debian's exclude
+# one another, so they are unpacked into target/mail-servers and never installed; their system users are created when they are missing.
+# Needs root (the servers drop their rights themselves), Node 20+, Python 3.11+, JDK 17+, and Maven for the first run (see kafka.sh). Ports are free ones on
+# 127.0.0.1. Whatever a failed run leaves behind is in the folder that it names.
+set -euo pipefail
+cd "$(dirname "$(realpath "$0")")/.."
+
+TARGET=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+HOME_DIR=$TARGET/mail-servers
+((EUID == 0)) || { echo 'mail-servers.sh: run it as root: the servers change their users themselves' >&2; exit 2; }
+
+# unpack NAME PACKAGE...: Debian's packages, unpacked into one folder.
+unpack() {
+  local folder=$HOME_DIR/$1 debs
+  shift
+  [[ ! -e $folder/.complete ]] || return 0
+  debs=$(mktemp -d)
+  (cd "$debs" && apt-get -qq update && apt-get -qq -o APT::Sandbox::User=root download "$@")
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  for package in "$debs"/*.deb; do dpkg-deb --extract "$package" "$folder"; done
+  rm -r "$debs"
+  touch "$folder/.complete"
+}
+user() { id "$1" >/dev/null 2>&1 || useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin --user-group "$1"; }
+
+unpack postfix postfix
+unpack exim exim4-base exim4-daemon-light
+unpack opensmtpd opensmtpd
+# Libraries of theirs; they exclude nothing.
+if ! dpkg -s libidn12 libgnutls-dane0 libevent-2.1-7 libicu72 libnsl2 libsasl2-2 >/dev/null 2>&1; then
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends libidn12 libgnutls-dane0 libevent-2.1-7 libicu72 libnsl2 libsasl2-2 >/dev/null
+fi
+for name in postfix Debian-exim opensmtpd opensmtpq; do user "$name"; done
+getent group postdrop >/dev/null || groupadd --system postdrop
+if [[ ! -e $HOME_DIR/haraka/.complete ]]; then
+  mkdir -p "$HOME_DIR/haraka"
+  cp scripts/mail-servers/package.json scripts/mail-servers/package-lock.json "$HOME_DIR/haraka/"
+  npm ci --prefix "$HOME_DIR/haraka" --silent --omit=optional --no-audit --no-fund --ignore-scripts
+  touch "$HOME_DIR/haraka/.complete"
+fi
+
+scripts/kafka.sh install >/dev/null
+scripts/release-binaries.sh
+exec python3 scripts/mail-servers/run.py --packages "$HOME_DIR" --binaries "$TARGET/release" "$@"
