@@ -10,9 +10,10 @@ pageTest("the link confirms on a click and never by being opened", async (page) 
   const { link } = await mailTo(email);
   const tab = await page.context().newPage();
   const posts = [];
-  tab.on("request", (request) => request.method() === "POST" && posts.push(request.url()));
+  tab.on("request", (request) => request.url().endsWith("/api/verify") && posts.push(request.url()));
   await tab.goto(link);
   await sees(tab, "You opened the link in our email.");
+  await sees(tab, email);
   assert.equal(new URL(tab.url()).hash, "");
   await tab.reload();
   await sees(tab, "You opened the link in our email.");

@@ -11,6 +11,7 @@ mod request_id;
 mod register;
 mod verify;
 mod resend;
+mod registration;
 mod health;
 mod metrics;
 mod file;
@@ -64,6 +65,7 @@ fn routes(context: Context, limits: Data<Limits>, has_docs: bool) -> impl FnOnce
             .service(resource("/api/register", "POST").route(web::post().to(register::register)))
             .service(resource("/api/verify", "POST").route(web::post().to(verify::verify)))
             .service(resource("/api/resend", "POST").route(web::post().to(resend::resend)))
+            .service(resource("/api/registration", "POST").route(web::post().to(registration::registration)))
             .service(get("/health/live", health::live))
             .service(get("/health/ready", health::ready))
             .configure(page::routes)

@@ -7,10 +7,12 @@ mod problems;
 mod swagger_ui;
 
 use problems::Elsewhere;
-pub(super) use problems::{CheckProblems, RegisterProblems, ResendProblems, VerifyProblems};
+pub(super) use problems::{
+    CheckProblems, RegisterProblems, RegistrationProblems, ResendProblems, VerifyProblems,
+};
 pub(super) use swagger_ui::routes as swagger_ui;
 
-use super::{file::File, health, problem, register, resend, verify};
+use super::{file::File, health, problem, register, registration, resend, verify};
 use actix_web::{HttpRequest, HttpResponse};
 use std::sync::LazyLock;
 use utoipa::{
@@ -32,7 +34,7 @@ use utoipa::{
             40 KiB `431`. A `503` has `Retry-After`: repeat the same request then, nothing is done \
             or mailed twice."
     ),
-    paths(register::register, verify::verify, resend::resend, health::live, health::ready, document),
+    paths(register::register, verify::verify, resend::resend, registration::registration, health::live, health::ready, document),
     components(schemas(problem::Body)),
     modifiers(&Shared, &Elsewhere)
 )]

@@ -24,7 +24,7 @@ pub use identity::IdSecret;
 pub(crate) use pending::Person;
 pub use pending::Rules;
 pub(crate) use resend::Resent;
-pub(crate) use verify::{Proof, Verdict};
+pub(crate) use verify::{Proof, Shown, Verdict};
 
 use crate::{
     config::{Config, REPLAY_SLACK},

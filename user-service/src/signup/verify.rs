@@ -3,7 +3,7 @@
 //! A code is compared only after its attempt was read back from the log with a rank inside the budget. The link's
 //! token (128 bits) needs no budget, so strangers who burn a victim's attempts can't lock the victim out.
 
-use super::{Signup, Unavailable, now, pending::Pending, registration::Challenge, view::Standing};
+use super::{Person, Signup, Unavailable, now, pending::Pending, registration::Challenge, view::Standing};
 use jiff::Timestamp;
 use shared::{
     account_id::AccountId,
@@ -42,7 +42,39 @@ pub(crate) enum Verdict {
     Unknown,
 }
 
+/// What the holder of a link's token may see.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    /// What the link would confirm.
+    Registration(Person),
+    /// The token is wrong.
+    WrongToken,
+    /// The link's time is over.
+    Expired,
+    /// Nobody registered under this id lately.
+    Unknown,
+}
+
 impl Signup {
+    /// Shows what a link would confirm, to whoever has its token; writes nothing.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub(crate) async fn show(self, id: AccountId, token: LinkToken) -> Result<Shown, Unavailable> {
+        self.may_answer()?;
+        let registration = self.standing(id, self.deadline()).await?.registration.unwrap_or_default();
+        Ok(match registration.challenge(now()) {
+            Challenge::Unknown => Shown::Unknown,
+            Challenge::Expired => Shown::Expired,
+            Challenge::Open { pending: Some(pending), .. }
+                if self.is_right(id, &pending, &Proof::Token(token)) =>
+            {
+                Shown::Registration(pending.person)
+            }
+            Challenge::Open { .. } => Shown::WrongToken,
+        })
+    }
+
     /// Checks a code or token; when this answers `Verified`, the event is in the log.
     ///
     /// Once it has begun, callers see to it that it is polled to its end, also when nobody waits for it any more.

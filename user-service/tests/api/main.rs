@@ -8,6 +8,7 @@ mod records;
 mod register;
 mod verify;
 mod resend;
+mod registration;
 mod bad_input;
 mod people;
 mod http;

@@ -1,6 +1,6 @@
 //! The API's description says what the API does: its examples are sent, and what comes back is looked up in it.
 
-use crate::world::{Answer, Replica, World, code, wrong_code};
+use crate::world::{Answer, Replica, World, code, token, wrong_code};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -123,9 +123,9 @@ async fn requests_that_are_shown_as_examples_are_accepted() {
 async fn refusals_are_described_as_they_come() {
     let world = World::start().await;
     let replica =
-        world.replica_with(&[("RATE_LIMIT", "20/1h"), ("RESEND_COOLDOWN", "1ms"), ("CODE_TTL", "4s")]).await;
+        world.replica_with(&[("RATE_LIMIT", "30/1h"), ("RESEND_COOLDOWN", "1ms"), ("CODE_TTL", "4s")]).await;
     let description = Description::of(&replica).await;
-    for path in ["/api/register", "/api/verify", "/api/resend"] {
+    for path in ["/api/register", "/api/verify", "/api/resend", "/api/registration"] {
         description.holds("post", path, &replica.post(path, json!({})).await);
         for (content_type, body) in [
             ("application/json", "{".to_owned()),
@@ -145,14 +145,19 @@ async fn refusals_are_described_as_they_come() {
     let wrong = replica.verify(&id, &wrong_code(&issued)).await;
     assert_eq!(wrong.problem(), "wrong-code");
     description.holds("post", "/api/verify", &wrong);
-    let token = json!({"id": id, "token": "AAAAAAAAAAAAAAAAAAAAAA"});
-    let wrong = replica.post("/api/verify", token).await;
+    let no_token = json!({"id": id, "token": "AAAAAAAAAAAAAAAAAAAAAA"});
+    let wrong = replica.post("/api/verify", no_token).await;
     assert_eq!(wrong.problem(), "wrong-token");
     description.holds("post", "/api/verify", &wrong);
+    let link = json!({"id": id, "token": token(&issued)});
+    let shown = replica.post("/api/registration", link.clone()).await;
+    assert_eq!(shown.status, StatusCode::OK, "{shown:?}");
+    description.holds("post", "/api/registration", &shown);
     tokio::time::sleep_until(deadline_of(&resent)).await;
     let expired = replica.resend(&id).await;
     assert_eq!(expired.problem(), "no-longer-valid");
     description.holds("post", "/api/resend", &expired);
+    description.holds("post", "/api/registration", &replica.post("/api/registration", link).await);
     description.holds("post", "/api/verify", &replica.verify(&id, &code(&issued)).await);
     let refused = loop {
         let answer = replica.verify(&id, "1").await;
@@ -160,7 +165,7 @@ async fn refusals_are_described_as_they_come() {
             break answer;
         }
     };
-    for path in ["/api/register", "/api/verify", "/api/resend"] {
+    for path in ["/api/register", "/api/verify", "/api/resend", "/api/registration"] {
         description.holds("post", path, &refused);
     }
     replica.stop().await;

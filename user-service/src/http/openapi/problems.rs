@@ -20,6 +20,7 @@ use utoipa::{
 pub(in crate::http) struct RegisterProblems;
 pub(in crate::http) struct VerifyProblems;
 pub(in crate::http) struct ResendProblems;
+pub(in crate::http) struct RegistrationProblems;
 /// Of whatever only looks something up.
 pub(in crate::http) struct CheckProblems;
 /// What requests get that reach no operation.
@@ -55,6 +56,17 @@ impl IntoResponses for ResendProblems {
             Problem::unknown_id(),
             Problem::expired(),
             Problem::too_soon(Duration::from_secs(42)),
+        ]))
+    }
+}
+
+impl IntoResponses for RegistrationProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        by_status(any_post().chain([
+            invalid([("token", "is required".to_owned())]),
+            Problem::wrong_token(),
+            Problem::unknown_id(),
+            Problem::expired(),
         ]))
     }
 }

@@ -123,6 +123,17 @@ setInterval(tick, 250);
 
 // The mail's link
 
+/** Says whose address the link confirms, before anybody confirms it. Whoever opened it may not be who asked for it. */
+async function describeLink({ id, token }) {
+  at("confirms").hidden = true;
+  const outcome = await post("api/registration", { id, token });
+  if (!outcome.ok || registration()?.token !== token) return;
+  const { first_name, last_name, email } = outcome.data;
+  at("link-address").textContent = email;
+  at("link-name").textContent = `${first_name} ${last_name}`;
+  at("confirms").hidden = false;
+}
+
 onSubmit(at("link-form"), async () => {
   const { id, token } = registration();
   const outcome = await post("api/verify", { id, token });
@@ -160,7 +171,10 @@ function begin() {
     clearProblems(at("link-form"));
   }
   if (!registration()) return show("register");
-  if (registration().token) return show("link");
+  if (registration().token) {
+    describeLink(registration());
+    return show("link");
+  }
   describeCode();
   show("code-entry");
 }
