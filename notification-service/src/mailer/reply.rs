@@ -127,17 +127,22 @@ fn begins_a_line(line: &[u8]) -> bool {
 }
 
 impl EnhancedStatus {
-    /// Finds it at the beginning of the first line, or behind a `#`, as older servers write it anywhere in the line.
+    /// Finds it at the beginning of the first line, or behind `(#`, as qmail writes it anywhere in the line. Nowhere else, since
+    /// many replies repeat the address, and `#5.7.1@example.com` is one.
     fn of(code: u16, text: &str) -> Option<Self> {
         let line = text.lines().next()?;
-        let marked = line.split('#').skip(1);
-        let mut found = std::iter::once(line).chain(marked).filter_map(Self::parse);
+        let beginning = line.strip_prefix('#').unwrap_or(line);
+        let marked = line.split("(#").skip(1);
+        let mut found = std::iter::once(beginning).chain(marked).filter_map(Self::parse);
         found.find(|status| u16::from(status.class) == code / 100)
     }
 
-    /// Reads it from the beginning of a text.
+    /// Reads it from the beginning of a text. A character that an address may have does not follow.
     fn parse(text: &str) -> Option<Self> {
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        if !text[end..].chars().take(1).all(|c| c.is_whitespace() || "()<>[]:;,".contains(c)) {
+            return None;
+        }
         let mut numbers = text[..end].trim_end_matches('.').split('.');
         let mut number = || numbers.next().filter(|number| (1..=3).contains(&number.len()))?.parse().ok();
         let (class, subject, detail) = (number()?, number()?, number()?);

@@ -97,6 +97,14 @@ fn an_enhanced_status_is_found_where_servers_write_it() {
         ("550 5..1 x", None),
         ("550 192.0.2.1 is listed", None),
         ("550 no 5.7.1", None),
+        ("550 5.7.1@example.com... User unknown", None),
+        ("550 #5.7.1@example.com... User unknown", None),
+        ("550 <x#5.7.1@example.com>: no such user", None),
+        ("550 <#5.7.1@example.com>: no such user", None),
+        ("550 no such user #5.7.1", None),
+        ("550 no such user (x#5.7.1@example.com)", None),
+        ("550 no such user (#5.7.1@example.com)", None),
+        ("550 5.7.1+x@example.com unknown", None),
         ("550", None),
     ];
     for (text, expected) in cases {
