@@ -136,7 +136,7 @@ pub(super) fn verdict(judgement: Judgement, phase: Phase, code: u16, fresh: bool
 
 /// Judges a reply that is not the one that was asked for, by the step that it answers.
 pub(super) fn judge(phase: Phase, reply: &Reply) -> Judgement {
-    use Judgement::{Connections, Mails, Server};
+    use Judgement::{Connections, Mails, Recipient, Server};
     match (phase, reply.code) {
         // No refusal, but out of place.
         (_, 0..400) => Server,
@@ -144,6 +144,8 @@ pub(super) fn judge(phase: Phase, reply: &Reply) -> Judgement {
         (Phase::Connect | Phase::Tls | Phase::Greeting | Phase::Login, _) => Server,
         // "Closing transmission channel": this session is over, and the next one tells whether more is.
         (_, 421) | (Phase::MailFrom, 400..500) => Mails,
+        // Our sender's address is in ASCII, so the recipient's is meant.
+        (Phase::MailFrom, _) if subject_and_detail(reply) == Some((6, 7)) => Recipient,
         (Phase::MailFrom, _) => Server,
         (Phase::Recipient | Phase::Data | Phase::Content, 400..500) => for_now(reply),
         (Phase::Recipient, _) => recipient(reply),
