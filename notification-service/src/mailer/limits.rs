@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 /// After so long without a refusal one session more is tried, and the number of mails in a session is forgotten.
 const KEPT: Duration = Duration::from_secs(120);
 
+/// After so long without an accepted mail in the sessions that are allowed, one more is tried: those may be waiting for a
+/// slow server's answer, for minutes, and others would wait with them.
+const STALLED_AFTER: Duration = Duration::from_secs(10);
+
 /// See the module's text.
 #[derive(Debug)]
 pub(super) struct Limits {
@@ -21,12 +25,22 @@ pub(super) struct Limits {
     accepted: usize,
     /// When the number was refused last, or `ceiling` was raised.
     changed: Option<Instant>,
+    /// The last accepted mail, refusal, or session that was tried in addition.
+    moved: Option<Instant>,
     mails: Option<(u32, Instant)>,
 }
 
 impl Limits {
     pub(super) fn new(configured: usize) -> Self {
-        Self { configured, allowed: configured, ceiling: configured, accepted: 0, changed: None, mails: None }
+        Self {
+            configured,
+            allowed: configured,
+            ceiling: configured,
+            accepted: 0,
+            changed: None,
+            moved: None,
+            mails: None,
+        }
     }
 
     /// Sessions at a time, from 1 to the configured number.
@@ -42,8 +56,22 @@ impl Limits {
         }
         self.ceiling = in_use.saturating_sub(1).clamp(1, self.allowed);
         self.allowed = (in_use / 2).clamp(1, self.ceiling);
-        (self.accepted, self.changed) = (0, Some(now));
+        (self.accepted, self.changed, self.moved) = (0, Some(now), Some(now));
         true
+    }
+
+    /// When nothing will have moved for so long that one session more is tried.
+    pub(super) fn stalled_at(&self) -> Option<Instant> {
+        self.moved.filter(|_| self.allowed < self.configured).map(|moved| moved + STALLED_AFTER)
+    }
+
+    /// All sessions that are allowed are in use. Allows one more where nothing moves in them.
+    pub(super) fn all_in_use(&mut self, in_use: usize, now: Instant) {
+        if self.stalled_at().is_some_and(|stalled| now >= stalled) {
+            self.allowed = (in_use + 1).clamp(self.allowed, self.configured);
+            self.ceiling = self.ceiling.max(self.allowed);
+            (self.accepted, self.moved) = (0, Some(now));
+        }
     }
 
     /// A refusal with no other session beside it: their number was never the reason.
@@ -54,8 +82,11 @@ impl Limits {
     /// The server accepted an email. True when one session more may begin.
     pub(super) fn accepted(&mut self, now: Instant) -> bool {
         let Some(changed) = self.changed else { return false };
-        if self.ceiling < self.configured && now >= changed + KEPT {
-            self.ceiling += 1;
+        self.moved = Some(now);
+        let quiet = now.saturating_duration_since(changed).as_secs() / KEPT.as_secs();
+        if self.ceiling < self.configured && quiet > 0 {
+            let more = usize::try_from(quiet).unwrap_or(usize::MAX);
+            self.ceiling = self.ceiling.saturating_add(more).min(self.configured);
             self.changed = Some(now);
         }
         self.accepted += 1;
@@ -134,6 +165,41 @@ mod tests {
     }
 
     #[test]
+    fn a_quiet_time_counts_as_much_as_a_busy_one() {
+        let (mut limits, mut now) = (Limits::new(16), Instant::now());
+        drain(&mut limits, 3, 60, &mut now);
+        now += 5 * KEPT;
+        limits.accepted(now);
+        drain(&mut limits, 16, 60, &mut now);
+        assert_eq!(limits.sessions(), 8);
+        now += 100 * KEPT;
+        limits.accepted(now);
+        drain(&mut limits, 16, 200, &mut now);
+        assert_eq!(limits.sessions(), 16);
+    }
+
+    #[test]
+    fn while_nothing_moves_one_more_is_tried_now_and_then() {
+        let (mut limits, now) = (Limits::new(16), Instant::now());
+        assert_eq!(limits.stalled_at(), None);
+        limits.one_too_many(2, now, now);
+        let stalled = now + STALLED_AFTER;
+        assert_eq!(limits.stalled_at(), Some(stalled));
+        limits.all_in_use(1, now);
+        assert_eq!(limits.sessions(), 1);
+        limits.all_in_use(1, stalled);
+        limits.all_in_use(2, stalled);
+        assert_eq!(limits.sessions(), 2, "one at a time");
+        assert!(limits.one_too_many(2, stalled, stalled));
+        assert_eq!(limits.sessions(), 1);
+        // Those that began before the refusal may be many.
+        limits.all_in_use(12, stalled + STALLED_AFTER);
+        assert_eq!(limits.sessions(), 13);
+        limits.accepted(stalled + 2 * STALLED_AFTER);
+        assert_eq!(limits.stalled_at(), Some(stalled + 3 * STALLED_AFTER));
+    }
+
+    #[test]
     fn a_burst_of_refusals_counts_once() {
         let (mut limits, now) = (Limits::new(16), Instant::now());
         assert!(limits.one_too_many(16, now, now + TICK));
@@ -163,7 +229,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_refused_there_is_a_session_and_never_more_than_configured(
-            configured in 1..40_usize, steps in prop::collection::vec((0..4_u8, 0..50_usize, 0..200_u64), 0..200),
+            configured in 1..40_usize, steps in prop::collection::vec((0..5_u8, 0..50_usize, 0..200_u64), 0..200),
         ) {
             let (mut limits, mut now) = (Limits::new(configured), Instant::now());
             for (step, in_use, seconds) in steps {
@@ -172,6 +238,7 @@ mod tests {
                 match step {
                     0 => drop(limits.one_too_many(in_use, began, now)),
                     1 => limits.number_is_not_the_reason(),
+                    2 => limits.all_in_use(in_use, now),
                     _ => drop(limits.accepted(now)),
                 }
                 prop_assert!((1..=configured).contains(&limits.sessions()));

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout_at};
 
 /// An older one is not tried: the server, or a router on the way, has probably forgotten it.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
@@ -53,13 +53,23 @@ impl Pool {
             if let Some(permit) = self.try_permit() {
                 return permit;
             }
-            self.freed.notified().await;
+            let freed = self.freed.notified();
+            let stalled_at = self.state().limits.stalled_at();
+            match stalled_at {
+                None => freed.await,
+                // Free or not, that is looked at again.
+                Some(stalled) => drop(timeout_at(stalled.into(), freed).await),
+            }
         }
     }
 
     fn try_permit(self: &Arc<Self>) -> Option<Permit> {
         let mut state = self.state();
-        if state.in_use >= state.limits.sessions() {
+        let in_use = state.in_use;
+        if in_use >= state.limits.sessions() {
+            state.limits.all_in_use(in_use, Instant::now());
+        }
+        if in_use >= state.limits.sessions() {
             return None;
         }
         state.in_use += 1;

@@ -6,9 +6,9 @@ use shared::topic::Topic;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Longer than the `SMTP_TIMEOUT` of tests.
@@ -100,4 +100,30 @@ async fn a_stop_waits_for_an_answer_within_its_bound_and_hands_the_record_on() {
     let service = world.start(&[]).await;
     assert_eq!(world.wait_for_mails(9).await.len(), 9);
     service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_answer_and_a_moment_of_refusals_do_not_stop_everybody_else() {
+    let world = World::new(2).await;
+    let refusing = Arc::new(AtomicBool::new(true));
+    let refuses = Arc::clone(&refusing);
+    world.smtp.set_script(Script::new(move |step| match step.stage {
+        Stage::EndOfData if is_first(step) => Action::Delay(Duration::from_secs(60)),
+        Stage::Mail if step.session > 1 && refuses.load(Ordering::Relaxed) => {
+            Action::reply(451, "4.3.0 Temporary system problem")
+        }
+        _ => Action::Accept,
+    }));
+    let service = world.start(&[("SMTP_FINAL_TIMEOUT", "2m"), ("SMTP_CONNECTIONS", "8")]).await;
+    world.publish(&[created(1)]).await;
+    while world.smtp.sessions().opened == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    world.publish(&(2..=9).map(created).collect::<Vec<_>>()).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    refusing.store(false, Ordering::Relaxed);
+    let repaired = Instant::now();
+    assert_eq!(world.wait_for_mails(8).await.len(), 8);
+    assert!(repaired.elapsed() < Duration::from_secs(20), "{:?}", repaired.elapsed());
+    drop(service);
 }
