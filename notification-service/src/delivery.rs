@@ -202,9 +202,10 @@ impl Delivery {
                 let outcome = self.dead_letter(record, Reason::RecipientRefused, status).await;
                 Report::new(outcome, Signal::RefusedForGood)
             }
+            // The next connection may offer it: to another machine of that name, or after EHLO where this one took HELO.
             RefusalKind::NeedsSmtpUtf8 => {
-                let outcome = self.dead_letter(record, Reason::Smtputf8Missing, status).await;
-                Report::new(outcome, Signal::Silent)
+                let give_up = Some((Reason::Smtputf8Missing, status));
+                Report::new(self.later(record, deadline, give_up).await, Signal::Silent)
             }
         }
     }

@@ -40,7 +40,7 @@ pub(crate) enum Reason {
     RecipientRefused,
     /// 5xx to the content until its time was over.
     ContentRefused,
-    /// The address needs SMTPUTF8, and the server does not offer it.
+    /// The address needs SMTPUTF8, and the server did not offer it until its time was over.
     Smtputf8Missing,
     /// The email can't be composed.
     Unwritable,

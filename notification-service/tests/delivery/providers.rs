@@ -2,10 +2,11 @@
 
 use crate::{
     front::{Certificate, Front, LOGIN, Mode},
-    world::{World, address, created, created_to},
+    world::{World, address, created, created_to, created_until},
 };
+use jiff::{SignedDuration, Timestamp};
 use sandbox::smtp::{Action, Script, Stage};
-use shared::topic::Topic;
+use shared::{event::Event, topic::Topic};
 use std::time::{Duration, Instant};
 
 /// Mails one event over this front, with this configuration.
@@ -138,12 +139,28 @@ async fn an_address_in_utf_8_is_mailed_where_the_server_can_and_a_dead_letter_wh
     // The front offers no SMTPUTF8.
     let front = Front::start(world.smtp.address(), Mode::Never, Certificate::Good, "").await;
     let service = world.start(&[("SMTP_PORT", &front.port.to_string())]).await;
-    world.publish(&[created_to(2, "zoë@example.com"), created(3)]).await;
+    let mut soon_over = created_until(2, Timestamp::now() + SignedDuration::from_secs(4));
+    if let Event::Created(issued) = &mut soon_over {
+        issued.email = "zoë@example.com".to_owned().try_into().unwrap();
+    }
+    world.publish(&[soon_over, created(3)]).await;
     world.wait_for_committed(Topic::Created, 6).await;
     assert_eq!(world.wait_for_mails(5).await[4].recipients, [address(3)]);
     let letters = world.wait_for_dead_letters(1).await;
     assert_eq!(letters[0].headers["dead_letter_reason"], "smtputf8_missing");
     service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_connection_without_smtputf8_gives_up_no_mail() {
+    let world = World::new(1).await;
+    // EHLO is refused once, so that HELO follows, which offers nothing.
+    world.smtp.set_script(Script::first(1, Stage::Ehlo, Action::reply(502, "5.5.1 not now")));
+    let service = world.start(&[("SMTP_CONNECTIONS", "1")]).await;
+    world.publish(&[created_to(1, "zoë@example.com")]).await;
+    assert_eq!(world.wait_for_mails(1).await.len(), 1);
+    service.stop().await;
+    assert!(world.dead_letters().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
