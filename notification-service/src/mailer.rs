@@ -16,13 +16,13 @@ use rate::Rate;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 use tls::Tls;
-use tokio::time::timeout;
+use tokio::{sync::Mutex, time::timeout};
 
 mod connect;
 mod dial;
@@ -148,8 +148,12 @@ impl Mailer {
     pub(crate) async fn session(self: &Arc<Self>) -> Result<Session, ServerFailure> {
         let mut permit = self.pool.permit().await;
         if let Some(rate) = &self.rate {
-            let slot = rate.lock().unwrap_or_else(PoisonError::into_inner).reserve(Instant::now());
+            let arrived = Instant::now();
+            // One waits for its time, the others for the lock: a wait that is called off has taken nothing.
+            let mut rate = rate.lock().await;
+            let slot = rate.slot(arrived);
             tokio::time::sleep_until(slot.into()).await;
+            rate.take(slot);
         }
         loop {
             if let Some(idle) = permit.take_idle() {

@@ -15,11 +15,14 @@ impl Rate {
         Self { interval: Duration::from_secs(1) / per_second.max(1), next: None }
     }
 
-    /// Takes the next free time, now or later.
-    pub(super) fn reserve(&mut self, now: Instant) -> Instant {
-        let slot = self.next.map_or(now, |next| next.max(now));
+    /// The next free time, now or later.
+    pub(super) fn slot(&self, now: Instant) -> Instant {
+        self.next.map_or(now, |next| next.max(now))
+    }
+
+    /// An email starts at this time.
+    pub(super) fn take(&mut self, slot: Instant) {
         self.next = Some(slot + self.interval);
-        slot
     }
 }
 
@@ -31,12 +34,14 @@ mod tests {
     fn emails_are_spread_evenly_and_unused_time_is_not_saved_up() {
         let now = Instant::now();
         let mut rate = Rate::new(10);
+        let mut reserve = |now| {
+            let slot = rate.slot(now);
+            rate.take(slot);
+            slot
+        };
         let tenth = Duration::from_millis(100);
-        assert_eq!(
-            [rate.reserve(now), rate.reserve(now), rate.reserve(now)],
-            [now, now + tenth, now + 2 * tenth]
-        );
+        assert_eq!([reserve(now), reserve(now), reserve(now)], [now, now + tenth, now + 2 * tenth]);
         let later = now + Duration::from_secs(5);
-        assert_eq!([rate.reserve(later), rate.reserve(later)], [later, later + tenth]);
+        assert_eq!([reserve(later), reserve(later)], [later, later + tenth]);
     }
 }

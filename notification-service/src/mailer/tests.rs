@@ -4,6 +4,7 @@ use super::*;
 use crate::email::Email;
 use lettre::Address;
 use proptest::prelude::*;
+use std::sync::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -290,6 +291,20 @@ async fn what_comes_after_a_mail_is_no_reply_to_the_next() {
         send(&mailer).await.unwrap();
         assert!(take(&packets)[0].starts_with("EHLO"), "a new session for each");
     }
+}
+
+#[tokio::test]
+async fn a_wait_for_the_rate_that_is_called_off_takes_no_email_from_it() {
+    let (slow, _) = server(|_, _| None).await;
+    let mailer = Mailer::new(SmtpConfig { max_rate: Some(2), ..slow.config.clone() }, "example.com").unwrap();
+    send(&mailer).await.unwrap();
+    for _ in 0..10 {
+        let waited = tokio::time::timeout(Duration::from_millis(1), mailer.session()).await;
+        assert!(waited.is_err(), "the next is allowed after half a second");
+    }
+    let started = Instant::now();
+    send(&mailer).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
 }
 
 /// What a server says to a login, and what it was told.
