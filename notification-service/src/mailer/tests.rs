@@ -307,6 +307,19 @@ async fn a_wait_for_the_rate_that_is_called_off_takes_no_email_from_it() {
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
 }
 
+#[tokio::test]
+async fn what_was_not_asked_for_is_found_also_when_the_task_has_done_much() {
+    let (client, mut server) = tokio::io::duplex(100);
+    let mut wire = wire::Wire::new(client);
+    server.write_all(b"250 taken\r\n").await.unwrap();
+    // Until the runtime wants others to have their turn.
+    while tokio::task::coop::has_budget_remaining() {
+        let mut spend = std::pin::pin!(tokio::task::coop::consume_budget());
+        assert!(futures_util::FutureExt::now_or_never(&mut spend).is_some());
+    }
+    assert!(!wire.is_quiet());
+}
+
 /// What a server says to a login, and what it was told.
 async fn log_in(ehlo: &'static str, answers: Replies) -> (Result<(), ServerFailure>, Vec<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -8,7 +8,10 @@ use super::{
     reply::{Reply, ReplyParser},
 };
 use futures_util::FutureExt;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    task::unconstrained,
+};
 
 /// Octets read at once; replies mostly have less than a hundred.
 const READ_SIZE: usize = 4096;
@@ -80,12 +83,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(self.stream)
     }
 
-    /// Costs no system call while there is nothing: the runtime knows that.
+    /// Costs no system call while there is nothing: the runtime knows that. It is asked also where this task has used up its
+    /// turn; else its "later" would count as quiet.
     fn expect_quiet(&mut self) -> Result<(), Cause> {
         if self.taken < self.input.len() || !self.parser.is_empty() {
             return Err(Cause::Unasked);
         }
-        match self.stream.read(&mut [0]).now_or_never() {
+        match unconstrained(self.stream.read(&mut [0])).now_or_never() {
             None => Ok(()),
             Some(Ok(1..)) => Err(Cause::Unasked),
             Some(_) => Err(Cause::Broken),
