@@ -71,8 +71,9 @@ impl Session {
                 self.mailer.refusals.count(judgement);
                 Err(self.refused(judgement, phase, status).await)
             }
+            // Another connection may offer it, so this one must not be the next again.
             Err(Ended::NeedsSmtpUtf8) => {
-                self.put_back();
+                self.say_goodbye();
                 Err(SendError::Refused(Refusal { kind: RefusalKind::NeedsSmtpUtf8, status: None }))
             }
         }
