@@ -3,7 +3,7 @@
 //!
 //! Additive increase, multiplicative decrease, as TCP shares a line: a refusal halves the number of sessions, and a round of
 //! accepted mails adds one, up to one below the number that was refused. Only after minutes that bound is tried again, so a
-//! server that takes three gets three, and one refusal in minutes.
+//! server that takes three gets three, and one refusal in minutes; and while nothing is accepted at all.
 
 use std::time::{Duration, Instant};
 
