@@ -12,7 +12,7 @@ use crate::{
 use env_logger::{Builder, Target};
 use jiff::Timestamp;
 use lines::{Entrance, Lines};
-use log::{Level, Log, Metadata, Record, kv};
+use log::{Level, LevelFilter, Log, Metadata, Record, kv};
 use serde_json::{Map, Value};
 use std::{
     borrow::Cow,
@@ -66,8 +66,8 @@ pub fn start_from_env(env: &mut Env) {
 /// belongs at the end of `main`. The first call of a process wins; later ones change nothing, so that tests may all call it.
 pub fn start(format: LogFormat, filter: &str) {
     let lines = Arc::new(Lines::new(std::io::stderr()));
-    let mut builder = Builder::new();
-    builder.parse_filters(filter).target(Target::Pipe(Box::new(Entrance(Arc::clone(&lines)))));
+    let mut builder = filtered(filter);
+    builder.target(Target::Pipe(Box::new(Entrance(Arc::clone(&lines)))));
     match format {
         LogFormat::Text => builder.format(write_text),
         LogFormat::Json => builder.format(write_json),
@@ -82,6 +82,14 @@ pub fn start(format: LogFormat, filter: &str) {
             let _ = WRITER.set(writer);
         }
     }
+}
+
+/// A logger that lets through what `filter` says. What a stranger sends is no error of ours: actix-http logs each request
+/// that it can't parse as one, so its lines appear only where its module is named.
+fn filtered(filter: &str) -> Builder {
+    let mut builder = Builder::new();
+    builder.filter_module("actix_http::h1::dispatcher", LevelFilter::Off).parse_filters(filter);
+    builder
 }
 
 /// Waits until `stop` is cancelled, and looks once a second whether the thread that writes the log is still there.
@@ -242,6 +250,20 @@ mod tests {
             assert_eq!(crate::characters::printable(line), line);
             assert!(line.contains("\\u001b[2J\\u009b31m\\u202ex"), "{line}");
         }
+    }
+
+    #[test]
+    fn what_a_client_sends_is_no_error_of_the_service() {
+        let errors_of = |target: &str, filter: &str| {
+            let metadata = Metadata::builder().level(Level::Error).target(target).build();
+            filtered(filter).build().enabled(&metadata)
+        };
+        let http = "actix_http::h1::dispatcher";
+        for filter in ["info", "debug", "warn,user_service=debug"] {
+            assert!(!errors_of(http, filter), "{filter}");
+            assert!(errors_of("user_service::http", filter), "{filter}");
+        }
+        assert!(errors_of(http, "info,actix_http::h1::dispatcher=error"), "whoever names it gets it");
     }
 
     #[test]
