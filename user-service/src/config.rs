@@ -164,14 +164,23 @@ fn networks(text: &str) -> Result<Vec<IpNet>, &'static str> {
 
 fn origins(text: &str) -> Result<Vec<String>, &'static str> {
     let Ok(origins) = env::list(text);
+    // As browsers write them (RFC 6454, section 6.2), since they are compared as text.
     let is_origin = |origin: &String| {
-        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-        host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '*', ' ']))
+        let (host, default_port) = match origin.split_once("://") {
+            Some(("https", host)) => (host, ":443"),
+            Some(("http", host)) => (host, ":80"),
+            _ => return false,
+        };
+        let is_written = |b: u8| b.is_ascii_graphic() && !b.is_ascii_uppercase() && !b"/?#*".contains(&b);
+        !host.is_empty() && host.bytes().all(is_written) && !host.ends_with(default_port)
     };
     if origins.iter().all(is_origin) {
         Ok(origins)
     } else {
-        Err("origins such as https://www.example.com, separated by commas, without a path")
+        Err(
+            "origins as browsers send them, such as https://www.example.com, separated by commas: in lower case, \
+             international names as xn--, without a default port and a path",
+        )
     }
 }
 
@@ -210,6 +219,17 @@ mod tests {
         assert!(
             wrong(&[("CORS_ORIGINS", "https://a.example, *")]).contains("CORS_ORIGINS: expected origins")
         );
+        // No browser writes its origin like this, so these would never match.
+        for origin in [
+            "https://Www.example.com",
+            "https://a.example:443",
+            "http://a.example:80",
+            "https://bücher.example",
+        ] {
+            let error = wrong(&[("CORS_ORIGINS", origin)]);
+            assert!(error.contains("CORS_ORIGINS: expected origins"), "{origin}: {error}");
+        }
+        load(&[("CORS_ORIGINS", "https://a.example:80, http://[::1]:443,http://localhost:3000")]).unwrap();
     }
 
     #[test]
