@@ -43,6 +43,8 @@ pub(super) struct Backlog {
     next: u64,
     /// What all of them take of the memory.
     octets: usize,
+    /// What the delayed ones do.
+    delayed_octets: usize,
 }
 
 impl Backlog {
@@ -59,6 +61,11 @@ impl Backlog {
         self.octets
     }
 
+    /// What those take that wait for their next try.
+    pub(super) fn delayed_octets(&self) -> usize {
+        self.delayed_octets
+    }
+
     /// Adds a record that was just taken; one whose next try lies ahead waits for it.
     pub(super) fn add(&mut self, record: Record, now: Timestamp) {
         let due = record.retry.as_ref().and_then(|retry| {
@@ -67,11 +74,13 @@ impl Backlog {
             let chain = if retry.attempts > 0 { now.checked_add(CHAIN_WAIT).ok() } else { None };
             chain.max(Some(retry.not_before.min(latest))).filter(|time| *time > now)
         });
-        self.octets = self.octets.saturating_add(record.octets());
+        let octets = record.octets();
+        self.octets = self.octets.saturating_add(octets);
         let item = Item { record: Arc::new(record), failures: 0, tried: false };
         match due {
             None => self.ready.push_back(item),
             Some(time) => {
+                self.delayed_octets = self.delayed_octets.saturating_add(octets);
                 self.next = self.next.wrapping_add(1);
                 self.delayed.insert((time, self.next), item);
             }
@@ -83,7 +92,9 @@ impl Backlog {
         while let Some(entry) = self.delayed.first_entry()
             && entry.key().0 <= now
         {
-            self.ready.push_front(entry.remove());
+            let item = entry.remove();
+            self.delayed_octets = self.delayed_octets.saturating_sub(item.record.octets());
+            self.ready.push_front(item);
         }
     }
 
@@ -117,8 +128,9 @@ impl Backlog {
     /// A delayed record that fits.
     pub(super) fn pop_delayed(&mut self, fits: impl Fn(Position) -> bool) -> Option<Item> {
         let key = self.delayed.iter().find(|(_, item)| fits(item.record.position)).map(|(key, _)| *key)?;
-        let item = self.delayed.remove(&key);
-        self.released(item)
+        let item = self.delayed.remove(&key)?;
+        self.delayed_octets = self.delayed_octets.saturating_sub(item.record.octets());
+        self.released(Some(item))
     }
 
     /// All records that fit.
@@ -126,8 +138,10 @@ impl Backlog {
         let ready = std::mem::take(&mut self.ready).into_iter();
         let (mut taken, kept): (VecDeque<_>, _) = ready.partition(|item| fits(item.record.position));
         self.ready = kept;
-        let delayed = self.delayed.extract_if(.., |_, item| fits(item.record.position));
-        taken.extend(delayed.map(|(_, item)| item));
+        for (_, item) in self.delayed.extract_if(.., |_, item| fits(item.record.position)) {
+            self.delayed_octets = self.delayed_octets.saturating_sub(item.record.octets());
+            taken.push_back(item);
+        }
         taken.into_iter().filter_map(|item| self.released(Some(item))).collect()
     }
 
@@ -147,7 +161,7 @@ impl Backlog {
     pub(super) fn clear(&mut self) {
         self.ready.clear();
         self.delayed.clear();
-        self.octets = 0;
+        (self.octets, self.delayed_octets) = (0, 0);
     }
 
     fn released(&mut self, item: Option<Item>) -> Option<Item> {
@@ -228,9 +242,11 @@ mod tests {
                 backlog.take_up_due(now.checked_add(SignedDuration::from_secs(offset)).unwrap());
                 let items = backlog.ready.iter().chain(backlog.delayed.values());
                 prop_assert_eq!(backlog.octets(), items.map(|item| item.record.octets()).sum::<usize>());
+                let delayed = backlog.delayed.values().map(|item| item.record.octets());
+                prop_assert_eq!(backlog.delayed_octets(), delayed.sum::<usize>());
             }
             backlog.clear();
-            prop_assert_eq!(backlog.octets(), 0);
+            prop_assert_eq!((backlog.octets(), backlog.delayed_octets()), (0, 0));
         }
     }
 }

@@ -2,12 +2,36 @@
 
 use super::{
     Consumer,
-    backlog::{DELAYED_HIGH, DELAYED_LOW, READY_HIGH, READY_LOW},
+    backlog::{Backlog, DELAYED_HIGH, DELAYED_LOW, READY_HIGH, READY_LOW},
     group,
 };
 use crate::offsets::Partition;
 use rdkafka::{TopicPartitionList, consumer::Consumer as _};
 use shared::topic::Topic;
+
+/// Whether too much waits, and whether little does.
+#[derive(Debug, PartialEq, Eq)]
+struct Levels {
+    sources: (bool, bool),
+    retries: (bool, bool),
+}
+
+/// Records that wait for their next try have half of the octets at most: whoever fills the retry topic with large ones leaves
+/// room for the mails of all others.
+fn levels(backlog: &Backlog, others: usize, most: usize) -> Levels {
+    let (ready, delayed) = (backlog.ready(), backlog.delayed());
+    let (octets, waiting) = (backlog.octets().saturating_add(others), backlog.delayed_octets());
+    let (full, roomy) = (octets >= most, octets <= most / 4 * 3);
+    let full_of_delayed = delayed >= DELAYED_HIGH || waiting >= most / 2;
+    let few_delayed = delayed <= DELAYED_LOW && waiting <= most / 4;
+    Levels {
+        sources: (full || ready >= READY_HIGH, roomy && ready <= READY_LOW),
+        retries: (
+            full || ready >= 2 * READY_HIGH || full_of_delayed,
+            roomy && ready <= READY_HIGH && few_delayed,
+        ),
+    }
+}
 
 impl Consumer {
     /// Pauses partitions when too much waits, and resumes them when little does.
@@ -18,15 +42,11 @@ impl Consumer {
         if self.stop.is_some() {
             return;
         }
-        let (ready, delayed) = (self.backlog.ready(), self.backlog.delayed());
-        let octets = self.backlog.octets().saturating_add(self.offsets.octets());
-        let (full, roomy) = (octets >= self.max_backlog_octets, octets <= self.max_backlog_octets / 4 * 3);
-        if let Some(paused) = self.sources.update(full || ready >= READY_HIGH, roomy && ready <= READY_LOW) {
+        let levels = levels(&self.backlog, self.offsets.octets(), self.max_backlog_octets);
+        if let Some(paused) = self.sources.update(levels.sources.0, levels.sources.1) {
             self.set_paused(paused, false);
         }
-        let high = full || ready >= 2 * READY_HIGH || delayed >= DELAYED_HIGH;
-        let low = roomy && ready <= READY_HIGH && delayed <= DELAYED_LOW;
-        if let Some(paused) = self.retries.update(high, low) {
+        if let Some(paused) = self.retries.update(levels.retries.0, levels.retries.1) {
             self.set_paused(paused, true);
         }
     }
@@ -44,5 +64,56 @@ impl Consumer {
         if let Err(error) = changed {
             log::warn!("error" = error.to_string().as_str(); "partitions can't be paused or resumed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        offsets::Position,
+        record::{Lent, Record},
+        retry::Retry,
+    };
+    use jiff::{SignedDuration, Timestamp};
+
+    const MOST: usize = 4 * 1024 * 1024;
+
+    /// A record of 60,000 octets; of the retry topic if it is tried again only later.
+    fn large(offset: i64, later: bool, now: Timestamp) -> Record {
+        let topic = if later { Topic::MailRetry } else { Topic::Created };
+        let not_before = now.checked_add(SignedDuration::from_secs(100)).unwrap();
+        let retry = Retry { not_before, attempts: 1, source: "t/0/1".to_owned(), first_failure: now };
+        let headers: Vec<_> = if later { retry.to_headers(None).collect() } else { Vec::new() };
+        let headers = headers.iter().map(|it| (it.name.as_str(), it.value.as_deref())).collect();
+        let position = Position { partition: Partition { topic, number: 0 }, offset, epoch: 1 };
+        Record::new(position, &Lent { key: None, payload: Some(&[0; 60_000]), timestamp: None, headers }, now)
+    }
+
+    #[test]
+    fn large_records_that_wait_for_their_time_stop_the_retry_topic_alone() {
+        let (mut backlog, now) = (Backlog::default(), Timestamp::now());
+        for offset in 0.. {
+            let levels = levels(&backlog, 0, MOST);
+            assert!(!levels.sources.0, "{offset} records of the retry topic stop new mails");
+            if levels.retries.0 {
+                break;
+            }
+            backlog.add(large(offset, true, now), now);
+        }
+        assert!(backlog.octets() < MOST / 4 * 3);
+        // They are due, and are dealt with.
+        backlog.take_up_due(now.checked_add(SignedDuration::from_secs(200)).unwrap());
+        while backlog.pop().is_some() {}
+        assert_eq!(levels(&backlog, 0, MOST), Levels { sources: (false, true), retries: (false, true) });
+    }
+
+    #[test]
+    fn records_that_wait_for_their_turn_stop_all_at_the_bound() {
+        let (mut backlog, now) = (Backlog::default(), Timestamp::now());
+        (0..MOST / 60_000 + 1)
+            .for_each(|offset| backlog.add(large(i64::try_from(offset).unwrap(), false, now), now));
+        assert_eq!(levels(&backlog, 0, MOST), Levels { sources: (true, false), retries: (true, false) });
+        assert_eq!(levels(&Backlog::default(), MOST, MOST).sources, (true, false));
     }
 }
