@@ -28,10 +28,10 @@ use rdkafka::{
     error::{KafkaError, KafkaResult},
     message::{BorrowedMessage, Message as _},
 };
-use recent::Recent;
+use recent::{MailId, Recent};
 use settle::Ending;
 use shared::{
-    event::{self, EventId},
+    event,
     kafka::{KafkaConfig, KafkaWatch},
     topic::Topic,
 };
@@ -87,7 +87,7 @@ pub(crate) struct Consumer {
     talks: CancellationToken,
     running: task::JoinSet<Report>,
     started: HashMap<task::Id, Started>,
-    mailing: HashSet<EventId>,
+    mailing: HashSet<MailId>,
     recent: Recent,
     batch: Batch,
     commits: task::JoinSet<(Vec<Position>, KafkaResult<()>)>,
@@ -205,9 +205,7 @@ impl Consumer {
             return;
         }
         let record = group::own(record, position, Timestamp::now());
-        if let Some(retry) = &record.retry {
-            self.chains.note(retry);
-        }
+        self.chains.note(&record);
         self.status.taken();
         if delivery::deadline(&record).is_none() {
             self.finish(position, Outcome::Ignored);

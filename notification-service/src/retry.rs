@@ -23,6 +23,8 @@ pub(crate) const GROUP: &str = "retry_group";
 
 /// `topic/partition/offset` of a topic of ours has 57 octets at most.
 const LONGEST_SOURCE: usize = 64;
+/// More than any mail is tried within its time. Without it, the tries after a forged number could not be told apart.
+const MOST_ATTEMPTS: u32 = 1_000_000;
 
 const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(2);
 const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(120);
@@ -48,7 +50,10 @@ impl Retry {
         let first_failure = record::text(headers, FIRST_FAILURE).and_then(|time| time.parse().ok());
         Some(Self {
             not_before,
-            attempts: record::text(headers, ATTEMPT)?.parse().ok()?,
+            attempts: record::text(headers, ATTEMPT)?
+                .parse()
+                .ok()
+                .filter(|attempts| *attempts <= MOST_ATTEMPTS)?,
             source: record::text(headers, SOURCE).filter(|name| name.len() <= LONGEST_SOURCE)?.to_owned(),
             first_failure: first_failure.unwrap_or(not_before).min(written_at),
         })
@@ -124,8 +129,10 @@ mod tests {
         assert_eq!(retry.to_headers(None).count(), headers.len() - 1);
         let broken = [Header { name: NOT_BEFORE.into(), value: Some(b"soon".to_vec()) }];
         assert_eq!(Retry::from_headers(&broken, at(9)), None);
-        let long = Retry { source: "t".repeat(100), ..retry }.to_headers(None).collect::<Vec<_>>();
+        let long = Retry { source: "t".repeat(100), ..retry.clone() }.to_headers(None).collect::<Vec<_>>();
         assert_eq!(Retry::from_headers(&long, at(9)), None);
+        let many = Retry { attempts: u32::MAX, ..retry }.to_headers(None).collect::<Vec<_>>();
+        assert_eq!(Retry::from_headers(&many, at(9)), None);
     }
 
     #[test]

@@ -3,31 +3,43 @@
 //! Each retry is written when the one before it has failed. A group that reads its topics again finds all retries of a record
 //! at once, and the record itself; each would go on as a chain of its own, and after the next time there were twice as many.
 //! So only one with a higher number than any before it is tried. Pure.
+//!
+//! A chain is of one source and of one value: whichever of its records goes on, the same mail does. Anybody who may write to the
+//! retry topic can name any source, and a topic that was made anew has other records at the same places.
 
-use crate::retry::Retry;
+use crate::{
+    record::{self, Content, Record},
+    retry::Retry,
+};
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use shared::event::DecodeError;
 use std::collections::{HashMap, VecDeque};
 
-/// So many chains are known, some 200 octets each; a chain that was forgotten may be doubled.
+/// So many chains are known, some 150 octets each; a chain that was forgotten may be doubled.
 const CAPACITY: usize = 10_000;
 
-/// The newest retry that was taken of each record, by the record's name.
+/// Digest of what tells chains apart.
+type Name = [u8; 32];
+
+/// The newest retry that was taken of each record.
 #[derive(Debug, Default)]
 pub(super) struct Chains {
-    newest: HashMap<String, (u32, Timestamp)>,
-    order: VecDeque<String>,
+    newest: HashMap<Name, (u32, Timestamp)>,
+    order: VecDeque<Name>,
 }
 
 impl Chains {
-    /// Notes a retry that was taken.
+    /// Notes a record that was taken, if it is a retry.
     ///
     /// Number 0 begins a chain: an operator had it replayed, or it was never tried. One with the number and the time of the
     /// newest is that one as a process that stopped wrote it again.
-    pub(super) fn note(&mut self, retry: &Retry) {
-        if retry.attempts == 0 || !self.is_outdated(retry) {
+    pub(super) fn note(&mut self, record: &Record) {
+        let Some((name, retry)) = chain(record) else { return };
+        if retry.attempts == 0 || !self.is_older(&name, retry) {
             let newest = (retry.attempts, retry.not_before);
-            if self.newest.insert(retry.source.clone(), newest).is_none() {
-                self.order.push_back(retry.source.clone());
+            if self.newest.insert(name, newest).is_none() {
+                self.order.push_back(name);
             }
         }
         if self.order.len() > CAPACITY
@@ -38,8 +50,12 @@ impl Chains {
     }
 
     /// Whether a later retry of the same record was taken, or another one of the same number.
-    pub(super) fn is_outdated(&self, retry: &Retry) -> bool {
-        self.newest.get(&retry.source).is_some_and(|(attempts, not_before)| {
+    pub(super) fn is_outdated(&self, record: &Record) -> bool {
+        chain(record).is_some_and(|(name, retry)| self.is_older(&name, retry))
+    }
+
+    fn is_older(&self, name: &Name, retry: &Retry) -> bool {
+        self.newest.get(name).is_some_and(|(attempts, not_before)| {
             retry.attempts < *attempts || (retry.attempts == *attempts && retry.not_before != *not_before)
         })
     }
@@ -51,21 +67,60 @@ impl Chains {
     }
 }
 
+/// The chain that a record continues. What becomes a dead letter at once continues none.
+fn chain(record: &Record) -> Option<(Name, &Retry)> {
+    let retry = record.retry.as_ref()?;
+    let goes_on = matches!(
+        record.content,
+        Content::Event(_) | Content::NotUnderstood(DecodeError::UnknownType | DecodeError::UnknownVersion(_))
+    );
+    let mut hash = Sha256::new();
+    // The zero octets end the parts of varying length; JSON has none.
+    hash.update(&retry.source);
+    hash.update([0]);
+    hash.update(record::value(&record.headers, "ce_type").unwrap_or_default());
+    hash.update([0]);
+    hash.update(record.payload.as_deref().unwrap_or_default());
+    goes_on.then(|| (hash.finalize().into(), retry))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        offsets::{Partition, Position},
+        record::Lent,
+    };
     use proptest::prelude::*;
+    use shared::topic::Topic;
 
-    fn retry(source: &str, attempts: u32, second: i64) -> Retry {
-        let time = Timestamp::from_second(1_800_000_000 + second).unwrap();
-        Retry { not_before: time, attempts, source: source.to_owned(), first_failure: time }
+    const NOW: i64 = 1_800_000_000;
+
+    /// A retry of a record of a newer version.
+    fn retry(source: &str, attempts: u32, second: i64) -> Record {
+        retry_of(br#"{"version":2}"#, source, attempts, second)
+    }
+
+    fn retry_of(payload: &[u8], source: &str, attempts: u32, second: i64) -> Record {
+        let time = Timestamp::from_second(NOW + second).unwrap();
+        let retry = Retry { not_before: time, attempts, source: source.to_owned(), first_failure: time };
+        let headers: Vec<_> = retry.to_headers(None).collect();
+        let headers = headers.iter().map(|it| (it.name.as_str(), it.value.as_deref()));
+        let headers = headers.chain([("ce_type", Some(&b"code_resent"[..]))]).collect();
+        let partition = Partition { topic: Topic::MailRetry, number: 0 };
+        let lent = Lent { key: None, payload: Some(payload), timestamp: None, headers };
+        Record::new(Position { partition, offset: 1, epoch: 1 }, &lent, time)
+    }
+
+    fn number(record: &Record) -> u32 {
+        record.retry.as_ref().unwrap().attempts
     }
 
     /// The retries that are tried, of those that are taken in this order.
-    fn tried(retries: &[Retry]) -> Vec<u32> {
+    fn tried(retries: &[Record]) -> Vec<u32> {
         let mut chains = Chains::default();
         retries.iter().for_each(|retry| chains.note(retry));
-        retries.iter().filter(|retry| !chains.is_outdated(retry)).map(|retry| retry.attempts).collect()
+        retries.iter().filter(|retry| !chains.is_outdated(retry)).map(number).collect()
     }
 
     #[test]
@@ -92,6 +147,16 @@ mod tests {
     }
 
     #[test]
+    fn a_retry_that_names_the_source_of_another_record_does_not_take_its_place() {
+        let of = |payload: &[u8], attempts| retry_of(payload, "user_account_created/0/7", attempts, 1);
+        let (true_one, forged) = (of(br#"{"version":2}"#, 1), of(br#"{"version":3}"#, 900));
+        let not_an_event = of(b"{}", 900);
+        let mut chains = Chains::default();
+        [&forged, &not_an_event, &true_one].into_iter().for_each(|record| chains.note(record));
+        assert!(!chains.is_outdated(&true_one));
+    }
+
+    #[test]
     fn no_more_than_its_capacity_is_known() {
         let mut chains = Chains::default();
         (0..=CAPACITY).for_each(|number| chains.note(&retry(&format!("t/0/{number}"), 1, 1)));
@@ -102,19 +167,20 @@ mod tests {
         #[test]
         fn however_often_a_chain_is_read_again_one_goes_on(times in 1..5_usize, length in 1..20_u32) {
             let mut chains = Chains::default();
-            let mut topic: Vec<_> = (1..=length).map(|number| retry("a", number, number.into())).collect();
+            let mut topic: Vec<_> = (1..=length).map(|number| (number, i64::from(number))).collect();
             let mut written = length;
             for _ in 0..times {
                 chains.clear();
                 // All that is read before the first is due.
-                topic.iter().for_each(|retry| chains.note(retry));
-                let next: Vec<_> = topic.iter().filter(|retry| !chains.is_outdated(retry)).cloned().collect();
+                let records: Vec<_> = topic.iter().map(|(number, second)| retry("a", *number, *second)).collect();
+                records.iter().for_each(|record| chains.note(record));
+                let next: Vec<_> = records.iter().filter(|record| !chains.is_outdated(record)).map(number).collect();
                 prop_assert_eq!(next.len(), 1);
                 written += 1;
-                topic.push(retry("a", next[0].attempts + 1, written.into()));
+                topic.push((next[0] + 1, written.into()));
                 // Of the record itself, which was read again, too.
                 written += 1;
-                topic.push(retry("a", 1, written.into()));
+                topic.push((1, written.into()));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Which record is started when: as the gate, the sessions and the bound on uncommitted records allow.
 
-use super::{Consumer, Started, backlog::Item};
+use super::{Consumer, Started, backlog::Item, recent::MailId};
 use crate::{
     dead_letters::replay_command,
     delivery::{self, Task},
@@ -70,11 +70,11 @@ impl Consumer {
 
     /// The outcome of a record that needs no delivery.
     fn settled(&self, item: &Item) -> Option<Outcome> {
-        if item.record.retry.as_ref().is_some_and(|retry| self.chains.is_outdated(retry)) {
+        if self.chains.is_outdated(&item.record) {
             return Some(Outcome::Duplicate);
         }
         let Content::Event(event) = &item.record.content else { return None };
-        if self.recent.contains(event.event_id()) {
+        if self.recent.contains(MailId::of(event)) {
             return Some(Outcome::Duplicate);
         }
         let expired = delivery::deadline(&item.record).is_some_and(|deadline| deadline <= Timestamp::now());
@@ -84,9 +84,9 @@ impl Consumer {
         expired.then_some(Outcome::Expired)
     }
 
-    /// Whether another record of the same event is on its way at this moment.
+    /// Whether another record of the same mail is on its way at this moment.
     fn is_being_mailed(&self, item: &Item) -> bool {
-        matches!(&item.record.content, Content::Event(event) if self.mailing.contains(&event.event_id()))
+        matches!(&item.record.content, Content::Event(event) if self.mailing.contains(&MailId::of(event)))
     }
 
     pub(super) fn start(&mut self, item: Item, task: Task, probe: bool) {
@@ -94,7 +94,7 @@ impl Consumer {
             self.gate.probe_started();
         }
         if let (Task::Mail { .. }, Content::Event(event)) = (task, &item.record.content) {
-            self.mailing.insert(event.event_id());
+            self.mailing.insert(MailId::of(event));
         }
         let (delivery, record) = (Arc::clone(&self.delivery), Arc::clone(&item.record));
         let (round, talks) = (self.round.clone(), self.talks.clone());

@@ -1,13 +1,12 @@
 //! What follows from the end of a delivery: the record is finished, goes back, or was given up meanwhile.
 
-use super::{Consumer, Started};
+use super::{Consumer, Started, recent::MailId};
 use crate::{
     delivery::Task,
     gate::{Signal, Tried},
     outcome::{Outcome, Report},
     record::Content,
 };
-use shared::event::EventId;
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     time::Instant,
@@ -36,10 +35,10 @@ impl Consumer {
         if report.is_none() && started.probe {
             self.gate.observe(Signal::Silent, started.tried(), Instant::now(), 0.0);
         }
-        if let Some(event_id) = mailed_event(&started) {
-            self.mailing.remove(&event_id);
+        if let Some(mail) = mail_of(&started) {
+            self.mailing.remove(&mail);
             if report.as_ref().is_some_and(|report| report.outcome == Outcome::Delivered) {
-                self.recent.insert(event_id);
+                self.recent.insert(mail);
             }
         }
         let position = started.item.record.position;
@@ -67,10 +66,10 @@ impl Consumer {
     }
 }
 
-/// The event that a delivery mails.
-fn mailed_event(started: &Started) -> Option<EventId> {
+/// The mail that a delivery sends.
+fn mail_of(started: &Started) -> Option<MailId> {
     match &started.item.record.content {
-        Content::Event(event) if matches!(started.task, Task::Mail { .. }) => Some(event.event_id()),
+        Content::Event(event) if matches!(started.task, Task::Mail { .. }) => Some(MailId::of(event)),
         _ => None,
     }
 }
