@@ -3,6 +3,7 @@
 //! Fields are structured (`log`'s key-values) with dotted names and units in the names of numbers. Codes, tokens
 //! and addresses are never among them; an address appears masked.
 
+mod line_limit;
 mod lines;
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
 };
 use env_logger::{Builder, Target};
 use jiff::Timestamp;
+pub use line_limit::LineLimit;
 use lines::{Entrance, Lines};
 use log::{Level, LevelFilter, Log, Metadata, Record, kv};
 use serde_json::{Map, Value};

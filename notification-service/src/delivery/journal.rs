@@ -8,8 +8,12 @@ use crate::{
 };
 use jiff::Timestamp;
 use log::Level;
-use shared::{event::Event, topic::Topic};
+use shared::{event::Event, telemetry::LineLimit, topic::Topic};
 use std::{borrow::Cow, time::Instant};
+
+/// Lines about records that somebody else wrote.
+static NOT_UNDERSTOOD: LineLimit = LineLimit::new();
+static NOT_COPIED: LineLimit = LineLimit::new();
 
 pub(super) fn note(record: &Record, event: &Event, report: &Report, started: Instant) {
     // Of an expired email there is no other trace, and a warning is written before the record is finished with.
@@ -48,23 +52,28 @@ pub(crate) fn note_expired(record: &Record) {
     }
 }
 
+/// A line for a record that nobody can mail, or for the first ones of many; each is a dead letter or a retry, and counted.
 pub(super) fn note_not_understood(record: &Record, error: &str, outcome: Outcome) {
+    let Some(left_out) = NOT_UNDERSTOOD.admit(Instant::now()) else { return };
     log::warn!(
         "kafka.topic" = record.position.partition.topic.name(),
         "kafka.partition" = record.position.partition.number,
         "kafka.offset" = record.position.offset,
         "attempt" = record.attempt(),
-        "error" = error;
+        "error" = error,
+        "lines.left_out" = left_out;
         "record not understood: {}", title(outcome)
     );
 }
 
 /// A line for a copy that its topic does not take.
 pub(super) fn note_not_copied(record: &Record, topic: Topic, error: &NotTaken) {
+    let Some(left_out) = NOT_COPIED.admit(Instant::now()) else { return };
     log::error!(
         "kafka.topic" = topic.name(),
         "source" = dead_letter::source(record).as_str(),
-        "error" = error.to_string().as_str();
+        "error" = error.to_string().as_str(),
+        "lines.left_out" = left_out;
         "a copy of a record is refused; look at max.message.bytes and cleanup.policy of the topic"
     );
 }

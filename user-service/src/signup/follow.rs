@@ -29,6 +29,7 @@ use shared::{
     caught::{Panicked, caught},
     event::{DecodeError, EventId, Origin, header},
     kafka::{ClientLog, KafkaConfig, KafkaWatch},
+    telemetry::LineLimit,
     topic::Topic,
 };
 use std::{
@@ -72,6 +73,8 @@ pub(crate) struct Follower {
     own: OwnRecords,
     acceptance: Acceptance,
     metrics: Arc<Metrics>,
+    /// Of records that are passed over.
+    passed_over: LineLimit,
     /// The next offset of each partition, once they are assigned.
     next: OnceLock<HashMap<Partition, AtomicI64>>,
     /// How many partitions of each topic that are.
@@ -128,6 +131,7 @@ impl Follower {
             own: OwnRecords::default(),
             acceptance,
             metrics,
+            passed_over: LineLimit::new(),
             next: OnceLock::new(),
             assigned: OnceLock::new(),
             caught_up: AtomicBool::new(false),
@@ -304,12 +308,13 @@ impl Follower {
         Ok(())
     }
 
-    /// Notes a record that changes nothing, by its place: what it holds may be anything.
+    /// Counts a record that changes nothing, and notes it by its place: what it holds may be anything.
     fn pass_over(&self, record: &BorrowedMessage<'_>, reason: &'static str, error: &str) {
         self.metrics.not_understood(reason);
+        let Some(left_out) = self.passed_over.admit(Instant::now()) else { return };
         log::warn!(
             "kafka.topic" = record.topic(), "kafka.partition" = record.partition(),
-            "kafka.offset" = record.offset(), "error" = error;
+            "kafka.offset" = record.offset(), "error" = error, "lines.left_out" = left_out;
             "a record is not understood and is passed over"
         );
     }
