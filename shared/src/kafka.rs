@@ -83,6 +83,19 @@ impl KafkaConfig {
         client
     }
 
+    /// The settings that every consumer of both services starts from.
+    #[must_use]
+    pub fn consumer(&self) -> ClientConfig {
+        let mut consumer = self.client();
+        consumer
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "earliest")
+            // The services write without transactions. By default an open one, of anybody, would hide all that is written after
+            // it, for as long as it stays open.
+            .set("isolation.level", "read_uncommitted");
+        consumer
+    }
+
     /// Creates the topics that are missing, and tries again until that is done or `stop` is cancelled.
     ///
     /// A lack of rights is only a warning: the topics may be somebody else's to create.
@@ -185,5 +198,42 @@ fn severity(level: RDKafkaLogLevel) -> log::Level {
         RDKafkaLogLevel::Warning => log::Level::Warn,
         RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => log::Level::Info,
         RDKafkaLogLevel::Debug => log::Level::Debug,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::{
+        Message,
+        consumer::{BaseConsumer, Consumer},
+        mocking::MockCluster,
+        producer::{BaseProducer, BaseRecord, Producer as _},
+    };
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_consumer_reads_on_however_another_producer_has_compressed() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic(Topic::Created.name(), 1, 1).unwrap();
+        let brokers = cluster.bootstrap_servers();
+        let kafka = KafkaConfig::from_env(&mut Env::from_pairs([("KAFKA_BROKERS", brokers.as_str())]));
+        let consumer: BaseConsumer = kafka.consumer().set("group.id", "codecs").create().unwrap();
+        consumer.subscribe(&[Topic::Created.name()]).unwrap();
+        for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+            let producer: BaseProducer = kafka.client().set("compression.type", codec).create().unwrap();
+            let value = codec.repeat(100);
+            producer.send(BaseRecord::<str, str>::to(Topic::Created.name()).payload(&value)).unwrap();
+            producer.flush(LIMIT).unwrap();
+            let read = consumer.poll(LIMIT).unwrap().unwrap().payload().map(<[u8]>::to_vec);
+            assert_eq!(read, Some(value.into_bytes()), "{codec}");
+        }
+    }
+
+    #[test]
+    fn an_open_transaction_hides_nothing() {
+        let kafka = KafkaConfig::from_env(&mut Env::from_pairs([("KAFKA_BROKERS", "127.0.0.1:1")]));
+        assert_eq!(kafka.consumer().get("isolation.level"), Some("read_uncommitted"));
     }
 }

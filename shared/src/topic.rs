@@ -63,6 +63,9 @@ impl Topic {
             ("min.insync.replicas", (replicas - 1).max(1).to_string()),
             // Only closed segments are deleted or compacted.
             ("segment.ms", HOUR.as_millis().to_string()),
+            // A broker unpacks what a producer has compressed, and refuses what is then too large. Otherwise one batch of a
+            // megabyte can have a gigabyte for each reader.
+            ("compression.type", "uncompressed".to_owned()),
         ];
         match self.retention() {
             Some(kept) => settings.extend([

@@ -14,6 +14,7 @@ mod signup;
 mod start_order;
 mod managed_kafka;
 mod topics;
+mod foreign_writers;
 mod crashes;
 mod replicas;
 mod attempts;

@@ -67,12 +67,10 @@ pub(super) fn client(
     group: &GroupConfig,
     status: Arc<Status>,
 ) -> KafkaResult<(GroupClient, UnboundedReceiver<GroupEvent>)> {
-    let mut config = kafka.client();
+    let mut config = kafka.consumer();
     config
         .set("group.id", &group.group)
-        .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", "earliest")
         .set("partition.assignment.strategy", "roundrobin")
         // The shortest that a broker takes by default: a crashed member's partitions move on after it.
         .set("session.timeout.ms", "6000")

@@ -134,6 +134,9 @@ fn consequence(
         "segment.ms" | "max.compaction.lag.ms" => {
             (number > wanted).then_some((false, "personal data stay longer than docs/events.md says"))
         }
+        "compression.type" => {
+            (found != expected).then_some((false, "a small batch can be more than a reader has memory for"))
+        }
         "unclean.leader.election.enable" => (found != expected)
             .then_some((false, "a broker that lags behind may lead and drop what was acknowledged")),
         _ => None,
@@ -196,6 +199,7 @@ mod tests {
             (!grave, Topic::Created, TopicShape { partitions: 6, replicas: 5 }, ("min.insync.replicas", "2")),
             (!grave, Topic::Created, THREE, ("unclean.leader.election.enable", "true")),
             (!grave, Topic::Created, ONE, ("segment.ms", "604800000")),
+            (!grave, Topic::Created, ONE, ("compression.type", "producer")),
             (!grave, Topic::Verified, ONE, ("max.compaction.lag.ms", "9223372036854775807")),
         ];
         for (breaks_promise, topic, shape, change) in cases {

@@ -53,6 +53,8 @@ const PAUSE: Duration = Duration::from_millis(75);
 const PORTION: Duration = Duration::from_millis(25);
 /// So often is taken what has come: as long as there is anything of one broker's, no other one is asked.
 const TAKE: Duration = Duration::from_millis(2);
+/// Between two looks for markers of transactions.
+const MARKER_PAUSE: Duration = Duration::from_millis(250);
 /// How long the client waits until it looks again whether it may fetch, in milliseconds.
 const FETCH_BACKOFF: &str = "20";
 
@@ -99,13 +101,11 @@ impl Follower {
         acceptance: Acceptance,
         metrics: Arc<Metrics>,
     ) -> Result<Self, KafkaError> {
-        let mut settings = kafka.client();
+        let mut settings = kafka.consumer();
         settings
             // `assign` needs a group id; nothing is committed under it.
             .set("group.id", "user-service-view")
-            .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "earliest")
             // Bounds what each reader keeps in memory ahead of the view: this, and a reply of each broker beside it.
             .set("queued.max.messages.kbytes", "8192")
             .set("fetch.max.bytes", LARGEST_FETCH)
@@ -156,12 +156,16 @@ impl Follower {
         self.end_if_over(&replay);
         let replay = Mutex::new(replay);
         let prompt = |stop: &CancellationToken| {
+            let mut looked = Instant::now();
             while !stop.is_cancelled() {
                 self.read(&self.prompt, POLL, &replay);
+                self.pass_markers(&self.prompt, &mut looked, &replay);
             }
         };
         let patient = |stop: &CancellationToken| {
+            let mut looked = Instant::now();
             while !stop.is_cancelled() {
+                self.pass_markers(&self.patient, &mut looked, &replay);
                 if self.read(&self.patient, POLL, &replay) && self.is_caught_up() {
                     self.read_portion(&replay);
                     std::thread::sleep(PAUSE);
@@ -199,6 +203,28 @@ impl Follower {
             }
             None => false,
         }
+    }
+
+    /// Goes past what the client passes on to nobody: the markers that end transactions have offsets of their own, and where one
+    /// is the last of its partition, the end would never be reached. To be called where the records were taken.
+    fn pass_markers(&self, consumer: &BaseConsumer<ClientLog>, looked: &mut Instant, replay: &Mutex<Replay>) {
+        if looked.elapsed() < MARKER_PAUSE {
+            return;
+        }
+        *looked = Instant::now();
+        let (Some(next), Ok(positions)) = (self.next.get(), consumer.position()) else { return };
+        let mut replay = replay.lock().unwrap_or_else(PoisonError::into_inner);
+        for at in positions.elements() {
+            let (Some(topic), Offset::Offset(offset)) = (Topic::from_name(at.topic()), at.offset()) else {
+                continue;
+            };
+            let partition = (topic, at.partition());
+            replay.reached(partition, offset);
+            if next.get(&partition).is_some_and(|next| next.fetch_max(offset, Ordering::AcqRel) < offset) {
+                self.moved.notify_waiters();
+            }
+        }
+        self.end_if_over(&replay);
     }
 
     fn end_if_over(&self, replay: &Replay) {

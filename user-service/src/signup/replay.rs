@@ -32,14 +32,18 @@ impl Replay {
         }
         self.read = self.read.saturating_add(1);
         if let Some(topic) = Topic::from_name(record.topic()) {
-            let partition = (topic, record.partition());
-            if self.missing.get(&partition).is_some_and(|end| record.offset() >= end.saturating_sub(1)) {
-                self.missing.remove(&partition);
-            }
+            self.reached((topic, record.partition()), record.offset().saturating_add(1));
         }
         if self.reported.elapsed() >= Self::REPORT {
             self.reported = Instant::now();
             log::info!("replayed {} of {} records", self.read, self.total);
+        }
+    }
+
+    /// Notes that all before this offset was read.
+    pub(super) fn reached(&mut self, partition: Partition, next: i64) {
+        if self.missing.get(&partition).is_some_and(|end| next >= *end) {
+            self.missing.remove(&partition);
         }
     }
 

@@ -14,7 +14,8 @@ enum Values {
 /// Name, default, values. The defaults are those of Kafka 4.
 const KNOWN: [(&str, &str, Values); 13] = [
     ("cleanup.policy", "delete", Values::OneOf(&["delete", "compact", "compact,delete", "delete,compact"])),
-    ("compression.type", "producer", Values::OneOf(&["producer"])),
+    // Batches are kept as they come in either way.
+    ("compression.type", "producer", Values::OneOf(&["producer", "uncompressed"])),
     ("delete.retention.ms", "86400000", Values::AtLeast(0)),
     ("max.compaction.lag.ms", "9223372036854775807", Values::AtLeast(1)),
     ("max.message.bytes", "1048588", Values::AtLeast(0)),
