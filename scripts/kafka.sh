@@ -7,7 +7,8 @@
 #   kafka.sh stop   [--port N] [--dir D]                   SIGTERM, wait for a clean shutdown
 #   kafka.sh kill   [--port N] [--dir D]                   SIGKILL (a crash); the data stay
 #   kafka.sh status [--port N] [--dir D]                   prints pid, address and RSS; exit 0 only when running
-#   kafka.sh topics|groups|configs [--port N] <args>       the Java tools (e.g. topics --list)
+#   kafka.sh topics|groups|configs|produce|consume|offsets [--port N] <args>
+#                                                          the Java tools (e.g. topics --list)
 #
 # D is data-N in the jar cache unless given; `cargo clean` removes both. To keep them, set KAFKA_HOME_DIR.
 # --set adds to the broker's configuration or changes it; --add-scram makes a user when D is formatted, written as
@@ -168,5 +169,8 @@ case $command in
   topics) java_tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   groups) java_tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   configs) java_tool kafka.admin.ConfigCommand --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
-  *) sed -n '2,17s/^# \{0,1\}//p' "$0"; [[ $command == help ]] ;;
+  produce) java_tool org.apache.kafka.tools.ConsoleProducer --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
+  consume) java_tool org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
+  offsets) java_tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
+  *) sed -n '2,18s/^# \{0,1\}//p' "$0"; [[ $command == help ]] ;;
 esac
