@@ -1,4 +1,4 @@
-//! The tables of `docs/events.md` say what the topics and the schemas say.
+//! The tables of `docs/events.md` say what the topics and the schemas say, and those of `docs/security.md` name tests that exist.
 
 use crate::{document, names, read, texts};
 use shared::{event::EventKind, topic::Topic};
@@ -94,4 +94,43 @@ fn the_reasons_of_dead_letters_are_listed() {
     for reason in texts(&schema["properties"]["dead_letter_reason"]["examples"]) {
         assert!(row[0].split([' ', ',']).any(|word| word == reason), "{reason}");
     }
+}
+
+/// What a text has between such marks.
+fn between(text: &str, mark: char) -> impl Iterator<Item = &str> {
+    text.split(mark).skip(1).step_by(2)
+}
+
+#[test]
+fn every_promise_of_security_names_a_test_that_exists() {
+    let text = read("docs/security.md");
+    let (promises, _) = text.split_once("\n## What is not promised\n").unwrap();
+    let rows: Vec<&str> = promises
+        .lines()
+        .filter(|line| line.starts_with('|') && !line.ends_with("held by |") && !line.ends_with("---|"))
+        .collect();
+    assert!(rows.len() > 30, "{}", rows.len());
+    for row in rows {
+        let (_, tests) = row.trim_end_matches([' ', '|']).rsplit_once(" | ").unwrap();
+        for place in tests.split("; ") {
+            let (names, path) = place.rsplit_once(" in `").unwrap_or_else(|| panic!("no test in {row}"));
+            let path = path.trim_end_matches('`');
+            let file = read(path);
+            let functions = between(names, '`').map(|name| (name, is_test(&file, name)));
+            let sentences = between(names, '"').map(|sentence| (sentence, file.contains(sentence)));
+            let found: Vec<_> = functions.chain(sentences).collect();
+            assert!(!found.is_empty(), "no test in {place}");
+            for (name, exists) in found {
+                assert!(exists, "{name} in {path}");
+            }
+        }
+    }
+}
+
+/// Whether the file has this function, right behind an attribute that makes it a test.
+fn is_test(file: &str, name: &str) -> bool {
+    file.split_once(&format!("fn {name}("))
+        .and_then(|(before, _)| before.rsplit_once("#["))
+        .and_then(|(_, attribute)| attribute.split_once(']'))
+        .is_some_and(|(attribute, rest)| attribute.contains("test") && ["", "async"].contains(&rest.trim()))
 }
