@@ -8,7 +8,7 @@ use user_service::{Application, Config};
 const USAGE: &str = "usage: user-service                      serves HTTP until SIGINT or SIGTERM
        user-service forget ID            writes the tombstone that forgets this account
        user-service health live|ready    asks the service that runs here; ends with 0 when it is
-Configuration comes from the environment and from .env; the README lists the variables.";
+Configuration comes from the environment and from .env; docs/configuration.md lists the variables.";
 
 enum Command {
     Serve,

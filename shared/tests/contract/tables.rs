@@ -1,12 +1,13 @@
-//! The tables of `docs/events.md` say what the topics and the schemas say, and those of `docs/security.md` name tests that exist.
+//! The tables of `docs/events.md` say what the topics and the schemas say, those of `docs/configuration.md` what
+//! `.env.example` says, and those of `docs/security.md` name tests that exist.
 
 use crate::{document, names, read, texts};
 use shared::{event::EventKind, topic::Topic};
 use std::collections::BTreeMap;
 
-/// The rows of the table under a heading, each as its cells; code marks are removed.
-fn table(heading: &str) -> Vec<Vec<String>> {
-    let text = read("docs/events.md");
+/// The rows of the table under a heading of a page, each as its cells; code marks are removed.
+fn table(page: &str, heading: &str) -> Vec<Vec<String>> {
+    let text = read(page);
     let section = text.split(&format!("\n## {heading}\n")).nth(1);
     let rows: Vec<Vec<String>> = section
         .unwrap_or_else(|| panic!("no section {heading}"))
@@ -21,9 +22,9 @@ fn table(heading: &str) -> Vec<Vec<String>> {
     rows
 }
 
-/// The table's body by its first column.
+/// The body of a table of `docs/events.md` by its first column.
 fn body(heading: &str) -> BTreeMap<String, Vec<String>> {
-    table(heading).into_iter().skip(2).map(|mut row| (row.remove(0), row)).collect()
+    table("docs/events.md", heading).into_iter().skip(2).map(|mut row| (row.remove(0), row)).collect()
 }
 
 fn properties(schema: &str) -> Vec<String> {
@@ -61,7 +62,7 @@ fn the_table_of_topics_has_their_records_and_how_long_they_are_kept() {
 
 #[test]
 fn the_table_of_fields_has_the_fields_of_every_event() {
-    let rows = table("Fields");
+    let rows = table("docs/events.md", "Fields");
     let mut fields: Vec<_> = rows.iter().skip(2).map(|row| row[0].as_str()).collect();
     fields.sort_unstable();
     assert_eq!(fields, names(&document("schemas/fields.json")["$defs"]));
@@ -94,6 +95,35 @@ fn the_reasons_of_dead_letters_are_listed() {
     for reason in texts(&schema["properties"]["dead_letter_reason"]["examples"]) {
         assert!(row[0].split([' ', ',']).any(|word| word == reason), "{reason}");
     }
+}
+
+#[test]
+fn the_tables_of_configuration_have_the_variables_and_defaults_of_the_example() {
+    let example = read(".env.example");
+    let mut expected: BTreeMap<_, _> = example
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.trim_matches('"')))
+        .collect();
+    for heading in ["Both services", "User service", "Notification service"] {
+        let rows = table("docs/configuration.md", heading);
+        for row in rows.iter().skip(2) {
+            let names: Vec<_> = row[0].split(", ").collect();
+            let defaults: Vec<_> = row[1].split(", ").collect();
+            assert!(defaults.len() == names.len() || row[1] == "empty", "{row:?}");
+            for (name, default) in names.iter().zip(defaults.iter().cycle()) {
+                let value = expected.remove(*name).unwrap_or_else(|| panic!("{name} is not in the example"));
+                let is_it = match *default {
+                    "empty" => value.is_empty(),
+                    "required" => name.ends_with("_SECRET") || name.ends_with("_SECRETS"),
+                    default => value == default,
+                };
+                assert!(is_it, "{name}: {default}, not {value}");
+            }
+        }
+    }
+    assert!(expected.is_empty(), "not in docs/configuration.md: {expected:?}");
 }
 
 /// What a text has between such marks.
