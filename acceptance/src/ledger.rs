@@ -55,7 +55,7 @@ impl Registration {
             refusals.push(answer);
             tokio::time::sleep(Duration::from_secs(pause)).await;
         }
-        unreachable!("the replicas are asked for ever")
+        unreachable!("the replicas are asked without end")
     }
 
     fn of(email: String, answer: &Answer, refusals: Vec<Answer>) -> Self {

@@ -52,7 +52,7 @@ impl Proxy {
         self.address
     }
 
-    /// Where it leads, from now on and for ever.
+    /// Where it leads, from now on.
     pub(crate) fn leads_to(&self, upstream: SocketAddr) {
         self.upstream.get_or_init(|| upstream);
     }

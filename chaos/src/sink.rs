@@ -14,7 +14,7 @@ use std::{
     },
 };
 
-/// Local parts of addresses that are refused for good, twice, or for the time being for ever.
+/// Local parts of addresses that are refused for good, twice for now, or for now each time.
 pub(crate) const REFUSED: &str = "refused";
 pub(crate) const GREYLISTED: &str = "grey";
 pub(crate) const FULL: &str = "full";

@@ -65,7 +65,7 @@ pub struct Selection {
     /// All of them.
     #[arg(long)]
     all: bool,
-    /// Of those only the ones whose last failure was then or later, such as 2026-11-27T12:31:05Z.
+    /// Only letters whose last failure was at this time or later, such as 2026-11-27T12:31:05Z.
     #[arg(long, conflicts_with = "id")]
     since: Option<Timestamp>,
     /// Only says what would be done.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// So many recipients that are refused in a row for the time being, or for their content, each at its first try, say more of
 /// the server than of the recipients.
 const REFUSALS_IN_A_ROW: usize = 10;
-/// So many that are refused for good without a reason. Fewer, since each of them is a dead letter.
+/// The same for recipients that are refused for good without a reason. Fewer, since each of them is a dead letter.
 const REFUSALS_FOR_GOOD_IN_A_ROW: usize = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// With it a backlog begins to move within seconds of the server's return.
@@ -37,7 +37,7 @@ pub(crate) enum Signal {
     RecipientRefused,
     /// It refuses us, whoever the recipient is.
     Unwelcome,
-    /// It said so again of what it had said it of before: where others are served, it may be about this recipient.
+    /// The same, of a delivery that it had refused in this way before: where others are served, it may be about this recipient.
     UnwelcomeAgain,
     /// It can't be reached, does not answer, or takes mail from nobody.
     Failed,

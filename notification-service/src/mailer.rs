@@ -113,7 +113,7 @@ pub(crate) struct Mailer {
     rate: Option<Mutex<Rate>>,
     pool: Arc<Pool>,
     refusals: Refusals,
-    /// The log has it that no greeting comes.
+    /// The log has a line about a greeting that does not come.
     silence_noted: AtomicBool,
 }
 

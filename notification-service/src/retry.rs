@@ -18,7 +18,7 @@ pub(crate) const ATTEMPT: &str = "retry_attempt";
 pub(crate) const SOURCE: &str = "retry_source";
 /// Time of the first failure, RFC 3339.
 pub(crate) const FIRST_FAILURE: &str = "retry_first_failure";
-/// The consumer group that tries again; absent on records of before 2026-12, which are anybody's.
+/// The consumer group that tries again. A record without it belongs to any group that reads it.
 pub(crate) const GROUP: &str = "retry_group";
 
 /// `topic/partition/offset` of a topic of ours has 57 octets at most.

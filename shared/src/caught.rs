@@ -7,10 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[error("the work on the record ended in a bug")]
 pub struct Panicked;
 
-/// Does the work on one record, also when that panics.
+/// Runs the work on one record, and turns its panic into an error.
 ///
 /// # Errors
-/// [`Panicked`]. What the work was changing may be half done: its owner must stand that.
+/// [`Panicked`]. What the work was changing may be half done: its owner must tolerate that.
 pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)
 }

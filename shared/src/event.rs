@@ -1,6 +1,6 @@
 //! The events of the contract: domain facts, their JSON, and their CloudEvents headers.
 //!
-//! Readers ignore fields they don't know, and golden files of every version ever written must decode for ever.
+//! Readers ignore fields they don't know, and golden files of every version ever written must always decode.
 //! No event carries a code: it names the window, the generation and the key from which both sides derive it.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

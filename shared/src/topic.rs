@@ -18,7 +18,7 @@ pub enum Topic {
     Created,
     /// What happens to a registration afterwards: resends, repeats, notices, attempts.
     Activity,
-    /// Verified accounts, for ever; a null value forgets one.
+    /// Verified accounts, the newest record of each; a null value forgets one.
     Verified,
     /// Records to mail again.
     MailRetry,

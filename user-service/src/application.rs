@@ -34,7 +34,7 @@ pub struct Application {
     admin_listener: TcpListener,
 }
 
-/// Writes the tombstone that forgets an account, everywhere and for ever.
+/// Writes the tombstone that forgets an account everywhere.
 ///
 /// # Errors
 /// When the broker does not acknowledge it within `PUBLISH_TIMEOUT`.

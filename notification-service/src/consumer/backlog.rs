@@ -19,7 +19,7 @@ pub(super) const READY_LOW: usize = 6_000;
 /// Records that wait for the time of their next try at most, before the retry topic is paused.
 pub(super) const DELAYED_HIGH: usize = 2_000;
 pub(super) const DELAYED_LOW: usize = 1_000;
-/// A retry that is due already waits so long for later ones of its chain: in a topic that is read again, they stand behind it.
+/// How long a due retry waits for later retries of its chain, which stand behind it in a topic that is read again.
 const CHAIN_WAIT: SignedDuration = SignedDuration::from_secs(1);
 /// No record waits longer after it was written, whatever its header says.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(120);

@@ -2,7 +2,7 @@
 //!
 //! Each retry is written when the one before it has failed. A group that reads its topics again finds all retries of a record
 //! at once, and the record itself; each would go on as a chain of its own, and after the next time there were twice as many.
-//! So only one with a higher number than any before it is tried. Pure.
+//! So a retry is tried only if its number is higher than any before it. Pure.
 //!
 //! A chain is of one source and of one value: whichever of its records goes on, the same mail does. Anybody who may write to the
 //! retry topic can name any source, and a topic that was made anew has other records at the same places.
@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use shared::event::DecodeError;
 use std::collections::{HashMap, VecDeque};
 
-/// So many chains are known, some 150 octets each; a chain that was forgotten may be doubled.
+/// Chains that are remembered, some 150 octets each. A forgotten chain may run twice.
 const CAPACITY: usize = 10_000;
 
 /// Digest of what tells chains apart.

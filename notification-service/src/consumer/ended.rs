@@ -31,7 +31,7 @@ impl Consumer {
             Err(error) => (error.id(), None),
         };
         let Some(started) = self.started.remove(&id) else { return };
-        // Whatever ended it: a probe without an answer would be waited for for ever.
+        // However it ended: the gate would otherwise wait without end for this probe.
         if report.is_none() && started.probe {
             self.gate.observe(Signal::Silent, started.tried(), Instant::now(), 0.0);
         }

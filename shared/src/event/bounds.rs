@@ -14,7 +14,7 @@ pub const MAX_SEND: u32 = 100;
 /// Most codes of a window: one for each mail, and one for each time that its account was forgotten meanwhile.
 pub const MAX_GENERATION: u32 = 1_000;
 
-/// A record lies so far from its event at most, and a window's start and its codes' end from the event.
+/// Longest time between a record and its event, and between an event and its window's start or its code's end.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Where and when a record was written.

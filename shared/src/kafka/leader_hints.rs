@@ -6,7 +6,7 @@
 //! never read a partition again without any error. No setting turns the hints off.
 //!
 //! The linker puts the function below in the place of the only one that reads the list (`build.rs`). Nothing is lost by
-//! that: the refusal that came with the hint starts a look at the cluster, which finds the leader as soon.
+//! that: the refusal that came with the hint starts a metadata refresh, which finds the leader as soon.
 
 #![expect(unsafe_code, reason = "the linker goes by names, and the replaced function is librdkafka's own")]
 

@@ -167,7 +167,7 @@ impl TopicCheck {
             if judgement.broken_promises().is_some() {
                 log::error!("mend" = command.as_str(); "not ready, because of the settings of {judgement}");
             } else {
-                log::warn!("mend" = command.as_str(); "the settings could be better of {judgement}");
+                log::warn!("mend" = command.as_str(); "settings that could be better: {judgement}");
             }
         }
         for (topic, replicas) in &seen.thin {

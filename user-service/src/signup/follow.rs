@@ -354,8 +354,8 @@ impl Follower {
     }
 }
 
-/// Runs two readers on a thread each until `stop` is cancelled. One that ends, or panics, ends the other: half of the log is
-/// none. Panics when one of them did.
+/// Runs two readers on a thread each until `stop` is cancelled. If one ends or panics, the other is stopped: a view
+/// of half the log is none. Panics when one of them did.
 fn run_both(
     stop: &CancellationToken,
     one: impl FnOnce(&CancellationToken) + Send,

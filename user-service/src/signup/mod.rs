@@ -85,7 +85,7 @@ pub(crate) enum Unavailable {
     /// The replay is not over.
     #[error("this replica is still reading the log")]
     CatchingUp,
-    /// What the topics are like would break a promise.
+    /// Settings or partitions of the topics break a promise.
     #[error("the topics are not as they have to be: {0}")]
     Topics(String),
     /// The event is not known to be in the log.
