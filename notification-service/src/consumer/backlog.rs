@@ -118,6 +118,17 @@ impl Backlog {
         }
     }
 
+    /// Makes the record that was refused first of all the next one: a server that lets strangers wait (greylisting) takes it
+    /// soonest. Those that became due last stand before it.
+    pub(super) fn put_first_refused_first(&mut self) {
+        let retries = self.ready.iter().enumerate().filter(|(_, item)| !item.tried);
+        let refused =
+            retries.filter_map(|(index, item)| Some((item.record.retry.as_ref()?.first_failure, index)));
+        if let Some(item) = refused.min().and_then(|(_, index)| self.ready.remove(index)) {
+            self.ready.push_front(item);
+        }
+    }
+
     /// The first ready record that fits.
     pub(super) fn pop_ready(&mut self, fits: impl Fn(Position) -> bool) -> Option<Item> {
         let index = self.ready.iter().position(|item| fits(item.record.position))?;
@@ -217,6 +228,23 @@ mod tests {
         assert_eq!(due(Some((1, -9))), Some(CHAIN_WAIT));
         assert!(due(Some((1, 30))) > Some(SignedDuration::from_secs(29)));
         assert_eq!(due(Some((1, 1_000_000))), Some(LONGEST_DELAY));
+    }
+
+    #[test]
+    fn a_probe_can_be_of_the_one_that_was_refused_first_whichever_became_due_last() {
+        let now = Timestamp::now();
+        let ago = |seconds| now.checked_sub(SignedDuration::from_secs(seconds)).unwrap();
+        let mut backlog = Backlog::default();
+        backlog.add(record(1, 1, None, ago(200)), now);
+        for (offset, seconds) in [(2, 50), (3, 100), (4, 10)] {
+            backlog.add(record(offset, 1, Some((1, -1)), ago(seconds)), now);
+        }
+        backlog.take_up_due(now.checked_add(CHAIN_WAIT).unwrap());
+        let mut next = || {
+            backlog.put_first_refused_first();
+            backlog.pop().unwrap().record.position.offset
+        };
+        assert_eq!([next(), next(), next(), next()], [3, 2, 4, 1]);
     }
 
     proptest! {

@@ -30,6 +30,8 @@ impl Consumer {
             };
             if probe && self.gate.prefers_untried() {
                 self.backlog.put_untried_first();
+            } else if probe {
+                self.backlog.put_first_refused_first();
             }
             let Some(item) = self.next_item() else { break };
             if let Some(outcome) = self.settled(&item) {
