@@ -23,6 +23,7 @@ use actix_web::{
     rt::net::TcpStream,
     web::{Buf, Bytes},
 };
+use socket2::SockRef;
 use std::{
     io::{self, ErrorKind},
     net::SocketAddr,
@@ -42,7 +43,8 @@ use track::Connected;
 const STEP: usize = 1024;
 /// Octets that are read while no answer is written: 16 KiB of a body, and a head of 24 KiB.
 const READ_AHEAD: usize = 40 * 1024;
-/// How long a peer may leave our octets unacknowledged, or its window closed (`TCP_USER_TIMEOUT`, RFC 5482).
+/// How long a peer may take nothing of what waits for it. Not `TCP_USER_TIMEOUT`: Linux counts a window that opens again and
+/// again, but never wide enough for all that is queued, as closed all the time, and resets clients that read slowly.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// What the kernel holds of unsent answers.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -109,12 +111,17 @@ impl Connection {
             // The machine waits for more of a body; from now on its reads are ours.
             context.waker().wake_by_ref();
         }
-        let until = self.ends_at.unwrap_or(self.answered_at + self.silence);
+        let patience = if self.is_blocked { WRITE_TIMEOUT } else { self.silence };
+        let until = self.ends_at.unwrap_or(self.answered_at + patience);
         if self.timer.deadline() > until || self.timer.is_elapsed() {
             self.timer.as_mut().reset(until);
         }
         while self.timer.as_mut().poll(context).is_ready() {
             if Instant::now() >= until {
+                if self.is_blocked {
+                    // What nobody takes is not left to the kernel, either.
+                    SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?;
+                }
                 return Err(ErrorKind::TimedOut.into());
             }
             self.timer.as_mut().reset(until);
@@ -211,7 +218,11 @@ impl AsyncWrite for Connection {
             return Poll::Ready(Ok(octets.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(context, octets);
-        self.is_blocked = written.is_pending();
+        let was_blocked = std::mem::replace(&mut self.is_blocked, written.is_pending());
+        if self.is_blocked && !was_blocked {
+            self.answered_at = Instant::now();
+            self.poll_time(context)?;
+        }
         if !self.is_blocked {
             (self.read, self.answered_at) = (0, Instant::now());
             self.connected.answers.set(0);

@@ -128,8 +128,12 @@ async fn requests_in_one_packet_are_answered_in_their_order() {
 
 /// A client with a small window, so that little of what it does not read lies in the kernel.
 async fn deaf(address: SocketAddr) -> TcpStream {
+    client_with_buffer(address, 4096).await
+}
+
+async fn client_with_buffer(address: SocketAddr, octets: usize) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_recv_buffer_size(octets).unwrap();
     socket.connect(&address.into()).unwrap();
     socket.set_nonblocking(true).unwrap();
     TcpStream::from_std(socket.into()).unwrap()
@@ -173,6 +177,22 @@ async fn clients_that_read_nothing_cost_little_and_lose_their_connections() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     drop(connections);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_slowly_keeps_its_connection() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    // The window is often closed, and smaller than what the server's kernel would like to send at once.
+    let mut stream = client_with_buffer(replica.address, 16 * 1024).await;
+    stream.write_all(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let (started, mut octets) = (Instant::now(), [0; 500]);
+    while started.elapsed() < Duration::from_secs(27) {
+        stream.read_exact(&mut octets).await.expect("the next octets");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    drop(stream);
     replica.stop().await;
 }
 

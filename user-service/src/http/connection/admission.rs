@@ -1,6 +1,6 @@
 //! How many connections there may be: in all, and from one client address.
 
-use super::{Connection, SEND_BUFFER, WRITE_TIMEOUT};
+use super::{Connection, SEND_BUFFER};
 use crate::{
     http::client::Proxies,
     metrics::Metrics,
@@ -55,9 +55,7 @@ impl Admission {
         };
         let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| refused())?;
         stream.set_nodelay(true)?;
-        let socket = SockRef::from(&stream);
-        socket.set_tcp_user_timeout(Some(WRITE_TIMEOUT))?;
-        socket.set_send_buffer_size(SEND_BUFFER)?;
+        SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER)?;
         Ok(Connection::new(stream, peer, self.silence, (place, permit)))
     }
 }
