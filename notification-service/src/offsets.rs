@@ -126,12 +126,14 @@ impl Offsets {
         self.partitions.contains_key(&position.partition) && self.epoch == position.epoch
     }
 
-    /// Whether nothing before this record is unfinished: until it is done, its partition commits no further.
-    pub(crate) fn is_first_unfinished(&self, position: Position) -> bool {
-        self.is_current(position)
-            && self.partitions.get(&position.partition).is_some_and(|assigned| {
-                assigned.taken.get(assigned.prefix).is_some_and(|taken| taken.offset == position.offset)
-            })
+    /// The first unfinished record of each partition where something was done for a later one: until it is finished, its
+    /// partition commits no further.
+    pub(crate) fn blockers(&self) -> impl Iterator<Item = Position> {
+        self.partitions.iter().filter_map(|(partition, assigned)| {
+            let offset = assigned.taken.get(assigned.prefix)?.offset;
+            let blocks = assigned.last_done > Some(offset);
+            blocks.then_some(Position { partition: *partition, offset, epoch: self.epoch })
+        })
     }
 
     /// Whether something was done for a record behind this one: left open, this one would have that repeated.

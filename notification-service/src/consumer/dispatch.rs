@@ -6,6 +6,7 @@ use crate::{
     delivery::{self, Task},
     gate::{Admission, Signal},
     mailer::ServerFailure,
+    offsets::Position,
     outcome::{Outcome, Reason, Report},
     record::Content,
 };
@@ -55,9 +56,13 @@ impl Consumer {
         if !self.is_at_bound() {
             return self.backlog.pop();
         }
-        let offsets = &self.offsets;
-        let is_in_the_way =
-            |position| offsets.is_first_unfinished(position) && offsets.holds_up_done(position);
+        let is_running = |at: &Position| self.started.values().any(|it| it.item.record.position == *at);
+        let blockers: Vec<_> = self.offsets.blockers().filter(|at| !is_running(at)).collect();
+        // Most often all of them are running, and the backlog, which is long then, has nothing to be looked for.
+        if blockers.is_empty() {
+            return None;
+        }
+        let is_in_the_way = |position| blockers.contains(&position);
         if let Some(item) = self.backlog.pop_ready(is_in_the_way) {
             return Some(item);
         }

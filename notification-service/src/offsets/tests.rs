@@ -26,7 +26,7 @@ fn offsets_behind_a_gap_are_not_committed() {
         assert!(offsets.finish(records[index]));
     }
     assert_eq!((prefix(&mut offsets), offsets.committable(), offsets.done()), (None, 0, 2));
-    assert!(offsets.is_first_unfinished(records[0]) && !offsets.is_first_unfinished(records[3]));
+    assert_eq!(offsets.blockers().collect::<Vec<_>>(), [records[0]]);
     offsets.finish(records[0]);
     assert_eq!(offsets.committable(), 3);
     assert_eq!(prefix(&mut offsets), Some(2));
@@ -42,8 +42,10 @@ fn a_record_holds_up_only_what_finished_behind_it() {
     let (mut offsets, records) = offsets_with(3);
     assert!(offsets.pass(records[2]));
     assert_eq!([0, 1].map(|index| offsets.holds_up_done(records[index])), [false, false]);
+    assert_eq!(offsets.blockers().count(), 0);
     assert!(offsets.finish(records[1]));
     assert_eq!([0, 1, 2].map(|index| offsets.holds_up_done(records[index])), [true, false, false]);
+    assert_eq!(offsets.blockers().collect::<Vec<_>>(), [records[0]]);
 }
 
 #[test]
