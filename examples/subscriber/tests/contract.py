@@ -15,6 +15,8 @@ class Contract:
     def __init__(self):
         self._document = json.loads((DOCS / "asyncapi.json").read_text())
         files = {f"schemas/{file.name}": json.loads(file.read_text()) for file in (DOCS / "schemas").glob("*.json")}
+        for schema in files.values():
+            Draft202012Validator.check_schema(schema)
         resources = [(name, Resource(contents, DRAFT202012)) for name, contents in files.items()]
         self._files, self._registry = files, Registry().with_resources(resources)
         self._kinds = self._document["components"]["messages"]

@@ -4,6 +4,7 @@
 
 mod asyncapi;
 mod events;
+mod schema;
 mod schemas;
 mod tables;
 
