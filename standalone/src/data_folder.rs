@@ -23,9 +23,7 @@ pub fn move_aside(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
     if !folder.exists() {
         return Ok(None);
     }
-    if sandbox::broker::is_in_use(&folder.join(BROKER)) {
-        bail!("{} is in use: stop the system that runs on it first", folder.display());
-    }
+    refuse_in_use(folder)?;
     let named = |number| {
         folder.with_file_name(format!("{}-{number}", folder.file_name().unwrap_or_default().display()))
     };
@@ -40,7 +38,11 @@ pub(crate) struct DataFolder(PathBuf);
 
 impl DataFolder {
     /// Opens the folder; a new one gets fresh secrets.
+    ///
+    /// # Errors
+    /// It can't be read or written, or a running system uses it: said before anything is said of ports, which that one has, too.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        refuse_in_use(path)?;
         fs::create_dir_all(path).with_context(|| format!("can't make the data folder {}", path.display()))?;
         let folder = Self(path.to_owned());
         if !folder.secrets_file().exists() {
@@ -78,6 +80,13 @@ impl DataFolder {
     }
 }
 
+fn refuse_in_use(folder: &Path) -> anyhow::Result<()> {
+    if sandbox::broker::is_in_use(&folder.join(BROKER)) {
+        bail!("{} is in use: stop the system that runs on it first", folder.display());
+    }
+    Ok(())
+}
+
 fn random_secret() -> anyhow::Result<String> {
     let mut secret = [0; shared::code_secrets::SECRET_OCTETS];
     SysRng.try_fill_bytes(&mut secret).context("the operating system gives no random numbers")?;
@@ -98,6 +107,8 @@ mod tests {
             let secrets = DataFolder::open(&data).unwrap().secrets().unwrap();
             let broker = Broker::start(Storage::Directory(data.join(BROKER)), 0).await.unwrap();
             assert!(move_aside(&data).unwrap_err().to_string().contains("is in use"));
+            let opened = DataFolder::open(&data).err().map(|error| error.to_string());
+            assert!(opened.is_some_and(|error| error.contains("is in use")));
             broker.stop().await;
             let aside = parent.path().join(format!("data-{number}"));
             assert_eq!(move_aside(&data).unwrap(), Some(aside.clone()));

@@ -76,9 +76,10 @@ impl System {
         let folder = DataFolder::open(folder)?;
         let broker = Broker::start(Storage::Directory(folder.broker()), ports.kafka)
             .await
-            .map_err(|error| name_variables(error, "STANDALONE_KAFKA_PORT takes another port"))?;
+            .map_err(|error| name_variables(error, "STANDALONE_KAFKA_PORT changes it (0: any free one)"))?;
         let inbox = Inbox::start(ports.smtp, ports.inbox).await.map_err(|error| {
-            name_variables(error, "STANDALONE_SMTP_PORT and STANDALONE_INBOX_PORT take other ports")
+            let advice = "STANDALONE_SMTP_PORT and STANDALONE_INBOX_PORT change them (0: any free one)";
+            name_variables(error, advice)
         })?;
         for (name, value) in folder.secrets()? {
             env.set(&name, value);

@@ -1,4 +1,4 @@
-// Asks for news every second and shows the mail whose number is in the address's fragment.
+// Asks for news five times a second while it is seen, and shows the mail whose number is in the address's fragment.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
@@ -81,4 +81,4 @@ byId("clear").addEventListener("click", async () => {
 addEventListener("hashchange", show);
 refresh().then(show);
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
-setInterval(() => document.hidden || refresh(), 1000);
+setInterval(() => document.hidden || refresh(), 200);
