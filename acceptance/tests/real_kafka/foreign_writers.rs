@@ -17,7 +17,9 @@ const TOPICS: [&str; 4] =
 fn producer(world: &World, settings: &[(&str, &str)]) -> BaseProducer {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", world.kafka.bootstrap());
-    settings.iter().for_each(|(name, value)| drop(config.set(*name, *value)));
+    for (name, value) in settings {
+        config.set(*name, *value);
+    }
     config.create().expect("a producer")
 }
 
