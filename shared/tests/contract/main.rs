@@ -1,6 +1,6 @@
 //! The wire contract: what the codec writes and reads, and that the documents for subscribers (`docs/`) say the same.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod asyncapi;
 mod events;
