@@ -79,6 +79,16 @@ fn foreign_deadline(record: &Record) -> Timestamp {
     since.checked_add(FOREIGN_LIFE).unwrap_or(Timestamp::MAX)
 }
 
+/// Since when a record waits, for the headers of its retries. What is not understood waits from when it was written: the retry
+/// has a time stamp of its own, with which its day would begin anew.
+fn first_failure(record: &Record, now: Timestamp) -> Timestamp {
+    match (&record.retry, &record.content) {
+        (Some(retry), _) => retry.first_failure,
+        (None, Content::NotUnderstood(_)) => record.written_at.min(now),
+        (None, _) => now,
+    }
+}
+
 impl Delivery {
     /// Does the task. Cancelling `round` ends the wait for a session, and nothing that has begun; cancelling `talks` ends the
     /// talk with the mail server, which may have taken the mail then.
@@ -263,8 +273,7 @@ impl Delivery {
                 None => Outcome::Expired,
             };
         };
-        let first_failure = record.retry.as_ref().map_or(now, |retry| retry.first_failure);
-        let source = dead_letter::source(record);
+        let (source, first_failure) = (dead_letter::source(record), first_failure(record, now));
         self.hand_on(record, &Retry { not_before, attempts, source, first_failure }).await
     }
 
@@ -274,7 +283,7 @@ impl Delivery {
             not_before: now,
             attempts: 0,
             source: dead_letter::source(record),
-            first_failure: now,
+            first_failure: first_failure(record, now),
         };
         self.hand_on(record, &record.retry.clone().unwrap_or_else(untried)).await
     }
@@ -313,4 +322,36 @@ impl Delivery {
 fn copy(record: &Record, topic: Topic, headers: Vec<Header>) -> Outgoing<'_> {
     let (key, payload) = (record.key.as_deref(), record.payload.as_deref());
     Outgoing { topic, partition: None, key, payload, headers }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        offsets::{Partition, Position},
+        record::Lent,
+    };
+
+    #[test]
+    fn a_record_that_is_not_understood_waits_for_a_day_however_often_it_is_written_again() {
+        let now = Timestamp::now();
+        let written = now.checked_sub(SignedDuration::from_hours(20)).unwrap();
+        let position =
+            Position { partition: Partition { topic: Topic::Created, number: 0 }, offset: 7, epoch: 1 };
+        let read = |headers, timestamp| {
+            let lent = Lent { key: None, payload: Some(b"{}"), timestamp: Some(timestamp), headers };
+            Record::new(position, &lent, now)
+        };
+        let unknown = ("ce_type", Some(&b"of_a_version_to_come"[..]));
+        let first = read(vec![unknown], written.as_millisecond());
+        let deadline = foreign_deadline(&first);
+        assert_eq!(deadline.duration_since(now).as_hours(), 3, "less than four hours are left");
+
+        let source = dead_letter::source(&first);
+        let retry = Retry { not_before: now, attempts: 0, source, first_failure: first_failure(&first, now) };
+        let headers: Vec<_> = retry.to_headers(None).collect();
+        let lent = headers.iter().map(|header| (header.name.as_str(), header.value.as_deref()));
+        let again = read(lent.chain([unknown]).collect(), now.as_millisecond());
+        assert_eq!(foreign_deadline(&again).duration_since(deadline).as_secs(), 0);
+    }
 }
