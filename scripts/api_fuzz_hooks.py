@@ -7,9 +7,13 @@ import schemathesis
 
 @schemathesis.hook
 def filter_body(context, body):
-    """Its `\\p{M}` is a range that also has characters which Unicode does not assign: they are no marks. It knows no `idn-email`."""
-    names = [body.get(name) for name in ("first_name", "last_name")] if isinstance(body, dict) else []
-    email = body.get("email") if isinstance(body, dict) else None
-    if isinstance(email, str) and "@" not in email:
-        return False
-    return not any(unicodedata.category(c) == "Cn" for name in names if isinstance(name, str) for c in name)
+    """Its classes such as `\\p{L}` and `\\p{M}` are ranges, which also have other characters than letters and marks. It knows no `idn-email`."""
+    if not isinstance(body, dict):
+        return True
+    names = [name for field in ("first_name", "last_name") if isinstance(name := body.get(field), str) and name]
+    categories = [[unicodedata.category(c) for c in name.replace("〇", "L")] for name in names]
+    email = body.get("email")
+    return (
+        all(any(c.startswith("L") for c in name) and "Cn" not in name for name in categories)
+        and not (isinstance(email, str) and email and "@" not in email)
+    )

@@ -41,7 +41,7 @@ struct Body {
         required = true,
         min_length = 1,
         max_length = 100,
-        pattern = r"^(?=.*[\p{L}〇])(?:[\p{L}\p{M}\p{Zs}〇'’‘`´\-\u2010-\u2013\uFF0D\u200C\u200D·‧・･゠־֊፡᐀᠆׳״་༌՚]|,(?=\p{Zs})|\.(?=\p{Zs}|$))*$",
+        pattern = r"^(?:[\p{M}\p{Zs}〇'’‘`´\-\u2010-\u2013\uFF0D\u200C\u200D·‧・･゠־֊፡᐀᠆׳״་༌՚]|[.,]\p{Zs})*[\p{L}〇](?:[\p{L}\p{M}\p{Zs}〇'’‘`´\-\u2010-\u2013\uFF0D\u200C\u200D·‧・･゠־֊፡᐀᠆׳״་༌՚]|[.,]\p{Zs})*\.?$",
         example = "Ada",
     )]
     first_name: Option<Value>,
@@ -51,7 +51,7 @@ struct Body {
         required = true,
         min_length = 1,
         max_length = 100,
-        pattern = r"^(?=.*[\p{L}〇])(?:[\p{L}\p{M}\p{Zs}〇'’‘`´\-\u2010-\u2013\uFF0D\u200C\u200D·‧・･゠־֊፡᐀᠆׳״་༌՚]|,(?=\p{Zs})|\.(?=\p{Zs}|$))*$",
+        pattern = r"^(?:[\p{M}\p{Zs}〇'’‘`´\-\u2010-\u2013\uFF0D\u200C\u200D·‧・･゠־֊፡᐀᠆׳״་༌՚]|[.,]\p{Zs})*[\p{L}〇](?:[\p{L}\p{M}\p{Zs}〇'’‘`´\-\u2010-\u2013\uFF0D\u200C\u200D·‧・･゠־֊፡᐀᠆׳״་༌՚]|[.,]\p{Zs})*\.?$",
         example = "Lovelace",
     )]
     last_name: Option<Value>,
