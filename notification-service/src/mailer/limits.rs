@@ -7,14 +7,14 @@
 
 use std::time::{Duration, Instant};
 
-/// After so long without a refusal one session more is tried, and the number of mails in a session is forgotten.
+/// A learned limit lasts for this time after the last refusal. Then one more session is tried, and the limit of mails in a session is forgotten.
 const KEPT: Duration = Duration::from_secs(120);
 
-/// After so long without an accepted mail in the sessions that are allowed, one more is tried: those may be waiting for a
-/// slow server's answer, for minutes, and others would wait with them.
+/// When no mail has been accepted for this time, one more session is tried. The allowed sessions may wait for a slow
+/// server's answer for minutes, and all other mails would wait with them.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
 
-/// See the module's text.
+/// How many sessions the server takes at a time, and how many mails in a session, as far as it has shown.
 #[derive(Debug)]
 pub(super) struct Limits {
     configured: usize,
@@ -60,7 +60,7 @@ impl Limits {
         true
     }
 
-    /// When nothing will have moved for so long that one session more is tried.
+    /// When one more session is due because no mail was accepted ([`STALLED_AFTER`]); `None` when all sessions are allowed.
     pub(super) fn stalled_at(&self) -> Option<Instant> {
         self.moved.filter(|_| self.allowed < self.configured).map(|moved| moved + STALLED_AFTER)
     }

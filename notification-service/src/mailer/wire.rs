@@ -16,7 +16,7 @@ use tokio::{
 /// Octets read at once; replies mostly have less than a hundred.
 const READ_SIZE: usize = 4096;
 
-/// See the module's text. After an error it can only be dropped.
+/// The lines of one SMTP connection. After an error it can only be dropped.
 pub(super) struct Wire<S> {
     stream: S,
     input: Vec<u8>,

@@ -29,7 +29,7 @@ const TOPIC_PAUSE: Duration = Duration::from_millis(50);
 /// How long the brokers may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// See the module's text.
+/// Compares the settings of the topics with what the services need, and knows what breaks a promise.
 #[derive(Debug)]
 pub struct TopicCheck {
     kafka: KafkaConfig,

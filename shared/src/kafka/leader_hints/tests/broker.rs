@@ -41,7 +41,7 @@ const LIST_LENGTH: usize = 768;
 /// Partition, error, leader, replicas of a hint: a partition far outside of every topic, and a leader that is known.
 const PATTERN: [i32; 4] = [-457_233_024, 7, NODE, 7];
 
-/// See the module's text. Its threads end with their connections or with the process.
+/// A broker that answers fetches with poisoned replies. Its threads end with their connections or with the process.
 pub(super) struct Broker {
     address: String,
     fetches: Arc<AtomicUsize>,
