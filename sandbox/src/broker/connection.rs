@@ -13,8 +13,8 @@ use tokio::net::tcp::OwnedReadHalf;
 
 use crate::broker::{Node, requests};
 
-/// Kafka's default of `socket.request.max.bytes`.
-const MAX_FRAME: usize = 104_857_600;
+/// Less than Kafka's `socket.request.max.bytes` (100 MiB), for a list may reserve some 120 bytes for each byte of a request.
+const MAX_FRAME: usize = 16 * 1024 * 1024;
 /// The header's fields that every version has.
 const MIN_FRAME: usize = 8;
 

@@ -4,6 +4,7 @@
 //!   mod          start and stop, the folder's lock, retention and compaction by the clock
 //!   connection   frames in, frames out
 //!   requests     which requests there are, and who answers them
+//!   lengths      how long a list can be that a client states
 //!   produce, fetch, list_offsets                records
 //!   metadata, topic_admin, configs              topics
 //!   consumers, group_admin                      groups as requests see them
@@ -22,6 +23,7 @@
 
 mod connection;
 mod requests;
+mod lengths;
 mod produce;
 mod fetch;
 mod list_offsets;

@@ -12,6 +12,7 @@ use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
+use crate::broker::lengths::Checked;
 use crate::broker::{
     Node, configs, consumers, fetch, group_admin, list_offsets, metadata, produce, topic_admin,
 };
@@ -54,6 +55,7 @@ struct Call {
 
 impl Call {
     fn read<T: Decodable>(&self) -> anyhow::Result<T> {
+        T::decode(&mut Checked::new(self.body.clone()), self.version).context("a malformed request")?;
         T::decode(&mut self.body.clone(), self.version).context("a malformed request")
     }
 

@@ -27,6 +27,11 @@ async fn a_malformed_request_ends_its_connection_and_nothing_else() {
         frame(&[0, 3, 0, 1, 0, 0, 0, 1]),
         frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0x7f, 0xff, b'x']),
         frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff]),
+        // Lists of more elements than there is memory for, in both notations.
+        frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]),
+        frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 1, 0x40, 0, 0, 0, 0, 0]),
+        frame(&[0, 3, 0, 9, 0, 0, 0, 1, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0x0f]),
+        frame(&[0, 3, 0, 9, 0, 0, 0, 1, 0xff, 0xff, 0, 0x80, 0x80, 0x80, 0x80, 0x08]),
         // A list of -2 topics, and a topic whose name is no text.
         frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe]),
         frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 1, 0, 2, 0xff, 0xfe]),
