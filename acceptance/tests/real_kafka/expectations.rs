@@ -10,6 +10,9 @@ macro_rules! on_apache_kafka {
             let folder = tempfile::tempdir().expect("a folder");
             let kafka = Kafka::new(folder.path());
             kafka.start().await;
+            // Otherwise compaction begins after 15 s.
+            let quick = "log.cleaner.backoff.ms=100";
+            kafka.configs(&["--alter", "--entity-type", "brokers", "--entity-default", "--add-config", quick]).await;
             $(
                 show(stringify!($expectation));
                 $module::$expectation(&kafka.bootstrap()).await;

@@ -47,7 +47,7 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval_at, sleep};
+use tokio::time::{Instant, sleep};
 
 use crate::broker::consumers::Groups;
 use crate::broker::offsets::Offsets;
@@ -60,9 +60,11 @@ const CLUSTER: &str = "sandbox";
 const LOCK_FILE: &str = "lock";
 /// What the broker before this one kept its records in.
 const OLD_DATABASE: &str = "broker.db";
+/// Kafka waits for longer (`log.cleaner.backoff.ms`). Here a look that finds nothing to do costs some comparisons.
+const COMPACTION_INTERVAL: Duration = Duration::from_secs(1);
 /// Kafka's `log.retention.check.interval.ms`, and its delay of the first check.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_mins(5);
-const FIRST_MAINTENANCE: Duration = Duration::from_secs(30);
+const RETENTION_INTERVAL: Duration = Duration::from_mins(5);
+const FIRST_RETENTION: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long [`Broker::stop`] waits for a compaction that is under way.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -179,7 +181,7 @@ async fn serve(listener: TcpListener, node: Arc<Node>) {
     let mut tasks = JoinSet::new();
     let expiring = node.clone();
     tasks.spawn(async move { expiring.groups.expire().await });
-    let mut maintenance = interval_at(Instant::now() + FIRST_MAINTENANCE, MAINTENANCE_INTERVAL);
+    tasks.spawn(maintain(node.clone()));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -189,10 +191,6 @@ async fn serve(listener: TcpListener, node: Arc<Node>) {
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
-            _ = maintenance.tick() => {
-                let node = node.clone();
-                drop(tasks.spawn_blocking(move || maintain(&node)));
-            }
             Some(ended) = tasks.join_next() => if let Err(error) = ended {
                 ::log::error!("a connection to the broker ended in a bug: {error}");
             },
@@ -206,10 +204,28 @@ async fn converse(stream: TcpStream, node: Arc<Node>) {
     }
 }
 
-fn maintain(node: &Node) {
+/// Retention and compaction by the clock, one after the other.
+async fn maintain(node: Arc<Node>) {
+    let mut retention = Instant::now() + FIRST_RETENTION;
+    loop {
+        sleep(COMPACTION_INTERVAL).await;
+        let shortens = Instant::now() >= retention;
+        if shortens {
+            retention = Instant::now() + RETENTION_INTERVAL;
+        }
+        let node = node.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || maintain_all(&node, shortens)).await {
+            ::log::error!("retention and compaction ended in a bug: {error}");
+        }
+    }
+}
+
+fn maintain_all(node: &Node, shortens: bool) {
     for (name, topic) in node.topics.all() {
+        let settings = topic.settings();
         for partition in topic.partitions() {
-            if let Err(error) = partition.maintain(now_ms(), &topic.settings()) {
+            let shortened = if shortens { partition.shorten(now_ms(), &settings) } else { Ok(()) };
+            if let Err(error) = shortened.and_then(|()| partition.compact(now_ms(), &settings)) {
                 ::log::warn!("retention and compaction of {name} failed: {error}");
             }
         }

@@ -62,6 +62,9 @@ fn append(
     if i64::try_from(batch.len()).is_ok_and(|length| length > settings.max_message_bytes) {
         return Err(ResponseError::MessageTooLarge);
     }
+    if settings.append_time && header.is_stamped() {
+        return Err(ResponseError::InvalidTimestamp);
+    }
     if !header.is_a_producers() {
         return Err(ResponseError::InvalidRecord);
     }

@@ -13,8 +13,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{Offset, Timestamp, TopicPartitionList};
 
+pub(crate) mod compaction;
 pub(crate) mod groups;
 pub(crate) mod raw;
 pub(crate) mod records;
@@ -36,9 +37,14 @@ macro_rules! each_expectation {
             records::deleted_records_move_the_start,
             times::offsets_are_found_by_time,
             times::the_broker_stamps_records_when_the_topic_says_so,
+            compaction::compaction_keeps_the_newest_record_of_each_key_with_its_time,
+            compaction::a_record_younger_than_the_lag_is_not_compacted_away,
+            compaction::a_tombstone_outlives_the_records_that_it_ends,
             times::a_waiting_fetch_is_answered_by_the_next_record,
             times::a_fetch_with_nothing_to_read_takes_its_time,
             raw::a_batch_that_is_sent_again_is_acknowledged_with_its_first_offset,
+            raw::a_batch_that_is_sent_again_is_acknowledged_with_its_first_time,
+            raw::a_time_of_appending_that_a_producer_states_is_refused,
             raw::a_gap_in_the_sequence_is_refused,
             raw::an_old_epoch_is_refused_and_a_new_one_begins_at_zero,
             raw::a_batch_with_a_wrong_checksum_is_refused,
@@ -107,6 +113,35 @@ pub(crate) async fn send(
 ) -> i64 {
     let record = FutureRecord::to(topic).partition(partition).key(key).payload(value);
     producer.send(record, DEADLINE).await.unwrap().offset
+}
+
+/// A producer that waits until what is sent at once is one batch.
+pub(crate) fn batches(bootstrap: &str) -> FutureProducer {
+    client(bootstrap).set("linger.ms", "200").create().unwrap()
+}
+
+/// Sends keys and values in one batch; the times are those of its acknowledgements.
+pub(crate) async fn send_batch(
+    producer: &FutureProducer,
+    topic: &str,
+    records: &[(&str, Option<&str>)],
+    timestamp: i64,
+) -> Vec<Timestamp> {
+    let record = |(key, value): &(_, Option<_>)| FutureRecord {
+        topic,
+        partition: Some(0),
+        payload: *value,
+        key: Some(*key),
+        timestamp: Some(timestamp),
+        headers: None,
+    };
+    let sent: Vec<_> =
+        records.iter().map(|pair| producer.send_result::<str, str>(record(pair)).unwrap()).collect();
+    let mut times = Vec::new();
+    for ack in sent {
+        times.push(ack.await.unwrap().unwrap().timestamp);
+    }
+    times
 }
 
 /// A consumer without a group that starts at the beginning of one partition.

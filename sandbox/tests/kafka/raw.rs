@@ -48,6 +48,12 @@ impl Client {
 
     /// Error and offset.
     fn produce(&mut self, topic: &str, batch: &[u8]) -> (i16, i64) {
+        let (error, offset, _) = self.produce_at(topic, batch);
+        (error, offset)
+    }
+
+    /// Error, offset and time.
+    fn produce_at(&mut self, topic: &str, batch: &[u8]) -> (i16, i64, i64) {
         let mut body = [(-1_i16).to_be_bytes(), (-1_i16).to_be_bytes()].concat();
         body.extend(10_000_i32.to_be_bytes());
         body.extend(1_i32.to_be_bytes());
@@ -58,7 +64,7 @@ impl Client {
         body.extend(batch);
         let mut answer = self.ask(PRODUCE, 3, &body);
         answer.skip(4 + 2 + topic.len() + 4 + 4);
-        (answer.i16(), answer.i64())
+        (answer.i16(), answer.i64(), answer.i64())
     }
 
     /// Error and end of the partition.
@@ -132,6 +138,14 @@ pub(crate) fn batch(producer: i64, epoch: i16, sequence: i32, records: u8) -> Ve
     batch
 }
 
+/// The same batch with these attributes.
+fn with_attributes(mut batch: Vec<u8>, attributes: u8) -> Vec<u8> {
+    batch[22] = attributes;
+    let sum = crc32c(&batch[21..]);
+    batch[17..21].copy_from_slice(&sum.to_be_bytes());
+    batch
+}
+
 /// Castagnoli's checksum, bit by bit (RFC 3720, appendix B.4).
 fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |sum, byte| {
@@ -155,6 +169,37 @@ pub(crate) async fn a_batch_that_is_sent_again_is_acknowledged_with_its_first_of
     // On another connection it is still the same producer.
     assert_eq!(Client::connect(bootstrap).produce("again", &batches[1]), offsets[1]);
     assert_eq!(count(bootstrap, "again"), 6);
+}
+
+pub(crate) async fn a_batch_that_is_sent_again_is_acknowledged_with_its_first_time(bootstrap: &str) {
+    for kind in ["LogAppendTime", "CreateTime"] {
+        let name = &format!("again-{kind}");
+        create_topic(bootstrap, topic(name, 1).set("message.timestamp.type", kind)).await.unwrap();
+        let mut client = Client::connect(bootstrap);
+        let batch = batch(client.producer_id(), 0, 0, 2);
+        let before = times::now();
+        let (error, offset, time) = client.produce_at(name, &batch);
+        assert_eq!((error, offset), (0, 0));
+        // A topic with the producers' times has none of its own.
+        let in_log = if kind == "CreateTime" { 1_700_000_000_000 } else { time };
+        assert_eq!(time > 0, kind == "LogAppendTime", "{time}");
+        assert!(time < 0 || (before..=times::now()).contains(&time), "{time}");
+        let started = Instant::now();
+        while times::now() <= time && started.elapsed() < DEADLINE {
+            std::hint::spin_loop();
+        }
+        assert_eq!(client.produce_at(name, &batch), (0, 0, in_log));
+    }
+}
+
+pub(crate) async fn a_time_of_appending_that_a_producer_states_is_refused(bootstrap: &str) {
+    const APPEND_TIME: u8 = 1 << 3;
+    const INVALID_TIMESTAMP: i16 = 32;
+    let stamped = topic("forged", 1).set("message.timestamp.type", "LogAppendTime");
+    create_topic(bootstrap, stamped).await.unwrap();
+    let forged = with_attributes(batch(-1, -1, -1, 1), APPEND_TIME);
+    assert_eq!(Client::connect(bootstrap).produce("forged", &forged).0, INVALID_TIMESTAMP);
+    assert_eq!(count(bootstrap, "forged"), 0);
 }
 
 pub(crate) async fn a_gap_in_the_sequence_is_refused(bootstrap: &str) {

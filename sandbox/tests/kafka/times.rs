@@ -1,7 +1,5 @@
 use std::time::SystemTime;
 
-use rdkafka::Timestamp;
-
 use super::*;
 
 pub(crate) async fn offsets_are_found_by_time(bootstrap: &str) {
@@ -13,32 +11,43 @@ pub(crate) async fn offsets_are_found_by_time(bootstrap: &str) {
         producer.send(record, DEADLINE).await.unwrap();
     }
     let consumer = reader(bootstrap, "times", 0);
-    let offset_at = |time: i64| {
-        let mut times = TopicPartitionList::new();
-        times.add_partition_offset("times", 0, Offset::Offset(time)).unwrap();
-        consumer.offsets_for_times(times, DEADLINE).unwrap().elements()[0].offset()
-    };
+    let offset_at = |time| offset_at(&consumer, "times", time);
     assert_eq!(offset_at(FIRST - 60_000), Offset::Offset(0));
     assert_eq!(offset_at(FIRST + 1_500), Offset::Offset(2));
     assert_eq!(offset_at(FIRST + 2_000), Offset::Offset(2));
     assert_eq!(offset_at(FIRST + 60_000), Offset::End);
 }
 
+fn offset_at(consumer: &BaseConsumer, topic: &str, time: i64) -> Offset {
+    let mut times = TopicPartitionList::new();
+    times.add_partition_offset(topic, 0, Offset::Offset(time)).unwrap();
+    consumer.offsets_for_times(times, DEADLINE).unwrap().elements()[0].offset()
+}
+
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}
+
 pub(crate) async fn the_broker_stamps_records_when_the_topic_says_so(bootstrap: &str) {
+    const LONG_AGO: i64 = 1_700_000_000_000;
     let stamped = topic("stamped", 1).set("message.timestamp.type", "LogAppendTime");
     create_topic(bootstrap, stamped).await.unwrap();
-    let now = || {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        i64::try_from(since.as_millis()).unwrap()
-    };
     let before = now();
-    let record = FutureRecord::to("stamped").key("key").payload("value").timestamp(1_700_000_000_000);
-    producer(bootstrap).send(record, DEADLINE).await.unwrap();
-    let read = read_to_end(&reader(bootstrap, "stamped", 0), |record| match record.timestamp() {
-        Timestamp::LogAppendTime(time) => time,
-        other => panic!("{other:?}"),
-    });
-    assert!(read.len() == 1 && (before..=now()).contains(&read[0]), "{read:?}");
+    let reported =
+        send_batch(&batches(bootstrap), "stamped", &[("ada", Some("1")), ("bob", None)], LONG_AGO).await;
+    let after = now();
+    let read = read_to_end(&reader(bootstrap, "stamped", 0), |record| record.timestamp());
+    assert_eq!(read, reported, "a delivery report has the time that readers see");
+    let Timestamp::LogAppendTime(time) = read[0] else { panic!("{read:?}") };
+    assert_eq!(read[0], read[1], "they came in one batch");
+    assert!((before..=after).contains(&time), "{time} is not from {before} to {after}");
+
+    let consumer = reader(bootstrap, "stamped", 0);
+    let offset_at = |time| offset_at(&consumer, "stamped", time);
+    assert_eq!(offset_at(LONG_AGO + 60_000), Offset::Offset(0));
+    assert_eq!(offset_at(time), Offset::Offset(0));
+    assert_eq!(offset_at(time + 1), Offset::End);
 }
 
 pub(crate) async fn a_waiting_fetch_is_answered_by_the_next_record(bootstrap: &str) {

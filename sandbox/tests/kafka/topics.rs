@@ -21,12 +21,22 @@ fn partitions(bootstrap: &str, topic: &str) -> usize {
 }
 
 pub(crate) async fn topics_are_created_with_partitions_and_configuration(bootstrap: &str) {
-    let new = topic("configured", 6).set("cleanup.policy", "compact").set("segment.ms", "3600000");
+    let given = [
+        ("cleanup.policy", "compact"),
+        ("compression.type", "uncompressed"),
+        ("delete.retention.ms", "172800000"),
+        ("max.compaction.lag.ms", "259200000"),
+        ("message.timestamp.type", "LogAppendTime"),
+        ("min.compaction.lag.ms", "172800000"),
+        ("segment.ms", "3600000"),
+    ];
+    let new = given.iter().fold(topic("configured", 6), |new, (name, value)| new.set(name, value));
     create_topic(bootstrap, new).await.unwrap();
     assert_eq!(partitions(bootstrap, "configured"), 6);
     let settings = settings(bootstrap, "configured").await;
-    assert_eq!(settings["cleanup.policy"], "compact");
-    assert_eq!(settings["segment.ms"], "3600000");
+    for (name, value) in given {
+        assert_eq!(settings[name], value, "{name}");
+    }
 }
 
 pub(crate) async fn settings_that_were_not_given_are_kafkas(bootstrap: &str) {
@@ -61,6 +71,12 @@ pub(crate) async fn what_can_not_be_a_topic_is_refused_with_kafkas_error(bootstr
         (topic("unknown-setting", 1).set("retention.hours", "1"), Code::InvalidConfig),
         (topic("wrong-value", 1).set("retention.ms", "soon"), Code::InvalidConfig),
         (topic("wrong-policy", 1).set("cleanup.policy", "burn"), Code::InvalidConfig),
+        (
+            topic("no-time-to-compact", 1)
+                .set("min.compaction.lag.ms", "2")
+                .set("max.compaction.lag.ms", "1"),
+            Code::InvalidConfig,
+        ),
         (topic("tiny-segments", 1).set("segment.bytes", "1000"), Code::InvalidConfig),
     ];
     for (new, expected) in refused {

@@ -11,6 +11,7 @@ const MAGIC: i8 = 2;
 const EPOCH_AT: usize = 12;
 const CHECKSUM_AT: usize = 17;
 const ATTRIBUTES_AT: usize = 21;
+const FIRST_TIMESTAMP_AT: usize = 27;
 const MAX_TIMESTAMP_AT: usize = 35;
 const COUNT_AT: usize = 57;
 /// The length field counts what follows it.
@@ -20,6 +21,8 @@ const COMPRESSION: i16 = 0b111;
 const APPEND_TIME: i16 = 1 << 3;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
+/// The first timestamp is the time from which tombstones may go (KIP-534).
+const DELETE_HORIZON: i16 = 1 << 6;
 
 /// What stands before the records.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +32,7 @@ pub(in crate::broker) struct Header {
     pub(in crate::broker) length: usize,
     attributes: i16,
     last_delta: i32,
-    pub(in crate::broker) first_timestamp: i64,
+    first_timestamp: i64,
     pub(in crate::broker) max_timestamp: i64,
     pub(in crate::broker) producer: i64,
     pub(in crate::broker) epoch: i16,
@@ -44,8 +47,8 @@ pub(in crate::broker) struct Record<'a> {
     pub(in crate::broker) key: Option<&'a [u8]>,
     /// Its value is null.
     pub(in crate::broker) tombstone: bool,
-    /// All of it, with its length.
-    bytes: &'a [u8],
+    /// What follows its timestamp.
+    rest: &'a [u8],
 }
 
 impl Header {
@@ -80,12 +83,22 @@ impl Header {
     pub(in crate::broker) fn is_a_producers(&self) -> bool {
         self.count >= 1
             && self.last_delta == self.count - 1
-            && self.attributes & (TRANSACTIONAL | CONTROL) == 0
+            && self.attributes & (TRANSACTIONAL | CONTROL | DELETE_HORIZON) == 0
             && (self.producer < 0 || self.epoch >= 0 && self.sequence >= 0)
     }
 
     pub(in crate::broker) fn is_compressed(&self) -> bool {
         self.attributes & COMPRESSION != 0
+    }
+
+    /// Its time is the broker's.
+    pub(in crate::broker) fn is_stamped(&self) -> bool {
+        self.attributes & APPEND_TIME != 0
+    }
+
+    /// When its tombstones may go; `None` before its first compaction with tombstones.
+    pub(in crate::broker) fn delete_horizon(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON != 0).then_some(self.first_timestamp)
     }
 }
 
@@ -119,35 +132,48 @@ pub(in crate::broker) fn records<'a>(header: &Header, batch: &'a [u8]) -> Option
     let mut rest = batch.get(HEADER..)?;
     let mut records = Vec::new();
     for _ in 0..header.count {
-        let mut body = rest;
-        let length = usize::try_from(varint(&mut body)?).ok()?;
-        let whole = rest.len() - body.len() + length;
-        body = body.get(..length)?;
+        let length = usize::try_from(varint(&mut rest)?).ok()?;
+        let mut body = rest.split_off(..length)?;
         body.try_get_i8().ok()?;
-        let timestamp = match header.attributes & APPEND_TIME {
-            0 => header.first_timestamp.saturating_add(varint(&mut body)?),
-            _ => varint(&mut body).map(|_| header.max_timestamp)?,
-        };
+        let created = header.first_timestamp.saturating_add(varint(&mut body)?);
+        let timestamp = if header.is_stamped() { header.max_timestamp } else { created };
+        let after_timestamp = body;
         let delta = varint(&mut body)?;
         let key = match usize::try_from(varint(&mut body)?) {
             Ok(length) => Some(body.split_off(..length)?),
             Err(_) => None,
         };
         let tombstone = varint(&mut body)? < 0;
-        let bytes = rest.split_off(..whole)?;
         let offset = header.base_offset.saturating_add(delta);
-        records.push(Record { offset, timestamp, key, tombstone, bytes });
+        records.push(Record { offset, timestamp, key, tombstone, rest: after_timestamp });
     }
     rest.is_empty().then_some(records)
 }
 
-/// The batch with some of its records. Their offsets, and the first and last offset of the batch, stay the same.
-pub(in crate::broker) fn with_records(batch: &[u8], kept: &[&Record<'_>]) -> Vec<u8> {
+/// The batch with some of its records, and the time from which its tombstones may go. Offsets and times of the records, and
+/// the first and last offset of the batch, stay the same.
+pub(in crate::broker) fn with_records(
+    batch: &[u8],
+    header: &Header,
+    kept: &[&Record<'_>],
+    delete_horizon: Option<i64>,
+) -> Vec<u8> {
     let mut smaller = batch[..HEADER].to_vec();
-    kept.iter().for_each(|record| smaller.extend_from_slice(record.bytes));
+    let first_timestamp = delete_horizon.unwrap_or(header.first_timestamp);
+    for record in kept {
+        // A record has no attributes.
+        let mut body = vec![0];
+        put_varint(&mut body, record.timestamp.saturating_sub(first_timestamp));
+        body.extend_from_slice(record.rest);
+        put_varint(&mut smaller, body.len() as i64);
+        smaller.append(&mut body);
+    }
     let length = i32::try_from(smaller.len() - BEFORE_LENGTH_COUNTS).unwrap_or(i32::MAX);
     let count = i32::try_from(kept.len()).unwrap_or(i32::MAX);
+    let attributes = header.attributes | if delete_horizon.is_some() { DELETE_HORIZON } else { 0 };
     smaller[8..EPOCH_AT].copy_from_slice(&length.to_be_bytes());
+    smaller[ATTRIBUTES_AT..ATTRIBUTES_AT + 2].copy_from_slice(&attributes.to_be_bytes());
+    smaller[FIRST_TIMESTAMP_AT..MAX_TIMESTAMP_AT].copy_from_slice(&first_timestamp.to_be_bytes());
     smaller[COUNT_AT..HEADER].copy_from_slice(&count.to_be_bytes());
     let sum = checksum(&smaller);
     smaller[CHECKSUM_AT..ATTRIBUTES_AT].copy_from_slice(&sum);
@@ -165,4 +191,13 @@ fn varint(bytes: &mut &[u8]) -> Option<i64> {
         }
     }
     None
+}
+
+pub(in crate::broker) fn put_varint(bytes: &mut Vec<u8>, number: i64) {
+    let mut left = ((number << 1) ^ (number >> 63)).cast_unsigned();
+    while left >= 0x80 {
+        bytes.push((left as u8 & 0x7f) | 0x80);
+        left >>= 7;
+    }
+    bytes.push(left as u8);
 }

@@ -1,14 +1,13 @@
 //! Compaction: of the sealed segments, only the newest record of each key is kept, and small files become one.
 //!
-//! A tombstone goes `delete.retention.ms` after its file was written last. Batches that are compressed stay as they
-//! are. New files take the place of old ones by a rename whose target says which ones those are; a process that is
+//! A tombstone stays for `delete.retention.ms` after the first compaction that it was in, so that a reader who has read an
+//! older record of its key has that time to learn of its end. Batches that are compressed stay as they are. New files take the place of old ones by a rename whose target says which ones those are; a process that is
 //! killed between the steps finishes them at its next start.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use crate::broker::log::batch::{self, Record};
 use crate::broker::log::segment::Segment;
@@ -47,8 +46,8 @@ impl Log {
         if !self.deleted && self.active.size > 0 && age(&self.active) > longest {
             self.roll()?;
         }
-        let may =
-            |segment: &&Segment| now.saturating_sub(segment.max_timestamp) >= settings.min_compaction_lag_ms;
+        let lag = settings.min_compaction_lag_ms;
+        let may = |segment: &&Segment| lag == 0 || now.saturating_sub(segment.max_timestamp) >= lag;
         let segments: Vec<Segment> = self.sealed.iter().take_while(may).cloned().collect();
         let is_new = |segment: &&Segment| segment.next > self.compacted_to;
         let size = |segment: &Segment| segment.size;
@@ -115,28 +114,28 @@ fn rewrite(group: &[Segment], newest: &Newest, now: i64, settings: &Settings) ->
         group.first().map(|first| (first.path.with_extension("cleaned"), first.base)).unwrap_or_default();
     let mut file = io::BufWriter::new(File::create(&path)?);
     let mut cleaned = Segment::empty(path, base);
-    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now.try_into().unwrap_or(0));
-    let kept_for = Duration::from_millis(settings.delete_retention_ms.try_into().unwrap_or(0));
-    let mut written_last = SystemTime::UNIX_EPOCH;
     for segment in group {
-        let written = fs::metadata(&segment.path)?.modified()?;
-        let keeps_tombstones = now.duration_since(written).unwrap_or_default() < kept_for;
-        written_last = written_last.max(written);
-        let is_kept = |record: &&Record<'_>| match record.key {
-            Some(key) => newest.get(key) == Some(&record.offset) && (keeps_tombstones || !record.tombstone),
-            None => true,
-        };
         let mut walk = segment.walk_to_offset(segment.base)?;
         while let Some((_, mut header)) = walk.next()? {
             let mut batch = walk.batch()?;
             if !header.is_compressed()
                 && let Some(records) = batch::records(&header, &batch)
             {
+                let mut horizon = header.delete_horizon();
+                let is_over = horizon.is_some_and(|horizon| now >= horizon);
+                let is_kept = |record: &&Record<'_>| match record.key {
+                    Some(key) => newest.get(key) == Some(&record.offset) && !(record.tombstone && is_over),
+                    None => true,
+                };
                 let kept: Vec<_> = records.iter().filter(is_kept).collect();
-                match kept.len() {
-                    0 => continue,
-                    all if all == records.len() => {}
-                    _ => batch = batch::with_records(&batch, &kept),
+                if kept.is_empty() {
+                    continue;
+                }
+                if horizon.is_none() && kept.iter().any(|record| record.tombstone) {
+                    horizon = Some(now.saturating_add(settings.delete_retention_ms));
+                }
+                if kept.len() < records.len() || horizon != header.delete_horizon() {
+                    batch = batch::with_records(&batch, &header, &kept, horizon);
                 }
                 header.length = batch.len();
             }
@@ -144,9 +143,6 @@ fn rewrite(group: &[Segment], newest: &Newest, now: i64, settings: &Settings) ->
             cleaned.grow(&header);
         }
     }
-    let file = file.into_inner()?;
-    // The time from which tombstones are counted stays what it was.
-    file.set_modified(written_last)?;
-    file.sync_all()?;
+    file.into_inner()?.sync_all()?;
     Ok(cleaned)
 }

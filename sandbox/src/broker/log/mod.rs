@@ -67,16 +67,16 @@ impl Partition {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Deletes what is too old or too much, and compacts.
-    pub(super) fn maintain(&self, now: i64, settings: &Settings) -> io::Result<()> {
-        self.log().producers.forget_silent(now);
-        if settings.deletes {
-            self.log().delete_old(now, settings)?;
-        }
-        if settings.compacts {
-            compact::compact(self, now, settings)?;
-        }
-        Ok(())
+    /// Deletes what is too old or too much. Not while it compacts.
+    pub(super) fn shorten(&self, now: i64, settings: &Settings) -> io::Result<()> {
+        let mut log = self.log();
+        log.producers.forget_silent(now);
+        if settings.deletes { log.delete_old(now, settings) } else { Ok(()) }
+    }
+
+    /// Keeps the newest record of each key, if that is worth it.
+    pub(super) fn compact(&self, now: i64, settings: &Settings) -> io::Result<()> {
+        if settings.compacts { compact::compact(self, now, settings) } else { Ok(()) }
     }
 }
 
@@ -133,10 +133,10 @@ impl Log {
         if self.deleted {
             return Err(ResponseError::UnknownTopicOrPartition);
         }
-        let time = settings.append_time.then_some(now);
-        if let Some(offset) = self.producers.check(&header)? {
-            return Ok(Appended { offset, time });
+        if let Some(repeated) = self.producers.check(&header)? {
+            return Ok(repeated);
         }
+        let time = settings.append_time.then_some(now);
         if time.is_some() {
             batch::stamp(batch, &mut header, now);
         }

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 
 use kafka_protocol::ResponseError;
 
+use crate::broker::log::Appended;
 use crate::broker::log::batch::Header;
 
 /// As many requests as a producer may have in flight, and therefore repeat.
@@ -29,11 +30,12 @@ struct Sent {
     first: i32,
     last: i32,
     offset: i64,
+    time: i64,
 }
 
 impl Producers {
-    /// Whether a batch may be appended; `Some` is the offset of the batch that it repeats.
-    pub(in crate::broker) fn check(&self, batch: &Header) -> Result<Option<i64>, ResponseError> {
+    /// Whether a batch may be appended; `Some` is where the batch is that it repeats.
+    pub(in crate::broker) fn check(&self, batch: &Header) -> Result<Option<Appended>, ResponseError> {
         let Some(known) = self.0.get(&batch.producer) else { return Ok(None) };
         if batch.epoch < known.epoch {
             return Err(ResponseError::InvalidProducerEpoch);
@@ -42,7 +44,7 @@ impl Producers {
         let (first, last) = (batch.sequence, last_sequence(batch));
         let mut newest = known.newest.iter();
         match newest.find(|sent| batch.epoch == known.epoch && (sent.first, sent.last) == (first, last)) {
-            Some(repeated) => Ok(Some(repeated.offset)),
+            Some(sent) => Ok(Some(Appended { offset: sent.offset, time: Some(sent.time) })),
             None if first == expected => Ok(None),
             None => Err(ResponseError::OutOfOrderSequenceNumber),
         }
@@ -62,6 +64,7 @@ impl Producers {
             first: batch.sequence,
             last: last_sequence(batch),
             offset: batch.base_offset,
+            time: batch.max_timestamp,
         });
         if known.newest.len() > REMEMBERED {
             known.newest.pop_front();

@@ -69,12 +69,20 @@ impl Settings {
             values.check(value).map_err(|expected| format!("{name} is {value}; it takes {expected}"))?;
         }
         let policy = value(&given, "cleanup.policy");
+        let min_compaction_lag_ms: i64 = number(&given, "min.compaction.lag.ms");
+        let max_compaction_lag_ms = number(&given, "max.compaction.lag.ms");
+        if min_compaction_lag_ms > max_compaction_lag_ms {
+            return Err(format!(
+                "min.compaction.lag.ms is {min_compaction_lag_ms}; it takes at most max.compaction.lag.ms, \
+                 {max_compaction_lag_ms}"
+            ));
+        }
         Ok(Settings {
             deletes: policy.contains("delete"),
             compacts: policy.contains("compact"),
             delete_retention_ms: number(&given, "delete.retention.ms"),
-            max_compaction_lag_ms: number(&given, "max.compaction.lag.ms"),
-            min_compaction_lag_ms: number(&given, "min.compaction.lag.ms"),
+            max_compaction_lag_ms,
+            min_compaction_lag_ms,
             dirty_ratio: number(&given, "min.cleanable.dirty.ratio"),
             max_message_bytes: number(&given, "max.message.bytes"),
             append_time: value(&given, "message.timestamp.type") == "LogAppendTime",

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::batch::put_varint;
 use super::*;
 
 const HOUR: i64 = 3_600_000;
@@ -43,15 +44,6 @@ fn batch(producer: (i64, i32), records: &[(&str, Option<&str>, i64)]) -> Vec<u8>
     batch.extend(crc32c::crc32c(&checked).to_be_bytes());
     batch.extend(checked);
     batch
-}
-
-fn put_varint(bytes: &mut Vec<u8>, number: i64) {
-    let mut left = ((number << 1) ^ (number >> 63)).cast_unsigned();
-    while left >= 0x80 {
-        bytes.push((left as u8 & 0x7f) | 0x80);
-        left >>= 7;
-    }
-    bytes.push(left as u8);
 }
 
 fn append(partition: &Partition, settings: &Settings, mut batch: Vec<u8>) -> Result<i64, ResponseError> {
@@ -192,15 +184,15 @@ fn records_are_deleted_by_age_and_by_size_and_the_offsets_go_on() {
     for hour in 0..4 {
         append_one(&partition, &kept, "key", None, START + hour * HOUR);
     }
-    partition.maintain(START + 3 * HOUR, &kept).unwrap();
+    partition.shorten(START + 3 * HOUR, &kept).unwrap();
     assert_eq!((offsets(&partition), partition.log().start()), (vec![1, 2, 3], 1));
     // A clock that was set back deletes nothing.
-    partition.maintain(START - 100 * HOUR, &kept).unwrap();
+    partition.shorten(START - 100 * HOUR, &kept).unwrap();
     assert_eq!(offsets(&partition), [1, 2, 3]);
     let small = settings(&[("retention.bytes", "100")]);
-    partition.maintain(START, &small).unwrap();
+    partition.shorten(START, &small).unwrap();
     assert_eq!(offsets(&partition), [2, 3]);
-    partition.maintain(START + 100 * HOUR, &kept).unwrap();
+    partition.shorten(START + 100 * HOUR, &kept).unwrap();
     let partition = open(&folder);
     assert!(offsets(&partition).is_empty());
     let ends = |log: &Log| (log.start(), log.end());
@@ -215,7 +207,7 @@ fn compaction_keeps_the_newest_of_each_key_and_a_tombstone_for_its_time() {
         ("cleanup.policy", "compact"),
         ("segment.ms", "1"),
         ("delete.retention.ms", "3600000"),
-        ("max.compaction.lag.ms", "1"),
+        ("min.cleanable.dirty.ratio", "0"),
     ]);
     let partition = open(&folder);
     let old =
@@ -224,9 +216,9 @@ fn compaction_keeps_the_newest_of_each_key_and_a_tombstone_for_its_time() {
     append_one(&partition, &compact, "bob", None, START + 10);
     append_one(&partition, &compact, "eve", Some("1"), START + 20);
     append_one(&partition, &compact, "ada", Some("3"), START + 30);
-    // Files are new, so tombstones are, too, whatever their records' time is.
-    let now = now_of_files();
-    partition.maintain(now, &compact).unwrap();
+    // However old a tombstone is, its time begins when older records of its key go.
+    let now = START + 100 * HOUR;
+    partition.compact(now, &compact).unwrap();
     let newest = [(3, "bob", true), (4, "eve", false), (5, "ada", false)];
     let expected = newest.map(|(offset, key, tombstone)| (offset, key.to_owned(), tombstone));
     assert_eq!(read_all(&partition), expected);
@@ -234,14 +226,63 @@ fn compaction_keeps_the_newest_of_each_key_and_a_tombstone_for_its_time() {
 
     let partition = open(&folder);
     append_one(&partition, &compact, "eve", Some("2"), START + 40);
-    partition.maintain(now + 2 * HOUR, &compact).unwrap();
-    assert_eq!(offsets(&partition), [5, 6]);
-    assert_eq!(offsets(&open(&folder)), [5, 6]);
-    assert_eq!(append_one(&partition, &compact, "eve", Some("3"), START + 50), 7);
+    partition.compact(now + HOUR - 1, &compact).unwrap();
+    assert_eq!(offsets(&partition), [3, 5, 6]);
+    // Being written again does not begin its time anew, nor does a clock that was set back end it.
+    append_one(&partition, &compact, "eve", Some("3"), START + 50);
+    partition.compact(START, &compact).unwrap();
+    assert_eq!(offsets(&partition), [3, 5, 6, 7]);
+    append_one(&partition, &compact, "eve", Some("4"), START + 60);
+    partition.compact(now + HOUR, &compact).unwrap();
+    assert_eq!(offsets(&partition), [5, 8]);
+    assert_eq!(offsets(&open(&folder)), [5, 8]);
+    assert_eq!(append_one(&partition, &compact, "eve", Some("5"), START + 70), 9);
 }
 
-fn now_of_files() -> i64 {
-    crate::broker::now_ms() + 1_000
+#[test]
+fn a_record_keeps_its_time_when_its_batch_is_compacted() {
+    for stamped in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let kind = if stamped { "LogAppendTime" } else { "CreateTime" };
+        let compact = settings(&[
+            ("cleanup.policy", "compact"),
+            ("segment.ms", "1"),
+            ("min.cleanable.dirty.ratio", "0"),
+            ("message.timestamp.type", kind),
+        ]);
+        let partition = open(&folder);
+        let mixed = [("ada", Some("1"), START - 9), ("bob", None, START - 7), ("eve", Some("1"), START - 5)];
+        append(&partition, &compact, batch((-1, -1), &mixed)).unwrap();
+        append_one(&partition, &compact, "ada", Some("2"), START + 10);
+        append_one(&partition, &compact, "end", Some("1"), START + 20);
+        partition.compact(START + HOUR, &compact).unwrap();
+        let bytes = partition.log().read(0, u64::MAX).unwrap();
+        let header = Header::read(&bytes).unwrap();
+        let records = batch::records(&header, &bytes[..header.length]).unwrap();
+        let times: Vec<_> = records.iter().map(|record| (record.offset, record.timestamp)).collect();
+        assert_eq!(times, if stamped { [(1, START), (2, START)] } else { [(1, START - 7), (2, START - 5)] });
+        assert_eq!(header.is_stamped(), stamped);
+        assert_eq!(header.delete_horizon(), Some(START + HOUR + 24 * HOUR));
+    }
+}
+
+#[test]
+fn what_is_younger_than_the_lag_is_not_compacted() {
+    let folder = tempfile::tempdir().unwrap();
+    let compact = settings(&[
+        ("cleanup.policy", "compact"),
+        ("segment.ms", "1"),
+        ("min.cleanable.dirty.ratio", "0"),
+        ("min.compaction.lag.ms", "3600000"),
+    ]);
+    let partition = open(&folder);
+    for number in 0..4 {
+        append_one(&partition, &compact, "ada", Some("1"), START + number * HOUR / 2);
+    }
+    partition.compact(START + HOUR, &compact).unwrap();
+    assert_eq!(offsets(&partition), [0, 1, 2, 3]);
+    partition.compact(START + HOUR + HOUR / 2, &compact).unwrap();
+    assert_eq!(offsets(&partition), [1, 2, 3]);
 }
 
 #[test]
