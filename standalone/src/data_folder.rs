@@ -72,11 +72,18 @@ impl DataFolder {
     fn make_secrets(&self) -> anyhow::Result<()> {
         let text = format!("CODE_SECRETS=k1:{}\nID_SECRET={}\n", random_secret()?, random_secret()?);
         let unfinished = self.0.join("secrets.env.new");
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, self.secrets_file()).context("can't write the secrets")
+        let write = || {
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&unfinished)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&unfinished, self.secrets_file())
+        };
+        write().with_context(|| format!("can't write {}", self.secrets_file().display()))
     }
 }
 

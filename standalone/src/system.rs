@@ -7,7 +7,12 @@ use sandbox::{
     inbox::Inbox,
 };
 use shared::env::Env;
-use std::{error::Error, io, net::SocketAddr, path::Path};
+use std::{
+    error::Error,
+    io::{self, ErrorKind::AddrInUse},
+    net::SocketAddr,
+    path::Path,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -73,15 +78,17 @@ impl System {
     /// # Errors
     /// When a port is taken, a variable is wrong or the folder can't be used.
     pub async fn start(folder: &Path, ports: Ports, mut env: Env) -> anyhow::Result<Self> {
-        let folder = DataFolder::open(folder)?;
-        let broker = Broker::start(Storage::Directory(folder.broker()), ports.kafka)
-            .await
-            .map_err(|error| name_variables(error, "STANDALONE_KAFKA_PORT changes it (0: any free one)"))?;
+        let opened = DataFolder::open(folder).and_then(|opened| Ok((opened.secrets()?, opened)));
+        let (secrets, folder) = opened.map_err(|error| advise_owner(error, folder))?;
+        let broker =
+            Broker::start(Storage::Directory(folder.broker()), ports.kafka).await.map_err(|error| {
+                advise(error, AddrInUse, "STANDALONE_KAFKA_PORT changes it (0: any free one)")
+            })?;
         let inbox = Inbox::start(ports.smtp, ports.inbox).await.map_err(|error| {
             let advice = "STANDALONE_SMTP_PORT and STANDALONE_INBOX_PORT change them (0: any free one)";
-            name_variables(error, advice)
+            advise(error, AddrInUse, advice)
         })?;
-        for (name, value) in folder.secrets()? {
+        for (name, value) in secrets {
             env.set(&name, value);
         }
         env.set("KAFKA_BROKERS", broker.bootstrap());
@@ -164,14 +171,49 @@ impl System {
     }
 }
 
-/// Says how to go on where a port is taken.
-fn name_variables(error: anyhow::Error, advice: &'static str) -> anyhow::Error {
-    let is_taken = |cause: &(dyn Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+/// Adds what to do about an error, if it has a cause of this kind.
+fn advise(error: anyhow::Error, kind: io::ErrorKind, advice: &str) -> anyhow::Error {
+    let is_meant = |cause: &(dyn Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == kind)
     };
-    if error.chain().any(is_taken) { anyhow!("{error:#}. {advice}") } else { error }
+    if error.chain().any(is_meant) { anyhow!("{error:#}. {advice}") } else { error }
+}
+
+/// The same about a folder that is there, but not for this user.
+fn advise_owner(error: anyhow::Error, folder: &Path) -> anyhow::Error {
+    if !folder.exists() {
+        return error;
+    }
+    let folder = folder.display();
+    let advice = format!(
+        "{folder} must be this user's to read and to write; after a run by root, `sudo chown -R \"$USER\" {folder}` makes it \
+         so. `cargo run -- --fresh` moves it aside and begins anew"
+    );
+    advise(error, io::ErrorKind::PermissionDenied, &advice)
 }
 
 fn flatten(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {
     ended.context("a service ended in a bug")?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind::{NotFound, PermissionDenied};
+
+    #[test]
+    fn a_folder_of_another_user_is_answered_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let denied =
+            |kind| anyhow::Error::from(io::Error::from(kind)).context("can't write data/secrets.env");
+        let told = advise_owner(denied(PermissionDenied), folder.path()).to_string();
+        assert!(told.starts_with("can't write data/secrets.env: permission denied. "), "{told}");
+        assert!(told.contains(&format!("sudo chown -R \"$USER\" {}", folder.path().display())), "{told}");
+        assert!(!advise_owner(denied(NotFound), folder.path()).to_string().contains("chown"));
+        assert!(
+            !advise_owner(denied(PermissionDenied), &folder.path().join("none"))
+                .to_string()
+                .contains("chown")
+        );
+    }
 }

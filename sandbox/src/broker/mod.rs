@@ -239,7 +239,9 @@ fn open(directory: &Path, port: u16) -> anyhow::Result<Node> {
         "{OLD_DATABASE} in it has the records of the broker that was here before, in a format that this one can't \
          read. Nothing was changed: move the folder away, as `cargo run -- --fresh` does, or use another one"
     );
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(directory.join(LOCK_FILE))?;
+    let lock_file = directory.join(LOCK_FILE);
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_file);
+    let lock = lock.with_context(|| format!("cannot write {}", lock_file.display()))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -250,7 +252,7 @@ fn open(directory: &Path, port: u16) -> anyhow::Result<Node> {
     Ok(Node {
         port,
         topics: Topics::open(directory)?,
-        offsets: Offsets::open(directory)?,
+        offsets: Offsets::open(directory).context("cannot open the offsets that groups have committed")?,
         groups: Groups::default(),
         _lock: lock,
     })

@@ -1,10 +1,10 @@
 //! The offsets that groups have committed: in memory, and in a file to which each commit is appended as a line.
 //!
-//! The file is written anew, with the newest of each, when the broker starts and whenever most of it is outdated.
+//! The file is written anew, with the newest of each, when most of it is outdated; not at the start, for the disk may be full.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -50,15 +50,21 @@ struct Line {
 impl Offsets {
     pub(super) fn open(folder: &Path) -> io::Result<Offsets> {
         let path = folder.join(FILE);
-        let text = if path.exists() { std::fs::read(&path)? } else { Vec::new() };
-        let mut groups = HashMap::<String, GroupOffsets>::new();
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path)?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text)?;
         // The last line is not whole when the process was killed while it wrote, and was not acknowledged then.
-        for line in
-            text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok())
-        {
-            take(&mut groups, line);
+        text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+        let size = text.len() as u64;
+        file.set_len(size)?;
+        let mut groups = HashMap::<String, GroupOffsets>::new();
+        let mut lines = 0;
+        for line in text.split(|byte| *byte == b'\n') {
+            if let Ok(line) = serde_json::from_slice::<Line>(line) {
+                take(&mut groups, line);
+            }
+            lines += 1;
         }
-        let (file, size, lines) = write_anew(&path, &groups)?;
         Ok(Offsets(Mutex::new(Journal { path, file, size, lines, groups })))
     }
 
@@ -151,4 +157,39 @@ fn write_anew(path: &Path, groups: &HashMap<String, GroupOffsets>) -> io::Result
     let text = text(&lines)?;
     write_whole(path, &text)?;
     Ok((OpenOptions::new().append(true).open(path)?, text.len() as u64, lines.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn committed(offset: i64) -> GroupOffsets {
+        [(("topic".to_owned(), 0), Committed { offset, ..Committed::default() })].into()
+    }
+
+    #[test]
+    fn what_was_committed_is_there_again_without_a_write() {
+        let folder = tempfile::tempdir().unwrap();
+        Offsets::open(folder.path()).unwrap().commit("group", committed(1)).unwrap();
+        // The file can't be written anew, as on a full disk.
+        std::fs::create_dir(folder.path().join(FILE).with_extension("new")).unwrap();
+        let offsets = Offsets::open(folder.path()).unwrap();
+        assert_eq!(offsets.of("group"), committed(1));
+        offsets.commit("group", committed(2)).unwrap();
+        assert_eq!(Offsets::open(folder.path()).unwrap().of("group"), committed(2));
+    }
+
+    #[test]
+    fn half_a_line_is_cut_off_and_what_follows_it_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        Offsets::open(folder.path()).unwrap().commit("group", committed(1)).unwrap();
+        let path = folder.path().join(FILE);
+        let mut torn = std::fs::read(&path).unwrap();
+        torn.extend(b"{\"group\":\"group\",\"topic\"");
+        std::fs::write(&path, torn).unwrap();
+        let offsets = Offsets::open(folder.path()).unwrap();
+        assert_eq!(offsets.of("group"), committed(1));
+        offsets.commit("group", committed(2)).unwrap();
+        assert_eq!(Offsets::open(folder.path()).unwrap().of("group"), committed(2));
+    }
 }

@@ -177,6 +177,29 @@ fn a_time_is_found_inside_of_a_batch_and_when_clocks_were_set_back() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_loses_nothing_and_no_record_of_a_time_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let stamped = settings(&[("message.timestamp.type", "LogAppendTime"), ("retention.ms", "86400000")]);
+    let partition = open(&folder);
+    let clock = [START, START + HOUR, START - 100 * HOUR, START - 99 * HOUR];
+    for now in clock {
+        let mut batch = batch((-1, -1), &[("key", Some("value"), 0)]);
+        let header = Header::read(&batch).unwrap();
+        let appended = partition.log().append(now, &stamped, header, &mut batch).unwrap();
+        assert_eq!(appended.time, Some(now));
+        partition.shorten(now, &stamped).unwrap();
+    }
+    for partition in [partition, open(&folder)] {
+        assert_eq!(offsets(&partition), [0, 1, 2, 3]);
+        // A reader that begins at the offset of a time has all records of that time or later.
+        for (now, first) in [(START - 100 * HOUR, 0), (START, 0), (START + 1, 1), (START + HOUR, 1)] {
+            assert_eq!(partition.log().find_time(now).unwrap().map(|(offset, _)| offset), Some(first));
+        }
+        assert_eq!(partition.log().find_time(START + HOUR + 1).unwrap(), None);
+    }
+}
+
+#[test]
 fn records_are_deleted_by_age_and_by_size_and_the_offsets_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let kept = settings(&[("retention.ms", "7200000"), ("segment.ms", "1800000")]);
