@@ -9,9 +9,10 @@ export const newcomer = () => ({
 
 /** Fills the form and sends it. */
 export async function submitRegistration(page, { firstName, lastName, email }) {
-  await page.getByLabel("First name").fill(firstName);
-  await page.getByLabel("Last name").fill(lastName);
-  await page.getByLabel("Email address").fill(email);
+  const form = page.locator("#register-form");
+  await form.getByLabel("First name").fill(firstName);
+  await form.getByLabel("Last name").fill(lastName);
+  await form.getByLabel("Email address").fill(email);
   await page.getByRole("button", { name: "Send me a code" }).click();
 }
 

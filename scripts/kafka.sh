@@ -2,7 +2,7 @@
 # kafka.sh - a real single-node Apache Kafka broker (KRaft, no ZooKeeper, no Docker) from Maven Central.
 #
 #   kafka.sh install                                       fetch the jars once (idempotent)
-#   kafka.sh start  [--port N] [--dir D] [--set k=v]... [--add-scram S]...
+#   kafka.sh start  [--port N] [--dir D] [--set k=v]... [--add-scram S]... [--cluster ID]
 #                                                          format D when new, start, wait, print the bootstrap address
 #   kafka.sh stop   [--port N] [--dir D]                   SIGTERM, wait for a clean shutdown
 #   kafka.sh kill   [--port N] [--dir D]                   SIGKILL (a crash); the data stay
@@ -12,7 +12,8 @@
 #
 # D is data-N in the jar cache unless given; `cargo clean` removes both. To keep them, set KAFKA_HOME_DIR.
 # --set adds to the broker's configuration or changes it; --add-scram makes a user when D is formatted, written as
-# kafka-storage.sh takes it: SCRAM-SHA-512=[name=ada,password=secret].
+# kafka-storage.sh takes it: SCRAM-SHA-512=[name=ada,password=secret]. --cluster is what brokers of one cluster have in common:
+# 16 bytes in base64url without padding, not beginning with a dash; a fresh one otherwise.
 # Environment: KAFKA_HOME_DIR (jar cache, target/kafka-home), KAFKA_VERSION, KAFKA_JVM_OPTS, KAFKA_START_TIMEOUT (s).
 # Needs bash, JDK 17+, and Maven for `install` only. Every listener binds to 127.0.0.1; the controller uses port + 10000.
 set -euo pipefail
@@ -115,8 +116,8 @@ start() {
   ! open_port "$CTRL_PORT" || die "controller port $CTRL_PORT is in use"
   mkdir -p "$DIR"; properties >"$DIR/server.properties"
   if [[ ! -e $DIR/data/meta.properties ]]; then
-    local id; id=$(head -c16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '='); id=${id/#-/A}
-    java_tool kafka.tools.StorageTool format -t "$id" -c "$DIR/server.properties" "${USERS[@]}" >"$DIR/format.log" 2>&1 ||
+    [[ -n $CLUSTER ]] || CLUSTER=$(head -c16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
+    java_tool kafka.tools.StorageTool format -t "${CLUSTER/#-/A}" -c "$DIR/server.properties" "${USERS[@]}" >"$DIR/format.log" 2>&1 ||
       { cat "$DIR/format.log" >&2; die "format failed"; }
   fi
   : >"$DIR/server.log"
@@ -147,12 +148,13 @@ end() {  # end <signal>: signals the broker of $DIR and waits until it has gone 
 }
 
 command=${1:-help}; shift || true
-PORT=9092 DIR='' SETS=() USERS=()
+PORT=9092 DIR='' CLUSTER='' SETS=() USERS=()
 while (($#)); do
   case $1 in
     --port) PORT=${2:?}; shift 2 ;;
     --dir) DIR=${2:?}; shift 2 ;;
     --set) SETS+=("${2:?}"); shift 2 ;;
+    --cluster) CLUSTER=${2:?}; shift 2 ;;
     --add-scram) USERS+=(--add-scram "${2:?}"); shift 2 ;;
     *) break ;;                                # the rest belongs to the Java tool
   esac
@@ -172,5 +174,5 @@ case $command in
   produce) java_tool org.apache.kafka.tools.ConsoleProducer --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   consume) java_tool org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   offsets) java_tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
-  *) sed -n '2,18s/^# \{0,1\}//p' "$0"; [[ $command == help ]] ;;
+  *) sed -n '2,19s/^# \{0,1\}//p' "$0"; [[ $command == help ]] ;;
 esac

@@ -119,6 +119,9 @@ chart() {
   refused 'SMTP_PASSWORD' -f "$least" --set notificationService.env.SMTP_PASSWORD=secret
   refused 'ALLOW_DEVELOPMENT_SECRETS' -f "$least" --set userService.env.ALLOW_DEVELOPMENT_SECRETS=yes
   refused 'KAFKA_GROUP_INSTANCE_ID' -f "$least" --set notificationService.env.KAFKA_GROUP_INSTANCE_ID=mailer
+  refused 'WINDOW' -f "$least" --set userService.env.WINDOW=2h
+  refused 'MAX_CLOCK_SKEW' -f "$least" --set notificationService.env.MAX_CLOCK_SKEW=1m
+  refused 'publishTimeout' -f "$least" --set rules.publishTimeout=2500ms
   refused 'kubeVersion' -f "$least" --kube-version 1.29.0
   echo 'the chart refuses what it should'
 }

@@ -44,7 +44,17 @@ impl Api {
         self.post("/api/register", person).await
     }
 
-    /// Verifies with a code.
+    /// Asks for another mail.
+    pub async fn resend(&self, id: &str) -> Answer {
+        self.post("/api/resend", json!({"id": id})).await
+    }
+
+    /// Asks what a mail's link would confirm.
+    pub async fn registration(&self, id: &str, token: &str) -> Answer {
+        self.post("/api/registration", json!({"id": id, "token": token})).await
+    }
+
+    /// Verifies with a code; `id` is that of a registration.
     pub async fn verify(&self, id: &str, code: &str) -> Answer {
         self.post("/api/verify", json!({"id": id, "code": code})).await
     }
@@ -97,7 +107,7 @@ impl Answer {
         between(self.sent_at, self.answered_at)
     }
 
-    /// The id of an accepted registration.
+    /// The id in an answer: of an accepted registration, or of the account that is verified.
     #[must_use]
     pub fn id(&self) -> &str {
         self.body["data"]["id"].as_str().expect("an id")

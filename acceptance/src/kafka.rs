@@ -21,6 +21,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka.sh")
 pub struct Kafka {
     port: u16,
     folder: PathBuf,
+    cluster: String,
     settings: Vec<String>,
     scram_users: Vec<String>,
 }
@@ -32,9 +33,27 @@ impl Kafka {
         Self {
             port: ports::free_pair(ports::BROKERS, CONTROLLER),
             folder: folder.join("kafka"),
+            cluster: format!("{:021}A", rand::random::<u64>()),
             settings: Vec::new(),
             scram_users: Vec::new(),
         }
+    }
+
+    /// A second broker in the cluster of this one, which clients reach at `advertised`; answers it and where it listens itself. To
+    /// be started after this one.
+    #[must_use]
+    pub fn second(&self, folder: &Path, advertised: SocketAddr) -> (Self, SocketAddr) {
+        let mut second = Self::new(&folder.join("second"));
+        let listener = SocketAddr::from((Ipv4Addr::LOCALHOST, second.port));
+        second.cluster.clone_from(&self.cluster);
+        second.settings = vec![
+            "node.id=2".to_owned(),
+            "process.roles=broker".to_owned(),
+            format!("controller.quorum.voters=1@127.0.0.1:{}", self.port + CONTROLLER),
+            format!("listeners=PLAINTEXT://{listener}"),
+            format!("advertised.listeners=PLAINTEXT://{advertised}"),
+        ];
+        (second, listener)
     }
 
     /// Gives the broker one more listener for each of these proxies, and answers where those are. Through such a
@@ -134,6 +153,7 @@ impl Kafka {
         let mut script = Command::new("bash");
         script.arg(SCRIPT).arg(command);
         script.arg("--port").arg(self.port.to_string()).arg("--dir").arg(&self.folder);
+        script.arg("--cluster").arg(&self.cluster);
         for setting in &self.settings {
             script.arg("--set").arg(setting);
         }

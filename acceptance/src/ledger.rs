@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 pub struct Registration {
     /// Of the person.
     pub email: String,
-    /// As answered.
+    /// Of this one registration, as answered.
     pub id: String,
     /// Just before the request that was accepted.
     pub sent_at: Timestamp,

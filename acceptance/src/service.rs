@@ -84,19 +84,34 @@ impl Service {
         &self.log
     }
 
+    /// Runs one of the binary's commands to its end, in the environment of the service.
+    ///
+    /// # Panics
+    /// When it does not succeed.
+    pub async fn command(&self, arguments: &[&str]) {
+        let mut command = tokio::process::Command::from(self.prepared());
+        let output = command.args(arguments).output().await.expect("the binary can be run");
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {} {log}", output.status);
+    }
+
     /// Starts the process and waits for nothing.
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "it runs already");
         let log = File::options().create(true).append(true).open(&self.log).expect("a log file");
-        let process = Command::new(&self.binary)
+        let mut process = self.prepared();
+        let process = process.stdout(log.try_clone().expect("the log file again")).stderr(log).spawn();
+        self.process = Some(process.expect("the binary can be run"));
+    }
+
+    fn prepared(&self) -> Command {
+        let mut process = Command::new(&self.binary);
+        process
             .env_clear()
             .envs(self.variables.iter().map(|(variable, value)| (variable, value)))
             .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("the log file again"))
-            .stderr(log)
-            .spawn();
-        self.process = Some(process.expect("the binary can be run"));
+            .stdin(Stdio::null());
+        process
     }
 
     /// Starts the process, and waits until it is ready.

@@ -6,7 +6,7 @@ use crate::{api::Api, inbox::Inbox, kafka::Kafka, service::Service};
 use std::path::Path;
 use tempfile::TempDir;
 
-/// The secrets of these services, for those who compute a code instead of reading it in a mail.
+/// The secrets of these services; `proofs` computes codes and tokens from them.
 pub const CODE_SECRETS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=";
 /// What ids are derived from in these services.
 pub const ID_SECRET: &str = "dnV0c3JxcG9ubWxramloZ2ZlZGNiYTk4NzY1NDMyMTA=";
@@ -57,6 +57,7 @@ impl World {
             ("USER_SERVICE_ADMIN_ADDR", "127.0.0.1:0".to_owned()),
             // All load comes from one address here.
             ("RATE_LIMIT", "off".to_owned()),
+            ("WRONG_CODES", "off".to_owned()),
             ("MAX_CONNECTIONS_PER_ADDRESS", "4096".to_owned()),
         ];
         Service::new("user-service", name, "USER_SERVICE_ADDR", self.folder.path(), &variables)

@@ -15,21 +15,23 @@ use shared::{
     account_id::AccountId,
     code_secrets::{self, KeyId},
     email_address::EmailAddress,
-    event::{Attempt, CodeIssued, Event, EventId, EventKind, VERSION, Verified},
+    event::{Attempt, Event, EventId, Mailing, Registered, VERSION, Verified},
     locale::Locale,
     person_name::PersonName,
+    registration_id::RegistrationId,
     request_id::RequestId,
 };
 use std::{ops::Range, time::Duration};
 
 /// Length of a window, as by default.
 const WINDOW: Duration = Duration::from_secs(3600);
-/// Life of a code, as by default.
-pub(crate) const CODE_TTL: Duration = Duration::from_secs(900);
+/// How long a code is right after its window, as by default.
+const CODE_TTL: Duration = Duration::from_secs(900);
 
 /// The person of a number, as one who registers at a moment.
 pub(crate) struct Person {
     id: AccountId,
+    registration: RegistrationId,
     email: EmailAddress,
     now: Timestamp,
     first_name: PersonName,
@@ -44,8 +46,8 @@ impl Person {
     pub(crate) fn numbered(number: u64, now: Timestamp) -> anyhow::Result<Self> {
         let email = EmailAddress::parse(&Self::email(number))?;
         Ok(Self {
-            // As the user service derives it: it passes over what names another account's address.
-            id: AccountId::of(&code_secrets::parse_secret(ID_SECRET)?, &email),
+            id: account(&email)?,
+            registration: RegistrationId::random(),
             email,
             // As fine as events say it.
             now: Timestamp::from_millisecond(now.as_millisecond())?,
@@ -61,35 +63,36 @@ impl Person {
 
     /// The first mail of a window is asked for.
     pub(crate) fn created(&self) -> anyhow::Result<Event> {
-        let window = self.window();
-        Ok(Event::Created(CodeIssued {
-            event_id: EventId::derive(EventKind::Created, self.id, window, 0, 1),
+        let mailing = Mailing::FirstCode;
+        let registered = Registered {
+            event_id: EventId::of_registration(mailing.kind(), self.registration),
             occurred_at: self.now,
             version: VERSION,
             id: self.id,
+            registration: self.registration,
+            resends: 0,
             first_name: self.first_name.clone(),
             last_name: self.last_name.clone(),
             email: self.email.clone(),
             locale: Locale::default(),
-            window,
-            window_started_at: self.now,
-            generation: 0,
+            window: self.window(),
             send: 1,
-            expires_at: self.now + CODE_TTL,
+            expires_at: code_ends_at(self.window())?,
             key: KeyId::parse("k1")?,
             request_id: RequestId::random(),
-        }))
+        };
+        Ok(Event::Registered(mailing, registered))
     }
 
     /// A code is tried.
     pub(crate) fn attempt(&self) -> Event {
         Event::Attempt(Attempt {
-            event_id: EventId::random(),
+            event_id: EventId::of_verification(self.id, self.registration),
             occurred_at: self.now,
             version: VERSION,
             id: self.id,
-            window: self.window(),
-            generation: 0,
+            registration: self.registration,
+            windows: vec![self.window()],
             request_id: RequestId::random(),
         })
     }
@@ -97,10 +100,11 @@ impl Person {
     /// The right code came in.
     pub(crate) fn verified(&self) -> anyhow::Result<Event> {
         Ok(Event::Verified(Verified {
-            event_id: EventId::derive(EventKind::Verified, self.id, self.window(), 0, 0),
+            event_id: EventId::of_verification(self.id, self.registration),
             occurred_at: self.now,
             version: VERSION,
             id: self.id,
+            registration: self.registration,
             first_name: self.first_name.clone(),
             last_name: self.last_name.clone(),
             email: self.email.clone(),
@@ -110,16 +114,27 @@ impl Person {
     }
 
     fn window(&self) -> u64 {
-        window_at(self.now)
+        u64::try_from(self.now.as_second()).unwrap_or(0) / WINDOW.as_secs()
     }
 }
 
-/// The number of the window that begins at this moment.
-pub(crate) fn window_at(moment: Timestamp) -> u64 {
-    u64::try_from(moment.as_second()).unwrap_or(0) / WINDOW.as_secs()
+/// The account of an address, as the user service derives it: it passes over what names another account's address.
+pub(crate) fn account(email: &EmailAddress) -> anyhow::Result<AccountId> {
+    Ok(AccountId::of(&code_secrets::parse_secret(ID_SECRET)?, email))
 }
 
-/// Writes the events of these people, and waits for all acks. A record has its event's time.
+/// The window whose code stops being right then.
+pub(crate) fn window_of(expires_at: Timestamp) -> anyhow::Result<u64> {
+    let begins = expires_at - CODE_TTL - WINDOW;
+    Ok(u64::try_from(begins.as_second())? / WINDOW.as_secs())
+}
+
+fn code_ends_at(window: u64) -> anyhow::Result<Timestamp> {
+    let begins = i64::try_from(window * WINDOW.as_secs())?;
+    Ok(Timestamp::from_second(begins)? + WINDOW + CODE_TTL)
+}
+
+/// Writes the events of these people, and waits for all acks. A record has its event's time, where its topic takes that.
 ///
 /// # Errors
 /// When the broker does not acknowledge them.
@@ -189,5 +204,13 @@ mod tests {
             assert!(keys.insert(encoded.key.clone()), "{number} has the id of another");
             assert_eq!(Event::decode(Some(b"user_account_created"), &encoded.payload), Ok(event));
         }
+    }
+
+    #[test]
+    fn a_window_is_known_by_the_end_of_its_code() {
+        let person = Person::numbered(7, Timestamp::now()).expect("valid");
+        let ends_at = code_ends_at(person.window()).expect("a time");
+        assert_eq!(window_of(ends_at).ok(), Some(person.window()));
+        assert!(ends_at > person.now + CODE_TTL && ends_at <= person.now + WINDOW + CODE_TTL);
     }
 }

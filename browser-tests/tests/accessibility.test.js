@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { mailTo, wrong } from "../inbox.js";
 import { pageTest } from "../page_test.js";
-import { focused, newcomer, sees, submitCode, submitRegistration } from "../person.js";
+import { focused, newcomer, register, sees, submitCode, submitRegistration } from "../person.js";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -48,6 +48,27 @@ pageTest("everything can be done by keyboard alone", async (page) => {
   assert.equal(await focused(page), "done-heading");
 });
 
+pageTest("a link is confirmed with other names by keyboard alone", async (page) => {
+  const { email } = await register(page);
+  await page.goto("about:blank");
+  await page.goto((await mailTo(email)).link);
+  await sees(page, "Name, as it was entered");
+  const order = [];
+  for (let presses = 0; presses < 2; presses += 1) {
+    await page.keyboard.press("Tab");
+    order.push(await focused(page));
+  }
+  assert.deepEqual(order, ["Confirm my address", "Not your data? Use other names"]);
+  await page.keyboard.press("Enter");
+  for (const name of ["Grace", "Hopper"]) {
+    await page.keyboard.press("Tab");
+    await page.keyboard.type(name);
+  }
+  await page.keyboard.press("Enter");
+  await sees(page, "Your address is confirmed");
+  assert.equal(await focused(page), "done-heading");
+});
+
 for (const colorScheme of ["light", "dark"]) {
   pageTest(`every step keeps to WCAG in ${colorScheme} colours`, async (page) => {
     const person = newcomer();
@@ -64,8 +85,12 @@ for (const colorScheme of ["light", "dark"]) {
     await sees(page, "You have 4 attempts left.");
     await assertAccessible(page, "wrong code");
     await page.goto(link);
-    await sees(page, "You opened the link in our email.");
+    await sees(page, "Name, as it was entered");
     await assertAccessible(page, "link");
+    await page.getByText("Not your data? Use other names").click();
+    await page.getByRole("button", { name: "Confirm with these names" }).click();
+    await sees(page, "Last name is required.");
+    await assertAccessible(page, "other names");
     await page.getByRole("button", { name: "Confirm my address" }).click();
     await sees(page, "Your address is confirmed");
     await assertAccessible(page, "done");
@@ -77,6 +102,13 @@ for (const [name, width] of [["a small phone", 320], ["a tablet", 768]]) {
     await page.goto("/");
     await submitRegistration(page, { ...newcomer(), email: `${"long".repeat(16)}@${"domain".repeat(10)}.example.com` });
     await sees(page, "Check your inbox");
-    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
+    const assertFits = async () => assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
+    await assertFits();
+    const person = { ...newcomer(), firstName: "long".repeat(25), lastName: "long".repeat(25) };
+    await page.getByRole("button", { name: "Start again" }).click();
+    await register(page, person);
+    await page.goto((await mailTo(person.email)).link);
+    await page.getByText("Not your data? Use other names").click();
+    await assertFits();
   }, { viewport: { width, height: 640 } });
 }

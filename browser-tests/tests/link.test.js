@@ -1,53 +1,226 @@
-// The mail's link: what it carries leaves the address bar, and is posted on a click alone.
+// The mail's link: what it carries leaves the address bar, it shows what it confirms, and confirms on a click alone.
 
 import assert from "node:assert/strict";
+import { registerElsewhere } from "../api.js";
 import { mailTo } from "../inbox.js";
 import { pageTest } from "../page_test.js";
-import { focused, register, sees, submitCode } from "../person.js";
+import { focused, newcomer, register, sees, submitCode } from "../person.js";
+import { answers, problem } from "../problem.js";
+
+const STRANGER = { firstName: "Win", lastName: "Money" };
+const confirm = (page) => page.getByRole("button", { name: "Confirm my address" });
+const idOf = (link) => new URLSearchParams(new URL(link).hash.slice(1)).get("id");
+
+/** What is posted to an endpoint from now on. */
+function posted(page, endpoint) {
+  const bodies = [];
+  page.on("request", (request) => request.url().endsWith(`/api/${endpoint}`) && bodies.push(request.postDataJSON()));
+  return bodies;
+}
+
+/** Opens a link in a new tab of the same browser, and waits until it shows what it confirms. */
+async function openInNewTab(page, link) {
+  const tab = await page.context().newPage();
+  await tab.goto(link);
+  await confirm(tab).waitFor();
+  return tab;
+}
+
+async function assertShows(page, { firstName, lastName, email }) {
+  assert.equal(await page.locator("#link-address").innerText(), email);
+  assert.equal(await page.locator("#link-name").innerText(), `${firstName} ${lastName}`);
+}
 
 pageTest("the link confirms on a click and never by being opened", async (page) => {
-  const { email } = await register(page);
-  const { link } = await mailTo(email);
+  const person = await register(page);
+  const { link } = await mailTo(person.email);
   const tab = await page.context().newPage();
-  const posts = [];
-  tab.on("request", (request) => request.url().endsWith("/api/verify") && posts.push(request.url()));
+  const verified = posted(tab, "verify");
   await tab.goto(link);
-  await sees(tab, "You opened the link in our email.");
-  await sees(tab, email);
+  await confirm(tab).waitFor();
+  await assertShows(tab, person);
   assert.equal(new URL(tab.url()).hash, "");
   await tab.reload();
-  await sees(tab, "You opened the link in our email.");
+  await confirm(tab).waitFor();
   await tab.waitForLoadState("networkidle");
-  assert.deepEqual(posts, []);
-  await tab.getByRole("button", { name: "Confirm my address" }).click();
+  assert.deepEqual(verified, []);
+  await confirm(tab).click();
   await sees(tab, "Your address is confirmed");
   assert.equal(await focused(tab), "done-heading");
-  assert.equal(posts.length, 1);
-  assert.equal(await tab.evaluate(() => sessionStorage.length), 0);
+  assert.equal(verified.length, 1);
+  assert.deepEqual(await tab.evaluate(() => [sessionStorage.length, localStorage.length]), [0, 0]);
 });
 
-pageTest("a link opened in the tab of the page is noticed too, and the code can be typed instead", async (page) => {
+pageTest("of a stranger's registration and this browser's own, the link confirms the own one", async (page) => {
+  const owner = newcomer();
+  const stranger = await registerElsewhere({ ...owner, ...STRANGER });
+  const { link } = await mailTo(owner.email);
+  assert.equal(idOf(link), stranger.id);
+  await register(page, owner);
+  const tab = await openInNewTab(page, link);
+  await assertShows(tab, owner);
+  const verified = posted(tab, "verify");
+  await confirm(tab).click();
+  await sees(tab, "Your address is confirmed");
+  assert.notEqual(verified[0].id, stranger.id);
+});
+
+pageTest("a stranger who comes second changes nothing of what the link confirms", async (page) => {
+  const owner = await register(page);
+  const { link } = await mailTo(owner.email);
+  await registerElsewhere({ ...owner, ...STRANGER });
+  await assertShows(await openInNewTab(page, link), owner);
+});
+
+pageTest("another mail is a registration of its own, and this browser's own is still the one that is confirmed", async (page) => {
+  const owner = await register(page);
+  const { link } = await mailTo(owner.email);
+  const resent = page.waitForResponse("**/api/resend");
+  await page.getByRole("button", { name: "Send another email" }).and(page.locator(":not([aria-disabled])")).click();
+  const { id } = (await (await resent).json()).data;
+  await sees(page, "If your address can get another email now, it is on its way.");
+  const tab = await openInNewTab(page, link);
+  const verified = posted(tab, "verify");
+  await confirm(tab).click();
+  await sees(tab, "Your address is confirmed");
+  assert.deepEqual([verified[0].id === id, verified[0].id === idOf(link)], [true, false]);
+});
+
+pageTest("the link shows whom it confirms", async (page) => {
+  const owner = newcomer();
+  await registerElsewhere({ ...owner, ...STRANGER });
+  await page.goto((await mailTo(owner.email)).link);
+  await confirm(page).waitFor();
+  await assertShows(page, { ...STRANGER, email: owner.email });
+  await sees(page, "Name, as it was entered");
+  for (const text of [owner.email, STRANGER.firstName]) {
+    assert.equal(await page.getByRole("heading").filter({ hasText: text }).count(), 0, text);
+  }
+  assert.equal(await page.title(), "Confirm your address");
+});
+
+pageTest("names that somebody else entered can be replaced before they are confirmed", async (page) => {
+  const owner = newcomer();
+  await registerElsewhere({ ...owner, ...STRANGER });
+  await page.goto((await mailTo(owner.email)).link);
+  const [registered, verified] = [posted(page, "register"), posted(page, "verify")];
+  await page.getByText("Not your data? Use other names").click();
+  const form = page.locator("#other-form");
+  await form.getByLabel("First name").fill("www.example.com");
+  await form.getByRole("button", { name: "Confirm with these names" }).click();
+  await sees(page, "Last name is required.");
+  await sees(page, "First name must have a period only before a space or at the end.");
+  assert.deepEqual(verified, []);
+  await form.getByLabel("First name").fill(owner.firstName);
+  await form.getByLabel("Last name").fill(owner.lastName);
+  const answer = page.waitForResponse((response) => response.url().endsWith("/api/register"));
+  await form.getByRole("button", { name: "Confirm with these names" }).click();
+  const { id } = (await (await answer).json()).data;
+  await sees(page, "Your address is confirmed");
+  assert.deepEqual(registered.at(-1), { first_name: owner.firstName, last_name: owner.lastName, email: owner.email });
+  assert.deepEqual(verified.map((body) => body.id), [id]);
+});
+
+pageTest("a mail for another address than this browser's own shows its own data and leaves the other alone", async (page) => {
+  const mine = await register(page);
+  const other = { ...newcomer(), firstName: "Grace" };
+  await registerElsewhere(other);
+  const tab = await openInNewTab(page, (await mailTo(other.email)).link);
+  await assertShows(tab, other);
+  await confirm(tab).click();
+  await sees(tab, "Your address is confirmed");
+  await assertShows(await openInNewTab(page, (await mailTo(mine.email)).link), mine);
+});
+
+pageTest("two tabs with two registrations confirm each its own", async (page) => {
+  const first = await register(page);
+  const second = await page.context().newPage();
+  await second.goto("/");
+  await second.getByRole("button", { name: "Start again" }).click();
+  const other = await register(second, { ...newcomer(), firstName: "Grace" });
+  await page.reload();
+  await sees(page, first.email);
+  await submitCode(page, (await mailTo(first.email)).code);
+  await sees(page, "Your address is confirmed");
+  await page.goto((await mailTo(other.email)).link);
+  await confirm(page).waitFor();
+  await assertShows(page, other);
+});
+
+pageTest("what is kept for other tabs says nothing of the person, and ends", async (page) => {
+  const owner = newcomer();
+  const stranger = await registerElsewhere({ ...owner, ...STRANGER });
+  await register(page, owner);
+  const kept = await page.evaluate(() => localStorage.getItem("registration"));
+  for (const text of [owner.email, owner.firstName, owner.lastName]) assert.ok(!kept.includes(text), text);
+  assert.ok(Math.abs(JSON.parse(kept).until - Date.now() - 75 * 60_000) < 60_000, kept);
+  await page.evaluate((kept) => localStorage.setItem("registration", JSON.stringify({ ...kept, until: Date.now() - 1 })), JSON.parse(kept));
+  const tab = await openInNewTab(page, (await mailTo(owner.email)).link);
+  await assertShows(tab, { ...STRANGER, email: owner.email });
+  const verified = posted(tab, "verify");
+  await confirm(tab).click();
+  await sees(tab, "Your address is confirmed");
+  assert.equal(verified[0].id, stranger.id);
+});
+
+pageTest("without its fragment the page says to type the code", async (page) => {
+  await page.goto("/");
+  await sees(page, /It was cut off on the way: open it again, or type its code where you signed up\.$/);
+  const { email } = await register(page);
+  const tab = await page.context().newPage();
+  await tab.goto("/");
+  await submitCode(tab, (await mailTo(email)).code);
+  await sees(tab, "Your address is confirmed");
+});
+
+pageTest("a link that is wrong or cut off says so and confirms nothing", async (page) => {
   const { email } = await register(page);
   const { link, code } = await mailTo(email);
-  await page.goto(link);
-  await sees(page, "You opened the link in our email.");
+  await page.goto(link.slice(0, -22) + "A".repeat(22));
+  await sees(page, /^This link does not work, or not any more\. Please open the one in the newest email/);
+  assert.equal(await confirm(page).isVisible(), false);
+  await page.goto(link.slice(0, -3));
+  await sees(page, "This link is not complete. Please open it from the email again.");
   await page.getByRole("button", { name: "Type the code instead" }).click();
   await submitCode(page, code);
   await sees(page, "Your address is confirmed");
 });
 
-pageTest("a link that is wrong or cut off says so", async (page) => {
-  const { email } = await register(page);
+pageTest("a link of a registration that is gone leads back to the start, and no code is typed for data that nobody saw", async (page) => {
+  const { email } = newcomer();
+  await registerElsewhere({ ...newcomer(), email });
   const { link } = await mailTo(email);
-  const confirm = page.getByRole("button", { name: "Confirm my address" });
-  await page.goto(link.slice(0, -22) + "A".repeat(22));
-  await confirm.click();
-  await sees(page, /^The link is wrong: open the link of the newest mail/);
-  await page.goto(link.slice(0, -3));
-  await confirm.click();
-  await sees(page, "This link is not complete. Please open it from the email again.");
-  await page.goto(link.replace(/#id=.../, "#id="));
-  await page.getByRole("button", { name: "Type the code instead" }).click();
-  await submitCode(page, "123456");
-  await sees(page, "We don't know this registration any more. Please start again.");
+  await page.goto(link.replace(/#id=[0-9a-f]{8}/, "#id=00000000"));
+  await sees(page, "This link is too old. Please start again.");
+  for (const name of ["Type the code instead", "Try again", "Confirm my address"]) {
+    assert.equal(await page.getByRole("button", { name }).isVisible(), false, name);
+  }
+  await page.getByRole("button", { name: "Start again" }).click();
+  await sees(page, "Create your account");
 });
+
+pageTest("a link that can't be looked up is confirmed by nobody, and looked up again on a click", async (page) => {
+  const owner = await register(page);
+  const { link } = await mailTo(owner.email);
+  await page.route("**/api/registration", answers(problem(503, "unavailable", { "Retry-After": "1" })));
+  await page.goto(link);
+  await sees(page, "The service is not available for the moment.");
+  assert.equal(await confirm(page).isVisible(), false);
+  await page.unroute("**/api/registration");
+  await page.getByRole("button", { name: "Try again" }).click();
+  await confirm(page).waitFor();
+  await assertShows(page, owner);
+});
+
+for (const [what, status, kind, sentence] of [
+  ["expires", 422, "wrong-token", "This link does not work, or not any more."],
+  ["is forgotten", 404, "unknown-id", "This link is too old."],
+]) {
+  pageTest(`a link that ${what} between the look and the click says so`, async (page) => {
+    const { email } = await register(page);
+    await page.goto((await mailTo(email)).link);
+    await page.route("**/api/verify", answers(problem(status, kind)));
+    await confirm(page).click();
+    await sees(page, sentence);
+  });
+}

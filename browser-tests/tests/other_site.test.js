@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createServer, request as httpRequest } from "node:http";
+import { mailTo, wrong } from "../inbox.js";
 import { pageTest } from "../page_test.js";
 import { PAGE } from "../browser.js";
 import { newcomer, sees, submitRegistration } from "../person.js";
@@ -71,5 +72,40 @@ pageTest(
         assert.deepEqual(await sendFormFrom(site, browserPage), { status: 403, fetchSite: "cross-site" });
       });
     }),
+  { expectsComplaints: true },
+);
+
+// The client that this API was made for: form bodies, `data.id` of the answer, then `uid` and `code`. browser.sh lists its origin.
+const CLIENT = `<!doctype html><title>A page elsewhere</title><form id="register"><input name="first_name"><input name="last_name">
+  <input name="email"></form><script>
+  const send = async (path, fields) => {
+    const answer = await fetch("${PAGE}/api/" + path, { method: "POST", body: new URLSearchParams(fields) });
+    return { ...(await answer.json()), status: answer.status };
+  };
+</script>`;
+
+pageTest(
+  "a page of a listed origin signs people up with forms, uid and code",
+  async (browserPage) => {
+    const server = createServer(page(CLIENT));
+    try {
+      await new Promise((resolve) => server.listen(3999, "127.0.0.1", resolve));
+      await browserPage.goto("http://localhost:3999");
+      const { firstName, lastName, email } = newcomer();
+      for (const [name, text] of [["first_name", firstName], ["last_name", lastName], ["email", email]]) {
+        await browserPage.locator(`[name=${name}]`).fill(text);
+      }
+      const registered = await browserPage.evaluate(() => send("register", new FormData(document.forms[0])));
+      assert.deepEqual([registered.status, typeof registered.data.id], [202, "string"]);
+      const { code } = await mailTo(email);
+      const verify = (code) => browserPage.evaluate((fields) => send("verify", fields), { uid: registered.data.id, code });
+      assert.equal((await verify(wrong(code))).status, 422);
+      const verified = await verify(code);
+      assert.deepEqual([verified.status, verified.message], [200, "The account is verified."]);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  },
   { expectsComplaints: true },
 );

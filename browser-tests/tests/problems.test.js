@@ -3,14 +3,7 @@
 import assert from "node:assert/strict";
 import { pageTest } from "../page_test.js";
 import { focused, newcomer, register, sees, submitCode, submitRegistration } from "../person.js";
-
-const problem = (status, headers = {}) => ({
-  status,
-  headers,
-  contentType: "application/problem+json",
-  body: JSON.stringify({ status }),
-});
-const answers = (answer) => (route) => route.fulfill(answer);
+import { answers, problem } from "../problem.js";
 
 pageTest("each wrong field has its sentence, and the first of them the focus", async (page) => {
   await page.goto("/");
@@ -20,7 +13,7 @@ pageTest("each wrong field has its sentence, and the first of them the focus", a
   await sees(page, /^Email address must have a valid domain name with a dot after the @/);
   assert.equal(await focused(page), "first_name");
   for (const label of ["First name", "Last name", "Email address"]) {
-    const input = page.getByLabel(label);
+    const input = page.locator("#register-form").getByLabel(label);
     assert.equal(await input.getAttribute("aria-invalid"), "true", label);
     const describedBy = await input.getAttribute("aria-describedby");
     assert.match(await page.locator(`#${describedBy}`).innerText(), new RegExp(`^${label} `));
@@ -32,9 +25,9 @@ pageTest("each wrong field has its sentence, and the first of them the focus", a
 });
 
 for (const [what, answer, sentence] of [
-  ["a service that is away", answers(problem(503, { "Retry-After": "1" })), "The service is not available for the moment."],
-  ["too many requests", answers(problem(429, { "Retry-After": "20" })), "Please try again in 20 seconds."],
-  ["a fault", answers(problem(500)), "Something went wrong on our side."],
+  ["a service that is away", answers(problem(503, "unavailable", { "Retry-After": "1" })), "The service is not available for the moment."],
+  ["too many requests", answers(problem(429, "too-many-requests", { "Retry-After": "20" })), "Please try again in 20 seconds."],
+  ["a fault", answers(problem(500, "internal")), "Something went wrong on our side."],
   ["an answer that is not ours", answers({ status: 502, body: "<h1>Bad Gateway</h1>" }), "Something went wrong on our side."],
   ["no connection", (route) => route.abort(), "We could not reach the service."],
 ]) {
@@ -51,12 +44,20 @@ for (const [what, answer, sentence] of [
   });
 }
 
-pageTest("a registration that is known no more leads back to the start", async (page) => {
-  await register(page);
-  await page.route("**/api/verify", answers(problem(404)));
-  await submitCode(page, "123456");
-  await sees(page, "We don't know this registration any more. Please start again.");
-});
+for (const [what, answer, sentence] of [
+  ["a registration that is known no more", problem(404, "unknown-id"), "We don't know this registration any more. Please start again."],
+  ["a registration with which no more codes can be tried", problem(410, "no-longer-valid"), "Open the link in the email, which still works, or start again."],
+  ["a network that has tried too many codes", problem(429, "too-many-wrong-codes", { "Retry-After": "754" }),
+    "Too many wrong codes came from your network. Open the link in the email, which still works, or try again in 13 minutes."],
+  ["a client that has asked too much", problem(429, "too-many-requests", { "Retry-After": "20" }), "Please try again in 20 seconds."],
+]) {
+  pageTest(`${what}: the code's form says what helps`, async (page) => {
+    await register(page);
+    await page.route("**/api/verify", answers(answer));
+    await submitCode(page, "123456");
+    await sees(page, sentence);
+  });
+}
 
 pageTest("a second click while a request is under way sends nothing", async (page) => {
   let posts = 0;

@@ -1,40 +1,53 @@
-// Another mail with the code. The run sets a short RESEND_COOLDOWN.
+// Another mail, which comes with another registration of the same data. The run sets a short RESEND_COOLDOWN.
 
 import assert from "node:assert/strict";
 import { mailTo } from "../inbox.js";
 import { pageTest } from "../page_test.js";
 import { focused, register, sees, submitCode } from "../person.js";
+import { answers, problem } from "../problem.js";
 
-pageTest("a countdown shows when the code can be sent again, and then it is", async (page) => {
+const button = (page) => page.getByRole("button", { name: "Send another email" });
+const free = (page) => button(page).and(page.locator(":not([aria-disabled])"));
+
+pageTest("a countdown shows when another mail can be asked for, and the answer's id takes the place of the one before", async (page) => {
   const { email } = await register(page);
-  const button = page.getByRole("button", { name: "Send the code again" });
-  assert.equal(await button.getAttribute("aria-disabled"), "true");
+  assert.equal(await button(page).getAttribute("aria-disabled"), "true");
   await sees(page, /^in 0:0\d$/);
   // During the countdown a click does nothing; the button takes the focus all the same.
   const posts = [];
-  page.on("request", (request) => request.method() === "POST" && posts.push(request.url()));
-  await button.click({ force: true });
+  page.on("request", (request) => request.method() === "POST" && posts.push(request.postDataJSON()));
+  await button(page).click({ force: true });
   assert.deepEqual(posts, []);
-  const { code } = await mailTo(email);
-  await button.and(page.locator(":not([aria-disabled])")).click();
-  await sees(page, "We have sent another email. Please use the code in the newest one.");
+  const resent = page.waitForResponse("**/api/resend");
+  await free(page).click();
+  const { data } = await (await resent).json();
+  await sees(page, "If your address can get another email now, it is on its way. The code in the newest one works.");
   await sees(page, /^in 0:0\d$/);
   assert.equal(await focused(page), "code");
-  assert.equal((await mailTo(email, 2)).code, code, "the same code while it is valid");
-  await submitCode(page, code);
+  assert.deepEqual([data.resend_after, data.id === posts[0].id], [6, false], "twice the 3 seconds of the run");
+  await submitCode(page, (await mailTo(email, 2)).code);
   await sees(page, "Your address is confirmed");
+  assert.equal(posts.at(-1).id, data.id);
+});
+
+pageTest("the page promises no mail and no time that it can't know of", async (page) => {
+  const { email } = await register(page);
+  await sees(page, email);
+  await free(page).waitFor();
+  await free(page).click();
+  await sees(page, "If your address can get another email now");
+  const text = await page.locator("main").innerText();
+  for (const untrue of [/we have sent/i, /valid until/i, /\d\d:\d\d/]) assert.doesNotMatch(text, untrue);
+  assert.match(text, /The code in the newest email works, whoever asked for it\./);
 });
 
 pageTest("a refusal restarts the countdown with the server's time", async (page) => {
   await register(page);
-  await page.route("**/api/resend", (route) =>
-    route.fulfill({ status: 429, headers: { "Retry-After": "754" }, body: "{}" }),
-  );
-  const button = page.getByRole("button", { name: "Send the code again" });
-  await button.and(page.locator(":not([aria-disabled])")).click();
-  await sees(page, "Another email can't be sent yet.");
+  await page.route("**/api/resend", answers(problem(429, "too-soon", { "Retry-After": "754" })));
+  await free(page).click();
+  await sees(page, "It is too soon for another email. Please use the newest one, or wait.");
   await sees(page, /^in 12:3\d$/);
   await page.reload();
   await sees(page, /^in 12:3\d$/);
-  assert.equal(await button.getAttribute("aria-disabled"), "true");
+  assert.equal(await button(page).getAttribute("aria-disabled"), "true");
 });

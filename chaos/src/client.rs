@@ -1,7 +1,7 @@
 //! The clients' side of HTTP: one request, and its place in the clients' log whatever becomes of it.
 
 use crate::{
-    evidence::{Ask, Reply, Request},
+    evidence::{Ask, Person, Reply, Request},
     schedule::REPLICAS,
 };
 use acceptance::api::{Answer, Api};
@@ -26,6 +26,7 @@ pub(crate) struct Clients {
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
     pub(crate) status: u16,
+    /// Of an accepted registration its own id, of a verification the account's.
     pub(crate) id: Option<String>,
     /// The pause that the answer asks for.
     pub(crate) retry_after: Option<Duration>,
@@ -39,6 +40,16 @@ impl Clients {
     /// Everything that was asked, in that order.
     pub(crate) fn log(&self) -> Vec<Request> {
         self.entries().clone()
+    }
+
+    /// The address and the id of the newest registration that was accepted.
+    pub(crate) fn newest_registration(&self) -> Option<(String, String)> {
+        self.entries().iter().rev().find_map(|entry| match (&entry.ask, entry.reply.as_ref()) {
+            (Ask::Register(person), Some(Reply { status: 202, id: Some(id), .. })) => {
+                Some((person.email.clone(), id.clone()))
+            }
+            _ => None,
+        })
     }
 
     /// Asks one replica; `None` without an answer. Dropping the future leaves the request in the log as one without an answer.
@@ -72,9 +83,9 @@ impl Clients {
 /// The path and the body.
 fn request(ask: &Ask) -> (&'static str, Value) {
     match ask {
-        Ask::Register { email, locale } => {
+        Ask::Register(Person { first_name, last_name, email, locale }) => {
             let person =
-                json!({"first_name": "Ada", "last_name": "Lovelace", "email": email, "locale": locale});
+                json!({"first_name": first_name, "last_name": last_name, "email": email, "locale": locale});
             ("/api/register", person)
         }
         Ask::Resend { id } => ("/api/resend", json!({"id": id})),
@@ -89,6 +100,7 @@ fn reply(answer: &Answer) -> Reply {
         status: answer.status.as_u16(),
         problem: problem.unwrap_or_default().to_owned(),
         id: answer.body["data"]["id"].as_str().map(str::to_owned),
+        attempts_left: answer.body["attempts_left"].as_u64().and_then(|left| left.try_into().ok()),
         at: answer.answered_at,
     }
 }

@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 use shared::{
+    account_id::AccountId,
     code_secrets::CodeSecrets,
     event::{Event, EventId},
     topic::Topic,
@@ -14,6 +15,8 @@ use std::collections::HashMap;
 #[derive(Debug)]
 pub(crate) struct Evidence {
     pub(crate) secrets: CodeSecrets,
+    /// What the ids of accounts are derived from.
+    pub(crate) id_secret: [u8; 32],
     pub(crate) requests: Vec<Request>,
     /// In the order of each partition.
     pub(crate) records: Vec<Record>,
@@ -25,8 +28,7 @@ pub(crate) struct Evidence {
     pub(crate) recovery: Recovery,
 }
 
-/// One writing of an event, by the request that led to it. A request that is repeated after a time-out writes the same
-/// event again, with a later expiry.
+/// An event, and the request that led to it.
 pub(crate) type Writing = (EventId, String);
 
 /// One HTTP request of a client. Each has an id of its own, which the records that it leads to carry.
@@ -39,13 +41,22 @@ pub(crate) struct Request {
     pub(crate) reply: Option<Reply>,
 }
 
-/// What a client asks for.
+/// What a client asks for; ids are those of registrations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ask {
-    Register { email: String, locale: &'static str },
+    Register(Person),
     Resend { id: String },
     VerifyCode { id: String, code: String },
     VerifyLink { id: String, token: String },
+}
+
+/// Who registers, as typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Person {
+    pub(crate) first_name: &'static str,
+    pub(crate) last_name: &'static str,
+    pub(crate) email: String,
+    pub(crate) locale: &'static str,
 }
 
 /// What the client was told.
@@ -54,8 +65,9 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     /// The last part of the problem's type; empty without one.
     pub(crate) problem: String,
-    /// The id of an accepted registration.
+    /// Of an accepted registration its own id, of a verification the account's.
     pub(crate) id: Option<String>,
+    pub(crate) attempts_left: Option<u32>,
     pub(crate) at: Timestamp,
 }
 
@@ -65,6 +77,12 @@ pub(crate) struct Record {
     pub(crate) topic: Topic,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
+    /// By the broker's clock, where the topic has it so.
+    pub(crate) stamped_at: Timestamp,
+    /// The account that the key names.
+    pub(crate) account: Option<AccountId>,
+    /// Whether there is no value.
+    pub(crate) is_null: bool,
     /// `None`: not an event that can be read.
     pub(crate) event: Option<Event>,
     /// Source and attempt of a retry record.
@@ -77,14 +95,18 @@ pub(crate) struct Record {
 #[derive(Debug, Clone)]
 pub(crate) struct Mail {
     /// From its Message-ID.
-    pub(crate) event_id: Option<EventId>,
+    pub(crate) mail_id: Option<EventId>,
     /// From its X-Request-Id.
     pub(crate) request_id: String,
     pub(crate) recipient: String,
     /// The line of six digits.
     pub(crate) code: Option<String>,
+    /// The registration in its link.
+    pub(crate) registration: Option<String>,
     /// The token in its link.
     pub(crate) token: Option<String>,
+    /// The names, of all that are used in a round, that stand in its subject or its bodies.
+    pub(crate) names: Vec<&'static str>,
     /// When its transaction began, by the Date header: in whole seconds.
     pub(crate) begun_at: Timestamp,
     pub(crate) received_at: Timestamp,

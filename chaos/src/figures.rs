@@ -1,6 +1,7 @@
 //! How much happened in a round: what makes its counts worth something.
 
 use crate::evidence::Evidence;
+use shared::topic::Topic;
 use std::time::Duration;
 
 /// See the module's text.
@@ -13,6 +14,7 @@ pub(crate) struct Figures {
     pub(crate) accepted: usize,
     pub(crate) verified: usize,
     pub(crate) compared: usize,
+    pub(crate) forgotten: usize,
     pub(crate) records: usize,
     pub(crate) mails: usize,
     pub(crate) expired: usize,
@@ -34,6 +36,8 @@ impl Figures {
         self.accepted = status(202);
         self.verified = status(200);
         self.compared = replies().filter(|reply| reply.problem == "wrong-code").count();
+        self.forgotten =
+            evidence.records.iter().filter(|it| it.topic == Topic::Verified && it.is_null).count();
         self.records = evidence.records.len();
         self.mails = evidence.mails.len();
         self.expired = evidence.expired.len();

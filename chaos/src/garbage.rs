@@ -2,13 +2,16 @@
 //!
 //! The services may refuse, count and pass over them, or make dead letters of them. They must not end, stop, mail them, or believe
 //! them. Each record is marked, so that the ledger leaves it and its dead letter out of every count; what they do to the *others*
-//! is what the ledger finds.
+//! is what the ledger finds. So what nobody may believe names a registration of the round: a guess that is believed is one less,
+//! a place one mail less, a verification a second one.
 
 use crate::{
     chronicle::Chronicle,
+    client::Clients,
+    rules,
     schedule::{Fault, Garbage, Lane, Planned},
 };
-use acceptance::world::World;
+use acceptance::world::{ID_SECRET, World};
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 use rdkafka::{
@@ -17,7 +20,7 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer},
 };
 use serde_json::{Value, json};
-use shared::topic::Topic;
+use shared::{account_id::AccountId, code_secrets::parse_secret, email_address::EmailAddress, topic::Topic};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     task::spawn_blocking,
@@ -45,9 +48,18 @@ const TYPES: [&str; 6] = [
     "user_account_verified",
 ];
 
+/// Whom a record is about.
+#[derive(Debug, Clone)]
+struct Subject {
+    account: String,
+    registration: String,
+    email: String,
+}
+
 /// One record to write.
 struct Litter {
     topic: Topic,
+    key: String,
     ce_type: Option<&'static str>,
     value: Option<Vec<u8>>,
     /// Of the record; `None` for now.
@@ -61,13 +73,17 @@ pub(crate) async fn litter(
     lane: Lane,
     began: Instant,
     mut random: Xoshiro256PlusPlus,
+    clients: Arc<Clients>,
     chronicle: Arc<Chronicle>,
 ) -> anyhow::Result<()> {
     for Planned { at, fault, .. } in lane {
         sleep_until(began + at).await;
         let Fault::Garbage(kind) = fault else { continue };
         chronicle.note(&format!("garbage: {kind:?}"));
-        let burst: Vec<Litter> = (0..BURST).flat_map(|_| records(kind, &mut random)).collect();
+        let newest = clients.newest_registration();
+        let subject = newest.and_then(|(email, id)| Subject::of(email, id));
+        let burst: Vec<Litter> =
+            (0..BURST).flat_map(|_| records(kind, subject.as_ref(), &mut random)).collect();
         let brokers = world.kafka.bootstrap();
         spawn_blocking(move || write(&brokers, burst)).await??;
     }
@@ -83,7 +99,6 @@ fn write(brokers: &str, burst: Vec<Litter>) -> anyhow::Result<()> {
         .set("partitioner", "murmur2_random")
         .create()?;
     for litter in burst {
-        let key = Uuid::new_v4().to_string();
         let mark = OwnedHeaders::new().insert(Header { key: MARK, value: Some("1") });
         let headers = litter
             .headers
@@ -93,7 +108,7 @@ fn write(brokers: &str, burst: Vec<Litter>) -> anyhow::Result<()> {
             Some(ce_type) => headers.insert(Header { key: "ce_type", value: Some(ce_type) }),
             None => headers,
         };
-        let mut record = BaseRecord::to(litter.topic.name()).key(&key).headers(headers);
+        let mut record = BaseRecord::to(litter.topic.name()).key(&litter.key).headers(headers);
         if let Some(value) = &litter.value {
             record = record.payload(value);
         }
@@ -107,18 +122,25 @@ fn write(brokers: &str, burst: Vec<Litter>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn records(kind: Garbage, random: &mut Xoshiro256PlusPlus) -> Vec<Litter> {
+/// `subject`: whom those are about that nobody may believe.
+fn records(kind: Garbage, subject: Option<&Subject>, random: &mut Xoshiro256PlusPlus) -> Vec<Litter> {
     let read = [Topic::Created, Topic::Activity, Topic::Verified, Topic::MailRetry];
+    let nobody = Subject::nobody();
+    let subject = subject.unwrap_or(&nobody);
+    let about = |topic, value| Litter { key: subject.account.clone(), ..Litter::new(topic, value) };
     let anywhere = |ce_type, value: Vec<u8>| {
-        read.map(|topic| Litter { ce_type: Some(ce_type), ..Litter::new(topic, value.clone()) }).into()
+        read.map(|topic| Litter { ce_type: Some(ce_type), ..about(topic, value.clone()) }).into()
     };
+    let event = || event(&nobody);
+    let forged = || self::event(subject);
     let ce_type = TYPES[random.random_range(0..TYPES.len())];
     match kind {
         Garbage::FarTimes => {
             let times = ["9999-12-30T22:00:00Z", "-009999-01-02T01:59:59Z", "1970-01-01T00:00:00Z"];
             let time = times[random.random_range(0..times.len())];
-            let mut event = event();
-            for field in ["occurred_at", "expires_at", "window_started_at"] {
+            // A verification of long ago is believed: it may have been restored from a backup.
+            let mut event = if ce_type == TYPES[5] { event() } else { forged() };
+            for field in ["occurred_at", "expires_at"] {
                 if random.random_ratio(2, 3) {
                     event[field] = json!(time);
                 }
@@ -128,15 +150,20 @@ fn records(kind: Garbage, random: &mut Xoshiro256PlusPlus) -> Vec<Litter> {
             anywhere(ce_type, event.to_string().into_bytes())
         }
         Garbage::FarNumbers => {
-            let mut event = event();
-            let numbers = [json!(u64::MAX), json!(i64::MIN), json!(-1), json!(1e308)];
-            for field in ["window", "generation", "send"] {
+            let mut event = forged();
+            let numbers = [json!(u64::MAX), json!(i64::MIN), json!(-1), json!(1e308), json!(101)];
+            for field in ["send", "resends"] {
                 event[field] = numbers[random.random_range(0..numbers.len())].clone();
             }
+            let window = rules::window_at(Timestamp::now());
+            let windows = [json!([]), json!([window, window + 2]), json!([u64::MAX]), json!(vec![window; 3])];
+            event["windows"] = windows[random.random_range(0..windows.len())].clone();
+            // A verification has none of these numbers.
+            let ce_type = if ce_type == TYPES[5] { TYPES[4] } else { ce_type };
             anywhere(ce_type, event.to_string().into_bytes())
         }
         Garbage::WrongTopic => {
-            let event = event().to_string().into_bytes();
+            let event = forged().to_string().into_bytes();
             let wrong = [
                 (Topic::Created, "user_account_verified"),
                 (Topic::Created, "attempt"),
@@ -145,9 +172,44 @@ fn records(kind: Garbage, random: &mut Xoshiro256PlusPlus) -> Vec<Litter> {
                 (Topic::Verified, "attempt"),
                 (Topic::MailRetry, "attempt"),
             ];
-            wrong
-                .map(|(topic, name)| Litter { ce_type: Some(name), ..Litter::new(topic, event.clone()) })
+            wrong.map(|(topic, name)| Litter { ce_type: Some(name), ..about(topic, event.clone()) }).into()
+        }
+        // The window after the next two, and the one before the last; the notification service checks none.
+        Garbage::FarWindows => {
+            let window = rules::window_at(Timestamp::now());
+            let far = [window + 3, window.saturating_sub(2)][random.random_range(0..2)];
+            let mut event = forged();
+            event["windows"] = json!([far]);
+            vec![Litter {
+                ce_type: Some("attempt"),
+                ..about(Topic::Activity, event.to_string().into_bytes())
+            }]
+        }
+        // Of a process whose clock is a minute wrong.
+        Garbage::WrongClock => {
+            let minute = SignedDuration::from_mins(if random.random_ratio(1, 2) { 1 } else { -1 });
+            let mut event = forged();
+            event["occurred_at"] = json!(rounded(Timestamp::now() + minute).to_string());
+            // What comes late may be a verification that was restored from a backup.
+            let kinds = [(Topic::Created, TYPES[0]), (Topic::Created, TYPES[2]), (Topic::Activity, TYPES[4])];
+            let (topic, name) = kinds[random.random_range(0..kinds.len())];
+            vec![Litter { ce_type: Some(name), ..about(topic, event.to_string().into_bytes()) }]
+        }
+        // A real account, and the address of somebody else, who gets a mail with digits that open nothing.
+        Garbage::OtherAddress => {
+            let mut event = forged();
+            event["email"] = json!(nobody.email);
+            [Topic::Created, Topic::Verified, Topic::MailRetry]
+                .map(|topic| {
+                    let name = if topic == Topic::Verified { TYPES[5] } else { TYPES[0] };
+                    Litter { ce_type: Some(name), ..about(topic, event.to_string().into_bytes()) }
+                })
                 .into()
+        }
+        Garbage::OldVersion => {
+            let mut event = forged();
+            event["version"] = json!(1);
+            anywhere(ce_type, event.to_string().into_bytes())
         }
         Garbage::Large => {
             let mut event = event();
@@ -172,16 +234,20 @@ fn records(kind: Garbage, random: &mut Xoshiro256PlusPlus) -> Vec<Litter> {
             ];
             anywhere(ce_type, values[random.random_range(0..values.len())].clone())
         }
-        // A newer version is waited for; the time for that is over for a record of three days ago.
+        // A newer version is waited for; the time for that is over for a record of three days ago, by its own time stamp or, where
+        // that is the broker's, by its event's.
         Garbage::Unknown => {
             let then = Timestamp::now() - SignedDuration::from_hours(72);
-            let far = ("ce_time", "9999-12-30T22:00:00Z".to_owned());
             [Topic::Created, Topic::Activity, Topic::MailRetry]
-                .map(|topic| Litter {
-                    ce_type: Some("of_a_version_to_come"),
-                    time: Some(then),
-                    headers: vec![far.clone()],
-                    ..Litter::new(topic, event().to_string().into_bytes())
+                .map(|topic| {
+                    let far = "9999-12-30T22:00:00Z".to_owned();
+                    let said = if topic == Topic::MailRetry { far } else { then.to_string() };
+                    Litter {
+                        ce_type: Some("of_a_version_to_come"),
+                        time: Some(then),
+                        headers: vec![("ce_time", said)],
+                        ..Litter::new(topic, event().to_string().into_bytes())
+                    }
                 })
                 .into()
         }
@@ -206,19 +272,40 @@ fn records(kind: Garbage, random: &mut Xoshiro256PlusPlus) -> Vec<Litter> {
     }
 }
 
-/// Right in every field: what is wrong with it comes on top.
-fn event() -> Value {
-    let now = Timestamp::now();
+/// Right in every field, whatever its type: what is wrong with it comes on top.
+fn event(subject: &Subject) -> Value {
+    let now = rounded(Timestamp::now());
+    let window = rules::window_at(now);
     json!({
-        "event_id": Uuid::new_v4().to_string(), "occurred_at": now.to_string(), "version": 1, "id": Uuid::new_v4().to_string(),
-        "first_name": "Ada", "last_name": "Lovelace", "email": format!("nobody@{DOMAIN}"), "locale": "en",
-        "window": 493_882, "generation": 1, "send": 1, "window_started_at": now.to_string(),
-        "expires_at": (now + SignedDuration::from_mins(10)).to_string(), "key": "k1", "request_id": "garbage",
+        "event_id": Uuid::new_v4().to_string(), "occurred_at": now.to_string(), "version": 2, "id": subject.account,
+        "registration": subject.registration, "resends": 0,
+        "first_name": "Ada", "last_name": "Lovelace", "email": subject.email, "locale": "en",
+        "window": window, "windows": [window], "send": 1,
+        "expires_at": rules::code_ends_at(window).to_string(), "key": "k1", "request_id": "garbage",
     })
+}
+
+fn rounded(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
+}
+
+impl Subject {
+    fn of(email: String, registration: String) -> Option<Self> {
+        let secret = parse_secret(ID_SECRET).ok()?;
+        let account = AccountId::of(&secret, &EmailAddress::parse(&email).ok()?).to_string();
+        Some(Self { account, registration, email })
+    }
+
+    /// Nobody who takes part in the round. The account is not that of the address: the user services pass it over.
+    fn nobody() -> Self {
+        let [account, registration] = [(); 2].map(|()| Uuid::new_v4().to_string());
+        Self { account, registration, email: format!("nobody@{DOMAIN}") }
+    }
 }
 
 impl Litter {
     fn new(topic: Topic, value: Vec<u8>) -> Self {
-        Self { topic, ce_type: None, value: Some(value), time: None, headers: Vec::new() }
+        let key = Uuid::new_v4().to_string();
+        Self { topic, key, ce_type: None, value: Some(value), time: None, headers: Vec::new() }
     }
 }

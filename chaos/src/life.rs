@@ -3,10 +3,12 @@
 use crate::{
     client::{Clients, Told},
     evidence::Ask,
-    ledger::CODE_TTL,
+    operator::Operator,
     people::{Habit, Plan},
+    rules, siege,
     sink::{Letter, Sink},
 };
+use jiff::Timestamp;
 use std::{
     collections::BTreeSet,
     sync::Arc,
@@ -23,116 +25,163 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest pause before a request is repeated, whatever the answer asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// After it another mail may be asked for.
-pub(crate) const RESEND_COOLDOWN: Duration = Duration::from_secs(2);
+const COOLDOWN: Duration = rules::RESEND_COOLDOWN.unsigned_abs();
 /// Rounds of register, wait and verify before a person gives up.
 const TRIES: usize = 6;
 const POLL: Duration = Duration::from_millis(100);
 
-/// A person who lives out a plan; cheap to clone.
-#[derive(Debug, Clone)]
+/// A person who lives out a plan.
 pub(crate) struct Life {
-    pub(crate) plan: Arc<Plan>,
+    pub(crate) plan: Plan,
     pub(crate) clients: Arc<Clients>,
     pub(crate) sink: Arc<Sink>,
+    pub(crate) operator: Arc<Operator>,
     /// The replica that is asked next.
     pub(crate) replica: usize,
+}
+
+/// What somebody knows who has registered: the first id, and that of the last request for another mail.
+struct Ids {
+    first: String,
+    newest: String,
 }
 
 impl Life {
     /// Does everything that the plan says; answers whether the person was verified in the end.
     pub(crate) async fn live(mut self) -> bool {
+        let siege = self.besiege();
         if let Some(soon) = self.plan.disconnects {
             let register = self.clients.ask(self.replica, self.registration());
             // Nobody is there any more for the answer.
             let _ = timeout(soon, register).await;
         }
-        let id = self.register().await;
+        let mut ids = self.register().await;
         match self.plan.habit {
             Habit::Abandons => return false,
-            Habit::Guesses => self.guess(&id).await,
-            Habit::ComesLate => {
-                sleep(CODE_TTL.unsigned_abs()).await;
-                if let Some(letter) = self.letters().pop() {
-                    self.verify(&id, &letter.code).await;
-                }
-                self.register().await;
-            }
-            Habit::Verifies | Habit::ComesBack => {}
+            Habit::Guesses => self.guess(&mut ids).await,
+            Habit::ComesLate => self.come_late(&mut ids).await,
+            Habit::Verifies | Habit::ComesBack | Habit::IsForgotten => {}
         }
         if self.plan.wants_another {
-            sleep(RESEND_COOLDOWN).await;
-            self.resend(&id).await;
+            sleep(COOLDOWN).await;
+            self.resend(&mut ids).await;
         }
-        let verified = self.become_verified(&id).await;
-        if verified && self.plan.habit == Habit::ComesBack {
-            self.register().await;
-            self.verify(&id, &self.wrong_code(0)).await;
-            self.resend(&id).await;
+        let account = self.become_verified(&mut ids).await;
+        match (self.plan.habit, &account) {
+            (Habit::ComesBack, Some(_)) => {
+                // Nothing is right any more with a registration of later than the skew.
+                sleep(rules::MAX_CLOCK_SKEW.unsigned_abs()).await;
+                let mut later = self.register().await;
+                self.verify(&later.first, &self.wrong_code(0)).await;
+                self.use_all_letters(&later.first).await;
+                self.resend(&mut later).await;
+            }
+            (Habit::IsForgotten, Some(account)) => self.begin_anew(account, &ids).await,
+            _ => {}
         }
-        verified
+        siege.join_all().await;
+        account.is_some()
     }
 
-    async fn become_verified(&mut self, id: &str) -> bool {
+    fn besiege(&self) -> JoinSet<()> {
+        let mut siege = JoinSet::new();
+        if let Some(stranger) = self.plan.besieged_by.clone() {
+            let (clients, replica, wrong_code) =
+                (Arc::clone(&self.clients), self.replica, self.plan.wrong_code);
+            siege.spawn(async move { siege::lay(&clients, &stranger, replica + 1, wrong_code).await });
+        }
+        siege
+    }
+
+    /// The account's id, once it is verified.
+    async fn become_verified(&mut self, ids: &mut Ids) -> Option<String> {
         for _ in 0..TRIES {
-            let Some(letter) = self.newest_letter().await else {
-                self.ask_for_another(id).await;
+            let Some(letter) = self.newest_letter(0).await else {
+                self.ask_for_another(ids).await;
                 continue;
             };
             for number in 0..self.plan.typos {
-                self.verify(id, &self.wrong_code(number)).await;
+                self.verify(&ids.first, &self.wrong_code(number)).await;
             }
-            let told = if self.plan.uses_link {
-                self.insist(Ask::VerifyLink { id: id.to_owned(), token: letter.token }).await
+            let mut told = if self.plan.uses_link {
+                // The mail's own link: somebody else may have asked for this mail.
+                self.follow_link(&letter.registration, &letter.token).await
             } else {
-                self.verify(id, &letter.code).await
+                self.verify(&ids.first, &letter.code).await
             };
-            if told.status == 200 {
-                self.try_other_codes(id, &letter.code).await;
-                return true;
+            if told.status != 200 {
+                // The page takes its own registration before the link's.
+                told = self.follow_link(&ids.first, &letter.token).await;
             }
-            self.ask_for_another(id).await;
+            if told.status == 200 {
+                self.use_all_letters(&ids.first).await;
+                return told.id;
+            }
+            self.ask_for_another(ids).await;
         }
-        false
+        None
     }
 
-    /// Codes of older or newer mails must not be right as well.
-    async fn try_other_codes(&mut self, id: &str, right: &str) {
-        let others: BTreeSet<String> =
-            self.letters().into_iter().map(|letter| letter.code).filter(|code| code != right).collect();
-        for code in others {
-            self.verify(id, &code).await;
+    /// Tries each code and each link that has come.
+    async fn use_all_letters(&mut self, id: &str) {
+        let letters = self.letters();
+        let codes: BTreeSet<&str> = letters.iter().map(|letter| letter.code.as_str()).collect();
+        for code in codes {
+            self.verify(id, code).await;
         }
-    }
-
-    async fn ask_for_another(&mut self, id: &str) {
-        sleep(RESEND_COOLDOWN).await;
-        let told = self.resend(id).await;
-        // Expired, or never heard of: everything from the beginning.
-        if matches!(told.status, 404 | 410) {
-            self.register().await;
+        for letter in &letters {
+            self.follow_link(&letter.registration, &letter.token).await;
         }
     }
 
-    /// All at once, at all replicas, whether or not the mail is there; then another mail with a new code.
-    async fn guess(&mut self, id: &str) {
+    async fn ask_for_another(&mut self, ids: &mut Ids) {
+        sleep(COOLDOWN).await;
+        self.resend(ids).await;
+    }
+
+    /// All at once, at all replicas, whether or not the mail is there; then with an id that has guesses left.
+    async fn guess(&mut self, ids: &mut Ids) {
         let mut guesses = JoinSet::new();
         for number in 0..GUESSES {
             let (clients, replica) = (Arc::clone(&self.clients), self.replica + number);
-            let guess = Ask::VerifyCode { id: id.to_owned(), code: self.wrong_code(number) };
+            let guess = Ask::VerifyCode { id: ids.first.clone(), code: self.wrong_code(number) };
             guesses.spawn(async move { clients.ask(replica, guess).await });
         }
         guesses.join_all().await;
-        sleep(RESEND_COOLDOWN).await;
-        self.resend(id).await;
-        // The newest mail is the one with a code that still has attempts.
-        sleep(RESEND_COOLDOWN).await;
+        sleep(COOLDOWN).await;
+        self.resend(ids).await;
+        ids.first.clone_from(&ids.newest);
     }
 
-    /// Registers until that is accepted, and answers the id.
-    async fn register(&mut self) -> String {
+    /// Tries the code when it is not right any more, and then registers properly.
+    async fn come_late(&mut self, ids: &mut Ids) {
+        let now = Timestamp::now();
+        let ends_at = rules::code_ends_at(rules::window_at(now));
+        sleep(ends_at.duration_since(now).unsigned_abs()).await;
+        if let Some(letter) = self.letters().pop() {
+            self.verify(&ids.first, &letter.code).await;
+        }
+        *ids = self.register().await;
+    }
+
+    /// Is forgotten: nothing of before is right any more, and everything begins anew.
+    async fn begin_anew(&mut self, account: &str, ids: &Ids) {
+        let before = self.letters();
+        self.operator.forget(account).await;
+        sleep(COOLDOWN).await;
+        self.use_all_letters(&ids.first).await;
+        let mut anew = self.register().await;
+        // Whatever comes next has another code.
+        if self.newest_letter(before.len()).await.is_some() {
+            self.become_verified(&mut anew).await;
+        }
+    }
+
+    /// Registers until that is accepted.
+    async fn register(&mut self) -> Ids {
         loop {
             if let Some(id) = self.click(self.registration()).await.id {
-                return id;
+                return Ids { first: id.clone(), newest: id };
             }
         }
     }
@@ -141,8 +190,18 @@ impl Life {
         self.click(Ask::VerifyCode { id: id.to_owned(), code: code.to_owned() }).await
     }
 
-    async fn resend(&mut self, id: &str) -> Told {
-        self.insist(Ask::Resend { id: id.to_owned() }).await
+    async fn follow_link(&mut self, id: &str, token: &str) -> Told {
+        self.insist(Ask::VerifyLink { id: id.to_owned(), token: token.to_owned() }).await
+    }
+
+    /// Asks for another mail; an id that is over begins everything anew.
+    async fn resend(&mut self, ids: &mut Ids) {
+        let told = self.insist(Ask::Resend { id: ids.newest.clone() }).await;
+        match (told.status, told.id) {
+            (404, _) => *ids = self.register().await,
+            (_, Some(id)) => ids.newest = id,
+            _ => {}
+        }
     }
 
     /// Presses a button; some people do that twice.
@@ -169,17 +228,18 @@ impl Life {
     }
 
     fn registration(&self) -> Ask {
-        Ask::Register { email: self.plan.email.clone(), locale: self.plan.locale }
+        Ask::Register(self.plan.person.clone())
     }
 
     fn letters(&self) -> Vec<Letter> {
-        self.sink.letters(&self.plan.email)
+        self.sink.letters(&self.plan.person.email)
     }
 
-    async fn newest_letter(&self) -> Option<Letter> {
+    /// The newest of more letters than these.
+    async fn newest_letter(&self, more_than: usize) -> Option<Letter> {
         let began = Instant::now();
         loop {
-            let newest = self.letters().pop();
+            let newest = self.letters().into_iter().skip(more_than).last();
             if newest.is_some() || began.elapsed() > PATIENCE {
                 return newest;
             }

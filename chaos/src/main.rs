@@ -1,14 +1,16 @@
 //! Crashes, freezes and cuts everything by a seeded schedule, and keeps an exact ledger of what was promised.
 //!
 //! ```text
+//!   rules              the numbers of the flow in these runs
 //!   schedule, people   what goes wrong and who signs up: pure functions of the seed
 //!   round              one round: starts everything, carries the schedule out, collects the evidence
 //!     stage            everything that runs in it
 //!     perform          faults of processes, mail server and connections
-//!     proxy, sink      what services talk through, and to
+//!     sink             what notification services talk to
 //!     garbage          what stands in the topics and should not
 //!     strangers        clients that take and give nothing back
-//!     life, client     the people and their requests
+//!     life, client     the people and their requests; siege: a stranger who wants their address
+//!     operator         forgets accounts
 //!     topics, expiries what the log says in the end, and what no topic says
 //!     figures          how much happened
 //!   evidence ─► ledger every promise is a count of its breaches, and has a bound
@@ -17,17 +19,19 @@
 //!
 //! A failure of the round's own parts is an error (exit code 2), a broken promise a finding (exit code 1).
 
+mod rules;
 mod schedule;
 mod people;
 mod round;
 mod stage;
 mod perform;
 mod chronicle;
-mod proxy;
 mod sink;
 mod garbage;
 mod strangers;
 mod life;
+mod siege;
+mod operator;
 mod client;
 mod topics;
 mod expiries;

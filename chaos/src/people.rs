@@ -1,6 +1,7 @@
 //! Who signs up, when, and how they go about it: a pure function of the seed and the length.
 
 use crate::{
+    evidence::Person,
     schedule::{REPLICAS, generator},
     sink,
 };
@@ -11,15 +12,28 @@ use std::time::Duration;
 const PER_SECOND: u64 = 12;
 /// The generators of people, apart from those of the lanes.
 const FIRST_PART: usize = 1_000;
+/// First and last names; no word of them stands in a mail otherwise.
+const OWNERS: [(&str, &str); 6] = [
+    ("Augusta", "Lovelace-King"),
+    ("Zoë", "Brontë"),
+    ("Łukasz", "Żółkiewski"),
+    ("Anne-Marie", "O’Neill Jr."),
+    ("Gabriel José", "García Márquez"),
+    ("小龙", "欧阳"),
+];
+/// The names that strangers enter, to be read by whoever gets the mail.
+const STRANGERS: [(&str, &str); 3] =
+    [("Jackpot", "Lottery"), ("Prizes Waiting", "Casino"), ("Hurry", "Telephone Us")];
 
 /// One person's plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// Since the schedule's begin.
     pub(crate) arrives: Duration,
-    pub(crate) email: String,
-    pub(crate) locale: &'static str,
+    pub(crate) person: Person,
     pub(crate) habit: Habit,
+    /// Who registers the same address, too: before, meanwhile and with tags.
+    pub(crate) besieged_by: Option<Person>,
     /// The replica that is asked first.
     pub(crate) replica: usize,
     /// Presses the button twice.
@@ -45,6 +59,8 @@ pub(crate) enum Habit {
     Abandons,
     /// To guess the code, many times at once, at all replicas, and then to verify.
     Guesses,
+    /// To verify, to be forgotten, and to verify anew.
+    IsForgotten,
     /// To verify, and to register again.
     ComesBack,
     /// To verify when the code has expired, and then properly.
@@ -71,14 +87,25 @@ fn one(seed: u64, number: usize, arrives: Duration) -> Plan {
         6..10 => Habit::Guesses,
         10..16 => Habit::ComesBack,
         16..20 => Habit::ComesLate,
+        20..24 => Habit::IsForgotten,
         _ => Habit::Verifies,
     };
     let pause = Duration::from_millis(random.random_range(0..60));
+    let (first_name, last_name) = OWNERS[random.random_range(0..OWNERS.len())];
+    let locale = if random.random_ratio(1, 3) { "de" } else { "en" };
+    let (stranger_first, stranger_last) = STRANGERS[random.random_range(0..STRANGERS.len())];
+    // Another spelling and another language of the same address.
+    let stranger = Person {
+        first_name: stranger_first,
+        last_name: stranger_last,
+        email: format!("{name}{number}.mail@example.com"),
+        locale: if locale == "de" { "en" } else { "de" },
+    };
     Plan {
         arrives,
-        email: format!("{name}{number}@example.com"),
-        locale: if random.random_ratio(1, 3) { "de" } else { "en" },
+        person: Person { first_name, last_name, email: format!("{name}{number}.Mail@example.com"), locale },
         habit,
+        besieged_by: random.random_ratio(1, 10).then_some(stranger),
         replica: random.random_range(0..REPLICAS),
         double_clicks: random.random_ratio(1, 8),
         disconnects: random.random_ratio(1, 8).then_some(pause),
@@ -89,9 +116,16 @@ fn one(seed: u64, number: usize, arrives: Duration) -> Plan {
     }
 }
 
+/// Every word of every name.
+pub(crate) fn words() -> impl Iterator<Item = &'static str> {
+    let names = OWNERS.into_iter().chain(STRANGERS);
+    names.flat_map(|(first, last)| first.split(' ').chain(last.split(' ')))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shared::{email_address::EmailAddress, person_name::PersonName};
 
     #[test]
     fn the_same_seed_brings_the_same_people_in_the_same_order() {
@@ -102,5 +136,22 @@ mod tests {
         let people = plan(7, length);
         assert!(people.iter().all(|plan| plan.arrives < length));
         assert!(people.iter().any(|plan| plan.habit == Habit::Guesses));
+        assert!(people.iter().any(|plan| plan.besieged_by.is_some()));
+    }
+
+    #[test]
+    fn names_are_kept_as_they_are_and_a_stranger_enters_the_same_address_with_other_data() {
+        for plan in plan(7, Duration::from_secs(60)) {
+            for person in std::iter::once(&plan.person).chain(&plan.besieged_by) {
+                for name in [person.first_name, person.last_name] {
+                    assert_eq!(PersonName::parse(name).unwrap().as_str(), name);
+                }
+            }
+            let normalised = |person: &Person| EmailAddress::parse(&person.email).unwrap().normalised();
+            if let Some(stranger) = &plan.besieged_by {
+                assert_eq!(normalised(stranger), normalised(&plan.person));
+                assert_ne!(stranger.email, plan.person.email);
+            }
+        }
     }
 }

@@ -3,11 +3,14 @@
 use crate::{
     chronicle::Chronicle,
     evidence::Incident,
-    proxy::Proxy,
-    schedule::{Fault, Lane, LinkFault, MailFault, Planned, ProcessFault, REPLICAS},
+    schedule::{Fault, Lane, MailFault, Planned, ProcessFault, REPLICAS},
     sink::Sink,
 };
-use acceptance::{service::Service, world::World};
+use acceptance::{
+    proxy::{LinkFault, Proxy},
+    service::Service,
+    world::World,
+};
 use jiff::Timestamp;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};

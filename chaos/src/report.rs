@@ -13,8 +13,15 @@ pub(crate) fn begin(seed: u64, minutes: u64) {
 pub(crate) fn verdict(verdict: &Verdict) {
     let it = &verdict.figures;
     println!(
-        "  {} faults; {} requests: {} accepted, {} verified, {} wrong codes, {} refused (503), {} without an answer",
-        it.faults, it.requests, it.accepted, it.verified, it.compared, it.refused, it.unanswered
+        "  {} faults; {} requests: {} accepted, {} verified, {} forgotten, {} wrong codes, {} refused (503), {} without an answer",
+        it.faults,
+        it.requests,
+        it.accepted,
+        it.verified,
+        it.forgotten,
+        it.compared,
+        it.refused,
+        it.unanswered
     );
     println!(
         "  {} records, {} mails, {} expired, {} dead letters; ready after {:.1?} (bound {:.0?}), settled after {:.1?} more (bound {:.0?})",

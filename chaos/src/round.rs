@@ -8,15 +8,19 @@ use crate::{
     garbage,
     ledger::{self, Count},
     life::Life,
+    operator::Operator,
     people,
     perform::{self, ServiceLane},
     schedule::{self, Lane, REPLICAS},
     stage::{Stage, service_name},
     strangers, topics,
 };
-use acceptance::{api::Api, world::CODE_SECRETS};
+use acceptance::{
+    api::Api,
+    world::{CODE_SECRETS, ID_SECRET},
+};
 use anyhow::Context as _;
-use shared::code_secrets::CodeSecrets;
+use shared::code_secrets::{CodeSecrets, parse_secret};
 use std::{
     fmt::Debug,
     path::{Path, PathBuf},
@@ -64,8 +68,9 @@ pub(crate) async fn run(seed: u64, length: Duration) -> anyhow::Result<Verdict> 
     let clients =
         Arc::new(Clients::new([0, 1].map(|number| Api::new(stage.services[number].service.address()))));
     let began = Instant::now();
-    let people = stage.invite(seed, length, began, &clients);
-    let incidents = stage.perform(seed, lanes, began).await?;
+    let operator = Arc::new(Operator::new(&stage.world.kafka.bootstrap(), Arc::clone(&stage.chronicle))?);
+    let people = stage.invite(seed, length, began, &clients, &operator);
+    let incidents = stage.perform(seed, lanes, began, &clients).await?;
     sleep_until(began + length).await;
     stage.chronicle.note("no more faults");
 
@@ -87,13 +92,21 @@ pub(crate) async fn run(seed: u64, length: Duration) -> anyhow::Result<Verdict> 
 }
 
 impl Stage {
-    fn invite(&self, seed: u64, length: Duration, began: Instant, clients: &Arc<Clients>) -> JoinSet<bool> {
+    fn invite(
+        &self,
+        seed: u64,
+        length: Duration,
+        began: Instant,
+        clients: &Arc<Clients>,
+        operator: &Arc<Operator>,
+    ) -> JoinSet<bool> {
         let mut people = JoinSet::new();
         for plan in people::plan(seed, length) {
-            let (clients, sink, replica) = (Arc::clone(clients), Arc::clone(&self.sink), plan.replica);
+            let (clients, sink, operator) =
+                (Arc::clone(clients), Arc::clone(&self.sink), Arc::clone(operator));
             people.spawn(async move {
                 sleep_until(began + plan.arrives).await;
-                Life { plan: Arc::new(plan), clients, sink, replica }.live().await
+                Life { replica: plan.replica, plan, clients, sink, operator }.live().await
             });
         }
         people
@@ -105,6 +118,7 @@ impl Stage {
         seed: u64,
         lanes: Vec<Lane>,
         began: Instant,
+        clients: &Arc<Clients>,
     ) -> anyhow::Result<Vec<Incident>> {
         let addresses: Vec<_> =
             self.services.iter().take(REPLICAS).map(|lane| lane.service.address()).collect();
@@ -125,8 +139,9 @@ impl Stage {
         for (proxy, name) in broker_links.chain(mail_links) {
             links.push(tokio::spawn(perform::link(Arc::clone(proxy), name, next(), began, chronicle())));
         }
-        let garbage =
-            tokio::spawn(garbage::litter(Arc::clone(&self.world), next(), began, random, chronicle()));
+        let litter =
+            garbage::litter(Arc::clone(&self.world), next(), began, random, Arc::clone(clients), chronicle());
+        let garbage = tokio::spawn(litter);
         let visits: Vec<_> = addresses
             .into_iter()
             .map(|service| tokio::spawn(strangers::visit(service, next(), began, chronicle())))
@@ -228,6 +243,7 @@ impl Stage {
         let logs = self.services.iter().skip(REPLICAS).map(|lane| lane.service.log());
         Ok(Evidence {
             secrets: CodeSecrets::parse(CODE_SECRETS)?,
+            id_secret: parse_secret(ID_SECRET)?,
             requests: clients.log(),
             records,
             mails: self.sink.mails(),

@@ -7,6 +7,7 @@
 //! Each lane has its own generator and draws its kinds from a shuffled bag, so that all kinds come up about equally
 //! often. Nothing here depends on a clock or on how the system behaves.
 
+use acceptance::proxy::LinkFault;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
 use sandbox::smtp::Stage;
 use std::{ops::Range, time::Duration};
@@ -76,25 +77,18 @@ pub(crate) enum MailFault {
     Latin1,
 }
 
-/// How a connection between a service and what it needs fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LinkFault {
-    /// Bytes arrive later.
-    Delay(Duration),
-    /// Connections are closed, and new ones too.
-    Cut,
-    /// Half-open: bytes are lost in both directions while both ends believe in their connection.
-    Swallow,
-    /// Bytes are held back and arrive at the end.
-    Stall,
-}
-
 /// What is written into the topics. `garbage` has the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Garbage {
     FarTimes,
     FarNumbers,
     WrongTopic,
+    /// A guess in windows that are not the clock's.
+    FarWindows,
+    WrongClock,
+    /// Of an account that has another address.
+    OtherAddress,
+    OldVersion,
     /// More octets than an event has.
     Large,
     /// More octets than a dead letter can have.
@@ -178,10 +172,14 @@ fn lane(mut random: Xoshiro256PlusPlus, kinds: &[Fault], pace: &Pace, length: Du
     }
 }
 
-const GARBAGE: [Garbage; 9] = [
+const GARBAGE: [Garbage; 13] = [
     Garbage::FarTimes,
     Garbage::FarNumbers,
     Garbage::WrongTopic,
+    Garbage::FarWindows,
+    Garbage::WrongClock,
+    Garbage::OtherAddress,
+    Garbage::OldVersion,
     Garbage::Large,
     Garbage::Oversized,
     Garbage::Unreadable,

@@ -1,6 +1,6 @@
 //! The mail server: refuses some recipients always, fails as it is told, and keeps every mail for the ledger.
 
-use crate::{evidence::Mail, garbage, schedule::MailFault};
+use crate::{evidence::Mail, garbage, people, schedule::MailFault};
 use anyhow::Context as _;
 use jiff::Timestamp;
 use mail_parser::{MessageParser, PartType};
@@ -33,6 +33,8 @@ pub(crate) struct Sink {
 /// A mail with a code, as its reader uses it.
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
+    /// The registration in its link.
+    pub(crate) registration: String,
     pub(crate) code: String,
     pub(crate) token: String,
 }
@@ -64,9 +66,9 @@ impl Sink {
         self.server.address()
     }
 
-    /// The mails with a code to an address, oldest first.
+    /// The mails with a code to an address, however it is spelled, oldest first.
     pub(crate) fn letters(&self, email: &str) -> Vec<Letter> {
-        lock(&self.state.letters).get(email).cloned().unwrap_or_default()
+        lock(&self.state.letters).get(&email.to_ascii_lowercase()).cloned().unwrap_or_default()
     }
 
     /// All mails, in the order of their arrival.
@@ -167,8 +169,11 @@ impl State {
         if mail.recipient.ends_with(garbage::DOMAIN) {
             return;
         }
-        if let (Some(code), Some(token)) = (mail.code.clone(), mail.token.clone()) {
-            lock(&self.letters).entry(mail.recipient.clone()).or_default().push(Letter { code, token });
+        if let (Some(code), Some(registration), Some(token)) =
+            (mail.code.clone(), mail.registration.clone(), mail.token.clone())
+        {
+            let letter = Letter { registration, code, token };
+            lock(&self.letters).entry(mail.recipient.to_ascii_lowercase()).or_default().push(letter);
         }
         lock(&self.mails).push(mail);
     }
@@ -192,7 +197,7 @@ pub(crate) fn is_refused(address: &str) -> bool {
 
 fn read(received: &ReceivedMail) -> Mail {
     let parsed = MessageParser::default().parse(&received.data);
-    let event_id = received.message_id.as_deref().and_then(|id| id.strip_prefix('<')?.split_once('@'));
+    let mail_id = received.message_id.as_deref().and_then(|id| id.strip_prefix('<')?.split_once('@'));
     let text = parsed.iter().flat_map(|parsed| parsed.text_bodies()).find_map(|part| match &part.body {
         PartType::Text(text) => Some(text.as_ref()),
         _ => None,
@@ -200,14 +205,28 @@ fn read(received: &ReceivedMail) -> Mail {
     let header = |name: &str| parsed.as_ref().and_then(|parsed| parsed.header(name.to_owned())?.as_text());
     let lines = || text.unwrap_or_default().lines().map(str::trim);
     let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|octet| octet.is_ascii_digit());
-    let token = |line: &str| Some(line.split_once("&token=")?.1.to_owned());
+    let link = |line: &str| {
+        let (registration, token) = line.split_once("/#id=")?.1.split_once("&token=")?;
+        Some((registration.to_owned(), token.to_owned()))
+    };
+    let (registration, token) = lines().find_map(link).unzip();
+    let all: Vec<_> = parsed.iter().flat_map(|parsed| parsed.parts.iter().map(|part| &part.body)).collect();
+    let says = |name: &str| {
+        let in_text = all.iter().any(|body| match body {
+            PartType::Text(text) | PartType::Html(text) => text.contains(name),
+            _ => false,
+        });
+        in_text || parsed.as_ref().and_then(|parsed| parsed.subject()).is_some_and(|it| it.contains(name))
+    };
     let dated = parsed.as_ref().and_then(|parsed| Timestamp::from_second(parsed.date()?.to_timestamp()).ok());
     Mail {
-        event_id: event_id.and_then(|(id, _)| id.parse().ok()),
+        mail_id: mail_id.and_then(|(id, _)| id.parse().ok()),
         request_id: header("X-Request-Id").unwrap_or_default().to_owned(),
         recipient: received.recipients.join(","),
         code: lines().find(is_code).map(str::to_owned),
-        token: lines().find_map(token),
+        registration,
+        token,
+        names: people::words().filter(|name| says(name)).collect(),
         // A mail without a date began too late for the ledger, which then says so.
         begun_at: dated.unwrap_or(Timestamp::MAX),
         received_at: received.received_at,

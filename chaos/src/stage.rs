@@ -6,14 +6,13 @@
 
 use crate::{
     chronicle::Chronicle,
-    ledger::{CODE_ATTEMPTS, CODE_TTL},
-    life::RESEND_COOLDOWN,
     perform::{MAX_UNCOMMITTED, SMTP_CONNECTIONS, ServiceLane},
-    proxy::Proxy,
+    rules,
     schedule::{REPLICAS, SERVICES, SLOWEST},
     sink::Sink,
 };
-use acceptance::{service::Service, world::World};
+use acceptance::{proxy::Proxy, service::Service, world::World};
+use jiff::SignedDuration;
 use std::sync::Arc;
 
 /// Everything that runs in a round.
@@ -79,19 +78,23 @@ pub(crate) fn service_name(number: usize) -> String {
 }
 
 fn user_service(world: &World, name: &str) -> Service {
-    let (ttl, cooldown) = (CODE_TTL.as_secs(), RESEND_COOLDOWN.as_secs());
+    let seconds = |time: SignedDuration| format!("{}s", time.as_secs());
     world
         .user_service(name)
-        .with("CODE_TTL", &format!("{ttl}s"))
-        .with("CODE_ATTEMPTS", &CODE_ATTEMPTS.to_string())
-        .with("RESEND_COOLDOWN", &format!("{cooldown}s"))
-        // Two codes long, so that windows end within a round.
-        .with("WINDOW", &format!("{}s", 2 * ttl))
+        .with("WINDOW", &seconds(rules::WINDOW))
+        .with("CODE_TTL", &seconds(rules::CODE_TTL))
+        .with("LINK_TTL", &seconds(rules::LINK_TTL))
+        .with("MAX_CLOCK_SKEW", &seconds(rules::MAX_CLOCK_SKEW))
+        .with("RESEND_COOLDOWN", &seconds(rules::RESEND_COOLDOWN))
+        .with("CODE_ATTEMPTS", &rules::CODE_ATTEMPTS.to_string())
+        .with("WINDOW_ATTEMPTS", &rules::WINDOW_ATTEMPTS.to_string())
+        .with("MAX_TAGGED_MAILS", &rules::MAX_TAGGED_MAILS.to_string())
 }
 
 fn notification_service(world: &World, name: &str, mail: &Proxy) -> Service {
     world
         .notification_service(name)
+        .with("MAX_CLOCK_SKEW", &format!("{}s", rules::MAX_CLOCK_SKEW.as_secs()))
         .with("SMTP_HOST", &mail.address().ip().to_string())
         .with("SMTP_PORT", &mail.address().port().to_string())
         .with("SMTP_TIMEOUT", "2s")

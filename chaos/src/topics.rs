@@ -4,6 +4,7 @@
 
 use crate::{evidence::Record, garbage::MARK};
 use anyhow::Context as _;
+use jiff::Timestamp;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -112,8 +113,16 @@ fn record(topic: Topic, received: &BorrowedMessage<'_>) -> Record {
         topic,
         partition: received.partition(),
         offset: received.offset(),
+        stamped_at: stamped_at(received),
+        account: received.key().and_then(|key| std::str::from_utf8(key).ok()?.parse().ok()),
+        is_null: received.payload().is_none(),
         event,
         retry: text("retry_source").zip(text("retry_attempt")).filter(|_| topic == Topic::MailRetry),
         reason: text("dead_letter_reason").filter(|_| topic == Topic::DeadLetter),
     }
+}
+
+fn stamped_at(received: &BorrowedMessage<'_>) -> Timestamp {
+    let time = received.timestamp().to_millis().and_then(|time| Timestamp::from_millisecond(time).ok());
+    time.unwrap_or(Timestamp::UNIX_EPOCH)
 }

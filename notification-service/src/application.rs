@@ -28,6 +28,9 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+/// What this service reads or writes.
+const TOPICS: [Topic; 4] = [Topic::Created, Topic::Verified, Topic::MailRetry, Topic::DeadLetter];
+
 /// A notification service that is bound to its address and not yet running. Any number of them can run in one process.
 pub struct Application {
     config: Config,
@@ -75,12 +78,8 @@ impl Application {
         let writer = Writer::new(&config.kafka).context("the Kafka producer can't be made")?;
         let mailer = Mailer::new(config.smtp.clone(), config.mail_from.email.domain())?;
         let watch = KafkaWatch::new(config.kafka.clone());
-        let topics = TopicCheck::new(
-            config.kafka.clone(),
-            Arc::clone(&watch),
-            &Topic::ALL,
-            NOTICE_LIFE.unsigned_abs(),
-        );
+        let topics =
+            TopicCheck::new(config.kafka.clone(), Arc::clone(&watch), &TOPICS, NOTICE_LIFE.unsigned_abs());
         // Health answers until all else has ended. The guard ends it also when this future is dropped.
         let health_stop = CancellationToken::new();
         let _guard = health_stop.clone().drop_guard();

@@ -57,6 +57,8 @@ impl Config {
         );
         let default_address = SocketAddr::from((Ipv4Addr::LOCALHOST, 3007));
         let address = env.or("NOTIFICATION_SERVICE_ADDR", default_address, env::socket_address);
+        let max_clock_skew = env.or("MAX_CLOCK_SKEW", Duration::from_mins(2), env::duration);
+        let publish_timeout = env.or("PUBLISH_TIMEOUT", Duration::from_secs(5), env::duration);
         let group = GroupConfig {
             group: env.or("KAFKA_GROUP", "notification-service".to_owned(), env::text),
             instance_id: env.optional("KAFKA_GROUP_INSTANCE_ID", env::text),
@@ -65,6 +67,7 @@ impl Config {
                 64 << 20,
                 env::number(LEAST_BACKLOG..=usize::MAX),
             ),
+            clock_tolerance: max_clock_skew.saturating_add(publish_timeout),
         };
         let smtp = smtp(env);
         let commit = CommitConfig {
@@ -170,6 +173,11 @@ mod tests {
             ("localhost", 1025, 16)
         );
         assert_eq!(config.address.to_string(), "127.0.0.1:3007");
+        assert_eq!(
+            config.group.clock_tolerance,
+            Duration::from_secs(125),
+            "MAX_CLOCK_SKEW and PUBLISH_TIMEOUT"
+        );
         assert_eq!(config.mail_from.to_string(), "Two-step signup <no-reply@example.com>");
         assert!(!format!("{config:?}").contains("d2VsbC"));
     }
@@ -192,6 +200,8 @@ mod tests {
             ("COMMIT_MAX_WAIT", "never"),
             ("MAX_UNCOMMITTED", "many"),
             ("MAX_BACKLOG_BYTES", "4194303"),
+            ("MAX_CLOCK_SKEW", "two minutes"),
+            ("PUBLISH_TIMEOUT", "5"),
             ("MAIL_FROM", "nobody"),
             ("PUBLIC_URL", "javascript:alert(1)"),
         ];

@@ -13,7 +13,8 @@ use crate::{
     delivery::{self, Delivery, Task},
     gate::{Admission, Gate},
     offsets::{Offsets, Position},
-    outcome::{Outcome, Report},
+    outcome::{Outcome, Reason, Report},
+    record::Record,
     retry,
     status::Status,
 };
@@ -74,6 +75,7 @@ pub(crate) struct Consumer {
     status: Arc<Status>,
     max_running: usize,
     max_backlog_octets: usize,
+    clock_tolerance: Duration,
 
     offsets: Offsets,
     backlog: Backlog,
@@ -96,6 +98,8 @@ pub(crate) struct Consumer {
     /// The process' work is ending.
     stop: Option<Ending>,
     last_error: Option<Instant>,
+    /// Topics with records of an earlier version; the log has said so.
+    with_earlier: HashSet<Topic>,
 }
 
 /// A delivery that was started.
@@ -132,6 +136,7 @@ impl Consumer {
             status,
             max_running: sessions * DELIVERIES_PER_SESSION,
             max_backlog_octets: group.max_backlog_octets,
+            clock_tolerance: group.clock_tolerance,
             offsets: Offsets::default(),
             backlog: Backlog::default(),
             chains: Chains::default(),
@@ -149,6 +154,7 @@ impl Consumer {
             revocation: None,
             stop: None,
             last_error: None,
+            with_earlier: HashSet::new(),
         })
     }
 
@@ -204,10 +210,11 @@ impl Consumer {
             self.offsets.pass(position);
             return;
         }
-        let record = group::own(record, position, Timestamp::now());
+        let record = group::own(record, position, Timestamp::now(), self.clock_tolerance);
+        self.note_earlier_version(&record);
         self.chains.note(&record);
         self.status.taken();
-        if delivery::deadline(&record).is_none() {
+        if delivery::is_ignored(&record) {
             self.finish(position, Outcome::Ignored);
         } else {
             self.backlog.add(record, Timestamp::now());
@@ -243,6 +250,20 @@ impl Consumer {
             .filter(|deadline| *deadline > now)
             .min()
             .map_or(now + LONGEST_SLEEP, |deadline| deadline.min(now + LONGEST_SLEEP))
+    }
+
+    /// A line for the first one of each topic: there may be many.
+    fn note_earlier_version(&mut self, record: &Record) {
+        let topic = record.position.partition.topic;
+        let Some(version) = record.earlier_version() else { return };
+        if self.with_earlier.insert(topic) {
+            log::warn!(
+                "kafka.topic" = topic.name(), "event.version" = version;
+                "records of an earlier version found: none is mailed, each becomes a dead letter. Stop all services of that \
+                 version; whoever waits for a mail has to register again. Then: notification-service dead-letters discard \
+                 --reason {}", Reason::UnknownVersion
+            );
+        }
     }
 
     fn note_error(&mut self, error: &KafkaError) {

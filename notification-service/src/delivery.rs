@@ -61,12 +61,12 @@ pub(crate) struct Delivery {
     pub(crate) accepted_after: Histogram,
 }
 
-/// The time after which the record is not mailed; `None` when it asks for no email.
-pub(crate) fn deadline(record: &Record) -> Option<Timestamp> {
+/// Whether nothing is to be done for the record.
+pub(crate) fn is_ignored(record: &Record) -> bool {
     match &record.content {
-        Content::Tombstone => None,
-        Content::Event(event) => email::deadline(event),
-        Content::NotUnderstood(_) | Content::TooLarge(_) | Content::Panicked => Some(Timestamp::MAX),
+        Content::Tombstone => true,
+        Content::Event(event) => email::deadline(event).is_none(),
+        Content::NotUnderstood(_) | Content::TooLarge(_) | Content::Panicked => false,
     }
 }
 
@@ -137,7 +137,7 @@ impl Delivery {
                 Err(failure) => return Report::server_failed(failure),
             };
             let now = Timestamp::now();
-            if now >= deadline {
+            if email::is_expired(event, now) {
                 session.put_back();
                 break Report::new(Outcome::Expired, Signal::Silent);
             }
@@ -228,25 +228,26 @@ impl Delivery {
         }
     }
 
-    /// A newer version may be on its way (a rolling deploy); what no version can read is a dead letter at once.
+    /// What a newer version may understand waits for it; what none will read is a dead letter at once.
     async fn not_understood(&self, record: &Record, error: &DecodeError) -> Outcome {
-        let has_type = record::value(&record.headers, "ce_type").is_some();
-        let outcome = match error {
-            DecodeError::UnknownVersion(_) => self.foreign(record).await,
-            DecodeError::UnknownType if has_type => self.foreign(record).await,
-            DecodeError::UnknownType
-            | DecodeError::Malformed { .. }
-            | DecodeError::TooLarge
-            | DecodeError::WrongTopic
-            | DecodeError::OutOfRange
-            | DecodeError::WrongAccount => self.dead_letter(record, Reason::Undecodable, 0).await,
+        let outcome = if record.waits_for_newer() {
+            let give_up = Some((Reason::UnknownVersion, 0));
+            self.later(record, foreign_deadline(record), give_up).await
+        } else {
+            let reason = match error {
+                DecodeError::UnknownVersion(_) => Reason::UnknownVersion,
+                DecodeError::WrongClock => Reason::WrongClock,
+                DecodeError::UnknownType
+                | DecodeError::Malformed { .. }
+                | DecodeError::TooLarge
+                | DecodeError::WrongTopic
+                | DecodeError::OutOfRange
+                | DecodeError::WrongAccount => Reason::Undecodable,
+            };
+            self.dead_letter(record, reason, 0).await
         };
         journal::note_not_understood(record, &error.to_string(), outcome);
         outcome
-    }
-
-    async fn foreign(&self, record: &Record) -> Outcome {
-        self.later(record, foreign_deadline(record), Some((Reason::UnknownVersion, 0))).await
     }
 
     async fn too_large(&self, record: &Record) -> Outcome {
@@ -340,7 +341,7 @@ mod tests {
             Position { partition: Partition { topic: Topic::Created, number: 0 }, offset: 7, epoch: 1 };
         let read = |headers, timestamp| {
             let lent = Lent { key: None, payload: Some(b"{}"), timestamp: Some(timestamp), headers };
-            Record::new(position, &lent, now)
+            Record::new(position, &lent, now, Duration::ZERO)
         };
         let unknown = ("ce_type", Some(&b"of_a_version_to_come"[..]));
         let first = read(vec![unknown], written.as_millisecond());

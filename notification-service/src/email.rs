@@ -10,7 +10,7 @@ use lettre::{Address, message::Mailbox};
 use shared::{
     code_secrets::CodeSecrets,
     email_address::EmailAddress,
-    event::{CodeIssued, Event},
+    event::{Event, Mailing, Registered},
     verification_code::{LinkToken, VerificationCode},
 };
 
@@ -20,6 +20,8 @@ mod text;
 
 use language::Language;
 
+/// Least that is left of a code when its mail is sent, which says for how many whole minutes it works.
+const LEAST_CODE_LIFE: SignedDuration = SignedDuration::from_mins(1);
 /// Confirmations and notices older than this are not mailed: a new consumer group does not write to everybody who
 /// ever signed up.
 pub(crate) const NOTICE_LIFE: SignedDuration = SignedDuration::from_hours(24);
@@ -52,34 +54,27 @@ pub(crate) enum UnwritableError {
     Compose,
 }
 
-/// The time after which the event is not mailed; `None` when it asks for no email at all.
+/// The last moment at which the event's email may be sent; `None` when it asks for no email at all.
 pub(crate) fn deadline(event: &Event) -> Option<Timestamp> {
-    let notice = |occurred_at: Timestamp| occurred_at.checked_add(NOTICE_LIFE).unwrap_or(Timestamp::MAX);
     match event {
-        Event::Created(event) | Event::CodeResent(event) => Some(event.expires_at),
-        Event::Verified(event) => Some(notice(event.occurred_at)),
-        // The first of a window, which began it, is the one that the owner hears of.
-        Event::AccountExists(event) if event.occurred_at == event.window_started_at => {
-            Some(notice(event.occurred_at))
+        Event::Registered(Mailing::FirstCode | Mailing::FurtherCode, event) => {
+            Some(event.expires_at.checked_sub(LEAST_CODE_LIFE).unwrap_or(Timestamp::MIN))
         }
-        Event::AccountExists(_) | Event::RegistrationRepeated(_) | Event::Attempt(_) => None,
+        Event::Registered(Mailing::Notice, _) | Event::Verified(_) => {
+            Some(event.occurred_at().checked_add(NOTICE_LIFE).unwrap_or(Timestamp::MAX))
+        }
+        Event::Registered(Mailing::Nothing, _) | Event::Attempt(_) => None,
     }
 }
 
-/// The address that the event names, if it names one.
-pub(crate) fn address(event: &Event) -> Option<&EmailAddress> {
-    match event {
-        Event::Created(event) | Event::CodeResent(event) => Some(&event.email),
-        Event::Verified(event) => Some(&event.email),
-        Event::AccountExists(event) => Some(&event.email),
-        Event::RegistrationRepeated(event) => Some(&event.email),
-        Event::Attempt(_) => None,
-    }
+/// Whether it is too late for the event's email.
+pub(crate) fn is_expired(event: &Event, now: Timestamp) -> bool {
+    deadline(event).is_some_and(|deadline| now > deadline)
 }
 
-/// A form of that address from which it can't be read, for the log.
+/// A form of the event's address from which it can't be read, for the log.
 pub(crate) fn masked_address(event: &Event) -> String {
-    address(event).map_or_else(String::new, EmailAddress::masked)
+    event.email().map_or_else(String::new, EmailAddress::masked)
 }
 
 /// Writes the event's email.
@@ -91,31 +86,39 @@ pub(crate) fn write(
     letterhead: &Letterhead,
     now: Timestamp,
 ) -> Result<Email, UnwritableError> {
+    let (to, parts) = parts(event, letterhead, now)?;
+    mime::compose(event, letterhead, to, &parts, now)
+}
+
+/// Whom the event's email goes to, and what it says.
+fn parts<'a>(
+    event: &'a Event,
+    letterhead: &Letterhead,
+    now: Timestamp,
+) -> Result<(&'a EmailAddress, Parts), UnwritableError> {
     let home = || format!("{}/", letterhead.public_url);
-    let compose = |to, parts: Parts| mime::compose(event, letterhead, to, &parts, now);
     match event {
-        Event::Created(issued) | Event::CodeResent(issued) => {
+        Event::Registered(Mailing::FirstCode | Mailing::FurtherCode, event) => {
             let mail = text::Fields {
-                language: Language::of(&issued.locale),
-                first_name: issued.first_name.as_str(),
-                code: code(issued, &letterhead.secrets)?,
-                link: link(issued, letterhead)?,
-                minutes: minutes_left(issued.expires_at, now),
+                language: Language::of(&event.locale),
+                first_name: event.first_name.greeting(),
+                code: code(event, &letterhead.secrets)?,
+                link: link(event, letterhead)?,
+                minutes: minutes_left(event.expires_at, now),
             };
-            compose(&issued.email, text::verify_account(&mail)?)
+            Ok((&event.email, text::verify_account(&mail)?))
         }
-        Event::Verified(verified) => {
-            let (language, first_name) = (Language::of(&verified.locale), verified.first_name.as_str());
-            compose(
-                &verified.email,
-                text::account_verified(&text::Fields::notice(language, first_name, home()))?,
-            )
+        Event::Registered(Mailing::Notice, event) => {
+            // What it says of an account is for its owner alone, so nothing in it is from whoever registered.
+            let mail = text::Fields::notice(Language::of(&event.locale), None, home());
+            Ok((&event.email, text::account_exists(&mail)?))
         }
-        Event::AccountExists(exists) => {
-            let (language, first_name) = (Language::of(&exists.locale), exists.first_name.as_str());
-            compose(&exists.email, text::account_exists(&text::Fields::notice(language, first_name, home()))?)
+        Event::Verified(event) => {
+            let (language, first_name) = (Language::of(&event.locale), event.first_name.greeting());
+            let mail = text::Fields::notice(language, first_name, home());
+            Ok((&event.email, text::account_verified(&mail)?))
         }
-        Event::RegistrationRepeated(_) | Event::Attempt(_) => Err(UnwritableError::Compose),
+        Event::Registered(Mailing::Nothing, _) | Event::Attempt(_) => Err(UnwritableError::Compose),
     }
 }
 
@@ -137,24 +140,21 @@ impl Parts {
     }
 }
 
-fn code(issued: &CodeIssued, secrets: &CodeSecrets) -> Result<String, UnwritableError> {
-    let key = secrets.get(&issued.key).ok_or(UnwritableError::UnknownKey)?;
-    Ok(VerificationCode::derive(key, issued.id, &issued.email, issued.window, issued.generation)
-        .digits()
-        .to_owned())
+fn code(event: &Registered, secrets: &CodeSecrets) -> Result<String, UnwritableError> {
+    let key = secrets.get(&event.key).ok_or(UnwritableError::UnknownKey)?;
+    Ok(VerificationCode::derive(key, event.id, &event.email, event.window).digits().to_owned())
 }
 
 /// The token stands in the fragment, which browsers send to nobody; the page posts it on a click.
-fn link(issued: &CodeIssued, letterhead: &Letterhead) -> Result<String, UnwritableError> {
-    let key = letterhead.secrets.get(&issued.key).ok_or(UnwritableError::UnknownKey)?;
-    let token = LinkToken::derive(key, issued.id, &issued.email, issued.window).to_text();
-    Ok(format!("{}/#id={}&token={token}", letterhead.public_url, issued.id))
+fn link(event: &Registered, letterhead: &Letterhead) -> Result<String, UnwritableError> {
+    let key = letterhead.secrets.get(&event.key).ok_or(UnwritableError::UnknownKey)?;
+    let token = LinkToken::derive(key, event.id, &event.email, event.window).to_text();
+    Ok(format!("{}/#id={}&token={token}", letterhead.public_url, event.registration))
 }
 
-/// The nearest whole minutes, at least one: a fresh code has its whole life although its mail took a moment.
+/// Whole minutes, rounded down: at least one up to the event's [`deadline`].
 fn minutes_left(expires_at: Timestamp, now: Timestamp) -> i64 {
-    let left = expires_at.duration_since(now).saturating_add(SignedDuration::from_secs(30));
-    left.as_mins().max(1)
+    expires_at.duration_since(now).as_mins()
 }
 
 #[cfg(test)]

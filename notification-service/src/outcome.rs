@@ -32,8 +32,10 @@ pub(crate) enum Reason {
     Undecodable,
     /// Larger than events are.
     TooLarge,
-    /// Of a newer version, and no newer service took it in time.
+    /// Of a newer version, and no newer service took it in time; or of an earlier one.
     UnknownVersion,
+    /// Its time is too far from the broker's.
+    WrongClock,
     /// Its key id stayed unknown until its time was over.
     UnknownKey,
     /// 5xx to the recipient.
@@ -80,10 +82,11 @@ impl Report {
 
 impl Reason {
     /// All of them, for the metrics.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Undecodable,
         Self::TooLarge,
         Self::UnknownVersion,
+        Self::WrongClock,
         Self::UnknownKey,
         Self::RecipientRefused,
         Self::ContentRefused,
@@ -98,6 +101,7 @@ impl Reason {
             Self::Undecodable => "undecodable",
             Self::TooLarge => "too_large",
             Self::UnknownVersion => "unknown_version",
+            Self::WrongClock => "wrong_clock",
             Self::UnknownKey => "unknown_key",
             Self::RecipientRefused => "recipient_refused",
             Self::ContentRefused => "content_refused",

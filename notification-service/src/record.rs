@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use shared::{
     caught::caught,
-    event::{DecodeError, Event, MAX_VALUE_OCTETS, Origin},
+    event::{DecodeError, Event, MAX_VALUE_OCTETS, Origin, VERSION},
 };
+use std::time::Duration;
 
 /// Most octets of key and headers together; those of a retry record have about five hundred.
 const MAX_ENVELOPE_OCTETS: usize = 16 * 1024;
@@ -89,9 +90,10 @@ impl Lent<'_> {
 }
 
 impl Record {
-    /// Copies what was lent, as far as an event can need it, and tries to understand it.
-    pub(crate) fn new(position: Position, lent: &Lent<'_>, now: Timestamp) -> Self {
-        let origin = Origin::new(position.partition.topic, lent.timestamp, now);
+    /// Copies what was lent, as far as an event can need it, and tries to understand it. `tolerance`: how far the clock of its
+    /// writer may be from the broker's.
+    pub(crate) fn new(position: Position, lent: &Lent<'_>, now: Timestamp, tolerance: Duration) -> Self {
+        let origin = Origin::new(position.partition.topic, lent.timestamp, now, tolerance);
         let written_at = origin.written_at;
         let envelope_fits = lent.envelope_octets() <= MAX_ENVELOPE_OCTETS;
         let (key, headers) = if envelope_fits {
@@ -119,6 +121,25 @@ impl Record {
         };
         let retry = Retry::from_headers(&headers, written_at);
         Self { position, written_at, key, payload: lent.payload.map(<[u8]>::to_vec), headers, retry, content }
+    }
+
+    /// Whether a newer version of this service may understand it, which is on its way in a rolling deploy.
+    pub(crate) fn waits_for_newer(&self) -> bool {
+        match &self.content {
+            Content::NotUnderstood(DecodeError::UnknownVersion(version)) => *version > VERSION,
+            Content::NotUnderstood(DecodeError::UnknownType) => value(&self.headers, "ce_type").is_some(),
+            _ => false,
+        }
+    }
+
+    /// The version of this project that wrote it, if that is an earlier one.
+    pub(crate) fn earlier_version(&self) -> Option<u32> {
+        match &self.content {
+            Content::NotUnderstood(DecodeError::UnknownVersion(version)) => {
+                Some(*version).filter(|version| *version < VERSION)
+            }
+            _ => None,
+        }
     }
 
     /// What it takes of the memory, about.

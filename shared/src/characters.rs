@@ -8,7 +8,7 @@ use icu_properties::{
     CodePointMapData, CodePointSetData,
     props::{
         CanonicalCombiningClass, DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup,
-        JoiningType,
+        JoiningType, Script,
     },
 };
 use std::{borrow::Cow, fmt::Write};
@@ -24,6 +24,11 @@ const BLANKS: [char; 3] = ['\u{13441}', '\u{13442}', '\u{16fe4}'];
 /// The general category.
 pub(crate) fn category(c: char) -> GeneralCategory {
     CodePointMapData::<GeneralCategory>::new().get(c)
+}
+
+/// The script that it belongs to; `Inherited` for a mark of several.
+pub(crate) fn script(c: char) -> Script {
+    CodePointMapData::<Script>::new().get(c)
 }
 
 /// Whether it is a letter of any script, or 〇, which Chinese writes as one.

@@ -105,6 +105,17 @@ impl EmailAddress {
         self.0.nfc().flat_map(char::to_lowercase).nfc().collect()
     }
 
+    /// The mailbox that spellings with a tag share, without case and without the tag: `ada@example.com` of
+    /// `Ada+news@example.com`. `None` where there is no tag. Most providers deliver all of them to one mailbox; for a limit
+    /// alone, never for identity.
+    #[must_use]
+    pub fn tagged_mailbox(&self) -> Option<String> {
+        let normalised = self.normalised();
+        let (local, domain) = normalised.split_once('@')?;
+        let (mailbox, _) = local.split_once('+')?;
+        Some(format!("{mailbox}@{domain}"))
+    }
+
     /// Whether the local part needs the SMTPUTF8 extension (RFC 6531).
     #[must_use]
     pub fn needs_smtputf8(&self) -> bool {
@@ -218,6 +229,15 @@ mod tests {
         same("Ada@Example.COM", "ada@example.com");
         same("ada@BÜCHER.example", "ada@xn--bcher-kva.example");
         same("J\u{f6}rg@example.com", "jo\u{308}rg@example.com");
+    }
+
+    #[test]
+    fn spellings_with_a_tag_share_a_mailbox() {
+        let mailbox = |text: &str| EmailAddress::parse(text).unwrap().tagged_mailbox();
+        for text in ["ada+1@example.com", "Ada+news+2@Example.com", "ADA+@example.com"] {
+            assert_eq!(mailbox(text).as_deref(), Some("ada@example.com"), "{text}");
+        }
+        assert_eq!(mailbox("ada@example.com"), None);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The events of the contract: domain facts, their JSON, and their CloudEvents headers.
 //!
-//! Readers ignore fields they don't know, and golden files of every version ever written must always decode.
-//! No event carries a code: it names the window, the generation and the key from which both sides derive it.
+//! Readers ignore fields they don't know, and golden files of every version ever written must always be recognised.
+//! No event carries a code: it names the account, the address, the window and the key from which both sides derive it.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::{
     account_id::AccountId, code_secrets::KeyId, email_address::EmailAddress, locale::Locale,
-    person_name::PersonName, request_id::RequestId, topic::Topic,
+    person_name::PersonName, registration_id::RegistrationId, request_id::RequestId, topic::Topic,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,29 +15,35 @@ mod bounds;
 mod codec;
 mod id;
 
-pub use bounds::{MAX_GENERATION, MAX_SEND, MAX_VALUE_OCTETS, Origin};
+pub use bounds::{MAX_RESENDS, MAX_SEND, MAX_VALUE_OCTETS, Origin};
 pub use codec::{DecodeError, EncodedEvent, header};
 pub use id::EventId;
 
 /// The version of the events that this code writes, and the only one it reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
-/// What happened. Each kind has its own structure; `CodeResent` repeats all of `Created`, so that nothing older is
-/// needed to understand it.
+/// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A registration began, and with it a window; its code is mailed.
-    Created(CodeIssued),
-    /// A further mail of the same window.
-    CodeResent(CodeIssued),
-    /// Somebody registered again; nothing is mailed.
-    RegistrationRepeated(RegistrationRepeated),
-    /// Somebody registered with the address of a verified account.
-    AccountExists(AccountExists),
-    /// A code was tried; its rank in the log decides whether it is compared.
+    /// Somebody registered, or asked for another mail; what is mailed for it is decided already.
+    Registered(Mailing, Registered),
+    /// A code was tried; its places in the log decide whether it counts and whether it is compared.
     Attempt(Attempt),
     /// The account is verified.
     Verified(Verified),
+}
+
+/// What is mailed for a registration. Its record's `ce_type` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mailing {
+    /// The code, for the first time in this window: `user_account_created`.
+    FirstCode,
+    /// The code again: `code_resent`.
+    FurtherCode,
+    /// Nothing: `registration_repeated`.
+    Nothing,
+    /// That the account exists, to its owner: `account_exists`.
+    Notice,
 }
 
 /// The kinds of events by their `ce_type`.
@@ -57,103 +63,60 @@ pub enum EventKind {
     Verified,
 }
 
-/// `user_account_created` and `code_resent`.
+/// What `register` and `resend` write, whatever is mailed for it: exactly one record for each accepted request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CodeIssued {
-    /// The same for the same fact, wherever and however often it is written.
+pub struct Registered {
+    /// The same for the same fact, however often it is written.
     pub event_id: EventId,
     /// When the request was accepted.
     #[serde(with = "codec::rfc3339")]
     pub occurred_at: Timestamp,
     /// [`VERSION`].
     pub version: u32,
-    /// Whose registration.
+    /// Whose account: the record's key.
     pub id: AccountId,
+    /// This one request.
+    pub registration: RegistrationId,
+    /// How many requests for another mail lie between this and the first registration, at most [`MAX_RESENDS`].
+    pub resends: u32,
     /// As given.
     pub first_name: PersonName,
     /// As given.
     pub last_name: PersonName,
-    /// Where the code is mailed.
+    /// Where the mail goes.
     pub email: EmailAddress,
     /// Which language the mail should have.
     pub locale: Locale,
-    /// Number of the window: its start divided by the window's length.
+    /// Number of the account's present window: its beginning divided by the window's length.
     pub window: u64,
-    /// When the first mail of this window was asked for.
-    #[serde(with = "codec::rfc3339")]
-    pub window_started_at: Timestamp,
-    /// Which code of the window, from 0.
-    pub generation: u32,
-    /// Which mail of the window, from 1.
+    /// The place taken in the window's schedule of mails, from 1; a request between two places repeats the last one, and
+    /// 0 says that none is taken yet.
     pub send: u32,
-    /// When the code stops being accepted and being mailed.
+    /// When the window's code stops being accepted and being mailed.
     #[serde(with = "codec::rfc3339")]
     pub expires_at: Timestamp,
-    /// The key that the code is derived with.
+    /// The key that the code and the link's token are derived with.
     pub key: KeyId,
     /// The request that led here.
     pub request_id: RequestId,
 }
 
-/// `registration_repeated`: the state of the registration stays as it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are those of CodeIssued, without the key")]
-pub struct RegistrationRepeated {
-    pub event_id: EventId,
-    #[serde(with = "codec::rfc3339")]
-    pub occurred_at: Timestamp,
-    pub version: u32,
-    pub id: AccountId,
-    pub first_name: PersonName,
-    pub last_name: PersonName,
-    pub email: EmailAddress,
-    pub locale: Locale,
-    pub window: u64,
-    #[serde(with = "codec::rfc3339")]
-    pub window_started_at: Timestamp,
-    pub generation: u32,
-    pub send: u32,
-    #[serde(with = "codec::rfc3339")]
-    pub expires_at: Timestamp,
-    pub request_id: RequestId,
-}
-
-/// `account_exists`: the owner gets a notice for the first of a window, which is the one that began it
-/// (`occurred_at` = `window_started_at`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are those of CodeIssued, without what belongs to a code")]
-pub struct AccountExists {
-    pub event_id: EventId,
-    #[serde(with = "codec::rfc3339")]
-    pub occurred_at: Timestamp,
-    pub version: u32,
-    pub id: AccountId,
-    pub first_name: PersonName,
-    pub last_name: PersonName,
-    pub email: EmailAddress,
-    pub locale: Locale,
-    pub window: u64,
-    #[serde(with = "codec::rfc3339")]
-    pub window_started_at: Timestamp,
-    pub request_id: RequestId,
-}
-
-/// `attempt`: a code of this window and generation was tried. Which code is not said.
+/// `attempt`: a code was tried. Which code is not said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Random: every attempt is a fact of its own.
+    /// The same for the same code tried with the same registration.
     pub event_id: EventId,
     /// When the request came in.
     #[serde(with = "codec::rfc3339")]
     pub occurred_at: Timestamp,
     /// [`VERSION`].
     pub version: u32,
-    /// Whose code.
+    /// Whose account: the record's key.
     pub id: AccountId,
-    /// The window of the code that was current then.
-    pub window: u64,
-    /// The generation of the code that was current then.
-    pub generation: u32,
+    /// With which registration.
+    pub registration: RegistrationId,
+    /// The one or two consecutive windows whose codes were right then.
+    pub windows: Vec<u64>,
     /// The request that led here.
     pub request_id: RequestId,
 }
@@ -161,15 +124,17 @@ pub struct Attempt {
 /// `user_account_verified`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
-    /// The same for the same account and window.
+    /// The same for the same registration of the same account.
     pub event_id: EventId,
-    /// When the right code came in.
+    /// When the right proof came in.
     #[serde(with = "codec::rfc3339")]
     pub occurred_at: Timestamp,
     /// [`VERSION`].
     pub version: u32,
-    /// Whose account.
+    /// Whose account: the record's key.
     pub id: AccountId,
+    /// The registration that was verified: these are its names, its spelling of the address and its language.
+    pub registration: RegistrationId,
     /// As given with the registration.
     pub first_name: PersonName,
     /// As given with the registration.
@@ -180,6 +145,19 @@ pub struct Verified {
     pub locale: Locale,
     /// The request that led here.
     pub request_id: RequestId,
+}
+
+impl Mailing {
+    /// The kind of event that asks for this.
+    #[must_use]
+    pub const fn kind(self) -> EventKind {
+        match self {
+            Self::FirstCode => EventKind::Created,
+            Self::FurtherCode => EventKind::CodeResent,
+            Self::Nothing => EventKind::RegistrationRepeated,
+            Self::Notice => EventKind::AccountExists,
+        }
+    }
 }
 
 impl EventKind {
@@ -212,15 +190,16 @@ impl EventKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The topic that events of this kind are written to.
+    /// The topic that events of this kind are written to. All that `register` and `resend` write goes to one topic: who
+    /// measures an answer's time learns nothing of the address.
     #[must_use]
     pub const fn topic(self) -> Topic {
         match self {
-            Self::Created => Topic::Created,
-            Self::Verified => Topic::Verified,
-            Self::CodeResent | Self::RegistrationRepeated | Self::AccountExists | Self::Attempt => {
-                Topic::Activity
+            Self::Created | Self::CodeResent | Self::RegistrationRepeated | Self::AccountExists => {
+                Topic::Created
             }
+            Self::Attempt => Topic::Activity,
+            Self::Verified => Topic::Verified,
         }
     }
 }
@@ -230,10 +209,7 @@ impl Event {
     #[must_use]
     pub const fn kind(&self) -> EventKind {
         match self {
-            Self::Created(_) => EventKind::Created,
-            Self::CodeResent(_) => EventKind::CodeResent,
-            Self::RegistrationRepeated(_) => EventKind::RegistrationRepeated,
-            Self::AccountExists(_) => EventKind::AccountExists,
+            Self::Registered(mailing, _) => mailing.kind(),
             Self::Attempt(_) => EventKind::Attempt,
             Self::Verified(_) => EventKind::Verified,
         }
@@ -243,9 +219,19 @@ impl Event {
     #[must_use]
     pub const fn event_id(&self) -> EventId {
         match self {
-            Self::Created(event) | Self::CodeResent(event) => event.event_id,
-            Self::RegistrationRepeated(event) => event.event_id,
-            Self::AccountExists(event) => event.event_id,
+            Self::Registered(_, event) => event.event_id,
+            Self::Attempt(event) => event.event_id,
+            Self::Verified(event) => event.event_id,
+        }
+    }
+
+    /// What identifies the mail that it asks for: for the same place of the same window the same, whoever took it.
+    #[must_use]
+    pub fn mail_id(&self) -> EventId {
+        match self {
+            Self::Registered(mailing, event) => {
+                EventId::of_mail(mailing.kind(), event.id, event.window, event.send)
+            }
             Self::Attempt(event) => event.event_id,
             Self::Verified(event) => event.event_id,
         }
@@ -255,11 +241,19 @@ impl Event {
     #[must_use]
     pub const fn account_id(&self) -> AccountId {
         match self {
-            Self::Created(event) | Self::CodeResent(event) => event.id,
-            Self::RegistrationRepeated(event) => event.id,
-            Self::AccountExists(event) => event.id,
+            Self::Registered(_, event) => event.id,
             Self::Attempt(event) => event.id,
             Self::Verified(event) => event.id,
+        }
+    }
+
+    /// The address that the event names, if it names one.
+    #[must_use]
+    pub const fn email(&self) -> Option<&EmailAddress> {
+        match self {
+            Self::Registered(_, event) => Some(&event.email),
+            Self::Attempt(_) => None,
+            Self::Verified(event) => Some(&event.email),
         }
     }
 
@@ -267,9 +261,7 @@ impl Event {
     #[must_use]
     pub const fn occurred_at(&self) -> Timestamp {
         match self {
-            Self::Created(event) | Self::CodeResent(event) => event.occurred_at,
-            Self::RegistrationRepeated(event) => event.occurred_at,
-            Self::AccountExists(event) => event.occurred_at,
+            Self::Registered(_, event) => event.occurred_at,
             Self::Attempt(event) => event.occurred_at,
             Self::Verified(event) => event.occurred_at,
         }
@@ -279,9 +271,7 @@ impl Event {
     #[must_use]
     pub const fn request_id(&self) -> &RequestId {
         match self {
-            Self::Created(event) | Self::CodeResent(event) => &event.request_id,
-            Self::RegistrationRepeated(event) => &event.request_id,
-            Self::AccountExists(event) => &event.request_id,
+            Self::Registered(_, event) => &event.request_id,
             Self::Attempt(event) => &event.request_id,
             Self::Verified(event) => &event.request_id,
         }

@@ -25,7 +25,7 @@ mod topic_check;
 mod topic_settings;
 mod watch;
 
-pub use producer::{Producer, Record};
+pub use producer::{Acked, Producer, Record};
 pub use security::KafkaSecurity;
 pub use topic_check::TopicCheck;
 pub use watch::{KafkaWatch, TopicShape};

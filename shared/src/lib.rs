@@ -4,7 +4,8 @@
 //!   env ──► telemetry, kafka          how a service starts, logs and reaches the broker
 //!   process_metrics, metrics_text     what it costs, and since when it runs; how that is sent
 //!   email_address, person_name,
-//!   locale, request_id, account_id    values that exist only once they are valid
+//!   locale, request_id, account_id,
+//!   registration_id                   values that exist only once they are valid
 //!   characters                        what Unicode says of what people type; text that is safe to print
 //!   verification_code                 codes and link tokens, derived on both sides, carried by no event
 //!   code_secrets, secret_check        what they are derived from, and which secrets a service starts with
@@ -22,6 +23,7 @@ pub mod mac;
 
 pub mod characters;
 pub mod account_id;
+pub mod registration_id;
 pub mod email_address;
 pub mod person_name;
 pub mod locale;

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 
+mod greeting;
+
 /// Most characters (Unicode scalar values) of a name.
 pub const MAX_CHARACTERS: usize = 100;
 /// By how much NFC can shorten a text, in octets (UAX 15, section 12).

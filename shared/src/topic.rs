@@ -4,6 +4,10 @@ use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
+/// How long the compacted topic keeps all records, outdated ones and tombstones too: longer than a user service remembers
+/// a tombstone, which is at most 24 h (`LINK_TTL`) and three windows of 6 h.
+const COMPACTION_LAG: Duration = Duration::from_secs(48 * 60 * 60);
+
 /// Room in bytes for a record that is written again with its provenance: any record that a broker takes by default
 /// (`max.message.bytes`, 1,048,588) and as much again for the headers.
 pub const MAX_COPIED_RECORD: u32 = 2 * 1024 * 1024;
@@ -14,9 +18,9 @@ pub type Settings = Vec<(&'static str, String)>;
 /// One of the five topics. All are keyed by the account's id, in text form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
-    /// One record per window of a new registration.
+    /// All that `register` and `resend` write, one record for each.
     Created,
-    /// What happens to a registration afterwards: resends, repeats, notices, attempts.
+    /// Codes that were tried.
     Activity,
     /// Verified accounts, the newest record of each; a null value forgets one.
     Verified,
@@ -67,6 +71,10 @@ impl Topic {
             // megabyte can have a gigabyte for each reader.
             ("compression.type", "uncompressed".to_owned()),
         ];
+        if !self.takes_copies() {
+            // Whether a writer's clock is right is seen by the broker's.
+            settings.push(("message.timestamp.type", "LogAppendTime".to_owned()));
+        }
         match self.retention() {
             Some(kept) => settings.extend([
                 ("cleanup.policy", "delete".to_owned()),
@@ -74,8 +82,12 @@ impl Topic {
             ]),
             None => settings.extend([
                 ("cleanup.policy", "compact".to_owned()),
+                // A replica that starts must find what one that runs still remembers: that an account was forgotten, even if it
+                // was verified again since.
+                ("min.compaction.lag.ms", COMPACTION_LAG.as_millis().to_string()),
+                ("delete.retention.ms", COMPACTION_LAG.as_millis().to_string()),
                 // Otherwise a forgotten account stays in a quiet topic until half of it is outdated.
-                ("max.compaction.lag.ms", HOUR.saturating_mul(24).as_millis().to_string()),
+                ("max.compaction.lag.ms", COMPACTION_LAG.saturating_add(HOUR * 24).as_millis().to_string()),
             ]),
         }
         if self.takes_copies() {

@@ -5,8 +5,7 @@ use crate::{
     config::Config,
     http::{self, Admission, Context, Http, Limits, Proxies},
     metrics::Metrics,
-    publisher::Publisher,
-    signup::Signup,
+    signup::{self, Signup},
 };
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web::Data};
 use anyhow::Context as _;
@@ -34,13 +33,13 @@ pub struct Application {
     admin_listener: TcpListener,
 }
 
-/// Writes the tombstone that forgets an account everywhere.
+/// Writes the tombstone that forgets an account everywhere, and makes sure that it stays forgotten: takes
+/// `PUBLISH_TIMEOUT` and `MAX_CLOCK_SKEW` at least.
 ///
 /// # Errors
-/// When the broker does not acknowledge it within `PUBLISH_TIMEOUT`.
+/// When the broker does not acknowledge it within half a minute, or can't be read afterwards.
 pub async fn forget(config: &Config, id: AccountId) -> anyhow::Result<()> {
-    let publisher = Publisher::new(&config.kafka, config.publish_timeout)?;
-    publisher.forget(id).await.context("the account is not forgotten; run the command again")
+    signup::forget(config, id).await.context("the account may not be forgotten; run the command again")
 }
 
 impl Application {
@@ -103,17 +102,19 @@ impl Application {
         });
         let the_rest = [
             tasks.spawn_blocking("log reader", &stop_the_rest, {
-                let (signup, stop) = (signup.clone(), stop_the_rest.clone());
-                move || signup.follow(&stop)
+                let (replica, stop) = (Arc::clone(signup.replica()), stop_the_rest.clone());
+                move || replica.follow(&stop)
             }),
             tasks.spawn("watch over Kafka clients", &stop_the_rest, {
                 signup.clone().watch_clients(stop_the_rest.clone()).map(Ok::<_, Infallible>)
             }),
             tasks.spawn("check of topics", &stop_the_rest, {
-                signup.clone().watch_topics(stop_the_rest.clone()).map(Ok::<_, Infallible>)
+                let (replica, stop) = (Arc::clone(signup.replica()), stop_the_rest.clone());
+                async move { replica.watch_topics(stop).await }.map(Ok::<_, Infallible>)
             }),
             tasks.spawn("watch over the log's end", &stop_the_rest, {
-                signup.clone().watch_end(stop_the_rest.clone()).map(Ok::<_, Infallible>)
+                let (replica, stop) = (Arc::clone(signup.replica()), stop_the_rest.clone());
+                async move { replica.watch_end(stop).await }.map(Ok::<_, Infallible>)
             }),
             tasks.spawn("producer", &stop_the_rest, signup.clone().watch_producer(stop_the_rest.clone())),
             tasks.spawn("log writer", &stop_the_rest, telemetry::watch_writer(stop_the_rest.clone())),
@@ -130,13 +131,13 @@ impl Application {
             config.max_connections,
             config.max_connections_per_address,
             proxies,
-            SILENCE + config.publish_timeout,
+            SILENCE + config.rules.publish_timeout,
             metrics,
         );
         let tidying = tasks.spawn(
             "tidying of limits",
             &stop,
-            tidy(limits.clone(), stop.clone()).map(Ok::<_, Infallible>),
+            tidy(limits.clone(), signup.clone(), stop.clone()).map(Ok::<_, Infallible>),
         );
         let admin = serve_admin(admin_listener, context.clone(), stop_admin.clone())?;
         let admin = tasks.spawn("admin server", &stop_admin, admin);
@@ -151,7 +152,7 @@ impl Application {
         };
         let server = http::serve(listener, parts, stop.clone())?;
         tasks.supervise("HTTP server", &stop, server).await;
-        let timeout = config.publish_timeout;
+        let timeout = config.rules.publish_timeout;
         tokio::task::spawn_blocking(move || signup.flush(timeout)).await?;
         stop_the_rest.cancel();
         for task in the_rest.into_iter().chain([making_topics, tidying]) {
@@ -179,9 +180,10 @@ fn serve_admin(listener: TcpListener, context: Context, stop: CancellationToken)
     Ok(server.run())
 }
 
-async fn tidy(limits: Data<Limits>, stop: CancellationToken) {
+async fn tidy(limits: Data<Limits>, signup: Signup, stop: CancellationToken) {
     while tokio::time::timeout(TIDY_PAUSE, stop.cancelled()).await.is_err() {
         limits.tidy();
+        signup.tidy();
     }
 }
 

@@ -1,25 +1,18 @@
 //! The user service's part of the environment.
 
-use crate::{
-    rate_limit::RateLimit,
-    signup::{IdSecret, Rules},
-};
+use crate::{identity::IdSecret, rate_limit::RateLimit, rules::Rules};
 use ipnet::IpNet;
 use shared::{
     code_secrets::CodeSecrets,
     env::{self, Env, EnvError},
     kafka::KafkaConfig,
     secret_check,
-    topic::Topic,
 };
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     time::Duration,
 };
-
-/// Slack of the replay's start against clocks that differ between replicas.
-pub(crate) const REPLAY_SLACK: Duration = Duration::from_secs(120);
 
 /// Everything that `Application::start` needs. `Debug` hides the secrets.
 #[derive(Debug, Clone)]
@@ -38,10 +31,10 @@ pub struct Config {
     pub id_secret: IdSecret,
     /// The numbers of the flow.
     pub rules: Rules,
-    /// Most pending registrations; beyond it new ones are refused.
+    /// Most registrations that are held; beyond it new ones are refused.
     pub max_pending: u64,
-    /// The deadline of a request; the broker's ack is awaited for one second less.
-    pub publish_timeout: Duration,
+    /// Wrong codes per client address; `None` is `off`.
+    pub wrong_codes: Option<RateLimit>,
     /// POSTs per client address, and 20 times as many other requests; `None` is `off`.
     pub rate_limit: Option<RateLimit>,
     /// Networks whose `X-Forwarded-For` is believed.
@@ -63,21 +56,19 @@ impl Config {
     ///
     /// `None` means that a required one is missing or wrong; it is among the problems then.
     pub fn from_env(env: &mut Env) -> Option<Self> {
+        let minutes = |count: u64| Duration::from_secs(count * 60);
         let rules = Rules {
-            code_ttl: env.or("CODE_TTL", Duration::from_secs(15 * 60), env::duration),
+            window: env.or("WINDOW", minutes(60), env::duration),
+            code_ttl: env.or("CODE_TTL", minutes(15), env::duration),
+            link_ttl: env.or("LINK_TTL", minutes(75), env::duration),
+            max_clock_skew: env.or("MAX_CLOCK_SKEW", minutes(2), env::duration),
             code_attempts: env.or("CODE_ATTEMPTS", 5, env::number(1..=100)),
-            resend_cooldown: env.or("RESEND_COOLDOWN", Duration::from_secs(60), env::duration),
-            max_sends: env.or("MAX_SENDS", 5, env::number(1..=100)),
-            window: env.or("WINDOW", Duration::from_secs(60 * 60), env::duration),
+            window_attempts: env.or("WINDOW_ATTEMPTS", 25, env::number(1..=1000)),
+            resend_cooldown: env.or("RESEND_COOLDOWN", minutes(1), env::duration),
+            max_tagged_mails: env.or("MAX_TAGGED_MAILS", 10, env::number(1..=1_000_000)),
+            publish_timeout: env.or("PUBLISH_TIMEOUT", Duration::from_secs(5), env::duration),
         };
         check(&rules, env);
-        let publish_timeout = env.or("PUBLISH_TIMEOUT", Duration::from_secs(5), env::duration);
-        if publish_timeout < Duration::from_secs(2) {
-            env.problem(
-                "PUBLISH_TIMEOUT",
-                "expected at least 2s: the broker's ack is awaited for one second less",
-            );
-        }
         let trusted_proxies = env.or("TRUSTED_PROXIES", Vec::new(), networks);
         let trusted_hops = env.optional("TRUSTED_HOPS", env::number(1..=100)).and_then(NonZeroUsize::new);
         if trusted_hops.is_some() && trusted_proxies.is_empty() {
@@ -107,7 +98,7 @@ impl Config {
             kafka: KafkaConfig::from_env(env),
             rules,
             max_pending: env.or("MAX_PENDING", 1_000_000, env::number(1..=u64::MAX)),
-            publish_timeout,
+            wrong_codes: env.or("WRONG_CODES", RateLimit::parse("30/1h").ok().flatten(), RateLimit::parse),
             rate_limit: env.or("RATE_LIMIT", RateLimit::parse("30/1m").ok().flatten(), RateLimit::parse),
             trusted_proxies,
             trusted_hops,
@@ -135,16 +126,39 @@ impl Config {
 }
 
 fn check(rules: &Rules, env: &mut Env) {
-    if rules.code_ttl > rules.window {
-        env.problem("CODE_TTL", "expected at most WINDOW: no code outlives its window");
-    }
-    // Attempts and resends are counted from the log, so the log must reach back over a whole window.
-    if Topic::Activity.retention().is_some_and(|kept| rules.window + REPLAY_SLACK >= kept) {
-        env.problem(
-            "WINDOW",
-            "expected less than the 24h that the topic user_account_activity keeps its records",
-        );
-    }
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    let &Rules { window, code_ttl, link_ttl, max_clock_skew, resend_cooldown, publish_timeout, .. } = rules;
+    let mut expect = |holds: bool, variable, expected: &str| {
+        if !holds {
+            env.problem(variable, expected);
+        }
+    };
+    expect(window <= 6 * HOUR, "WINDOW", "expected at most 6h");
+    expect(
+        code_ttl.saturating_add(max_clock_skew.saturating_mul(3)) <= window,
+        "CODE_TTL",
+        "expected, with 3 x MAX_CLOCK_SKEW, at most WINDOW: at any moment at most two codes are right",
+    );
+    expect(
+        link_ttl >= window.saturating_add(code_ttl),
+        "LINK_TTL",
+        "expected at least WINDOW + CODE_TTL: a link lasts as long as the code beside it",
+    );
+    expect(
+        link_ttl <= 24 * HOUR,
+        "LINK_TTL",
+        "expected at most the 24h that the topic user_account_activity keeps its records",
+    );
+    expect(
+        resend_cooldown >= Duration::from_secs(1) && resend_cooldown < code_ttl,
+        "RESEND_COOLDOWN",
+        "expected at least 1s and less than CODE_TTL: while no mail is sent, the last one's code is right",
+    );
+    expect(
+        publish_timeout >= Duration::from_secs(2),
+        "PUBLISH_TIMEOUT",
+        "expected at least 2s: the broker's ack is awaited for one second less",
+    );
 }
 
 fn on_or_off(text: &str) -> Result<bool, &'static str> {
@@ -209,8 +223,20 @@ mod tests {
     #[test]
     fn values_that_contradict_each_other_are_refused() {
         let wrong = |pairs: &[(&str, &str)]| load(pairs).unwrap_err().to_string();
-        assert!(wrong(&[("CODE_TTL", "2h")]).contains("CODE_TTL: expected at most WINDOW"));
-        assert!(wrong(&[("WINDOW", "24h")]).contains("WINDOW: expected less than the 24h"));
+        for (variable, value, expected) in [
+            ("WINDOW", "7h", "WINDOW: expected at most 6h"),
+            ("WINDOW", "20m", "CODE_TTL: expected, with 3 x MAX_CLOCK_SKEW, at most WINDOW"),
+            ("CODE_TTL", "55m", "CODE_TTL: expected, with 3 x MAX_CLOCK_SKEW, at most WINDOW"),
+            ("MAX_CLOCK_SKEW", "16m", "CODE_TTL: expected, with 3 x MAX_CLOCK_SKEW, at most WINDOW"),
+            ("LINK_TTL", "74m", "LINK_TTL: expected at least WINDOW + CODE_TTL"),
+            ("LINK_TTL", "25h", "LINK_TTL: expected at most the 24h"),
+            ("RESEND_COOLDOWN", "999ms", "RESEND_COOLDOWN: expected at least 1s"),
+            ("RESEND_COOLDOWN", "15m", "RESEND_COOLDOWN: expected at least 1s and less than CODE_TTL"),
+        ] {
+            let error = wrong(&[(variable, value)]);
+            assert!(error.contains(expected), "{variable}={value}: {error}");
+        }
+        load(&[("WINDOW", "6h"), ("LINK_TTL", "24h"), ("MAX_CLOCK_SKEW", "15m")]).unwrap();
         assert!(wrong(&[("PUBLISH_TIMEOUT", "1s")]).contains("PUBLISH_TIMEOUT: expected at least 2s"));
         assert!(
             wrong(&[("TRUSTED_HOPS", "1")]).contains("TRUSTED_HOPS: expected together with TRUSTED_PROXIES")
@@ -239,9 +265,9 @@ mod tests {
             ("USER_SERVICE_ADMIN_ADDR", "[::]:3008"),
             ("PUBLIC_URL", "https://signup.example.com"),
         ] {
-            let error = load(&[elsewhere, ("CODE_TTL", "2h")]).unwrap_err();
+            let error = load(&[elsewhere, ("PUBLISH_TIMEOUT", "1s")]).unwrap_err();
             let named: Vec<_> = error.problems().iter().map(|problem| problem.name).collect();
-            assert_eq!(named, ["CODE_TTL", "CODE_SECRETS", "ID_SECRET"], "{elsewhere:?}");
+            assert_eq!(named, ["PUBLISH_TIMEOUT", "CODE_SECRETS", "ID_SECRET"], "{elsewhere:?}");
             load(&[elsewhere, ("ALLOW_DEVELOPMENT_SECRETS", "yes")]).unwrap();
         }
     }

@@ -1,9 +1,9 @@
 //! The user service: HTTP in, events out.
 //!
 //! ```text
-//! http ──► signup ──► publisher ──► log (Kafka) ──► follow ──► view
-//!            ▲                                                   │
-//!            └────────────── what the log says ◄─────────────────┘
+//! http ──► signup ──► publisher ──► log (Kafka) ──► replica
+//!            ▲  └──► rules                             │
+//!            └────────── what the log says ◄───────────┘
 //! ```
 //!
 //! A 2xx is answered after the broker has acknowledged the event. What is pending lives in memory, as a view of the
@@ -13,12 +13,17 @@ mod application;
 mod config;
 mod http;
 mod signup;
+mod replica;
+mod rules;
 mod publisher;
+mod identity;
 mod rate_limit;
+mod wrong_codes;
 mod network;
 mod metrics;
 
 pub use application::{Application, forget};
 pub use config::Config;
+pub use identity::IdSecret;
 pub use rate_limit::RateLimit;
-pub use signup::{IdSecret, Rules};
+pub use rules::Rules;

@@ -1,15 +1,25 @@
 //! What an operator can see in numbers. No address, code or id is ever a label.
 
+use crate::rules::Decision;
+use jiff::SignedDuration;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use shared::{event::DecodeError, process_metrics::ProcessMetrics};
+use shared::{
+    event::{DecodeError, Mailing},
+    process_metrics::ProcessMetrics,
+};
 use std::time::Duration;
 
 /// Bounds of the latency histogram, in seconds: from a quick ack to the publish time-out and beyond.
 const BUCKETS: [f64; 13] = [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5, 5.0];
+
+/// Bounds of the time from a window's first mail to the verification, in seconds.
+const VERIFIED_AFTER: [f64; 8] = [15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0];
+/// Why a mail was not asked for: it is not time for the next one, or other spellings of the mailbox have had them all.
+const WITHHELD: [&str; 2] = ["schedule", "tagged"];
 
 /// The reason for which a record was passed over whose work ended in a bug.
 pub(crate) const PANICKED: &str = "panicked";
@@ -21,6 +31,13 @@ pub(crate) struct Metrics {
     durations: Family<EndpointLabels, Histogram>,
     /// Events whose ack did not come.
     pub(crate) publish_failures: Counter,
+    /// Codes that were tried.
+    pub(crate) guesses: Counter,
+    /// Those that were answered as wrong.
+    pub(crate) wrong_codes: Counter,
+    windows_begun: Counter,
+    verified_after: Histogram,
+    withheld: Family<ReasonLabels, Counter>,
     /// Requests refused with 429 by the client's rate limit.
     pub(crate) rate_limited: Counter,
     /// Requests refused with 503 because too many were in flight.
@@ -80,6 +97,11 @@ impl Metrics {
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             publish_failures: Counter::default(),
+            guesses: Counter::default(),
+            wrong_codes: Counter::default(),
+            windows_begun: Counter::default(),
+            verified_after: Histogram::new(VERIFIED_AFTER),
+            withheld: Family::default(),
             rate_limited: Counter::default(),
             overloaded: Counter::default(),
             not_understood: Family::default(),
@@ -111,7 +133,24 @@ impl Metrics {
             "Records of the log that were passed over, by reason",
             metrics.not_understood.clone(),
         );
+        for reason in WITHHELD {
+            drop(metrics.withheld.get_or_create(&ReasonLabels { reason }));
+        }
+        registry.register(
+            "mails_withheld",
+            "Accepted requests for which no mail was due: by the schedule, or by the limit of tagged spellings",
+            metrics.withheld.clone(),
+        );
+        registry.register_with_unit(
+            "verified_after_first_mail",
+            "Time from the first mail of an account's window to its verification",
+            Unit::Seconds,
+            metrics.verified_after.clone(),
+        );
         for (name, help, counter) in [
+            ("guesses", "Codes that were tried and have a place in the log", &metrics.guesses),
+            ("wrong_codes", "Codes that were answered as wrong", &metrics.wrong_codes),
+            ("windows_begun", "First mails with a code in a window of an account", &metrics.windows_begun),
             ("publish_failures", "Events that were not acknowledged in time", &metrics.publish_failures),
             (
                 "rate_limited_requests",
@@ -159,6 +198,28 @@ impl Metrics {
     /// Counts a record of the log that was passed over.
     pub(crate) fn not_understood(&self, reason: &'static str) {
         self.not_understood.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Counts what a registration led to.
+    pub(crate) fn registered(&self, decision: &Decision) {
+        match (decision.mailing, decision.taken) {
+            (Mailing::FirstCode, _) => {
+                self.windows_begun.inc();
+            }
+            (Mailing::Nothing, taken) => {
+                let [schedule, tagged] = WITHHELD;
+                let reason = if decision.is_over_tag_limit && taken.is_some() { tagged } else { schedule };
+                self.withheld.get_or_create(&ReasonLabels { reason }).inc();
+            }
+            (Mailing::FurtherCode | Mailing::Notice, _) => {}
+        }
+    }
+
+    /// Counts a verification, so long after the first mail of its window, as far as that is known.
+    pub(crate) fn verified_after(&self, first_mail: Option<SignedDuration>) {
+        if let Some(after) = first_mail {
+            self.verified_after.observe(after.as_secs_f64());
+        }
     }
 
     /// Counts an answered request.

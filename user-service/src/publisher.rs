@@ -2,8 +2,9 @@
 //!
 //! Idempotent and `acks=all`. Nothing queues up behind a broker that is away: a full queue and a late ack are errors
 //! at once, and the request becomes a 503. A record that timed out may be in the log after all, which is why
-//! events are derived: a retry writes the same one.
+//! what was decided counts until it is known to be not.
 
+use jiff::Timestamp;
 use rdkafka::{
     ClientContext,
     config::RDKafkaLogLevel,
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use shared::{
     account_id::AccountId,
     event::Event,
-    kafka::{ClientLog, KafkaConfig, KafkaWatch, Producer, Record},
+    kafka::{Acked, ClientLog, KafkaConfig, KafkaWatch, Producer, Record},
     topic::Topic,
 };
 use std::{
@@ -39,6 +40,8 @@ pub(crate) struct Written {
     pub(crate) partition: i32,
     /// Not right when the broker did not tell it (below zero for one record, or one of a batch).
     pub(crate) offset: i64,
+    /// Its time stamp, the broker's.
+    pub(crate) stamped_at: Option<Timestamp>,
 }
 
 /// The event is not known to be in the log.
@@ -93,20 +96,18 @@ impl Publisher {
         };
         // librdkafka looks for late records once a second only.
         let sent = tokio::time::timeout_at(deadline.into(), self.producer.send(record)).await;
-        let (partition, offset) = sent.map_err(|_| PublishError::Late)??;
-        Ok(Written { topic: encoded.topic, partition, offset })
+        Ok(Written::of(encoded.topic, sent.map_err(|_| PublishError::Late)??))
     }
 
-    /// Writes the tombstone that forgets an account, and waits for the broker's ack.
+    /// Writes the tombstone that forgets an account, waits for the broker's ack, and answers where it stands.
     ///
     /// # Errors
     /// As for [`Publisher::publish`].
-    pub(crate) async fn forget(&self, id: AccountId) -> Result<(), PublishError> {
+    pub(crate) async fn forget(&self, id: AccountId) -> Result<Written, PublishError> {
         let (topic, key) = (Topic::Verified.name(), id.to_string());
         let headers = OwnedHeaders::new();
         let record = Record { topic, partition: None, key: Some(key.as_bytes()), payload: None, headers };
-        self.producer.send(record).await?;
-        Ok(())
+        Ok(Written::of(Topic::Verified, self.producer.send(record).await?))
     }
 
     /// Whether the producer has what its first record needs.
@@ -134,6 +135,37 @@ impl Publisher {
     /// When that takes longer than `timeout`; what is left may or may not be in the log.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), KafkaError> {
         self.producer.flush(timeout)
+    }
+}
+
+impl Written {
+    fn of(topic: Topic, acked: Acked) -> Self {
+        let stamped_at = acked.stamped_at.and_then(|time| Timestamp::from_millisecond(time).ok());
+        Self { topic, partition: acked.partition, offset: acked.offset, stamped_at }
+    }
+}
+
+impl PublishError {
+    /// Whether the event is certainly not in the log, now or later.
+    pub(crate) fn is_definite(&self) -> bool {
+        use RDKafkaErrorCode as Code;
+        match self {
+            Self::Overloaded | Self::Encoding(_) => true,
+            Self::Late => false,
+            Self::NotAcknowledged(error) => matches!(
+                error.rdkafka_error_code(),
+                Some(
+                    Code::TopicAuthorizationFailed
+                        | Code::ClusterAuthorizationFailed
+                        | Code::MessageSizeTooLarge
+                        | Code::InvalidMessageSize
+                        | Code::PolicyViolation
+                        | Code::UnknownTopic
+                        | Code::UnknownTopicOrPartition
+                        | Code::UnknownPartition
+                )
+            ),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Five guesses at a code, wherever they are made and whatever happens to those who count them.
+//! Five guesses with a registration, wherever they are made and whatever happens to those who count them.
 
 use acceptance::{
     api::{Answer, Api},
@@ -40,10 +40,9 @@ async fn of_two_hundred_guesses_at_once_at_two_replicas_exactly_five_are_compare
         let tally = Tally::of(&answers);
         show(&format!("{tally:?}"));
         assert_eq!(tally, Tally { wrong: ATTEMPTS, gone: GUESSES - ATTEMPTS, unavailable: 0 });
-        let mut left: Vec<_> =
-            answers.iter().filter_map(|answer| answer.body["attempts_left"].as_u64()).collect();
-        left.sort_unstable();
-        assert_eq!(left, [0, 1, 2, 3, 4]);
+        // Each says what is left by then.
+        let left = answers.iter().filter_map(|answer| answer.body["attempts_left"].as_u64());
+        assert!(left.clone().all(|left| left <= 4) && left.min() == Some(0), "{answers:?}");
     }
 }
 

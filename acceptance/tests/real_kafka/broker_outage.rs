@@ -27,7 +27,7 @@ const READY_AGAIN: Duration = Duration::from_secs(5);
 /// After it a member that heard nothing from the broker takes its partitions for lost.
 const LONGER_THAN_A_GROUP_SESSION: Duration = Duration::from_secs(8);
 /// In the form of an id, and nobody's.
-const UNKNOWN_ID: &str = "00000000-0000-8000-8000-000000000000";
+const UNKNOWN_ID: &str = "00000000-0000-4000-8000-000000000000";
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +52,8 @@ async fn what_a_frozen_broker_took_after_its_refusal_leads_to_no_second_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn verifying_is_refused_in_time_while_the_broker_is_away_and_works_afterwards() {
     let world = World::start().await;
-    let ((a, at_a), (b, at_b)) = (replica(&world, "a").await, replica(&world, "b").await);
+    let (a, at_a) = world.ready_user_service("a").await;
+    let (b, at_b) = world.ready_user_service("b").await;
     let _notification_service = world.ready_notification_service("notification").await;
     for (outage, email) in [
         (Outage::Frozen(2 * PUBLISH_TIMEOUT), "ada@example.com"),
@@ -150,7 +151,8 @@ async fn a_probe_of_the_mail_server_that_is_dropped_with_its_partitions_is_not_w
 /// Goes through the outages with 100 registrations a second at two replicas; whoever is refused tries the other one.
 async fn survives(outages: &[Outage]) {
     let world = World::start().await;
-    let ((a, at_a), (b, at_b)) = (replica(&world, "a").await, replica(&world, "b").await);
+    let (a, at_a) = world.ready_user_service("a").await;
+    let (b, at_b) = world.ready_user_service("b").await;
     let _notification_service = world.ready_notification_service("notification").await;
 
     let replicas: Arc<[Api]> = [at_a.clone(), at_b].into();
@@ -187,14 +189,6 @@ async fn survives(outages: &[Outage]) {
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     }
     show(&format!("all mailed, all verified; {copies} mails came twice"));
-}
-
-/// A replica whose windows are long: with the end of one, an outage rightly leads to another code.
-async fn replica(world: &World, name: &str) -> (Service, Api) {
-    let mut service = world.user_service(name).with("WINDOW", "23h");
-    service.start_and_wait().await;
-    let api = Api::new(service.address());
-    (service, api)
 }
 
 /// Takes the broker away and brings it back; when both replicas are ready again, answers when it was back.

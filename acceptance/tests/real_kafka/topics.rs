@@ -15,7 +15,7 @@ const POLL: Duration = Duration::from_millis(50);
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_break_a_promise_make_both_not_ready_until_the_logged_commands_have_mended_them() {
     let world = World::start().await;
-    // As Kafka makes a topic for a client that asks for one: it deletes.
+    // As Kafka makes a topic for a client that asks for one: it deletes, and writers set the records' times.
     world.kafka.create_topic("user_account_verified", 3, &[]).await;
     world.kafka.create_topic("user_account_activity", 6, &["cleanup.policy=compact"]).await;
     world.kafka.create_topic("user_account_created", 6, &["retention.ms=30000"]).await;
@@ -24,9 +24,19 @@ async fn settings_that_break_a_promise_make_both_not_ready_until_the_logged_comm
         service.start();
     }
     for service in &services {
-        not_ready(service, "user_account_verified: cleanup.policy is delete, expected compact").await;
-        not_ready(service, "user_account_activity: cleanup.policy is compact, expected delete").await;
-        not_ready(service, "user_account_created: retention.ms is 30000, expected 604800000").await;
+        for problem in [
+            "cleanup.policy is delete, expected compact",
+            "min.compaction.lag.ms is 0, expected 172800000",
+            "delete.retention.ms is 86400000, expected 172800000",
+            "cleanup.policy is compact, expected delete",
+            "retention.ms is 30000, expected 604800000",
+        ] {
+            not_ready(service, problem).await;
+        }
+        for topic in ["user_account_verified", "user_account_activity", "user_account_created"] {
+            let problem = format!("{topic}: message.timestamp.type is CreateTime, expected LogAppendTime");
+            not_ready(service, &problem).await;
+        }
     }
     let api = acceptance::api::Api::new(services[0].address());
     let answer = api.register("too-early@example.com").await;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 use shared::{
-    account_id::AccountId, code_secrets::CodeSecrets, email_address::EmailAddress,
+    code_secrets::CodeSecrets, email_address::EmailAddress, registration_id::RegistrationId,
     verification_code::VerificationCode,
 };
 use std::{
@@ -30,28 +30,28 @@ use std::{
 /// Connections over which accounts are registered.
 const CONNECTIONS: u16 = 64;
 
-/// A pending registration and its first code.
+/// A registration and the code of its window.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
-    id: AccountId,
+    registration: RegistrationId,
     code: VerificationCode,
 }
 
 impl Account {
-    /// Reads the answer to the first registration of a window: it tells the window's start.
+    /// Reads the answer to a registration: it tells when the code of the clock's window ends.
     fn of(answer: &[u8], secrets: &CodeSecrets) -> anyhow::Result<Self> {
         let answer: Value = serde_json::from_slice(answer)?;
         let field = |name: &str| answer["data"][name].as_str().context("not the answer to a registration");
-        let id: AccountId = field("id")?.parse()?;
+        let registration: RegistrationId = field("id")?.parse()?;
         let expires_at: Timestamp = field("expires_at")?.parse()?;
-        let window = fill::window_at(expires_at - fill::CODE_TTL);
-        let email = EmailAddress::parse(field("email")?)?;
-        Ok(Self { id, code: VerificationCode::derive(secrets.current(), id, &email, window, 0) })
+        let (window, email) = (fill::window_of(expires_at)?, EmailAddress::parse(field("email")?)?);
+        let account = fill::account(&email)?;
+        Ok(Self { registration, code: VerificationCode::derive(secrets.current(), account, &email, window) })
     }
 
     /// The request that verifies it.
     pub(crate) fn verification(&self) -> Bytes {
-        format!(r#"{{"id":"{}","code":"{}"}}"#, self.id, self.code.digits()).into()
+        format!(r#"{{"id":"{}","code":"{}"}}"#, self.registration, self.code.digits()).into()
     }
 }
 

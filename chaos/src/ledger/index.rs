@@ -1,111 +1,208 @@
 //! The evidence, arranged so that it can be asked.
+//!
+//! Records whose time is too far from their event's are passed over by all services, so they are left out here, too.
 
-use super::expires_at;
-use crate::evidence::{Ask, Evidence, Mail, Record, Reply, Request};
+use crate::{
+    evidence::{Ask, Evidence, Mail, Record, Reply, Request},
+    rules,
+};
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     account_id::AccountId,
     email_address::EmailAddress,
-    event::{CodeIssued, Event, EventId},
+    event::{Attempt, Event, EventId, Mailing, Registered, Verified},
+    registration_id::RegistrationId,
     topic::Topic,
     verification_code::{LinkToken, VerificationCode},
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The last try of a mail is a second before its end; what is out of time then has expired.
 const LAST_TRY: SignedDuration = SignedDuration::from_millis(1_500);
+/// What was in the log for so long was there for whoever asks for the log's end.
+pub(super) const SETTLED: SignedDuration = SignedDuration::from_secs(1);
 
 /// See the module's text.
 pub(super) struct Index<'a> {
     pub(super) evidence: &'a Evidence,
-    /// The events of the source topics, by the request that led to them.
-    pub(super) by_request: HashMap<&'a str, &'a Event>,
-    /// The distinct events of the source topics.
-    pub(super) events: BTreeMap<EventId, &'a Event>,
-    /// Every writing of an event that asks for a mail.
+    requests: HashMap<&'a str, &'a Request>,
+    /// Records of the source topics, by the request that led to them.
+    by_request: HashMap<&'a str, Vec<Written<'a>>>,
+    registrations: HashMap<RegistrationId, Registration<'a>>,
+    accounts: BTreeMap<AccountId, Account<'a>>,
+    /// Every record that asks for a mail.
     pub(super) writings: Vec<&'a Event>,
-    /// Codes that were issued, by account; a code once for each of its mails.
-    pub(super) issued: HashMap<AccountId, Vec<&'a CodeIssued>>,
-    /// Mails of each event, in the order of their arrival.
+    /// The events that ask for each mail.
+    pub(super) asking: BTreeMap<EventId, Vec<&'a Event>>,
+    /// The mails of each id, in the order of their arrival.
     pub(super) mails: BTreeMap<EventId, Vec<&'a Mail>>,
-    /// Dead letters of each event.
-    pub(super) dead_letters: BTreeMap<EventId, Vec<&'a Record>>,
-    pub(super) verified: BTreeSet<AccountId>,
+    dead_letters: HashSet<EventId>,
+    /// Events of records that are passed over.
+    pub(super) passed_over: HashSet<EventId>,
 }
+
+/// What the log says of one account, each in the order of its partition.
+#[derive(Default)]
+pub(super) struct Account<'a> {
+    pub(super) registrations: Vec<Registration<'a>>,
+    pub(super) attempts: Vec<(&'a Attempt, &'a Record)>,
+    pub(super) milestones: Vec<Milestone<'a>>,
+}
+
+/// A record of `user_account_created`.
+#[derive(Clone, Copy)]
+pub(super) struct Registration<'a> {
+    pub(super) mailing: Mailing,
+    pub(super) event: &'a Registered,
+    pub(super) stamped_at: Timestamp,
+}
+
+/// A record of `user_account_verified`; without an event it is a tombstone.
+#[derive(Clone, Copy)]
+pub(super) struct Milestone<'a> {
+    pub(super) verified: Option<&'a Verified>,
+    pub(super) stamped_at: Timestamp,
+}
+
+/// A record and its event.
+pub(super) type Written<'a> = (&'a Event, &'a Record);
 
 impl<'a> Index<'a> {
     pub(super) fn new(evidence: &'a Evidence) -> Self {
+        let requests = evidence.requests.iter().map(|request| (request.request_id.as_str(), request));
         let mut index = Self {
             evidence,
+            requests: requests.collect(),
             by_request: HashMap::new(),
-            events: BTreeMap::new(),
+            registrations: HashMap::new(),
+            accounts: BTreeMap::new(),
             writings: Vec::new(),
-            issued: HashMap::new(),
+            asking: BTreeMap::new(),
             mails: BTreeMap::new(),
-            dead_letters: BTreeMap::new(),
-            verified: BTreeSet::new(),
+            dead_letters: HashSet::new(),
+            passed_over: HashSet::new(),
         };
         for record in &evidence.records {
-            let Some(event) = &record.event else { continue };
-            match record.topic {
-                Topic::Created | Topic::Activity | Topic::Verified => index.add_event(event),
-                Topic::DeadLetter => index.dead_letters.entry(event.event_id()).or_default().push(record),
-                Topic::MailRetry => {}
+            match (&record.event, record.topic) {
+                (None, Topic::Verified) if record.is_null => index.add_tombstone(record),
+                (None, _) | (Some(_), Topic::MailRetry) => {}
+                (Some(event), Topic::DeadLetter) => {
+                    index.dead_letters.insert(event.event_id());
+                }
+                (Some(event), _) if is_passed_over(event, record) => {
+                    index.passed_over.insert(event.event_id());
+                }
+                (Some(event), _) => index.add_event(event, record),
             }
         }
         for mail in &evidence.mails {
-            if let Some(event_id) = mail.event_id {
-                index.mails.entry(event_id).or_default().push(mail);
+            if let Some(mail_id) = mail.mail_id {
+                index.mails.entry(mail_id).or_default().push(mail);
             }
         }
         index
     }
 
-    fn add_event(&mut self, event: &'a Event) {
-        self.by_request.insert(event.request_id().as_str(), event);
-        self.events.insert(event.event_id(), event);
+    fn add_tombstone(&mut self, record: &'a Record) {
+        let Some(account) = record.account else { return };
+        let tombstone = Milestone { verified: None, stamped_at: record.stamped_at };
+        self.accounts.entry(account).or_default().milestones.push(tombstone);
+    }
+
+    fn add_event(&mut self, event: &'a Event, record: &'a Record) {
+        self.by_request.entry(event.request_id().as_str()).or_default().push((event, record));
         if asks_for_mail(event) {
             self.writings.push(event);
+            self.asking.entry(event.mail_id()).or_default().push(event);
         }
+        let account = self.accounts.entry(event.account_id()).or_default();
+        let stamped_at = record.stamped_at;
         match event {
-            Event::Created(issued) | Event::CodeResent(issued) => {
-                self.issued.entry(issued.id).or_default().push(issued);
+            Event::Registered(mailing, event) => {
+                let registration = Registration { mailing: *mailing, event, stamped_at };
+                account.registrations.push(registration);
+                self.registrations.entry(event.registration).or_insert(registration);
             }
+            Event::Attempt(attempt) => account.attempts.push((attempt, record)),
             Event::Verified(verified) => {
-                self.verified.insert(verified.id);
+                account.milestones.push(Milestone { verified: Some(verified), stamped_at });
             }
-            Event::RegistrationRepeated(_) | Event::AccountExists(_) | Event::Attempt(_) => {}
         }
     }
 
-    /// Whether an event's mail was sent or refused for good, or this writing of it was out of time.
+    /// The records that a request led to.
+    pub(super) fn written(&self, request_id: &str) -> &[Written<'a>] {
+        self.by_request.get(request_id).map_or(&[], Vec::as_slice)
+    }
+
+    /// The records of each request, whoever made it.
+    pub(super) fn by_request(&self) -> impl Iterator<Item = (&'a str, &[Written<'a>])> {
+        self.by_request.iter().map(|(request_id, written)| (*request_id, written.as_slice()))
+    }
+
+    pub(super) fn request(&self, request_id: &str) -> Option<&'a Request> {
+        self.requests.get(request_id).copied()
+    }
+
+    /// The registration of an id, as text or not.
+    pub(super) fn registration(&self, id: &str) -> Option<Registration<'a>> {
+        self.registrations.get(&id.parse().ok()?).copied()
+    }
+
+    /// What the log says of each account.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = (AccountId, &Account<'a>)> {
+        self.accounts.iter().map(|(id, account)| (*id, account))
+    }
+
+    pub(super) fn account(&self, id: AccountId) -> Option<&Account<'a>> {
+        self.accounts.get(&id)
+    }
+
+    /// The registration that a request names, if it names one that was made.
+    pub(super) fn named(&self, ask: &Ask) -> Option<Registration<'a>> {
+        match ask {
+            Ask::Register(_) => None,
+            Ask::Resend { id } | Ask::VerifyCode { id, .. } | Ask::VerifyLink { id, .. } => {
+                self.registration(id)
+            }
+        }
+    }
+
+    /// The account that a request to register or for another mail is about.
+    pub(super) fn asked_for(&self, ask: &Ask) -> Option<AccountId> {
+        match ask {
+            Ask::Register(person) => {
+                let email = EmailAddress::parse(&person.email).ok()?;
+                Some(AccountId::of(&self.evidence.id_secret, &email))
+            }
+            Ask::Resend { .. } => Some(self.named(ask)?.event.id),
+            Ask::VerifyCode { .. } | Ask::VerifyLink { .. } => None,
+        }
+    }
+
+    /// Whether an event's mail was sent or refused for good, or this event was out of time.
     pub(super) fn has_ended(&self, event: &Event) -> bool {
-        let id = event.event_id();
-        self.mails.contains_key(&id) || self.dead_letters.contains_key(&id) || self.has_expired(event)
+        self.mails.contains_key(&event.mail_id())
+            || self.dead_letters.contains(&event.event_id())
+            || self.has_expired(event)
     }
 
     fn has_expired(&self, event: &Event) -> bool {
         let writing = (event.event_id(), event.request_id().as_str().to_owned());
         let noted = self.evidence.expired.get(&writing);
-        noted.zip(expires_at(event)).is_some_and(|(noted, expiry)| *noted + LAST_TRY >= expiry)
+        noted.zip(mail_deadline(event)).is_some_and(|(noted, deadline)| *noted + LAST_TRY >= deadline)
     }
 
-    /// The code of this window and generation, if any code of this id was mailed.
-    pub(super) fn code(&self, id: AccountId, window: u64, generation: u32) -> Option<String> {
-        let key = self.evidence.secrets.current();
-        let code = VerificationCode::derive(key, id, self.address(id)?, window, generation);
-        Some(code.digits().to_owned())
+    /// The code of a window for the address of a registration.
+    pub(super) fn code(&self, registration: &Registered, window: u64) -> String {
+        let (key, id, email) = (self.evidence.secrets.current(), registration.id, &registration.email);
+        VerificationCode::derive(key, id, email, window).digits().to_owned()
     }
 
-    /// The token of this window's link, if any was mailed to this id.
-    pub(super) fn token(&self, id: AccountId, window: u64) -> Option<String> {
-        let key = self.evidence.secrets.current();
-        Some(LinkToken::derive(key, id, self.address(id)?, window).to_text())
-    }
-
-    /// In one of its spellings, which all make the same codes.
-    fn address(&self, id: AccountId) -> Option<&EmailAddress> {
-        self.issued.get(&id)?.first().map(|issued| &issued.email)
+    /// The token of a window for the address of a registration.
+    pub(super) fn token(&self, registration: &Registered, window: u64) -> String {
+        let (key, id, email) = (self.evidence.secrets.current(), registration.id, &registration.email);
+        LinkToken::derive(key, id, email, window).to_text()
     }
 
     /// What was asked and how it was answered, for everything that was.
@@ -113,38 +210,72 @@ impl<'a> Index<'a> {
         self.evidence.requests.iter().filter_map(|request| Some((request, request.reply.as_ref()?)))
     }
 
-    /// Registrations that were accepted.
-    pub(super) fn accepted_registrations(&self) -> impl Iterator<Item = (&'a Request, &'a Reply)> {
-        self.answered()
-            .filter(|(request, reply)| matches!(request.ask, Ask::Register { .. }) && reply.status == 202)
+    /// What was accepted, with its record, where there is one.
+    pub(super) fn accepted(
+        &self,
+    ) -> impl Iterator<Item = (&'a Request, &'a Reply, Option<Registration<'a>>)> {
+        self.answered().filter(|(_, reply)| reply.status == 202).map(|(request, reply)| {
+            let own = |it: &Registration<'_>| it.event.request_id.as_str() == request.request_id;
+            (request, reply, reply.id.as_deref().and_then(|id| self.registration(id)).filter(own))
+        })
     }
+}
+
+impl<'a> Account<'a> {
+    /// Verifications in the order of the log.
+    pub(super) fn verifications(&self) -> impl Iterator<Item = (&'a Verified, Timestamp)> {
+        self.milestones.iter().filter_map(|milestone| Some((milestone.verified?, milestone.stamped_at)))
+    }
+
+    /// Times of the tombstones.
+    pub(super) fn tombstones(&self) -> impl Iterator<Item = Timestamp> {
+        self.milestones.iter().filter(|it| it.verified.is_none()).map(|milestone| milestone.stamped_at)
+    }
+}
+
+/// Whether all services pass the record over: its writer's clock and the broker's differ, or it came too late.
+fn is_passed_over(event: &Event, record: &Record) -> bool {
+    let late = record.stamped_at.duration_since(event.occurred_at());
+    let may_be_late = record.topic == Topic::Verified && late.is_positive();
+    late.abs() > rules::CLOCK_TOLERANCE && !may_be_late
 }
 
 /// Whether the event asks for a mail.
-pub(super) fn asks_for_mail(event: &Event) -> bool {
+fn asks_for_mail(event: &Event) -> bool {
     match event {
-        Event::Created(_) | Event::CodeResent(_) | Event::Verified(_) => true,
-        // The first of a window, which began it.
-        Event::AccountExists(exists) => exists.occurred_at == exists.window_started_at,
-        Event::RegistrationRepeated(_) | Event::Attempt(_) => false,
+        Event::Registered(mailing, _) => *mailing != Mailing::Nothing,
+        Event::Verified(_) => true,
+        Event::Attempt(_) => false,
     }
 }
 
-/// The account that a request is about, when it names one.
-pub(super) fn account(ask: &Ask) -> Option<AccountId> {
-    match ask {
-        Ask::Register { .. } => None,
-        Ask::Resend { id } | Ask::VerifyCode { id, .. } | Ask::VerifyLink { id, .. } => id.parse().ok(),
+/// The last moment for an event's mail; `None` when nothing here ends it.
+pub(super) fn mail_deadline(event: &Event) -> Option<Timestamp> {
+    match event {
+        Event::Registered(Mailing::FirstCode | Mailing::FurtherCode, event) => {
+            Some(event.expires_at - rules::LEAST_CODE_LIFE)
+        }
+        Event::Registered(..) | Event::Attempt(_) | Event::Verified(_) => None,
     }
 }
 
-/// What a request was, in one line.
-pub(super) fn line(request: &Request, at: Timestamp) -> String {
-    format!("request {} {:?}, answered at {at:.3}", request.request_id, request.ask)
+/// What a request was and how it was answered, in one line.
+pub(super) fn line(request: &Request, reply: &Reply) -> String {
+    let Reply { status, problem, at, .. } = reply;
+    format!("request {} {:?}, answered {status} {problem} at {at:.3}", request.request_id, request.ask)
 }
 
 /// What an event is, in one line.
 pub(super) fn event_line(event: &Event) -> String {
     let (name, id) = (event.kind().name(), event.event_id());
     format!("{name} {id} of {}, at {:.3}", event.account_id(), event.occurred_at())
+}
+
+impl Registration<'_> {
+    /// What it is, in one line.
+    pub(super) fn line(&self) -> String {
+        let Registered { registration, id, window, send, occurred_at, .. } = self.event;
+        let name = self.mailing.kind().name();
+        format!("{name} {registration} of {id}, place {send} of window {window}, at {occurred_at:.3}")
+    }
 }

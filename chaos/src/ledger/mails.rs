@@ -1,38 +1,43 @@
-//! What became of each event that asks for a mail.
+//! What became of each event that asks for a mail, and what stands in the mails.
 
 use super::{
-    Count, expires_at,
-    index::{Index, event_line, line},
+    Count,
+    index::{Index, Registration, event_line, line, mail_deadline},
+    places::unsettled,
 };
-use shared::event::Event;
+use crate::{evidence::Mail, rules};
+use shared::event::{Event, Mailing, Registered};
 
-/// Whoever was told that a mail is on its way has one, or it was refused for good, or its code expired first.
+/// Whoever was told that a mail may be on its way has one, or had one whose code is right, or it was refused for good, or its
+/// time was over first.
 pub(super) fn signups_without_mail(index: &Index<'_>) -> Count {
-    let without = index.accepted_registrations().filter(|(request, _)| {
+    let unsettled = unsettled(index);
+    let without = index.accepted().filter(|(_, _, registration)| {
         // Without any record it is a broken promise of another name as well, and this one too.
-        let event = index.by_request.get(request.request_id.as_str());
-        !event.is_some_and(|event| was_mailed(index, event))
+        let Some(registration) = registration else { return true };
+        let Registered { id, occurred_at, .. } = registration.event;
+        // A place may be held by a request that had no good end.
+        let is_excused = registration.mailing == Mailing::Nothing
+            && (unsettled.get(id).is_some_and(|since| *since <= *occurred_at)
+                || registration.event.email.tagged_mailbox().is_some());
+        !is_excused && !was_mailed(index, registration)
     });
-    let lines = without.map(|(request, reply)| line(request, reply.at));
-    Count::none("accepted signups without a mail", lines)
+    Count::none("accepted signups without a mail", without.map(|(request, reply, _)| line(request, reply)))
 }
 
-/// Whether the mail that this record of a registration promises has ended; of a window one is enough, since a
-/// repeated registration asks for none of its own.
-fn was_mailed(index: &Index<'_>, event: &Event) -> bool {
-    match event {
-        Event::Created(_) | Event::CodeResent(_) => index.has_ended(event),
-        Event::RegistrationRepeated(repeated) => {
-            let issued = index.issued.get(&repeated.id).into_iter().flatten();
-            issued
-                .filter(|issued| issued.window == repeated.window)
-                .filter_map(|issued| index.by_request.get(issued.request_id.as_str()))
-                .any(|event| index.has_ended(event))
-        }
-        // All notices of a window are one event.
-        Event::AccountExists(_) => index.has_ended(event),
-        Event::Attempt(_) | Event::Verified(_) => false,
+/// Whether the mail that this registration promises has ended; one that asks for none of its own has that of a place whose
+/// code is right.
+fn was_mailed(index: &Index<'_>, registration: &Registration<'_>) -> bool {
+    let has_ended = |it: &Registration<'_>| index.has_ended(&Event::Registered(it.mailing, it.event.clone()));
+    if registration.mailing != Mailing::Nothing {
+        return has_ended(registration);
     }
+    let Some(account) = index.account(registration.event.id) else { return false };
+    let is_right = |it: &&Registration<'_>| {
+        it.mailing != Mailing::Nothing
+            && rules::code_ends_at(it.event.window) > registration.event.occurred_at
+    };
+    !account.milestones.is_empty() || account.registrations.iter().filter(is_right).any(has_ended)
 }
 
 /// Every event that asks for a mail ends in one, in a dead letter, or with its time.
@@ -41,31 +46,33 @@ pub(super) fn events_without_end(index: &Index<'_>) -> Count {
     Count::none("events without a mail, a dead letter or an expiry", open.map(|event| event_line(event)))
 }
 
-/// No transaction begins after the code's end. Dates have whole seconds, so the last second is not judged.
-pub(super) fn begun_after_expiry(index: &Index<'_>) -> Count {
+/// No transaction begins with less than a minute of the code's life left. Dates have whole seconds, rounded down.
+pub(super) fn begun_too_late(index: &Index<'_>) -> Count {
     let late = index.evidence.mails.iter().filter_map(|mail| {
-        let expiry = expires_at(index.by_request.get(mail.request_id.as_str())?)?;
-        (mail.begun_at >= expiry).then_some((mail, expiry))
+        let deadlines = index.asking.get(&mail.mail_id?)?.iter().filter_map(|event| mail_deadline(event));
+        let deadline = deadlines.max()?;
+        (mail.begun_at > deadline).then_some((mail, deadline))
     });
-    let lines = late.map(|(mail, expiry)| format!("{mail:?}, expired at {expiry:.3}"));
-    Count::none("mails begun after their code's expiry", lines)
+    let lines = late.map(|(mail, deadline)| format!("{mail:?}, its time was over at {deadline:.3}"));
+    Count::none("mails begun with less than a minute of their code left", lines)
 }
 
-/// A mail belongs to an event, goes to its address, and has its code and its link.
+/// A mail belongs to an event, names its request, goes to its address, and has its code and its link.
 pub(super) fn wrong_content(index: &Index<'_>) -> Count {
     let wrong = index.evidence.mails.iter().filter(|mail| {
-        let event = mail.event_id.and_then(|id| index.events.get(&id));
-        let Some(event) = event else { return true };
-        match event {
-            Event::Created(issued) | Event::CodeResent(issued) => {
-                let code = index.code(issued.id, issued.window, issued.generation);
-                let token = index.token(issued.id, issued.window);
-                mail.recipient != issued.email.as_str() || mail.code != code || mail.token != token
+        let asking = asking(index, mail).filter(|event| event.request_id().as_str() == mail.request_id);
+        !asking.into_iter().any(|event| match event {
+            Event::Registered(Mailing::FirstCode | Mailing::FurtherCode, event) => {
+                mail.recipient == event.email.as_str()
+                    && mail.code == Some(index.code(event, event.window))
+                    && mail.token == Some(index.token(event, event.window))
+                    && mail.registration == Some(event.registration.to_string())
             }
-            Event::Verified(verified) => mail.recipient != verified.email.as_str() || mail.code.is_some(),
-            Event::AccountExists(exists) => mail.recipient != exists.email.as_str() || mail.code.is_some(),
-            Event::RegistrationRepeated(_) | Event::Attempt(_) => true,
-        }
+            event => {
+                let is_recipient = event.email().is_some_and(|email| email.as_str() == mail.recipient);
+                is_recipient && mail.code.is_none() && mail.token.is_none()
+            }
+        })
     });
     Count::none(
         "mails of no event, or with another code, link or address",
@@ -73,17 +80,41 @@ pub(super) fn wrong_content(index: &Index<'_>) -> Count {
     )
 }
 
-/// A dead letter needs a server that refuses for good: this recipient, or the content until the time was over.
+/// Of what anybody entered a mail shows a first name of one word at most, and a notice nothing.
+pub(super) fn names_shown(index: &Index<'_>) -> Count {
+    let shown =
+        index.evidence.mails.iter().filter(|mail| {
+            !mail.names.iter().all(|name| asking(index, mail).any(|event| may_show(event, name)))
+        });
+    Count::none("mails with more of the names than one word", shown.map(|mail| format!("{mail:?}")))
+}
+
+fn may_show(event: &Event, name: &str) -> bool {
+    let first_name = match event {
+        Event::Registered(Mailing::FirstCode | Mailing::FurtherCode, event) => event.first_name.as_str(),
+        Event::Verified(event) => event.first_name.as_str(),
+        Event::Registered(..) | Event::Attempt(_) => return false,
+    };
+    first_name == name
+}
+
+fn asking<'a>(index: &'a Index<'_>, mail: &Mail) -> impl Iterator<Item = &'a Event> {
+    let events = mail.mail_id.and_then(|mail_id| index.asking.get(&mail_id));
+    events.into_iter().flatten().copied()
+}
+
+/// A dead letter needs a server that refuses for good: this recipient, or the content until the time was over; or a record that
+/// came too late to be understood.
 pub(super) fn needless_dead_letters(index: &Index<'_>) -> Count {
     let needless = index.evidence.records.iter().filter(|record| {
-        let address = match &record.event {
-            Some(Event::Created(issued) | Event::CodeResent(issued)) => issued.email.as_str(),
-            _ => "",
-        };
+        let Some(event) = &record.event else { return record.reason.is_some() };
         match record.reason.as_deref() {
             None => false,
-            Some("recipient_refused") => !crate::sink::is_refused(address),
-            Some("content_refused") => record.event.as_ref().and_then(expires_at).is_none(),
+            Some("recipient_refused") => {
+                !event.email().is_some_and(|email| crate::sink::is_refused(email.as_str()))
+            }
+            Some("content_refused") => mail_deadline(event).is_none(),
+            Some("wrong_clock") => !index.passed_over.contains(&event.event_id()),
             Some(_) => true,
         }
     });

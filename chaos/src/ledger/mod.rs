@@ -3,8 +3,10 @@
 //! ```text
 //!   index      the evidence, so that it can be asked
 //!   answers    was what clients were told true?
-//!   mails      what became of each event
-//!   attempts   which codes were compared, and which were right
+//!   guesses    which codes were compared, and which were right
+//!   verified   who was verified, and with which data
+//!   places     who gets a mail when, and how many
+//!   mails      what became of each event, and what stands in the mails
 //!   copies     which mails came twice, and why
 //! ```
 //!
@@ -12,18 +14,15 @@
 
 mod index;
 mod answers;
+mod guesses;
+mod verified;
+mod places;
 mod mails;
-mod attempts;
 mod copies;
 
 use crate::evidence::Evidence;
+use guesses::Guesses;
 use index::Index;
-use jiff::{SignedDuration, Timestamp};
-
-/// Comparisons that a code stands.
-pub(crate) const CODE_ATTEMPTS: u32 = 5;
-/// Life of a code after its mail was asked for; long enough for a calm stretch, short enough to end in an outage.
-pub(crate) const CODE_TTL: SignedDuration = SignedDuration::from_secs(30);
 
 const EXAMPLES: usize = 5;
 
@@ -63,20 +62,39 @@ impl Count {
 /// Judges a round: all counts, in the order of the report.
 pub(crate) fn judge(evidence: &Evidence) -> Vec<Count> {
     let index = Index::new(evidence);
+    let guesses = Guesses::of(&index);
     let recovery = &evidence.recovery;
     vec![
         answers::accepted_without_record(&index),
+        answers::more_than_one_event(&index),
+        answers::other_data(&index),
         answers::verified_without_event(&index),
         answers::accepted_called_unknown(&index),
+        answers::accepted_after_its_end(&index),
         answers::outside_the_contract(&index),
+        guesses.beyond_the_registration(),
+        guesses.refused_too_early(),
+        guesses.wrong_remainders(),
+        guesses.beyond_the_window(),
+        guesses.wrong_accepted(),
+        guesses.right_called_wrong(),
+        verified::other_data(&index),
+        verified::twice(&index),
+        verified::at_once(&index),
+        verified::without_right(&index),
+        places::mailed_twice(&index),
+        places::taken_again(&index),
+        places::too_early(&index),
+        places::not_mailed_when_due(&index),
+        places::wrong_kind(&index),
+        places::wrong_window(&index),
+        places::tagged(&index),
         mails::signups_without_mail(&index),
         mails::events_without_end(&index),
-        mails::begun_after_expiry(&index),
+        mails::begun_too_late(&index),
         mails::wrong_content(&index),
+        mails::names_shown(&index),
         mails::needless_dead_letters(&index),
-        attempts::sixth_comparisons(&index),
-        attempts::wrong_verdicts(&index),
-        attempts::two_valid_codes(&index),
         copies::copies(&index),
         copies::without_cause(&index),
         copies::beyond_their_cause(&index),
@@ -85,16 +103,6 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<Count> {
         Count::none("partitions with a backlog after that", recovery.unsettled.clone()),
         Count::none("services with more memory than their configuration says", recovery.too_large.clone()),
     ]
-}
-
-/// The time from which an event's mail is no longer due; `None` when nothing here ends it.
-fn expires_at(event: &shared::event::Event) -> Option<Timestamp> {
-    match event {
-        shared::event::Event::Created(issued) | shared::event::Event::CodeResent(issued) => {
-            Some(issued.expires_at)
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

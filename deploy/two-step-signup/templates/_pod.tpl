@@ -42,6 +42,8 @@ capabilities: {drop: [ALL]}
 - {name: LOG_FORMAT, value: {{ $root.Values.logFormat }}}
 - {name: CODE_SECRETS, valueFrom: {secretKeyRef: {name: {{ $root.Values.secretName }}, key: CODE_SECRETS}}}
 - {name: PUBLIC_URL, value: {{ $root.Values.publicUrl | quote }}}
+- {name: MAX_CLOCK_SKEW, value: {{ $root.Values.rules.maxClockSkew }}}
+- {name: PUBLISH_TIMEOUT, value: {{ $root.Values.rules.publishTimeout }}}
 - {name: KAFKA_BROKERS, value: {{ $kafka.brokers | quote }}}
 - {name: KAFKA_PARTITIONS, value: {{ $kafka.partitions | quote }}}
 - {name: KAFKA_REPLICATION, value: {{ $kafka.replication | quote }}}

@@ -1,7 +1,6 @@
 """The mail, and what each reply of a mail server means."""
 
 import unittest
-from datetime import UTC, datetime
 
 from tests.smtp_server import SmtpServer
 from welcome.config import Config
@@ -12,7 +11,7 @@ ADDRESS = "ada@example.com"
 
 
 def verified(name: str = "Ada", email: str = ADDRESS) -> Verified:
-    return Verified("af5a43c7-0a52-8f3e-9d7c-2a1b3c4d5e6f", "11111111", datetime.now(UTC), name, "Lovelace", email)
+    return Verified("af5a43c7-0a52-8f3e-9d7c-2a1b3c4d5e6f", "11111111", name, "Lovelace", email)
 
 
 class WelcomeMail(unittest.TestCase):

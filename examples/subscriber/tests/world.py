@@ -23,6 +23,9 @@ from tests.smtp_server import SmtpServer
 EXAMPLE = Path(__file__).parents[1]
 ROOT = EXAMPLE.parents[1]
 DEADLINE = 30
+# In seconds. Short, so that a test can wait for the next window, and as the user service asks for it: CODE_TTL + 3 * MAX_CLOCK_SKEW <=
+# WINDOW, WINDOW + CODE_TTL <= LINK_TTL. A code with less than a minute left is not mailed.
+COOLDOWN, SKEW, CODE_TTL, WINDOW, LINK_TTL = 1, 1, 65, 70, 140
 
 
 def wait_for(what: str, condition, deadline: float = DEADLINE):
@@ -85,7 +88,11 @@ class World:
             "CODE_SECRETS": f"k1:{code_secret}",
             "ID_SECRET": id_secret,
             "RATE_LIMIT": "off",
-            "RESEND_COOLDOWN": "1s",
+            "RESEND_COOLDOWN": f"{COOLDOWN}s",
+            "MAX_CLOCK_SKEW": f"{SKEW}s",
+            "CODE_TTL": f"{CODE_TTL}s",
+            "WINDOW": f"{WINDOW}s",
+            "LINK_TTL": f"{LINK_TTL}s",
             "USER_SERVICE_ADDR": f"127.0.0.1:{free_port()}",
             "USER_SERVICE_ADMIN_ADDR": "127.0.0.1:0",
             "NOTIFICATION_SERVICE_ADDR": f"127.0.0.1:{free_port()}",
@@ -115,28 +122,33 @@ class World:
         ).stdout
 
     def register(self, address: str) -> str:
-        """The account's id."""
+        """The registration's id."""
         body = {"first_name": "Ada", "last_name": "Lovelace", "email": address}
         status, answer = self.post("register", body)
         assert status == 202, answer
         return answer["data"]["id"]
 
     def verify(self, address: str) -> str:
-        """Registers, reads the newest code from the mail, verifies. The account's id."""
+        """Registers, reads the newest code from the mail, verifies. The account's id, which only the last answer tells."""
         earlier = len(self.mails.to(address))
-        account_id = self.register(address)
+        registration = self.register(address)
         mail = wait_for(f"a code for {address}", lambda: self.mails.to(address)[earlier:])[-1]
         [code] = re.findall(r"^\s*(\d{6})\s*$", mail.get_body(("plain",)).get_content(), re.MULTILINE)
-        status, answer = self.post("verify", {"id": account_id, "code": code})
+        status, answer = self.post("verify", {"id": registration, "code": code})
         assert status == 200, answer
-        self.verified[address] = account_id
-        return account_id
+        self.verified[address] = answer["data"]["id"]
+        return self.verified[address]
 
     def verify_many(self, prefix: str, count: int) -> list[str]:
         addresses = [f"{prefix}-{number}@example.com" for number in range(count)]
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(self.verify, addresses))
         return addresses
+
+    def wait_for_the_next_window(self):
+        """Until its first mail may go out, which is not within the cool-down after one of the window before."""
+        begin = (time.time() // WINDOW + 1) * WINDOW + COOLDOWN
+        wait_for("the next window", lambda: time.time() > begin, WINDOW + DEADLINE)
 
     def post(self, path: str, body: dict) -> tuple[int, dict]:
         url = f"http://{self._env['USER_SERVICE_ADDR']}/api/{path}"

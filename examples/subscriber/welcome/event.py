@@ -2,16 +2,14 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
 
-TYPE, VERSION = b"user_account_verified", 1
+TYPE, VERSION = b"user_account_verified", 2
 
 
 @dataclass(frozen=True)
 class Verified:
     event_id: str
     account_id: str
-    occurred_at: datetime
     first_name: str
     last_name: str
     email: str
@@ -22,18 +20,18 @@ class NotUnderstood(Exception):
 
 
 def read(value: bytes, headers: dict[str, bytes]) -> Verified | None:
-    """`None` for another type: new ones may come at any time, and are passed over. Unknown fields are ignored."""
-    if headers.get("ce_type", TYPE) != TYPE:
+    """`None` for another type, or none: new ones may come at any time, and are passed over. Unknown fields are ignored."""
+    # First of all, before the value is looked at: the type says what the record is.
+    if headers.get("ce_type") != TYPE:
         return None
     try:
         fields = json.loads(value)
-        # Before anything else: what another version means is never guessed.
+        # Then the version, before any other field: what another one means is never guessed.
         if fields["version"] != VERSION:
             raise NotUnderstood("unknown_version")
-        texts = [fields[name] for name in ("event_id", "id", "occurred_at", "first_name", "last_name", "email")]
+        texts = [fields[name] for name in ("event_id", "id", "first_name", "last_name", "email")]
         if not all(isinstance(text, str) and text for text in texts):
             raise NotUnderstood("undecodable")
-        event_id, account_id, occurred_at, *person = texts
-        return Verified(event_id, account_id, datetime.fromisoformat(occurred_at).astimezone(), *person)
+        return Verified(*texts)
     except (ValueError, TypeError, KeyError, RecursionError):
         raise NotUnderstood("undecodable") from None

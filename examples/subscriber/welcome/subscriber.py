@@ -6,7 +6,7 @@ while the mail server or Kafka is away. So nothing is lost, and one bad record h
 
 import logging
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from threading import Event
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -63,9 +63,9 @@ class Subscriber:
         self._held: dict[tuple[str, int], tuple[float, Message]] = {}  # partition: until when, what
         self._away_until, self._failures = 0.0, 0
         self._uncommitted, self._last_commit = 0, 0.0
-        # By account. With a database these live there, in the transaction of the work, and there are no copies.
-        self._welcomed: dict[str, str] = {}
-        self._forgotten: dict[str, datetime] = {}
+        # With a database these live there, in the transaction of the work, and there are no copies.
+        self._welcomed: dict[str, None] = {}  # accounts
+        self._forgotten: dict[str, int] = {}  # by account the offset of its tombstone
 
     def run(self, stop: Event) -> None:
         while not self._own_topics_exist() and not stop.wait(2):
@@ -118,11 +118,11 @@ class Subscriber:
             event = read(record.value(), headers)
             if event is None:
                 return None
-            if self._is_done(event):
+            if self._is_done(event, record, headers):
                 return logging.info("passed over account %s (event %s)", event.account_id, event.event_id)
             welcome(event, self._config)
             logging.info("welcomed account %s (event %s)", event.account_id, event.event_id)
-            _remember(self._welcomed, event.account_id, event.event_id)
+            _remember(self._welcomed, event.account_id, None)
         except (ServerAway, KafkaException):
             raise
         except RefusedForNow as failure:
@@ -136,18 +136,21 @@ class Subscriber:
         except Exception as bug:  # in this program: must not hold up the others
             self._write(self._dead_letter, record, headers, dead_letter_reason=f"bug_{type(bug).__name__}")
 
-    def _is_done(self, event: Verified) -> bool:
-        """Welcomed before, or forgotten since (a retry may be read long after the record it copies)."""
-        forgotten = self._forgotten.get(event.account_id)
-        return self._welcomed.get(event.account_id) == event.event_id or (
-            forgotten is not None and event.occurred_at <= forgotten
-        )
+    def _is_done(self, event: Verified, record: Message, headers: dict[str, bytes]) -> bool:
+        """Welcomed before, or forgotten since (a retry may be read long after the record it copies).
+
+        A second record of an account that was not forgotten is a further registration that was proved: a subscriber that keeps
+        names takes them from it, since the one with the highest offset holds. Older is told by offset: an account's records
+        are in one partition, and clocks differ.
+        """
+        offset = int(headers.get("welcome_source", b"%d" % record.offset()).rpartition(b"/")[2])
+        return event.account_id in self._welcomed or offset < self._forgotten.get(event.account_id, 0)
 
     def _forget(self, record: Message) -> None:
         """A tombstone: erase what is held of the account. A subscriber with a database deletes its row here."""
         account_id = (record.key() or b"").decode(errors="replace")
         self._welcomed.pop(account_id, None)
-        _remember(self._forgotten, account_id, datetime.fromtimestamp(record.timestamp()[1] / 1000, UTC))
+        _remember(self._forgotten, account_id, record.offset())
         logging.info("forgot account %s", account_id)
 
     def _write(self, topic: str, record: Message, headers: dict[str, bytes], **notes: str) -> None:

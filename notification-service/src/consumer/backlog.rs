@@ -202,6 +202,7 @@ mod tests {
     use crate::{offsets::Partition, record::Lent, retry::Retry};
     use proptest::prelude::*;
     use shared::topic::Topic;
+    use std::time::Duration;
 
     fn record(offset: i64, size: usize, retry: Option<(u32, i64)>, now: Timestamp) -> Record {
         let position =
@@ -213,7 +214,8 @@ mod tests {
         let headers: Vec<_> = retry.iter().flat_map(|retry| retry.to_headers(None)).collect();
         let payload = vec![b'x'; size];
         let headers = headers.iter().map(|it| (it.name.as_str(), it.value.as_deref())).collect();
-        Record::new(position, &Lent { key: None, payload: Some(&payload), timestamp: None, headers }, now)
+        let lent = Lent { key: None, payload: Some(&payload), timestamp: None, headers };
+        Record::new(position, &lent, now, Duration::ZERO)
     }
 
     #[test]

@@ -13,7 +13,6 @@ use crate::{
 };
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use shared::event::DecodeError;
 use std::collections::{HashMap, VecDeque};
 
 /// Chains that are remembered, some 150 octets each. A forgotten chain may run twice.
@@ -70,10 +69,7 @@ impl Chains {
 /// The chain that a record continues. What becomes a dead letter at once continues none.
 fn chain(record: &Record) -> Option<(Name, &Retry)> {
     let retry = record.retry.as_ref()?;
-    let goes_on = matches!(
-        record.content,
-        Content::Event(_) | Content::NotUnderstood(DecodeError::UnknownType | DecodeError::UnknownVersion(_))
-    );
+    let goes_on = matches!(record.content, Content::Event(_)) || record.waits_for_newer();
     let mut hash = Sha256::new();
     // The zero octets end the parts of varying length; JSON has none.
     hash.update(&retry.source);
@@ -93,12 +89,13 @@ mod tests {
     };
     use proptest::prelude::*;
     use shared::topic::Topic;
+    use std::time::Duration;
 
     const NOW: i64 = 1_800_000_000;
 
     /// A retry of a record of a newer version.
     fn retry(source: &str, attempts: u32, second: i64) -> Record {
-        retry_of(br#"{"version":2}"#, source, attempts, second)
+        retry_of(br#"{"version":3}"#, source, attempts, second)
     }
 
     fn retry_of(payload: &[u8], source: &str, attempts: u32, second: i64) -> Record {
@@ -109,7 +106,7 @@ mod tests {
         let headers = headers.chain([("ce_type", Some(&b"code_resent"[..]))]).collect();
         let partition = Partition { topic: Topic::MailRetry, number: 0 };
         let lent = Lent { key: None, payload: Some(payload), timestamp: None, headers };
-        Record::new(Position { partition, offset: 1, epoch: 1 }, &lent, time)
+        Record::new(Position { partition, offset: 1, epoch: 1 }, &lent, time, Duration::ZERO)
     }
 
     fn number(record: &Record) -> u32 {
@@ -149,7 +146,7 @@ mod tests {
     #[test]
     fn a_retry_that_names_the_source_of_another_record_does_not_take_its_place() {
         let of = |payload: &[u8], attempts| retry_of(payload, "user_account_created/0/7", attempts, 1);
-        let (true_one, forged) = (of(br#"{"version":2}"#, 1), of(br#"{"version":3}"#, 900));
+        let (true_one, forged) = (of(br#"{"version":3}"#, 1), of(br#"{"version":4}"#, 900));
         let not_an_event = of(b"{}", 900);
         let mut chains = Chains::default();
         [&forged, &not_an_event, &true_one].into_iter().for_each(|record| chains.note(record));

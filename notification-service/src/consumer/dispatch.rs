@@ -4,6 +4,7 @@ use super::{Consumer, Started, backlog::Item, recent::MailId};
 use crate::{
     dead_letters::replay_command,
     delivery::{self, Task},
+    email,
     gate::{Admission, Signal},
     mailer::ServerFailure,
     offsets::Position,
@@ -84,7 +85,7 @@ impl Consumer {
         if self.recent.contains(MailId::of(event)) {
             return Some(Outcome::Duplicate);
         }
-        let expired = delivery::deadline(&item.record).is_some_and(|deadline| deadline <= Timestamp::now());
+        let expired = email::is_expired(event, Timestamp::now());
         if expired {
             delivery::note_expired(&item.record);
         }

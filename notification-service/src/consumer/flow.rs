@@ -76,6 +76,7 @@ mod tests {
         retry::Retry,
     };
     use jiff::{SignedDuration, Timestamp};
+    use std::time::Duration;
 
     const MOST: usize = 4 * 1024 * 1024;
 
@@ -87,7 +88,8 @@ mod tests {
         let headers: Vec<_> = if later { retry.to_headers(None).collect() } else { Vec::new() };
         let headers = headers.iter().map(|it| (it.name.as_str(), it.value.as_deref())).collect();
         let position = Position { partition: Partition { topic, number: 0 }, offset, epoch: 1 };
-        Record::new(position, &Lent { key: None, payload: Some(&[0; 60_000]), timestamp: None, headers }, now)
+        let lent = Lent { key: None, payload: Some(&[0; 60_000]), timestamp: None, headers };
+        Record::new(position, &lent, now, Duration::ZERO)
     }
 
     #[test]

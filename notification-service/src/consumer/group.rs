@@ -26,11 +26,11 @@ use shared::{
     kafka::{ClientLog, KafkaConfig},
     topic::Topic,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// The topics whose records may ask for an email.
-pub(super) const TOPICS: [Topic; 4] = [Topic::Created, Topic::Activity, Topic::Verified, Topic::MailRetry];
+pub(super) const TOPICS: [Topic; 3] = [Topic::Created, Topic::Verified, Topic::MailRetry];
 
 /// A change of the assignment that the loop has to make.
 #[derive(Debug)]
@@ -60,6 +60,8 @@ pub struct GroupConfig {
     pub instance_id: Option<String>,
     /// Octets of records that were taken and wait, at most: partitions are paused from there on.
     pub max_backlog_octets: usize,
+    /// How far the clock of a record's writer may be from the broker's: beyond it a record is not understood.
+    pub clock_tolerance: Duration,
 }
 
 pub(super) fn client(
@@ -169,11 +171,16 @@ pub(super) fn written_at(record: &BorrowedMessage<'_>) -> Timestamp {
 }
 
 /// Copies the record out of librdkafka's buffer, which must not be held across the work on it.
-pub(super) fn own(record: &BorrowedMessage<'_>, position: Position, now: Timestamp) -> Record {
+pub(super) fn own(
+    record: &BorrowedMessage<'_>,
+    position: Position,
+    now: Timestamp,
+    tolerance: Duration,
+) -> Record {
     let headers = record
         .headers()
         .map_or_else(Vec::new, |headers| headers.iter().map(|header| (header.key, header.value)).collect());
     let timestamp = record.timestamp().to_millis();
     let lent = Lent { key: record.key(), payload: record.payload(), timestamp, headers };
-    Record::new(position, &lent, now)
+    Record::new(position, &lent, now, tolerance)
 }

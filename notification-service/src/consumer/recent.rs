@@ -1,38 +1,30 @@
 //! The mails that were sent lately, so that one whose event was written or replayed twice is mailed once.
 
 use sha2::{Digest, Sha256};
-use shared::event::Event;
+use shared::{email_address::EmailAddress, event::Event};
 use std::collections::{HashSet, VecDeque};
 
 /// So many are remembered, 40 octets each: about a minute's work at full speed.
 const CAPACITY: usize = 50_000;
 
-/// Which mail an event asks for: its id, the person, and what decides whether the code in the mail is right.
+/// Which mail an event asks for: the mail's id, the person, and what decides whether the code in the mail is right.
 ///
-/// The event's id alone is not enough. Anybody who may write to a topic can write one that was seen or guessed into an event with
-/// another address; that mail would then stand for the right one, which nobody would get.
+/// Replicas that take the same place of a schedule at once write two records for one mail. The mail's id alone is not enough.
+/// Anybody who may write to a topic can write a record for the same place with another address or key; that mail would then
+/// stand for the right one, which nobody would get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct MailId([u8; 16]);
 
 impl MailId {
     pub(super) fn of(event: &Event) -> Self {
-        let (email, code) = match event {
-            Event::Created(event) | Event::CodeResent(event) => {
-                (&event.email, Some((event.window, event.generation, &event.key)))
-            }
-            Event::RegistrationRepeated(event) => (&event.email, None),
-            Event::AccountExists(event) => (&event.email, None),
-            Event::Verified(event) => (&event.email, None),
-            Event::Attempt(_) => return Self::hashed(event, "", ""),
+        let (mail_id, account_id) = (event.mail_id().to_string(), event.account_id().to_string());
+        let email = event.email().map(EmailAddress::normalised).unwrap_or_default();
+        let key = match event {
+            Event::Registered(_, event) => event.key.to_string(),
+            Event::Verified(_) | Event::Attempt(_) => String::new(),
         };
-        let code = code.map(|(window, generation, key)| format!("{window}/{generation}/{key}"));
-        Self::hashed(event, &email.normalised(), &code.unwrap_or_default())
-    }
-
-    fn hashed(event: &Event, email: &str, code: &str) -> Self {
-        let (event_id, account_id) = (event.event_id().to_string(), event.account_id().to_string());
         let mut hash = Sha256::new();
-        for part in [event.kind().name(), &event_id, &account_id, email, code] {
+        for part in [event.kind().name(), &mail_id, &account_id, &email, &key] {
             hash.update(part);
             // No part has it, so no two lists of parts are the same octets.
             hash.update([0]);
@@ -72,16 +64,34 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn event(changes: &[(&str, Value)]) -> Event {
+    fn event_of(kind: &[u8], changes: &[(&str, Value)]) -> Event {
         let mut value = json!({
-            "event_id": "f3f86a8c-169f-854e-93ab-e49c60232279", "occurred_at": "2026-11-21T11:02:29.052Z", "version": 1,
-            "id": "c19a848c-0495-87ae-9e10-8be694335a56", "first_name": "Ada", "last_name": "Lovelace",
-            "email": "ada@example.com", "locale": "en", "window": 493_882,
-            "window_started_at": "2026-11-21T11:02:29.052Z", "generation": 0, "send": 1,
-            "expires_at": "2026-11-21T11:17:29.052Z", "key": "k1", "request_id": "r-1",
+            "event_id": "f3f86a8c-169f-854e-93ab-e49c60232279", "occurred_at": "2026-11-21T11:02:29.052Z", "version": 2,
+            "id": "c19a848c-0495-87ae-9e10-8be694335a56", "registration": "8f14e45f-ceea-467f-9c7e-1a2b3c4d5e6f",
+            "resends": 0, "first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com", "locale": "en",
+            "window": 493_882, "send": 1, "expires_at": "2026-11-21T12:15:00.000Z", "key": "k1", "request_id": "r-1",
         });
         changes.iter().for_each(|(name, changed)| value[*name] = changed.clone());
-        Event::decode(Some(b"code_resent"), value.to_string().as_bytes()).unwrap()
+        Event::decode(Some(kind), value.to_string().as_bytes()).unwrap()
+    }
+
+    fn event(changes: &[(&str, Value)]) -> Event {
+        event_of(b"code_resent", changes)
+    }
+
+    #[test]
+    fn records_of_one_place_by_two_replicas_are_one_mail() {
+        let beside = [
+            ("event_id", json!("a3f86a8c-169f-854e-93ab-e49c60232279")),
+            ("registration", json!("11111111-1111-4111-9111-111111111111")),
+            ("occurred_at", json!("2026-11-21T11:02:29.060Z")),
+            ("first_name", json!("Eve")),
+        ];
+        for kind in [&b"user_account_created"[..], b"code_resent", b"account_exists"] {
+            assert_eq!(MailId::of(&event_of(kind, &[])), MailId::of(&event_of(kind, &beside)));
+        }
+        let verified = |changes: &[_]| MailId::of(&event_of(b"user_account_verified", changes));
+        assert_ne!(verified(&[]), verified(&beside), "each verification is confirmed");
     }
 
     #[test]
@@ -92,12 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn an_event_with_the_id_of_another_is_not_its_mail() {
+    fn a_record_with_the_place_of_another_is_not_its_mail() {
         for forged in [
             ("email", json!("eve@example.com")),
             ("id", json!("c19a848c-0495-87ae-9e10-8be694335a57")),
             ("window", json!(493_883)),
-            ("generation", json!(1)),
+            ("send", json!(2)),
             ("key", json!("k2")),
         ] {
             let mut recent = Recent::default();

@@ -48,7 +48,7 @@ impl Letter {
 
     /// Whether its email would not be sent any more.
     pub(super) fn is_expired(&self, now: Timestamp) -> bool {
-        self.event.as_ref().and_then(email::deadline).is_some_and(|deadline| deadline <= now)
+        self.event.as_ref().is_some_and(|event| email::is_expired(event, now))
     }
 
     pub(super) fn last_failure(&self) -> Option<Timestamp> {
@@ -67,7 +67,7 @@ impl Letter {
     fn address(&self, show: bool) -> String {
         match &self.event {
             Some(event) if show => {
-                email::address(event).map_or_else(String::new, |address| address.as_str().to_owned())
+                event.email().map_or_else(String::new, |address| address.as_str().to_owned())
             }
             Some(event) => email::masked_address(event),
             None => String::new(),

@@ -25,6 +25,7 @@ pub(super) fn note(record: &Record, event: &Event, report: &Report, started: Ins
         "request.id" = event.request_id().as_str(),
         "event.id" = event.event_id().to_string().as_str(),
         "event.type" = event.kind().name(),
+        "mail.id" = event.mail_id().to_string().as_str(),
         "email.masked" = email::masked_address(event).as_str(),
         "attempt" = record.attempt(),
         "duration_ms" = duration_ms(started),

@@ -24,7 +24,7 @@ pub(super) fn compose(
 ) -> Result<Email, UnwritableError> {
     let to = address(to);
     let from = letterhead.from.email.clone();
-    let event_id = event.event_id();
+    let mail_id = event.mail_id();
     // Otherwise lettre reads the addresses out of the headers again.
     let envelope =
         Envelope::new(Some(from.clone()), vec![to.clone()]).map_err(|_| UnwritableError::Compose)?;
@@ -34,13 +34,13 @@ pub(super) fn compose(
         .to(Mailbox::new(None, to.clone()))
         .subject(parts.subject)
         .date(SystemTime::from(now))
-        .message_id(Some(format!("<{event_id}@{}>", from.domain())))
+        .message_id(Some(format!("<{mail_id}@{}>", from.domain())))
         .raw_header(header("Auto-Submitted", "auto-generated")?)
         .raw_header(header("X-Request-Id", event.request_id().as_str())?)
         .multipart(
             // The boundary, too, is the same for every copy.
             MultiPart::alternative()
-                .boundary(format!("part-{event_id}"))
+                .boundary(format!("part-{mail_id}"))
                 .singlepart(SinglePart::plain(parts.text.clone()))
                 .singlepart(SinglePart::html(parts.html.clone())),
         )

@@ -7,11 +7,14 @@ use proptest::prelude::*;
 use shared::{
     account_id::AccountId,
     code_secrets::KeyId,
-    event::{AccountExists, EventId, EventKind, Verified},
+    event::{EventId, VERSION, Verified},
     locale::Locale,
+    person_name::PersonName,
     request_id::RequestId,
 };
 use std::{fs, path::PathBuf};
+
+const REGISTRATION: &str = "8f14e45f-ceea-467f-9c7e-1a2b3c4d5e6f";
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -25,76 +28,63 @@ fn letterhead() -> Letterhead {
     }
 }
 
-fn issued(name: &str, email: &str, locale: &str) -> CodeIssued {
-    let id = AccountId::from_derived([1; 16]);
-    CodeIssued {
-        event_id: EventId::derive(EventKind::Created, id, 493_882, 0, 1),
+fn registered(name: &str, email: &str, locale: &str) -> Registered {
+    let (id, registration) = (AccountId::from_derived([1; 16]), REGISTRATION.parse().unwrap());
+    Registered {
+        event_id: EventId::of_registration(Mailing::FirstCode.kind(), registration),
         occurred_at: at("2026-11-21T10:00:00Z"),
-        version: 1,
+        version: VERSION,
         id,
+        registration,
+        resends: 0,
         first_name: name.to_owned().try_into().unwrap(),
         last_name: "Lovelace".to_owned().try_into().unwrap(),
         email: email.to_owned().try_into().unwrap(),
         locale: Locale::parse(locale).unwrap(),
         window: 493_882,
-        window_started_at: at("2026-11-21T10:00:00Z"),
-        generation: 0,
         send: 1,
-        expires_at: at("2026-11-21T10:15:00Z"),
+        expires_at: at("2026-11-21T11:15:00Z"),
         key: KeyId::parse("k1").unwrap(),
         request_id: RequestId::parse("request-1").unwrap(),
     }
 }
 
-fn verify_account(name: &str, locale: &str) -> Event {
-    Event::Created(issued(name, "ada@example.com", locale))
+fn first_code(registered: Registered) -> Event {
+    Event::Registered(Mailing::FirstCode, registered)
 }
 
-fn account_verified(name: &str, locale: &str) -> Event {
-    let CodeIssued {
-        event_id,
-        occurred_at,
-        version,
-        id,
-        first_name,
-        last_name,
-        email,
-        locale,
-        request_id,
-        ..
-    } = issued(name, "ada@example.com", locale);
-    Event::Verified(Verified {
-        event_id,
-        occurred_at,
-        version,
-        id,
-        first_name,
-        last_name,
-        email,
-        locale,
-        request_id,
-    })
+fn verify_account(name: &str, locale: &str) -> Event {
+    first_code(registered(name, "ada@example.com", locale))
 }
 
 fn account_exists(name: &str, locale: &str) -> Event {
-    let issued = issued(name, "ada@example.com", locale);
-    Event::AccountExists(AccountExists {
-        event_id: issued.event_id,
-        occurred_at: issued.occurred_at,
-        version: 1,
-        id: issued.id,
-        first_name: issued.first_name,
-        last_name: issued.last_name,
-        email: issued.email,
-        locale: issued.locale,
-        window: issued.window,
-        window_started_at: issued.window_started_at,
-        request_id: issued.request_id,
+    Event::Registered(Mailing::Notice, registered(name, "ada@example.com", locale))
+}
+
+fn account_verified(name: &str, locale: &str) -> Event {
+    let registered = registered(name, "ada@example.com", locale);
+    Event::Verified(Verified {
+        event_id: EventId::of_verification(registered.id, registered.registration),
+        occurred_at: registered.occurred_at,
+        version: VERSION,
+        id: registered.id,
+        registration: registered.registration,
+        first_name: registered.first_name,
+        last_name: registered.last_name,
+        email: registered.email,
+        locale: registered.locale,
+        request_id: registered.request_id,
     })
 }
 
 fn written(event: &Event) -> String {
     write(event, &letterhead(), at("2026-11-21T10:00:01Z")).unwrap().text
+}
+
+/// Subject and the two forms of the body.
+fn said(event: &Event) -> String {
+    let (_, Parts { subject, text, html }) = parts(event, &letterhead(), at("2026-11-21T10:00:01Z")).unwrap();
+    format!("{subject}\n\n{text}\n\n{html}")
 }
 
 fn assert_snapshot(name: &str, event: &Event) {
@@ -129,81 +119,151 @@ fn hostile_and_unusual_names_stay_text() {
     ] {
         assert!(shared::person_name::PersonName::parse(name).is_err(), "{name:?}");
     }
-    for (name, file) in
-        [("Seán O'Brien", "apostrophe"), ("مريم", "right_to_left"), ("Zoë Ångström-Łódź", "accents")]
-    {
+    for (name, file) in [
+        ("O'Brien", "apostrophe"),
+        ("مريم", "right_to_left"),
+        ("Zoë-Łucja", "accents"),
+        ("Visit now", "no_name"),
+    ] {
         assert_snapshot(&format!("verify_account.{file}"), &verify_account(name, "en"));
     }
-    assert!(written(&verify_account("O'Brien", "en")).contains("O&#39;Brien"), "escaped in HTML");
+    assert!(said(&verify_account("O'Brien", "en")).contains("O&#39;Brien"), "escaped in HTML");
 }
 
 #[test]
-fn the_code_stands_alone_in_the_first_line_and_never_in_a_header() {
+fn the_code_stands_alone_in_the_first_line_of_its_part_and_nowhere_else_but_in_the_html() {
     let email = written(&verify_account("Ada", "en"));
     let (headers, body) = email.split_once("\r\n\r\n").unwrap();
     let code = "272045";
     assert!(!headers.contains(code));
     let text = body.split_once("\r\n\r\n").unwrap().1;
     assert!(text.starts_with(&format!("{code}\r\n")), "{text}");
+    assert_eq!(said(&verify_account("Ada", "en")).matches(code).count(), 2, "once in each form");
     for header in [
         "Subject: Verify Account",
-        "Message-ID: <0",
+        "Message-ID: <2fdb928a-9246-8503-beba-9c97a5ca85fe@example.com>",
         "Auto-Submitted: auto-generated",
         "X-Request-Id: request-1",
         "To: ada@example.com",
     ] {
-        let found = headers.lines().any(|line| line.starts_with(header.trim_end_matches('0')));
-        assert!(found, "{header}: {headers}");
+        assert!(headers.lines().any(|line| line == header), "{header}: {headers}");
     }
 }
 
 #[test]
-fn copies_differ_in_their_date_and_remaining_minutes_alone() {
+fn duplicates_differ_in_their_date_and_remaining_minutes_alone() {
     let event = verify_account("Ada", "en");
-    let later = write(&event, &letterhead(), at("2026-11-21T10:14:30Z")).unwrap().text;
-    assert!(later.contains("it works for 1 more minute."), "{later}");
+    let then = at("2026-11-21T11:13:30Z");
+    let (first, later) = (written(&event), write(&event, &letterhead(), then).unwrap().text);
     let same = |text: &str, name: &str| text.lines().find(|line| line.starts_with(name)).map(str::to_owned);
     for name in ["Message-ID", "Content-Type", "272045"] {
-        assert_eq!(same(&later, name), same(&written(&event), name));
+        assert_eq!(same(&later, name), same(&first, name));
     }
+    let later = parts(&event, &letterhead(), then).unwrap().1.text;
+    assert!(later.contains("It works for 1 more minute."), "{later}");
+    assert!(said(&event).contains(&later.replace("1 more minute", "74 more minutes")));
 }
 
 #[test]
-fn remaining_minutes_are_the_nearest_and_never_none() {
-    let expires_at = at("2026-11-21T10:15:00Z");
+fn records_of_one_place_by_two_replicas_are_one_mail_but_for_the_link() {
+    const OTHER: &str = "11111111-1111-4111-9111-111111111111";
+    let other = Registered {
+        event_id: EventId::of_registration(Mailing::FirstCode.kind(), OTHER.parse().unwrap()),
+        registration: OTHER.parse().unwrap(),
+        ..registered("Ada", "ada@example.com", "en")
+    };
+    let [one, other] = [verify_account("Ada", "en"), first_code(other)];
+    let replaced = |text: String| text.replace(REGISTRATION, OTHER);
+    assert_eq!(replaced(said(&one)), said(&other));
+    let headers = |event| written(event).split_once("\r\n\r\n").unwrap().0.to_owned();
+    assert_eq!(headers(&one), headers(&other));
+}
+
+#[test]
+fn remaining_minutes_are_whole_ones_rounded_down() {
+    let expires_at = at("2026-11-21T11:15:00Z");
     let left = |now| minutes_left(expires_at, at(now));
-    assert_eq!(left("2026-11-21T10:00:05Z"), 15, "a fresh code");
-    assert_eq!(left("2026-11-21T10:00:45Z"), 14);
-    assert_eq!(left("2026-11-21T10:14:45Z"), 1);
+    assert_eq!(left("2026-11-21T10:00:00Z"), 75);
+    assert_eq!(left("2026-11-21T10:00:00.001Z"), 74);
+    assert_eq!(left("2026-11-21T11:13:00.001Z"), 1);
+    assert_eq!(left("2026-11-21T11:14:00Z"), 1);
+}
+
+#[test]
+fn a_code_with_less_than_a_minute_left_and_a_notice_older_than_a_day_are_expired() {
+    for (event, last) in [
+        (verify_account("Ada", "en"), "2026-11-21T11:14:00Z"),
+        (
+            Event::Registered(Mailing::FurtherCode, registered("Ada", "ada@example.com", "en")),
+            "2026-11-21T11:14:00Z",
+        ),
+        (account_exists("Ada", "en"), "2026-11-22T10:00:00Z"),
+        (account_verified("Ada", "en"), "2026-11-22T10:00:00Z"),
+    ] {
+        assert_eq!(deadline(&event), Some(at(last)));
+        assert!(!is_expired(&event, at(last)));
+        assert!(is_expired(&event, at(last) + SignedDuration::from_nanos(1)));
+    }
+    let silent = Event::Registered(Mailing::Nothing, registered("Ada", "ada@example.com", "en"));
+    assert_eq!(deadline(&silent), None);
+    assert!(write(&silent, &letterhead(), at("2026-11-21T10:00:01Z")).is_err());
 }
 
 #[test]
 fn an_unknown_language_gets_english_and_a_dialect_its_language() {
-    assert!(written(&verify_account("Ada", "fr")).contains("This is your code"));
-    assert!(written(&verify_account("Ada", "de-AT")).contains("das ist Ihr Code"));
+    assert!(said(&verify_account("Ada", "fr")).contains("Somebody, perhaps you"));
+    assert!(said(&verify_account("Ada", "de-AT")).contains("jemand, vielleicht Sie"));
 }
 
 #[test]
 fn an_unknown_key_is_told_apart() {
-    let mut issued = issued("Ada", "ada@example.com", "en");
-    issued.key = KeyId::parse("k2").unwrap();
-    let error = write(&Event::Created(issued), &letterhead(), at("2026-11-21T10:00:01Z")).err();
+    let mut registered = registered("Ada", "ada@example.com", "en");
+    registered.key = KeyId::parse("k2").unwrap();
+    let error = write(&first_code(registered), &letterhead(), at("2026-11-21T10:00:01Z")).err();
     assert_eq!(error, Some(UnwritableError::UnknownKey));
 }
 
 #[test]
-fn only_the_first_notice_of_a_window_is_mailed_and_only_for_a_day() {
-    let Event::AccountExists(mut notice) = account_exists("Ada", "en") else { panic!() };
-    assert_eq!(deadline(&Event::AccountExists(notice.clone())), Some(at("2026-11-22T10:00:00Z")));
-    notice.window_started_at = at("2026-11-21T09:59:00Z");
-    assert_eq!(deadline(&Event::AccountExists(notice)), None);
-    assert_eq!(deadline(&verify_account("Ada", "en")), Some(at("2026-11-21T10:15:00Z")));
-    assert_eq!(deadline(&account_verified("Ada", "en")), Some(at("2026-11-22T10:00:00Z")));
+fn what_a_registrant_wrote_stands_in_no_mail_but_a_first_name_of_one_word() {
+    let relayed = ["Visit evil example now", "buy-now-cheap", "免费领取请访问网址", "Ada Аnna"];
+    for locale in ["en", "de"] {
+        for name in relayed {
+            let mut registered = registered(name, "ada@example.com", locale);
+            registered.last_name = "Claim your prize".to_owned().try_into().unwrap();
+            let verified = account_verified(name, locale);
+            for (mail, harmless) in [
+                (first_code(registered.clone()), verify_account("J.", locale)),
+                (Event::Registered(Mailing::Notice, registered), account_exists("Ada", locale)),
+                (verified, account_verified("J.", locale)),
+            ] {
+                assert_eq!(written(&mail), written(&harmless), "{name}");
+            }
+        }
+    }
+    for event in [verify_account("Ada", "de"), account_exists("Ada", "de"), account_verified("Ada", "de")] {
+        let said = said(&event);
+        assert!(!said.contains('@'), "{said}");
+        assert!(!said.contains("Lovelace"), "{said}");
+        let greeted = !matches!(event, Event::Registered(Mailing::Notice, _));
+        assert_eq!(said.contains("Ada"), greeted, "{said}");
+    }
+}
+
+#[test]
+fn the_link_names_the_registration_and_is_short() {
+    let mut letterhead = letterhead();
+    letterhead.public_url = format!("https://{}", "a".repeat(52));
+    let Event::Registered(_, event) = verify_account("Ada", "en") else { panic!() };
+    let link = link(&event, &letterhead).unwrap();
+    let (before, token) = link.split_once("&token=").unwrap();
+    assert_eq!(before, format!("{}/#id={REGISTRATION}", letterhead.public_url));
+    assert_eq!(token, "jGoS1gFwNSAYdJhbO6nyuQ");
+    assert!(link.len() <= 200, "{link}");
 }
 
 /// The unfolded `To:` of this registration's mail.
 fn to_header(name: &str, address: &str) -> String {
-    let email = written(&Event::Created(issued(name, address, "en")));
+    let email = written(&first_code(registered(name, address, "en")));
     let headers = email.split_once("\r\n\r\n").unwrap().0.replace("\r\n ", " ");
     headers.lines().find_map(|line| line.strip_prefix("To: ")).unwrap().to_owned()
 }
@@ -238,9 +298,47 @@ proptest! {
         let name = if shared::person_name::PersonName::parse(&name).is_ok() { name } else { "Ada".to_owned() };
         let to = to_header(&name, address.as_str());
         prop_assert_eq!(EmailAddress::try_from(to).unwrap(), address.clone());
-        let email = write(&Event::Created(issued(&name, address.as_str(), "en")), &letterhead(), at("2026-11-21T10:00:01Z"));
+        let email = write(&first_code(registered(&name, address.as_str(), "en")), &letterhead(), at("2026-11-21T10:00:01Z"));
         let envelope: Address = email.unwrap().to;
         prop_assert_eq!(envelope.to_string(), address.as_str());
+    }
+
+    #[test]
+    fn a_codes_mail_has_nothing_of_the_names_but_such_a_first_name(
+        first in "[\\pL\\pM .'’-]{1,30}|\\PC{1,30}|(buy|Ada|мир|مرح)[ '-](now|evil|中文)?", last in "[\\pL .'-]{1,30}",
+        local in "[a-z]{1,20}(\\+[a-z]{1,20})?", german in any::<bool>(),
+    ) {
+        let (Ok(first_name), Ok(last_name)) = (PersonName::parse(&first), PersonName::parse(&last)) else { return Ok(()) };
+        let locale = if german { "de" } else { "en" };
+        // A word that no mail has stands for the greeted one.
+        let harmless = if first_name.greeting().is_some() { "Xqzw" } else { "J." };
+        let mut event = registered("Ada", &format!("{local}@example.com"), locale);
+        (event.first_name, event.last_name) = (first_name.clone(), last_name);
+        let mut other = registered(harmless, &format!("{local}@example.com"), locale);
+        other.request_id = event.request_id.clone();
+        let (mail, other) = (said(&first_code(event.clone())), said(&first_code(other)));
+        let expected = match first_name.greeting() {
+            Some(name) => {
+                let escaped = name.replace('\'', "&#39;");
+                other.replace("<bdi>Xqzw</bdi>", &format!("<bdi>{escaped}</bdi>")).replace("Xqzw", name)
+            }
+            None => other,
+        };
+        prop_assert_eq!(mail, expected);
+        let notices = [event.clone(), registered("Ada", &format!("{local}@example.com"), locale)];
+        let [notice, other] = notices.map(|event| said(&Event::Registered(Mailing::Notice, event)));
+        prop_assert_eq!(notice, other);
+    }
+
+    #[test]
+    fn a_mail_that_is_not_expired_says_at_least_a_minute_and_never_more_than_is_left(
+        left_ms in -7_200_000_i64..90_000_000,
+    ) {
+        let Event::Registered(_, event) = verify_account("Ada", "en") else { unreachable!() };
+        let now = event.expires_at - SignedDuration::from_millis(left_ms);
+        let (minutes, expired) = (minutes_left(event.expires_at, now), is_expired(&first_code(event), now));
+        prop_assert_eq!(expired, minutes < 1);
+        prop_assert!(expired || (minutes * 60_000 <= left_ms && left_ms < (minutes + 1) * 60_000));
     }
 
     #[test]
@@ -250,22 +348,22 @@ proptest! {
     ) {
         let texts = [name, address].map(|octets| String::from_utf8_lossy(&octets).into_owned());
         let [name, address] = texts.map(|text| text.replace('\u{fffd}', "é"));
-        let mut issued = issued("Ada", "ada@example.com", "en");
-        issued.first_name = name.try_into().unwrap_or(issued.first_name);
-        issued.email = format!("{address}@example.com").try_into().unwrap_or(issued.email);
-        prop_assert!(write(&Event::Created(issued), &letterhead(), at("2026-11-21T10:00:01Z")).is_ok());
+        let mut registered = registered("Ada", "ada@example.com", "en");
+        registered.first_name = name.try_into().unwrap_or(registered.first_name);
+        registered.email = format!("{address}@example.com").try_into().unwrap_or(registered.email);
+        prop_assert!(write(&first_code(registered), &letterhead(), at("2026-11-21T10:00:01Z")).is_ok());
     }
 
     #[test]
     fn no_name_or_address_adds_a_header_or_a_bare_line_end(name in "\\PC{1,40}", local in "\\PC{1,20}") {
         let (name, email) = (name, format!("{local}@example.com"));
         let Ok(first_name) = name.try_into() else { return Ok(()) };
-        let mut issued = issued("Ada", "ada@example.com", "en");
-        issued.first_name = first_name;
+        let mut registered = registered("Ada", "ada@example.com", "en");
+        registered.first_name = first_name;
         if let Ok(email) = email.try_into() {
-            issued.email = email;
+            registered.email = email;
         }
-        let email = write(&Event::Created(issued), &letterhead(), at("2026-11-21T10:00:01Z")).unwrap();
+        let email = write(&first_code(registered), &letterhead(), at("2026-11-21T10:00:01Z")).unwrap();
         let to: &str = email.to.as_ref();
         prop_assert!(!to.contains(['\r', '\n', '<', '>', ' ']));
         let text = email.text;

@@ -9,14 +9,15 @@ use askama::Template;
 /// What the texts can say. Emails without a code leave `code` and `minutes` empty.
 pub(super) struct Fields<'a> {
     pub(super) language: Language,
-    pub(super) first_name: &'a str,
+    /// `None`: nobody is greeted by name.
+    pub(super) first_name: Option<&'a str>,
     pub(super) code: String,
     pub(super) link: String,
     pub(super) minutes: i64,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn notice(language: Language, first_name: &'a str, link: String) -> Self {
+    pub(super) fn notice(language: Language, first_name: Option<&'a str>, link: String) -> Self {
         Self { language, first_name, code: String::new(), link, minutes: 0 }
     }
 }
@@ -40,46 +41,61 @@ template!(AccountVerifiedEnglishText, "account_verified.en.txt");
 template!(AccountVerifiedEnglishHtml, "account_verified.en.html");
 template!(AccountVerifiedGermanText, "account_verified.de.txt");
 template!(AccountVerifiedGermanHtml, "account_verified.de.html");
-template!(AccountExistsEnglishText, "account_exists.en.txt");
 template!(AccountExistsEnglishHtml, "account_exists.en.html");
-template!(AccountExistsGermanText, "account_exists.de.txt");
 template!(AccountExistsGermanHtml, "account_exists.de.html");
+
+#[derive(Template)]
+#[template(path = "account_exists.en.txt")]
+struct AccountExistsEnglishText;
+
+#[derive(Template)]
+#[template(path = "account_exists.de.txt")]
+struct AccountExistsGermanText;
 
 /// The code comes first, alone in its line: it is what a preview shows.
 pub(super) fn verify_account(mail: &Fields<'_>) -> Result<Parts, UnwritableError> {
-    let subject = "Verify Account";
     match mail.language {
-        Language::English => {
-            Parts::render(subject, &VerifyAccountEnglishText { mail }, &VerifyAccountEnglishHtml { mail })
-        }
-        Language::German => {
-            Parts::render(subject, &VerifyAccountGermanText { mail }, &VerifyAccountGermanHtml { mail })
-        }
+        Language::English => Parts::render(
+            "Verify Account",
+            &VerifyAccountEnglishText { mail },
+            &VerifyAccountEnglishHtml { mail },
+        ),
+        Language::German => Parts::render(
+            "Konto bestätigen",
+            &VerifyAccountGermanText { mail },
+            &VerifyAccountGermanHtml { mail },
+        ),
     }
 }
 
 /// The confirmation.
 pub(super) fn account_verified(mail: &Fields<'_>) -> Result<Parts, UnwritableError> {
-    let subject = "Account Verified";
     match mail.language {
-        Language::English => {
-            Parts::render(subject, &AccountVerifiedEnglishText { mail }, &AccountVerifiedEnglishHtml { mail })
-        }
-        Language::German => {
-            Parts::render(subject, &AccountVerifiedGermanText { mail }, &AccountVerifiedGermanHtml { mail })
-        }
+        Language::English => Parts::render(
+            "Account Verified",
+            &AccountVerifiedEnglishText { mail },
+            &AccountVerifiedEnglishHtml { mail },
+        ),
+        Language::German => Parts::render(
+            "Konto bestätigt",
+            &AccountVerifiedGermanText { mail },
+            &AccountVerifiedGermanHtml { mail },
+        ),
     }
 }
 
 /// The notice to the owner of an address that somebody signed up with again.
 pub(super) fn account_exists(mail: &Fields<'_>) -> Result<Parts, UnwritableError> {
-    let subject = "You already have an account";
     match mail.language {
-        Language::English => {
-            Parts::render(subject, &AccountExistsEnglishText { mail }, &AccountExistsEnglishHtml { mail })
-        }
-        Language::German => {
-            Parts::render(subject, &AccountExistsGermanText { mail }, &AccountExistsGermanHtml { mail })
-        }
+        Language::English => Parts::render(
+            "You already have an account",
+            &AccountExistsEnglishText,
+            &AccountExistsEnglishHtml { mail },
+        ),
+        Language::German => Parts::render(
+            "Sie haben schon ein Konto",
+            &AccountExistsGermanText,
+            &AccountExistsGermanHtml { mail },
+        ),
     }
 }

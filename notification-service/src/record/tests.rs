@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::{
-    dead_letter, delivery,
+    dead_letter,
     email::{self, Letterhead},
     offsets::Partition,
     outcome::Reason,
@@ -13,6 +13,8 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use shared::{code_secrets::CodeSecrets, event::EventKind, topic::Topic};
 
+/// Of the writers' clocks.
+const TOLERANCE: Duration = Duration::from_secs(125);
 /// Names that are read, and others.
 const NAMES: [&str; 13] = [
     "ce_type",
@@ -82,7 +84,7 @@ fn record() -> impl Strategy<Value = Record> {
             timestamp: None,
             headers: headers.iter().map(|it: &Header| (it.name.as_str(), it.value.as_deref())).collect(),
         };
-        Record::new(Position { partition, offset: 7, epoch: 1 }, &lent, Timestamp::now())
+        Record::new(Position { partition, offset: 7, epoch: 1 }, &lent, Timestamp::now(), TOLERANCE)
     })
 }
 
@@ -102,18 +104,16 @@ fn moment() -> impl Strategy<Value = Timestamp> {
 
 /// An event as it is written, but for its times and numbers.
 fn value() -> impl Strategy<Value = serde_json::Value> {
-    let times = [moment().boxed(), moment().boxed(), moment().boxed()];
-    (times, any::<u64>(), any::<u32>(), any::<u32>()).prop_map(
-        |([occurred_at, window_started_at, expires_at], window, generation, send)| {
-            serde_json::json!({
-                "event_id": "5f5a43c7-0a52-8f3e-9d7c-2a1b3c4d5e6f", "occurred_at": format!("{occurred_at:.3}"),
-                "version": 1, "id": "11111111-1111-8111-9111-111111111111", "first_name": "Ada",
-                "last_name": "Lovelace", "email": "ada@example.com", "locale": "de", "window": window,
-                "window_started_at": format!("{window_started_at:.3}"), "generation": generation, "send": send,
-                "expires_at": format!("{expires_at:.3}"), "key": "k1", "request_id": "r",
-            })
-        },
-    )
+    (moment(), moment(), any::<u64>(), any::<u32>()).prop_map(|(occurred_at, expires_at, window, send)| {
+        serde_json::json!({
+            "event_id": "5f5a43c7-0a52-8f3e-9d7c-2a1b3c4d5e6f", "occurred_at": format!("{occurred_at:.3}"),
+            "version": VERSION, "id": "11111111-1111-8111-9111-111111111111",
+            "registration": "8f14e45f-ceea-467f-9c7e-1a2b3c4d5e6f", "resends": send % 40, "first_name": "Ada",
+            "last_name": "Lovelace", "email": "ada@example.com", "locale": "de", "window": window,
+            "windows": [window], "send": send % 120, "expires_at": format!("{expires_at:.3}"), "key": "k1",
+            "request_id": "r",
+        })
+    })
 }
 
 fn letterhead() -> Letterhead {
@@ -132,6 +132,48 @@ fn position(topic: Topic) -> Position {
     Position { partition: Partition { topic, number: 0 }, offset: 7, epoch: 1 }
 }
 
+/// What a record of this topic with this version is, if it was written so many milliseconds after its event.
+fn content(topic: Topic, kind: EventKind, version: u32, after: i64) -> Record {
+    let now = Timestamp::now();
+    let value = serde_json::json!({
+        "event_id": "5f5a43c7-0a52-8f3e-9d7c-2a1b3c4d5e6f", "occurred_at": format!("{now:.3}"), "version": version,
+        "id": "11111111-1111-8111-9111-111111111111", "registration": "8f14e45f-ceea-467f-9c7e-1a2b3c4d5e6f",
+        "resends": 0, "first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com", "locale": "de",
+        "window": 493_882, "send": 1, "expires_at": format!("{now:.3}"), "key": "k1", "request_id": "r",
+    });
+    let headers = vec![("ce_type", Some(kind.name().as_bytes()))];
+    let stamp = now.as_millisecond() + after;
+    Record::new(position(topic), &lent(value.to_string().as_bytes(), headers, stamp), now, TOLERANCE)
+}
+
+#[test]
+fn a_record_whose_time_is_far_from_the_brokers_is_not_understood_in_the_topics_that_the_broker_stamps() {
+    let is_understood = |topic, kind, after| {
+        let content = content(topic, kind, VERSION, after).content;
+        let wrong_clock = matches!(content, Content::NotUnderstood(DecodeError::WrongClock));
+        assert!(wrong_clock || matches!(content, Content::Event(_)), "{content:?}");
+        !wrong_clock
+    };
+    use EventKind::{AccountExists, CodeResent, Created, Verified};
+    for kind in [Created, CodeResent, AccountExists] {
+        let after = [125_000, 125_001, -125_000, -125_001];
+        assert_eq!(after.map(|after| is_understood(Topic::Created, kind, after)), [true, false, true, false]);
+        assert!(is_understood(Topic::MailRetry, kind, 4_000_000), "it waited");
+    }
+    // An account that was restored from a backup is as old as it is.
+    assert!(is_understood(Topic::Verified, Verified, 4_000_000));
+    assert!(!is_understood(Topic::Verified, Verified, -125_001));
+}
+
+#[test]
+fn a_record_of_a_newer_version_waits_and_one_of_an_earlier_version_does_not() {
+    let judged = |version| {
+        let record = content(Topic::Created, EventKind::Created, version, 0);
+        (record.waits_for_newer(), record.earlier_version())
+    };
+    assert_eq!([0, 1, 2, 3].map(judged), [(false, Some(0)), (false, Some(1)), (false, None), (true, None)]);
+}
+
 #[test]
 fn of_a_record_that_is_too_large_only_the_digest_is_held() {
     let now = Timestamp::now();
@@ -144,7 +186,7 @@ fn of_a_record_that_is_too_large_only_the_digest_is_held() {
         lent(b"v", many, 0),
         Lent { key: Some(&wide), payload: None, timestamp: None, headers: Vec::new() },
     ] {
-        let record = Record::new(position(Topic::MailRetry), &lent, now);
+        let record = Record::new(position(Topic::MailRetry), &lent, now, TOLERANCE);
         assert!(
             matches!(&record.content, Content::TooLarge(it) if it.octets == lent.payload.map_or(0, <[u8]>::len))
         );
@@ -153,7 +195,7 @@ fn of_a_record_that_is_too_large_only_the_digest_is_held() {
         assert_eq!(text(&letter, dead_letter::SOURCE), Some("user_account_mail_retry/0/7"));
         assert_eq!(text(&letter, dead_letter::VALUE_SHA256).map(str::len), Some(64));
     }
-    let record = Record::new(position(Topic::Created), &lent(&largest, Vec::new(), 0), now);
+    let record = Record::new(position(Topic::Created), &lent(&largest, Vec::new(), 0), now, TOLERANCE);
     assert!(record.octets() > MAX_VALUE_OCTETS && matches!(record.content, Content::NotUnderstood(_)));
 }
 
@@ -169,13 +211,12 @@ proptest! {
         let value = value.to_string();
         let headers = vec![("ce_type", Some(kind.name().as_bytes()))];
         let read_at = Timestamp::now();
-        let record = Record::new(position(topic), &lent(value.as_bytes(), headers, timestamp), read_at);
-        let deadline = delivery::deadline(&record);
+        let record = Record::new(position(topic), &lent(value.as_bytes(), headers, timestamp), read_at, TOLERANCE);
         let event = match record.content {
             Content::Event(event) => {
                 // Two days: it may be a day later than its record, and its end a day later than it.
                 let latest = read_at.checked_add(jiff::SignedDuration::from_hours(48)).unwrap();
-                prop_assert!(deadline.is_none_or(|deadline| deadline <= latest));
+                prop_assert!(email::deadline(&event).is_none_or(|deadline| deadline <= latest));
                 Some(*event)
             }
             _ if bounded => None,

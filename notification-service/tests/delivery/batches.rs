@@ -1,6 +1,6 @@
-use crate::world::{DEADLINE, World, address, attempt, created, resent};
+use crate::world::{DEADLINE, World, address, asked, created};
 use sandbox::smtp::{Action, Script, Stage};
-use shared::topic::Topic;
+use shared::{event::Mailing, topic::Topic};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,8 +60,8 @@ async fn records_that_ask_for_no_mail_do_not_count_towards_the_bound() {
     let world = World::new(1).await;
     world.smtp.set_script(Script::at(Stage::Connect, Action::Hang));
     let service = world.start(&at_most_ten_uncommitted("1s")).await;
-    let mut events = vec![resent(0)];
-    events.extend((1..=20).map(attempt));
+    let mut events = vec![created(0)];
+    events.extend((1..=20).map(|number| asked(Mailing::Nothing, number)));
     world.publish(&events).await;
     service.wait_until(|body| body["records"]["ignored"] == 20).await;
 
@@ -69,7 +69,7 @@ async fn records_that_ask_for_no_mail_do_not_count_towards_the_bound() {
     service.wait_until(|body| body["gate"]["open"] == false).await;
     world.smtp.set_script(Script::accept_all());
     world.wait_for_mails(1).await;
-    world.wait_for_committed(Topic::Activity, 21).await;
+    world.wait_for_committed(Topic::Created, 21).await;
     service.stop().await;
 }
 

@@ -1,6 +1,7 @@
-use crate::world::{DEADLINE, World, account_exists, address, attempt, created, created_until};
+use crate::world::{DEADLINE, World, address, asked, created, created_until};
 use jiff::{SignedDuration, Timestamp};
 use sandbox::smtp::{Action, Script, Stage};
+use shared::event::Mailing;
 use std::time::{Duration, Instant};
 
 /// The sum of a metric's samples, whatever their labels.
@@ -23,7 +24,7 @@ async fn at_any_time_what_was_taken_is_what_ended_and_what_is_in_flight() {
     let service = world.start(&[("SMTP_CONNECTIONS", "2")]).await;
     let mut events: Vec<_> = (0..100).map(created).collect();
     events.push(created_until(101, Timestamp::now() - SignedDuration::from_secs(1)));
-    events.extend([created(3), attempt(1), account_exists(5, false)]);
+    events.extend([created(3), asked(Mailing::Nothing, 1), asked(Mailing::Nothing, 5)]);
     world.publish(&events).await;
     let mut scrapes = 0;
     let metrics = loop {

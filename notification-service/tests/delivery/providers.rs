@@ -140,8 +140,8 @@ async fn an_address_in_utf_8_is_mailed_where_the_server_can_and_a_dead_letter_wh
     let front = Front::start(world.smtp.address(), Mode::Never, Certificate::Good, "").await;
     let service = world.start(&[("SMTP_PORT", &front.port.to_string())]).await;
     let mut soon_over = created_until(2, Timestamp::now() + SignedDuration::from_secs(4));
-    if let Event::Created(issued) = &mut soon_over {
-        issued.email = "zoë@example.com".to_owned().try_into().unwrap();
+    if let Event::Registered(_, registered) = &mut soon_over {
+        registered.email = "zoë@example.com".to_owned().try_into().unwrap();
     }
     world.publish(&[soon_over, created(3)]).await;
     world.wait_for_committed(Topic::Created, 6).await;

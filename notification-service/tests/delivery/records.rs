@@ -1,6 +1,8 @@
 //! Records that nobody's user service wrote: each ends as a dead letter or is passed over, and the mails go on.
 
-use crate::world::{DEADLINE, World, address, attempt, code_of, created, repeated, verified};
+use crate::world::{
+    DEADLINE, World, address, asked, attempt, code_of, created, registered, token_of, verified,
+};
 use jiff::{SignedDuration, Timestamp};
 use rdkafka::{
     ClientConfig,
@@ -8,8 +10,11 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 use sandbox::smtp::{Action, Script};
-use shared::{event::Event, topic::Topic};
-use std::time::Duration;
+use shared::{
+    event::{Event, Mailing, Registered},
+    topic::Topic,
+};
+use std::{sync::Mutex, time::Duration};
 
 fn headers(pairs: &[(&str, &str)]) -> OwnedHeaders {
     pairs.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
@@ -30,6 +35,29 @@ async fn write(world: &World, topic: Topic, pairs: &[(&str, &str)], value: &[u8]
         .headers(headers(pairs))
         .timestamp(written_at.as_millisecond());
     producer.send(record, DEADLINE).await.unwrap();
+}
+
+/// The warnings of all services of this process.
+fn log_lines() -> &'static Mutex<Vec<String>> {
+    static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    struct Kept;
+    impl log::Log for Kept {
+        fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+            metadata.level() <= log::Level::Warn
+        }
+
+        fn log(&self, record: &log::Record<'_>) {
+            if self.enabled(record.metadata()) {
+                let topic = record.key_values().get("kafka.topic".into());
+                LINES.lock().unwrap().push(format!("{topic:?} {}", record.args()));
+            }
+        }
+
+        fn flush(&self) {}
+    }
+    log::set_boxed_logger(Box::new(Kept)).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    &LINES
 }
 
 fn value(event: &Event) -> String {
@@ -58,12 +86,13 @@ async fn an_event_in_the_topic_of_another_is_a_dead_letter() {
         (Topic::Created, verified(1, now)),
         (Topic::Verified, created(2)),
         (Topic::MailRetry, attempt(3)),
-        (Topic::MailRetry, repeated(4)),
+        (Topic::MailRetry, asked(Mailing::Nothing, 4)),
+        (Topic::Created, attempt(6)),
     ] {
         write(&world, topic, &[("ce_type", event.kind().name())], value(&event).as_bytes(), now).await;
     }
     world.publish(&[created(5)]).await;
-    let letters = world.wait_for_dead_letters(4).await;
+    let letters = world.wait_for_dead_letters(5).await;
     assert!(
         letters.iter().all(|letter| letter.headers["dead_letter_reason"] == "undecodable"),
         "{letters:?}"
@@ -116,7 +145,6 @@ async fn a_record_of_an_unknown_type_is_not_tried_beyond_its_day_whatever_time_i
     let service = world.start(&[]).await;
     let far = "9999-12-30T22:00:00.000Z";
     let then = Timestamp::now() - SignedDuration::from_hours(25);
-    write(&world, Topic::Created, &[("ce_type", "newer"), ("ce_time", far)], b"{}", then).await;
     let retried = [
         ("ce_type", "newer"),
         ("ce_time", far),
@@ -127,12 +155,16 @@ async fn a_record_of_an_unknown_type_is_not_tried_beyond_its_day_whatever_time_i
     ];
     // Its wait ended two minutes after it was written.
     write(&world, Topic::MailRetry, &retried, b"{}", then).await;
-    let letters = world.wait_for_dead_letters(2).await;
-    assert!(
-        letters.iter().all(|letter| letter.headers["dead_letter_reason"] == "unknown_version"),
-        "{letters:?}"
-    );
+    let letters = world.wait_for_dead_letters(1).await;
+    assert_eq!(letters[0].headers["dead_letter_reason"], "unknown_version");
+    // One that was just written waits, from when the broker had it.
+    write(&world, Topic::Created, &[("ce_type", "newer"), ("ce_time", far)], b"{}", then).await;
+    service.wait_until(|body| body["records"]["handed_on"] == 1).await;
+    let handed_on = world.records(Topic::MailRetry).await;
+    let failed: Timestamp = handed_on[1].headers["retry_first_failure"].parse().unwrap();
+    assert!(failed > then && failed <= Timestamp::now(), "{failed}");
     service.stop().await;
+    assert_eq!(world.dead_letters().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,7 +205,7 @@ async fn retries_of_another_group_are_passed_over_and_those_of_none_are_taken() 
 async fn a_group_that_reads_all_again_goes_on_with_one_chain_of_retries() {
     let world = World::new(1).await;
     let now = Timestamp::now();
-    let newer = value(&created(1)).replace("\"version\":1", "\"version\":99");
+    let newer = value(&created(1)).replace("\"version\":2", "\"version\":99");
     // As they are in the topics after four tries, and all read anew.
     write(&world, Topic::Created, &[("ce_type", "user_account_created")], newer.as_bytes(), now).await;
     let past = (now - SignedDuration::from_mins(5)).to_string();
@@ -211,14 +243,82 @@ async fn a_group_that_reads_all_again_goes_on_with_one_chain_of_retries() {
 async fn a_forged_retry_mails_a_thief_a_code_that_is_worth_nothing() {
     let world = World::new(1).await;
     let service = world.start(&[]).await;
-    let Event::Created(mut stolen) = created(1) else { unreachable!() };
-    stolen.email = "thief@example.org".to_owned().try_into().unwrap();
-    world.publish_retry(&Event::CodeResent(stolen), Timestamp::now()).await;
+    let victim = registered(1);
+    let email = "thief@example.org".to_owned().try_into().unwrap();
+    let stolen = Event::Registered(Mailing::FirstCode, Registered { email, ..victim.clone() });
+    world.publish_retry(&stolen, Timestamp::now()).await;
     let mails = world.wait_for_mails(1).await;
     assert_eq!(mails[0].recipients, ["thief@example.org"]);
-    let text = String::from_utf8_lossy(&mails[0].data).into_owned();
-    assert!(!text.contains(&code_of(1)), "{text}");
+    let text = String::from_utf8_lossy(&mails[0].data).replace("=\r\n", "");
+    assert!(!text.contains(&code_of(1)) && !text.contains(&token_of(1)), "{text}");
+
+    // It took the same place, with a key that the account does not have.
+    let key = shared::code_secrets::KeyId::parse("k2").unwrap();
+    world.publish(&[Event::Registered(Mailing::FirstCode, Registered { key, ..victim.clone() })]).await;
+    world.publish(&[Event::Registered(Mailing::FirstCode, victim)]).await;
+    assert!(world.smtp.wait_for_count(2, DEADLINE).await);
+    let mail = &world.smtp.mails()[1];
+    assert_eq!(mail.recipients, [address(1)]);
+    let text = String::from_utf8_lossy(&mail.data).replace("=\r\n", "");
+    assert!(text.contains(&code_of(1)) && text.contains(&token_of(1)), "{text}");
     service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_whose_time_is_not_the_brokers_is_a_dead_letter_and_never_mailed() {
+    let world = World::new(1).await;
+    let service = world.start(&[("MAX_CLOCK_SKEW", "1m"), ("PUBLISH_TIMEOUT", "10s")]).await;
+    let at = |number, seconds| {
+        let occurred_at = Timestamp::now() + SignedDuration::from_secs(seconds);
+        Event::Registered(Mailing::FirstCode, Registered { occurred_at, ..registered(number) })
+    };
+    world.publish(&[at(1, 70 * 60), at(2, 80), at(3, -80), at(4, -90_000), at(5, 60), at(6, -60)]).await;
+    world.publish(&[verified(7, Timestamp::now() + SignedDuration::from_secs(80))]).await;
+    world.wait_for_committed(Topic::Created, 6).await;
+    world.wait_for_committed(Topic::Verified, 1).await;
+    let letters = world.wait_for_dead_letters(5).await;
+    let reasons: Vec<_> =
+        letters.iter().map(|letter| letter.headers["dead_letter_reason"].as_str()).collect();
+    // More than a day is no matter of clocks.
+    assert_eq!((reasons.iter().filter(|reason| **reason == "wrong_clock").count(), reasons.len()), (4, 5));
+    assert!(reasons.contains(&"undecodable"), "{reasons:?}");
+    let mut mails: Vec<_> = world.wait_for_mails(2).await.into_iter().map(|mail| mail.recipients).collect();
+    mails.sort_unstable();
+    assert_eq!(mails, [[address(5)], [address(6)]]);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_of_version_1_are_dead_letters_at_once_and_the_log_says_so_once_for_each_topic() {
+    const OF_VERSION_1: &str = r#"{"event_id":"f3f86a8c-169f-854e-93ab-e49c60232279","occurred_at":"2026-11-21T11:02:29.052Z",
+        "version":1,"id":"c19a848c-0495-87ae-9e10-8be694335a56","first_name":"Ada","last_name":"Lovelace",
+        "email":"ada@example.com","locale":"en","window":493882,"window_started_at":"2026-11-21T11:02:29.052Z","generation":0,
+        "send":1,"expires_at":"2026-11-21T11:17:29.052Z","key":"k1","request_id":"r-1"}"#;
+    let lines = log_lines();
+    let world = World::new(1).await;
+    let service = world.start(&[]).await;
+    let now = Timestamp::now();
+    for (topic, kind) in [
+        (Topic::Created, "user_account_created"),
+        (Topic::Verified, "user_account_verified"),
+        (Topic::MailRetry, "code_resent"),
+    ] {
+        for _ in 0..3 {
+            write(&world, topic, &[("ce_type", kind)], OF_VERSION_1.as_bytes(), now).await;
+        }
+    }
+    world.publish(&[created(1)]).await;
+    assert_eq!(world.wait_for_mails(1).await[0].recipients, [address(1)]);
+    let letters = world.wait_for_dead_letters(9).await;
+    assert!(letters.iter().all(|letter| letter.headers["dead_letter_reason"] == "unknown_version"));
+    service.stop().await;
+    let said: Vec<_> =
+        lines.lock().unwrap().iter().filter(|line| line.contains("earlier version")).cloned().collect();
+    assert_eq!(said.len(), 3, "{said:?}");
+    for topic in [Topic::Created, Topic::Verified, Topic::MailRetry] {
+        assert!(said.iter().any(|line| line.contains(topic.name())), "{said:?}");
+    }
+    assert!(said[0].contains("dead-letters discard --reason unknown_version"), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -114,7 +114,7 @@ async fn an_event_of_a_newer_version_or_with_an_unknown_key_waits_for_a_service_
     let encoded = created(1).encode().unwrap();
     let text = String::from_utf8(encoded.payload).unwrap();
     for (key, payload) in [
-        ("a", text.replace("\"version\":1", "\"version\":2")),
+        ("a", text.replace("\"version\":2", "\"version\":3")),
         ("b", text.replace("\"key\":\"k1\"", "\"key\":\"k2\"")),
     ] {
         let record = FutureRecord::to(Topic::Created.name())

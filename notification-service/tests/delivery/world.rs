@@ -16,12 +16,13 @@ use shared::{
     account_id::AccountId,
     code_secrets::{CodeSecrets, KeyId},
     env::Env,
-    event::{AccountExists, Attempt, CodeIssued, Event, EventId, EventKind, RegistrationRepeated, Verified},
+    event::{Attempt, Event, EventId, EventKind, Mailing, Registered, VERSION, Verified},
     kafka::{KafkaConfig, KafkaSecurity},
     locale::Locale,
+    registration_id::RegistrationId,
     request_id::RequestId,
     topic::Topic,
-    verification_code::VerificationCode,
+    verification_code::{LinkToken, VerificationCode},
 };
 use std::{
     collections::BTreeMap,
@@ -32,6 +33,8 @@ use tokio_util::sync::CancellationToken;
 
 /// No wait in a test is longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// The one that all registrations are in.
+const WINDOW: u64 = 493_882;
 const SECRETS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=";
 
 /// What one test has to itself.
@@ -294,41 +297,45 @@ fn id(number: u8) -> AccountId {
     AccountId::from_derived([number; 16])
 }
 
-/// A fresh registration, with a code that is valid for a quarter of an hour.
+/// A fresh registration, with a code that works for a quarter of an hour.
 pub(crate) fn created(number: u8) -> Event {
-    created_until(number, Timestamp::now() + SignedDuration::from_mins(15))
+    Event::Registered(Mailing::FirstCode, registered(number))
 }
 
-pub(crate) fn created_until(number: u8, expires_at: Timestamp) -> Event {
-    Event::Created(issued(EventKind::Created, number, expires_at))
+/// One whose mail may be sent until then, which is a minute before its code ends.
+pub(crate) fn created_until(number: u8, last: Timestamp) -> Event {
+    let expires_at = last + SignedDuration::from_mins(1);
+    Event::Registered(Mailing::FirstCode, Registered { expires_at, ..registered(number) })
 }
 
 pub(crate) fn created_to(number: u8, address: &str) -> Event {
-    let mut issued = issued(EventKind::Created, number, Timestamp::now() + SignedDuration::from_mins(15));
-    issued.email = address.to_owned().try_into().unwrap();
-    Event::Created(issued)
+    let email = address.to_owned().try_into().unwrap();
+    Event::Registered(Mailing::FirstCode, Registered { email, ..registered(number) })
 }
 
-pub(crate) fn resent(number: u8) -> Event {
-    Event::CodeResent(issued(EventKind::CodeResent, number, Timestamp::now() + SignedDuration::from_mins(15)))
+/// A request of this person for which this is mailed.
+pub(crate) fn asked(mailing: Mailing, number: u8) -> Event {
+    let event_id = EventId::of_registration(mailing.kind(), registered(number).registration);
+    Event::Registered(mailing, Registered { event_id, ..registered(number) })
 }
 
-fn issued(kind: EventKind, number: u8, expires_at: Timestamp) -> CodeIssued {
-    let now = Timestamp::now();
-    CodeIssued {
-        event_id: EventId::derive(kind, id(number), 493_882, 0, 1),
+/// What every request of this person has, but for a registration of its own.
+pub(crate) fn registered(number: u8) -> Registered {
+    let (now, registration) = (Timestamp::now(), RegistrationId::random());
+    Registered {
+        event_id: EventId::of_registration(EventKind::Created, registration),
         occurred_at: now,
-        version: 1,
+        version: VERSION,
         id: id(number),
+        registration,
+        resends: 0,
         first_name: "Ada".to_owned().try_into().unwrap(),
         last_name: "Lovelace".to_owned().try_into().unwrap(),
         email: address(number).try_into().unwrap(),
         locale: Locale::default(),
-        window: 493_882,
-        window_started_at: now,
-        generation: 0,
+        window: WINDOW,
         send: 1,
-        expires_at,
+        expires_at: now + SignedDuration::from_mins(15),
         key: KeyId::parse("k1").unwrap(),
         request_id: RequestId::parse(&format!("request-{number}")).unwrap(),
     }
@@ -337,71 +344,39 @@ fn issued(kind: EventKind, number: u8, expires_at: Timestamp) -> CodeIssued {
 pub(crate) fn code_of(number: u8) -> String {
     let secrets = CodeSecrets::parse(SECRETS).unwrap();
     let email = address(number).try_into().unwrap();
-    VerificationCode::derive(secrets.current(), id(number), &email, 493_882, 0).digits().to_owned()
+    VerificationCode::derive(secrets.current(), id(number), &email, WINDOW).digits().to_owned()
+}
+
+pub(crate) fn token_of(number: u8) -> String {
+    let secrets = CodeSecrets::parse(SECRETS).unwrap();
+    let email = address(number).try_into().unwrap();
+    LinkToken::derive(secrets.current(), id(number), &email, WINDOW).to_text()
 }
 
 pub(crate) fn verified(number: u8, occurred_at: Timestamp) -> Event {
-    let issued = issued(EventKind::Verified, number, occurred_at);
+    let registered = registered(number);
     Event::Verified(Verified {
-        event_id: issued.event_id,
+        event_id: EventId::of_verification(registered.id, registered.registration),
         occurred_at,
-        version: 1,
-        id: issued.id,
-        first_name: issued.first_name,
-        last_name: issued.last_name,
-        email: issued.email,
+        version: VERSION,
+        id: registered.id,
+        registration: registered.registration,
+        first_name: registered.first_name,
+        last_name: registered.last_name,
+        email: registered.email,
         locale: Locale::parse("de-CH").unwrap(),
-        request_id: issued.request_id,
-    })
-}
-
-/// The first one of a window begins it.
-pub(crate) fn account_exists(number: u8, first_of_window: bool) -> Event {
-    let issued = issued(EventKind::AccountExists, number, Timestamp::now());
-    let earlier = SignedDuration::from_mins(if first_of_window { 0 } else { 5 });
-    Event::AccountExists(AccountExists {
-        event_id: issued.event_id,
-        occurred_at: issued.occurred_at,
-        version: 1,
-        id: issued.id,
-        first_name: issued.first_name,
-        last_name: issued.last_name,
-        email: issued.email,
-        locale: issued.locale,
-        window: issued.window,
-        window_started_at: issued.occurred_at - earlier,
-        request_id: issued.request_id,
-    })
-}
-
-pub(crate) fn repeated(number: u8) -> Event {
-    let issued = issued(EventKind::RegistrationRepeated, number, Timestamp::now());
-    Event::RegistrationRepeated(RegistrationRepeated {
-        event_id: issued.event_id,
-        occurred_at: issued.occurred_at,
-        version: 1,
-        id: issued.id,
-        first_name: issued.first_name,
-        last_name: issued.last_name,
-        email: issued.email,
-        locale: issued.locale,
-        window: issued.window,
-        window_started_at: issued.window_started_at,
-        generation: 0,
-        send: 1,
-        expires_at: issued.expires_at,
-        request_id: issued.request_id,
+        request_id: registered.request_id,
     })
 }
 
 pub(crate) fn attempt(number: u8) -> Event {
     Event::Attempt(Attempt {
-        event_id: EventId::random(),
+        event_id: EventId::from_mac(&[number; 32]),
         occurred_at: Timestamp::now(),
-        version: 1,
+        version: VERSION,
         id: id(number),
-        window: 493_882,
-        generation: 0,
+        registration: RegistrationId::random(),
+        windows: vec![WINDOW],
         request_id: RequestId::parse("r").unwrap(),
     })
 }

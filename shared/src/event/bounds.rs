@@ -6,15 +6,16 @@
 use super::{DecodeError, Event, EventKind};
 use crate::topic::Topic;
 use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
 
 /// Most octets of a record's value; an event has less than two thousand.
 pub const MAX_VALUE_OCTETS: usize = 64 * 1024;
-/// Most mails of a window (`MAX_SENDS`).
+/// Most mails of a window.
 pub const MAX_SEND: u32 = 100;
-/// Most codes of a window: one for each mail, and one for each time that its account was forgotten meanwhile.
-pub const MAX_GENERATION: u32 = 1_000;
+/// Most requests for another mail, one after the other, that a registration descends from.
+pub const MAX_RESENDS: u32 = 32;
 
-/// Longest time between a record and its event, and between an event and its window's start or its code's end.
+/// Longest time between a record and its event, and between an event and its code's end.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Where and when a record was written.
@@ -24,14 +25,20 @@ pub struct Origin {
     pub topic: Topic,
     /// The record's own time stamp, but never later than now.
     pub written_at: Timestamp,
+    /// The record's own time stamp as it is: the broker's clock, where the topic has it so.
+    stamped_at: Timestamp,
+    /// How far a writer's clock may be from the broker's.
+    tolerance: Duration,
 }
 
 impl Origin {
     /// A record of this topic that says of itself to be written at `timestamp` (milliseconds since 1970), as read `now`.
+    ///
+    /// `tolerance`: how far the clock of its writer may be from the broker's, `MAX_CLOCK_SKEW` and `PUBLISH_TIMEOUT` together.
     #[must_use]
-    pub fn new(topic: Topic, timestamp: Option<i64>, now: Timestamp) -> Self {
-        let written_at = timestamp.and_then(|time| Timestamp::from_millisecond(time).ok());
-        Self { topic, written_at: written_at.map_or(now, |time| time.min(now)) }
+    pub fn new(topic: Topic, timestamp: Option<i64>, now: Timestamp, tolerance: Duration) -> Self {
+        let stamped_at = timestamp.and_then(|time| Timestamp::from_millisecond(time).ok()).unwrap_or(now);
+        Self { topic, written_at: stamped_at.min(now), stamped_at, tolerance }
     }
 }
 
@@ -49,34 +56,40 @@ impl Topic {
 /// Two kinds of records may be later than their events by any time: retries of them, and verified accounts that were
 /// restored from a backup.
 pub(super) fn check_times(event: &Event, origin: Origin) -> Result<(), DecodeError> {
-    let later_by_any_time = matches!(origin.topic, Topic::MailRetry | Topic::Verified);
     let occurred_at = event.occurred_at();
+    let later_by_any_time = matches!(origin.topic, Topic::MailRetry | Topic::Verified);
     let age = origin.written_at.duration_since(occurred_at);
-    let fits = |other: Timestamp| other.duration_since(occurred_at).abs() <= DAY;
+    let is_early = age.checked_add(DAY).is_none_or(|age| age.is_negative());
+    let is_late = age > DAY && !later_by_any_time;
     let others_fit = match event {
-        Event::Created(event) | Event::CodeResent(event) => {
-            fits(event.window_started_at) && fits(event.expires_at)
-        }
-        Event::RegistrationRepeated(event) => fits(event.window_started_at) && fits(event.expires_at),
-        Event::AccountExists(event) => fits(event.window_started_at),
+        Event::Registered(_, event) => event.expires_at.duration_since(occurred_at).abs() <= DAY,
         Event::Attempt(_) | Event::Verified(_) => true,
     };
-    let is_early = age.checked_add(DAY).is_none_or(|age| age.is_negative());
-    if !is_early && (later_by_any_time || age <= DAY) && others_fit {
-        Ok(())
-    } else {
-        Err(DecodeError::OutOfRange)
+    if is_early || is_late || !others_fit {
+        return Err(DecodeError::OutOfRange);
     }
+    if origin.topic != Topic::MailRetry && !clocks_agree(occurred_at, origin, later_by_any_time) {
+        return Err(DecodeError::WrongClock);
+    }
+    Ok(())
+}
+
+/// Whether the writer's clock and the broker's were close enough to each other.
+fn clocks_agree(occurred_at: Timestamp, origin: Origin, later_by_any_time: bool) -> bool {
+    let behind = origin.stamped_at.duration_since(occurred_at);
+    behind.unsigned_abs() <= origin.tolerance || (later_by_any_time && behind.is_positive())
 }
 
 /// Whether the event's numbers are ones that the user service writes.
 pub(super) fn check_numbers(event: &Event) -> Result<(), DecodeError> {
-    let (generation, send) = match event {
-        Event::Created(event) | Event::CodeResent(event) => (event.generation, event.send),
-        Event::RegistrationRepeated(event) => (event.generation, event.send),
-        Event::Attempt(event) => (event.generation, 1),
-        Event::AccountExists(_) | Event::Verified(_) => (0, 1),
+    let fits = match event {
+        Event::Registered(_, event) => event.send <= MAX_SEND && event.resends <= MAX_RESENDS,
+        Event::Attempt(event) => match event.windows[..] {
+            [_] => true,
+            [first, second] => first.checked_add(1) == Some(second),
+            _ => false,
+        },
+        Event::Verified(_) => true,
     };
-    let fits = generation <= MAX_GENERATION && (1..=MAX_SEND).contains(&send);
     if fits { Ok(()) } else { Err(DecodeError::OutOfRange) }
 }

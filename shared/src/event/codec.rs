@@ -1,6 +1,6 @@
 //! Events as records: JSON in the value, CloudEvents 1.0 (binary mode) in the headers.
 
-use super::{Event, EventId, EventKind, MAX_VALUE_OCTETS, Origin, VERSION, bounds};
+use super::{Event, EventId, EventKind, MAX_VALUE_OCTETS, Mailing, Origin, Registered, VERSION, bounds};
 use crate::topic::Topic;
 use jiff::Timestamp;
 use rdkafka::message::{BorrowedHeaders, Header, Headers, OwnedHeaders};
@@ -30,7 +30,7 @@ pub enum DecodeError {
     /// The header `ce_type` is missing or names nothing known: written by a newer version, or by somebody else.
     #[error("unknown event type")]
     UnknownType,
-    /// Written by a newer version of this project.
+    /// Written by another version of this project.
     #[error("unknown event version {0}")]
     UnknownVersion(u32),
     /// Not the JSON of that type.
@@ -50,6 +50,9 @@ pub enum DecodeError {
     /// A time or number that no user service writes.
     #[error("a time or number out of range")]
     OutOfRange,
+    /// Written by a process whose clock is too far from the broker's, or not at its time.
+    #[error("a time too far from the record's: check the clock of its writer")]
+    WrongClock,
     /// It names an address that its account does not have, which only the user service can tell.
     #[error("an address of another account")]
     WrongAccount,
@@ -57,13 +60,14 @@ pub enum DecodeError {
 
 impl DecodeError {
     /// The names of all.
-    pub const NAMES: [&str; 7] = [
+    pub const NAMES: [&str; 8] = [
         "unknown_type",
         "unknown_version",
         "malformed",
         "too_large",
         "wrong_topic",
         "out_of_range",
+        "wrong_clock",
         "wrong_account",
     ];
 
@@ -77,6 +81,7 @@ impl DecodeError {
             Self::TooLarge => "too_large",
             Self::WrongTopic => "wrong_topic",
             Self::OutOfRange => "out_of_range",
+            Self::WrongClock => "wrong_clock",
             Self::WrongAccount => "wrong_account",
         }
     }
@@ -90,9 +95,7 @@ impl Event {
     pub fn encode(&self) -> Result<EncodedEvent, serde_json::Error> {
         let mut payload = Vec::with_capacity(USUAL_OCTETS);
         match self {
-            Self::Created(event) | Self::CodeResent(event) => serde_json::to_writer(&mut payload, event),
-            Self::RegistrationRepeated(event) => serde_json::to_writer(&mut payload, event),
-            Self::AccountExists(event) => serde_json::to_writer(&mut payload, event),
+            Self::Registered(_, event) => serde_json::to_writer(&mut payload, event),
             Self::Attempt(event) => serde_json::to_writer(&mut payload, event),
             Self::Verified(event) => serde_json::to_writer(&mut payload, event),
         }?;
@@ -108,7 +111,7 @@ impl Event {
     /// Reads an event from a record that stands in a topic: it must belong there, and its times must fit the record's.
     ///
     /// # Errors
-    /// [`DecodeError`]; a newer version is told apart from a broken record.
+    /// [`DecodeError`]; another version is told apart from a broken record.
     pub fn read(origin: Origin, ce_type: Option<&[u8]>, payload: &[u8]) -> Result<Self, DecodeError> {
         if payload.len() > MAX_VALUE_OCTETS {
             return Err(DecodeError::TooLarge);
@@ -124,20 +127,16 @@ impl Event {
     /// Reads an event from a record's `ce_type` header and value, wherever and whenever it was written.
     ///
     /// # Errors
-    /// [`DecodeError`]; a newer version is told apart from a broken record.
+    /// [`DecodeError`]; another version is told apart from a broken record.
     pub fn decode(ce_type: Option<&[u8]>, payload: &[u8]) -> Result<Self, DecodeError> {
+        let registered = |mailing| {
+            read(payload, |event: &Registered| event.version).map(|it| Self::Registered(mailing, it))
+        };
         let event = match kind(ce_type)? {
-            EventKind::Created => read(payload, |event: &super::CodeIssued| event.version).map(Self::Created),
-            EventKind::CodeResent => {
-                read(payload, |event: &super::CodeIssued| event.version).map(Self::CodeResent)
-            }
-            EventKind::RegistrationRepeated => {
-                read(payload, |event: &super::RegistrationRepeated| event.version)
-                    .map(Self::RegistrationRepeated)
-            }
-            EventKind::AccountExists => {
-                read(payload, |event: &super::AccountExists| event.version).map(Self::AccountExists)
-            }
+            EventKind::Created => registered(Mailing::FirstCode),
+            EventKind::CodeResent => registered(Mailing::FurtherCode),
+            EventKind::RegistrationRepeated => registered(Mailing::Nothing),
+            EventKind::AccountExists => registered(Mailing::Notice),
             EventKind::Attempt => read(payload, |event: &super::Attempt| event.version).map(Self::Attempt),
             EventKind::Verified => read(payload, |event: &super::Verified| event.version).map(Self::Verified),
         }?;

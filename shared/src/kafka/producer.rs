@@ -31,7 +31,19 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// What a record's offset is until a broker's answer sets it (`RD_KAFKA_OFFSET_INVALID`).
 const OFFSET_NEVER_TOLD: i64 = -1001;
 
-type Ack = KafkaResult<(i32, i64)>;
+type Ack = KafkaResult<Acked>;
+
+/// Where an acknowledged record stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acked {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset. A broker that has the record already may not tell it: then it is below zero, or that of another record of
+    /// the batch counted from there.
+    pub offset: i64,
+    /// Its time stamp in milliseconds since 1970: the broker's, where the topic has it so and the broker has told it.
+    pub stamped_at: Option<i64>,
+}
 
 /// See the module's text. Dropping it fails what has no ack yet; that blocks for a second at most.
 pub struct Producer<C: ClientContext + 'static> {
@@ -86,14 +98,13 @@ impl<C: ClientContext + 'static> Producer<C> {
         Ok(Self { client, stop, polling: Some(polling) })
     }
 
-    /// Writes a record, waits for the broker's ack and answers its partition and offset. A broker that has the record
-    /// already may not tell the offset: then it is below zero, or that of another record of the batch counted from there.
+    /// Writes a record, waits for the broker's ack and answers where the record stands.
     ///
     /// Handed over when this is first polled; dropped after that, the record may be written or not.
     ///
     /// # Errors
     /// The record is not known to be in the log. `MessageProduction(QueueFull)` at once when too much waits for acks.
-    pub async fn send(&self, record: Record<'_>) -> KafkaResult<(i32, i64)> {
+    pub async fn send(&self, record: Record<'_>) -> KafkaResult<Acked> {
         let Record { topic, partition, key, payload, headers } = record;
         let (acked, ack) = oneshot::channel::<Ack>();
         let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, Box::new(acked)).headers(headers);
@@ -159,7 +170,11 @@ impl<C: ClientContext + 'static> ProducerContext for Acks<C> {
             Ok(record) if record.offset() == OFFSET_NEVER_TOLD => {
                 Err(KafkaError::MessageProduction(RDKafkaErrorCode::Inconsistent))
             }
-            Ok(record) => Ok((record.partition(), record.offset())),
+            Ok(record) => Ok(Acked {
+                partition: record.partition(),
+                offset: record.offset(),
+                stamped_at: record.timestamp().to_millis(),
+            }),
             Err((error, _)) => Err(error.clone()),
         };
         // Whoever waited may have given up.

@@ -134,6 +134,11 @@ fn consequence(
         "segment.ms" | "max.compaction.lag.ms" => {
             (number > wanted).then_some((false, "personal data stay longer than docs/events.md says"))
         }
+        "message.timestamp.type" => (found != expected)
+            .then_some((true, "a process whose clock is wrong can't be told from one whose clock is right")),
+        "min.compaction.lag.ms" | "delete.retention.ms" if below(wanted) => {
+            Some((true, "a replica that starts does not learn that an account was forgotten"))
+        }
         "compression.type" => {
             (found != expected).then_some((false, "a small batch can be more than a reader has memory for"))
         }
@@ -199,6 +204,9 @@ mod tests {
             (!grave, Topic::Created, TopicShape { partitions: 6, replicas: 5 }, ("min.insync.replicas", "2")),
             (!grave, Topic::Created, THREE, ("unclean.leader.election.enable", "true")),
             (!grave, Topic::Created, ONE, ("segment.ms", "604800000")),
+            (grave, Topic::Created, ONE, ("message.timestamp.type", "CreateTime")),
+            (grave, Topic::Verified, ONE, ("min.compaction.lag.ms", "0")),
+            (grave, Topic::Verified, ONE, ("delete.retention.ms", "86400000")),
             (!grave, Topic::Created, ONE, ("compression.type", "producer")),
             (!grave, Topic::Verified, ONE, ("max.compaction.lag.ms", "9223372036854775807")),
         ];
@@ -219,7 +227,8 @@ mod tests {
             (Topic::Created, ONE, ("min.insync.replicas", "2")),
             (Topic::Created, ONE, ("unclean.leader.election.enable", "true")),
             (Topic::Verified, ONE, ("retention.ms", "1000")),
-            (Topic::Verified, ONE, ("message.timestamp.type", "LogAppendTime")),
+            (Topic::Verified, ONE, ("min.compaction.lag.ms", "259200000")),
+            (Topic::MailRetry, ONE, ("message.timestamp.type", "CreateTime")),
         ] {
             let judgement = judge(topic, shape, &[change]);
             assert!(judgement.is_flawless(), "{judgement}");

@@ -23,13 +23,17 @@ fn channels_are_the_topics_with_their_configuration() {
     topics.sort_unstable();
     assert_eq!(names(channels), topics);
     for topic in Topic::ALL {
-        let configuration = match topic.retention() {
-            Some(kept) => {
-                let milliseconds = u64::try_from(kept.as_millis()).unwrap();
-                json!({"cleanup.policy": ["delete"], "retention.ms": milliseconds})
+        let mut configuration = json!({});
+        for (setting, value) in topic.settings(1) {
+            match setting {
+                "cleanup.policy" => configuration[setting] = json!([value]),
+                "retention.ms" | "delete.retention.ms" => {
+                    configuration[setting] = value.parse::<u64>().unwrap().into();
+                }
+                // The binding has no others, but for what is Kafka's default.
+                _ => {}
             }
-            None => json!({"cleanup.policy": ["compact"]}),
-        };
+        }
         let channel = &channels[topic.name()];
         assert_eq!(channel["address"], topic.name());
         let expected =

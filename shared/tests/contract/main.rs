@@ -12,7 +12,7 @@ use serde_json::Value;
 use shared::event::EventKind;
 use std::{fs, path::Path};
 
-/// The event of this kind as version 1 writes it.
+/// The event of this kind as that version (`v1`, `v2`) writes it.
 fn golden(version: &str, kind: EventKind) -> Vec<u8> {
     read(&format!("shared/tests/contract/golden/{version}/{}.json", kind.name())).into_bytes()
 }

@@ -22,6 +22,7 @@ pub(crate) fn problems(schema: &Value, value: &Value) -> Vec<String> {
             }
             "type" => match wanted.as_str().unwrap() {
                 "object" => value.is_object(),
+                "array" => value.is_array(),
                 "string" => value.is_string(),
                 "integer" => value.is_i64() || value.is_u64(),
                 "null" => value.is_null(),
@@ -34,6 +35,13 @@ pub(crate) fn problems(schema: &Value, value: &Value) -> Vec<String> {
                 }
                 true
             }
+            "items" => {
+                let elements = value.as_array().into_iter().flatten();
+                problems.extend(elements.flat_map(|element| self::problems(wanted, element)));
+                true
+            }
+            "minItems" => elements(value).is_none_or(|count| count >= wanted.as_u64().unwrap()),
+            "maxItems" => elements(value).is_none_or(|count| count <= wanted.as_u64().unwrap()),
             "required" => {
                 let names = wanted.as_array().unwrap().iter().map(|name| name.as_str().unwrap());
                 !value.is_object() || names.into_iter().all(|name| value.get(name).is_some())
@@ -68,4 +76,8 @@ pub(crate) fn problems(schema: &Value, value: &Value) -> Vec<String> {
 /// In characters, as JSON Schema counts.
 fn length(value: &Value) -> Option<u64> {
     value.as_str().map(|text| text.chars().count() as u64)
+}
+
+fn elements(value: &Value) -> Option<u64> {
+    value.as_array().map(|elements| elements.len() as u64)
 }

@@ -3,7 +3,7 @@
 use crate::{document, golden, names, schema::problems, texts};
 use rdkafka::message::Headers;
 use serde_json::{Value, json};
-use shared::event::{Event, EventKind, MAX_GENERATION, MAX_SEND};
+use shared::event::{Event, EventKind, MAX_RESENDS, MAX_SEND};
 use std::{fs, path::Path};
 
 /// The schemas that are not those of an event: what all events share, the headers, and the record without a value.
@@ -22,7 +22,7 @@ fn schema(name: &str) -> Value {
 
 /// The event as it is written today, as JSON.
 fn written(kind: EventKind) -> Value {
-    let event = Event::decode(Some(kind.name().as_bytes()), &golden("v1", kind)).unwrap();
+    let event = Event::decode(Some(kind.name().as_bytes()), &golden("v2", kind)).unwrap();
     serde_json::from_slice(&event.encode().unwrap().payload).unwrap()
 }
 
@@ -65,7 +65,7 @@ fn every_schema_is_one_of_json_schema_2020_12() {
 #[test]
 fn every_golden_event_is_valid() {
     for kind in EventKind::ALL {
-        let value: Value = serde_json::from_slice(&golden("v1", kind)).unwrap();
+        let value: Value = serde_json::from_slice(&golden("v2", kind)).unwrap();
         assert_eq!(problems(&schema(kind.name()), &value), [""; 0], "{}", kind.name());
     }
 }
@@ -110,7 +110,7 @@ fn the_codec_and_the_schema_refuse_the_same() {
 fn the_codec_and_the_schema_have_the_same_greatest_numbers() {
     for kind in EventKind::ALL {
         let (written, schema) = (written(kind), schema(kind.name()));
-        for (name, greatest) in [("generation", MAX_GENERATION), ("send", MAX_SEND)] {
+        for (name, greatest) in [("resends", MAX_RESENDS), ("send", MAX_SEND)] {
             if written.get(name).is_none() {
                 continue;
             }
@@ -121,6 +121,25 @@ fn the_codec_and_the_schema_have_the_same_greatest_numbers() {
                 assert_eq!(problems(&schema, &value).is_empty(), valid, "{} {name} {number}", kind.name());
             }
         }
+    }
+}
+
+#[test]
+fn an_attempt_has_one_window_or_two_for_the_schema_too() {
+    let (kind, schema) = (EventKind::Attempt, schema("attempt"));
+    for (windows, valid) in [
+        (json!([7]), true),
+        (json!([7, 8]), true),
+        (json!([]), false),
+        (json!([7, 8, 9]), false),
+        (json!(["7"]), false),
+        (json!([-1]), false),
+        (json!([0.5]), false),
+    ] {
+        let mut value = written(kind);
+        value["windows"] = windows;
+        assert_eq!(is_read(kind, &value), valid, "{value}");
+        assert_eq!(problems(&schema, &value).is_empty(), valid, "{value}");
     }
 }
 
@@ -156,7 +175,7 @@ fn schemas_are_open_for_additions() {
 fn headers_have_a_schema_too() {
     let schema_of_headers = schema("cloud_events_headers");
     for kind in EventKind::ALL {
-        let event = Event::decode(Some(kind.name().as_bytes()), &golden("v1", kind)).unwrap();
+        let event = Event::decode(Some(kind.name().as_bytes()), &golden("v2", kind)).unwrap();
         let headers: Value = event
             .encode()
             .unwrap()

@@ -15,12 +15,14 @@ struct Liveness {
 struct Readiness {
     /// All of the log that matters has been read.
     caught_up: bool,
-    /// All that was in the log five seconds ago has been read.
+    /// All that was in the log five seconds ago has been read; false also without room for more registrations.
     at_log_end: bool,
     /// The first registration will not have to wait for a connection.
     producer_warm: bool,
     /// The broker answered a moment ago.
     broker_answers: bool,
+    /// This machine's clock and the broker's agree.
+    clock_agrees: bool,
     /// What is wrong with Kafka's topics; null when nothing is.
     topics: Option<String>,
 }
@@ -42,16 +44,16 @@ pub(super) async fn live(context: Data<Context>) -> HttpResponse {
     }
 }
 
-/// Ready: caught up with the log and still at its end, producer warm, broker answers, topics as they have to be.
+/// Ready: caught up with the log and still at its end, producer warm, broker answers, clock right, topics as they have to be.
 #[utoipa::path(
     get,
     path = "/health/ready",
     tag = "health",
     responses(
         (status = 200, description = "Requests may be sent here.", body = Readiness,
-            example = json!({"caught_up": true, "at_log_end": true, "producer_warm": true, "broker_answers": true, "topics": null})),
+            example = json!({"caught_up": true, "at_log_end": true, "producer_warm": true, "broker_answers": true, "clock_agrees": true, "topics": null})),
         (status = 503, description = "Not now.", body = Readiness,
-            example = json!({"caught_up": false, "at_log_end": false, "producer_warm": true, "broker_answers": true, "topics": null}))
+            example = json!({"caught_up": false, "at_log_end": false, "producer_warm": true, "broker_answers": true, "clock_agrees": true, "topics": null}))
     )
 )]
 pub(super) async fn ready(context: Data<Context>) -> HttpResponse {
@@ -63,6 +65,7 @@ pub(super) async fn ready(context: Data<Context>) -> HttpResponse {
         at_log_end: readiness.at_log_end,
         producer_warm: readiness.producer_warm,
         broker_answers: readiness.broker_answers,
+        clock_agrees: readiness.clock_agrees,
         topics: readiness.topics,
     })
 }

@@ -96,7 +96,8 @@ impl Limits {
         })
     }
 
-    fn client(&self, request: &HttpRequest) -> Client {
+    /// Whom the request counts for.
+    pub(super) fn client(&self, request: &HttpRequest) -> Client {
         let peer =
             request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
         self.proxies.client(peer, request.headers())

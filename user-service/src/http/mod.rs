@@ -37,6 +37,9 @@ use shared::tasks::Tasks;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
+/// What an accepted request for a mail is answered with: whether one is sent depends on the address, and the answer must not.
+const MAIL_IF_DUE: &str = "If this address can get another mail now, one is on its way.";
+
 /// What every request may use.
 #[derive(Clone)]
 pub(crate) struct Context {

@@ -31,8 +31,7 @@ use utoipa::{
         description = "Register, read the six-digit code in the mail, post it back.\n\n\
             Every error is `application/problem+json` (RFC 9457) with a stable `type`; other methods than those below, \
             and HEAD where GET is, get `405`, other paths `404`; a body with `Transfer-Encoding` gets `411`, a head over \
-            40 KiB `431`. A `503` has `Retry-After`: repeat the same request then, nothing is done \
-            or mailed twice."
+            40 KiB `431`. A `503` has `Retry-After`: repeat the same request then, nothing is mailed twice."
     ),
     paths(register::register, verify::verify, resend::resend, registration::registration, health::live, health::ready, document),
     components(schemas(problem::Body)),

@@ -63,7 +63,7 @@ pub(super) struct Body<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<FieldError>, required = false)]
     errors: &'a [FieldError],
-    /// Comparisons that are left for this code.
+    /// Codes that can still be tried with this id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u32, required = false)]
     attempts_left: Option<u32>,
@@ -91,13 +91,14 @@ impl Problem {
         }
     }
 
-    /// The compared code was wrong.
+    /// The code was wrong, or not compared.
     pub(crate) fn wrong_code(attempts_left: u32) -> Self {
-        let detail = match attempts_left {
-            0 => "this was the last attempt; ask for a new code".to_owned(),
+        let left = match attempts_left {
+            0 => "this was the last code that can be tried with this id".to_owned(),
             1 => "check the code in the newest mail; 1 attempt is left".to_owned(),
             more => format!("check the code in the newest mail; {more} attempts are left"),
         };
+        let detail = format!("{left}. The link in the mail works even after too many wrong codes");
         Self { attempts_left: Some(attempts_left), ..Self::new(Kind::WrongCode, detail) }
     }
 
@@ -111,20 +112,23 @@ impl Problem {
         Self::new(Kind::WrongToken, "open the link of the newest mail, or type its code")
     }
 
-    /// The code has been compared as often as it may be.
-    pub(crate) fn attempts_used_up() -> Self {
-        let detail = "its attempts are used up; ask for a new code, or open the mail's link";
+    /// With this id as many codes have been tried as may be.
+    pub(crate) fn guesses_used_up() -> Self {
+        let detail = "too many wrong codes were tried with this id; open the link in the mail, which still works, or register again";
         Self::new(Kind::NoLongerValid, detail)
     }
 
-    /// The code's time is over.
-    pub(crate) fn expired() -> Self {
-        Self::new(Kind::NoLongerValid, "its time is over; register again to get a new one")
+    /// The client has tried as many wrong codes as it may, with whatever ids.
+    pub(crate) fn too_many_wrong_codes(wait: Duration) -> Self {
+        let detail = "too many wrong codes came from this address; open the link in the mail, which still works, or wait for the \
+                      time in Retry-After";
+        Self { retry_after: Some(wait), ..Self::new(Kind::TooManyWrongCodes, detail) }
     }
 
-    /// The cool-down is not over, or the window has had its last mail.
+    /// Another mail was asked for with this id not long ago.
     pub(crate) fn too_soon(wait: Duration) -> Self {
-        let detail = "look for the mail in all folders; another can be sent after the time in Retry-After";
+        let detail =
+            "look for the mail in all folders; another can be asked for after the time in Retry-After";
         Self { retry_after: Some(wait), ..Self::new(Kind::TooSoon, detail) }
     }
 
@@ -209,7 +213,7 @@ impl Problem {
 impl From<Unavailable> for Problem {
     fn from(cause: Unavailable) -> Self {
         log::warn!("error" = cause.to_string().as_str(); "request refused with 503");
-        let detail = "repeat the same request after the time in Retry-After; nothing is done or mailed twice";
+        let detail = "repeat the same request after the time in Retry-After";
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Kind::Unavailable, detail) }
     }
 }

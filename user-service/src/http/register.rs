@@ -1,13 +1,13 @@
 //! `POST /api/register`
 
 use super::{
-    Context, Success,
+    Context, MAIL_IF_DUE, Success,
     body::{self, Fields},
     openapi::RegisterProblems,
     problem::Problem,
     to_its_end::to_its_end,
 };
-use crate::signup::Person;
+use crate::replica::Person;
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::ACCEPT_LANGUAGE,
@@ -16,18 +16,10 @@ use actix_web::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{email_address::EmailAddress, locale::Locale, person_name::PersonName, request_id::RequestId};
-use std::time::{Duration, Instant};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{AllOfBuilder, ObjectBuilder, Ref, RefOr, Schema, Type},
 };
-
-/// No registration is answered sooner than this, so that nobody learns from the time which topic its record went to: that of
-/// new registrations, whose acks come some hundredths of a millisecond sooner, or that of all else. On a busy system acks
-/// take longer than this; but it is only the first registration of an address in a window that goes to another topic.
-const SOONEST: Duration = Duration::from_millis(1);
-/// The resolution of tokio's timer.
-const TIMER_STEP: Duration = Duration::from_millis(1);
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Registration)]
@@ -81,7 +73,8 @@ struct Body {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Registered)]
 struct Accepted {
-    /// The same for every registration of this address.
+    /// The id of this one registration. Whoever holds it can ask for another mail, and with a code or token of the mailbox be
+    /// verified with exactly these data.
     #[schema(format = "uuid")]
     id: String,
     #[schema(value_type = String)]
@@ -90,10 +83,10 @@ struct Accepted {
     last_name: PersonName,
     /// As it was spelled in the request.
     email: String,
-    /// Now and the life of a code (RFC 3339).
+    /// When the code of the present window stops working (RFC 3339). The mail says how long its own code works.
     #[schema(format = DateTime)]
     expires_at: String,
-    /// The cool-down until another mail can be asked for, in seconds.
+    /// In how many seconds another mail can be asked for with this id.
     resend_after: u64,
 }
 
@@ -102,7 +95,8 @@ struct Form;
 
 /// Register a person.
 ///
-/// The answer is the same for a new, a pending and a verified address.
+/// The answer is the same for every address, and says nothing about it. A repeated request makes another registration, which is as
+/// good.
 #[utoipa::path(
     post,
     path = "/api/register",
@@ -119,20 +113,20 @@ struct Form;
             example = json!({"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com"}))
     )),
     responses(
-        (status = 202, description = "The registration is in the log, and a mail will be sent.", body = Success<Accepted>,
+        (status = 202, description = "The registration is in the log. If the address can get another mail now, one will be sent.", body = Success<Accepted>,
             links(
                 ("verify" = (operation_id = "verify", request_body = json!({"id": "$response.body#/data/id", "code": "123456"}))),
                 ("resend" = (operation_id = "resend", request_body = json!({"id": "$response.body#/data/id"})))
             ),
             example = json!({
                 "status": true,
-                "message": "We have sent a mail with a code to this address.",
+                "message": "If this address can get another mail now, one is on its way.",
                 "data": {
-                    "id": "c19a848c-0495-87ae-9e10-8be694335a56",
+                    "id": "5d0c4a8e-6c1f-4a52-9c0b-2f7e8d9a1b3c",
                     "first_name": "Ada",
                     "last_name": "Lovelace",
                     "email": "ada@example.com",
-                    "expires_at": "2026-11-21T12:02:29.052Z",
+                    "expires_at": "2026-11-21T13:15:00.000Z",
                     "resend_after": 60
                 }
             })),
@@ -147,17 +141,10 @@ pub(super) async fn register(
 ) -> Result<HttpResponse, Problem> {
     let (person, email) = parse(&request, body::read(&request, payload).await?)?;
     let (first_name, last_name) = (person.first_name.clone(), person.last_name.clone());
-    let soonest = Instant::now() + SOONEST;
-    let registered = to_its_end(context.signup.clone().register(person, request_id.into_inner())).await;
-    // Also a moment that is just over is waited for, to the timer's next step: without that, an ack a little later than it
-    // would lead to an answer much sooner. On a busy system all of that is over by now, and no timer is set.
-    if Instant::now() < soonest + TIMER_STEP {
-        tokio::time::sleep_until(soonest.into()).await;
-    }
-    let registered = registered??;
+    let registered = to_its_end(context.signup.clone().register(person, request_id.into_inner())).await??;
     Ok(HttpResponse::Accepted().json(Success {
         status: true,
-        message: "We have sent a mail with a code to this address.",
+        message: MAIL_IF_DUE,
         data: Accepted {
             id: registered.id.to_string(),
             first_name,

@@ -23,7 +23,7 @@ use utoipa::{
 
 #[derive(Deserialize, ToSchema)]
 struct Body {
-    /// The id in the mail's link.
+    /// The id in the mail's link, or another of the same address.
     #[schema(value_type = String, format = "uuid", required = false)]
     id: Option<Value>,
     /// The field's name in older clients.
@@ -53,16 +53,17 @@ struct Registration {
 
 /// See what a mail's link would confirm.
 ///
-/// Whose names and which address. It costs no attempt and confirms nothing.
+/// Shows the names and the address of this registration to whoever has a token of the address. It costs no guess and confirms
+/// nothing.
 #[utoipa::path(
     post,
     path = "/api/registration",
     tag = "signup",
     request_body(content(
         (Link = "application/json",
-            example = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56", "token": "jGoS1gFwNSAYdJhbO6nyuQ"})),
+            example = json!({"id": "5d0c4a8e-6c1f-4a52-9c0b-2f7e8d9a1b3c", "token": "jGoS1gFwNSAYdJhbO6nyuQ"})),
         (Link = "application/x-www-form-urlencoded",
-            example = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56", "token": "jGoS1gFwNSAYdJhbO6nyuQ"}))
+            example = json!({"id": "5d0c4a8e-6c1f-4a52-9c0b-2f7e8d9a1b3c", "token": "jGoS1gFwNSAYdJhbO6nyuQ"}))
     )),
     responses(
         (status = 200, description = "What was entered.", body = Success<Registration>,
@@ -97,7 +98,6 @@ pub(super) async fn registration(
             },
         })),
         Shown::WrongToken => Err(Problem::wrong_token()),
-        Shown::Expired => Err(Problem::expired()),
         Shown::Unknown => Err(Problem::unknown_id()),
     }
 }

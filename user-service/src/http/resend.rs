@@ -1,7 +1,7 @@
 //! `POST /api/resend`
 
 use super::{
-    Context, Success,
+    Context, MAIL_IF_DUE, Success,
     body::{self, Fields},
     openapi::{ResendProblems, one_of_fields},
     problem::Problem,
@@ -23,7 +23,7 @@ use utoipa::{
 
 #[derive(Deserialize, ToSchema)]
 struct Body {
-    /// The id from the answer to the registration.
+    /// The id from the answer to the registration, or to an earlier request for another mail.
     #[schema(value_type = String, format = "uuid", required = false)]
     id: Option<Value>,
     /// The field's name in older clients.
@@ -37,36 +37,36 @@ struct Resend;
 #[derive(Serialize, ToSchema)]
 #[schema(as = Resent)]
 struct Accepted {
-    /// Whose registration.
+    /// A new one with the same data; the old one stays what it is.
     #[schema(format = "uuid")]
     id: String,
-    /// When the mailed code expires (RFC 3339).
+    /// When the code of the present window stops working (RFC 3339). The mail says how long its own code works.
     #[schema(format = DateTime)]
     expires_at: String,
-    /// The cool-down until another mail can be asked for, in seconds.
+    /// In how many seconds another mail can be asked for with the new id: each time twice as many.
     resend_after: u64,
 }
 
 /// Ask for another mail.
 ///
-/// It has the same code, prolonged; or a new one, when the attempts are used up.
+/// It registers the same data again, under a new id, whatever became of the address or the registration.
 #[utoipa::path(
     post,
     path = "/api/resend",
     tag = "signup",
     request_body(content(
-        (Resend = "application/json", example = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56"})),
-        (Resend = "application/x-www-form-urlencoded", example = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56"}))
+        (Resend = "application/json", example = json!({"id": "5d0c4a8e-6c1f-4a52-9c0b-2f7e8d9a1b3c"})),
+        (Resend = "application/x-www-form-urlencoded", example = json!({"id": "5d0c4a8e-6c1f-4a52-9c0b-2f7e8d9a1b3c"}))
     )),
     responses(
-        (status = 202, description = "Another mail is on its way, and that is in the log.", body = Success<Accepted>,
+        (status = 202, description = "The new registration is in the log. If the address can get another mail now, one will be sent.", body = Success<Accepted>,
             example = json!({
                 "status": true,
-                "message": "We have sent another mail with a code.",
+                "message": "If this address can get another mail now, one is on its way.",
                 "data": {
-                    "id": "c19a848c-0495-87ae-9e10-8be694335a56",
-                    "expires_at": "2026-11-21T12:03:30.117Z",
-                    "resend_after": 60
+                    "id": "8b1f6a0d-3e57-4c88-b6a1-0d9e5f7c2a41",
+                    "expires_at": "2026-11-21T13:15:00.000Z",
+                    "resend_after": 120
                 }
             })),
         ResendProblems
@@ -85,17 +85,16 @@ pub(super) async fn resend(
     };
     let resending = context.signup.clone().resend(id, request_id.into_inner());
     match to_its_end(resending).await?? {
-        Resent::Accepted { expires_at, resend_after } => Ok(HttpResponse::Accepted().json(Success {
+        Resent::Accepted(registered) => Ok(HttpResponse::Accepted().json(Success {
             status: true,
-            message: "We have sent another mail with a code.",
+            message: MAIL_IF_DUE,
             data: Accepted {
-                id: id.to_string(),
-                expires_at: format!("{expires_at:.3}"),
-                resend_after: resend_after.as_secs(),
+                id: registered.id.to_string(),
+                expires_at: format!("{:.3}", registered.expires_at),
+                resend_after: registered.resend_after.as_secs(),
             },
         })),
         Resent::Wait(wait) => Err(Problem::too_soon(wait)),
-        Resent::Expired => Err(Problem::expired()),
         Resent::Unknown => Err(Problem::unknown_id()),
     }
 }

@@ -1,7 +1,7 @@
 //! `POST /api/verify`
 
 use super::{
-    Context, Success,
+    Context, Limits, Success,
     body::{self, Fields},
     openapi::{VerifyProblems, one_of_fields},
     problem::Problem,
@@ -15,10 +15,11 @@ use actix_web::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{
-    account_id::AccountId,
+    registration_id::RegistrationId,
     request_id::RequestId,
     verification_code::{LinkToken, VerificationCode},
 };
+use std::convert::Infallible;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{AllOfBuilder, RefOr, Schema},
@@ -26,7 +27,7 @@ use utoipa::{
 
 #[derive(Deserialize, ToSchema)]
 struct Body {
-    /// The id from the answer to the registration.
+    /// The id from the answer to the registration, or to a request for another mail.
     #[schema(value_type = String, format = "uuid", required = false)]
     id: Option<Value>,
     /// The field's name in older clients.
@@ -57,25 +58,27 @@ struct Verification;
 
 #[derive(Serialize, ToSchema)]
 struct Verified {
-    /// Whose account.
+    /// The account's own id: the same for every registration of this address, and told only to whoever has proved the mailbox.
     #[schema(format = "uuid")]
     id: String,
 }
 
 /// Verify with the code or the link's token.
 ///
-/// A wrong code costs an attempt. The right one may be repeated until it would have expired.
+/// The account is verified with exactly the data of this registration. Each code that is tried costs a guess, but the same one
+/// never twice; the link's token costs none and works even after too many wrong codes. If the account has been verified since this
+/// registration was made, the answer is the same, and nothing changes.
 #[utoipa::path(
     post,
     path = "/api/verify",
     tag = "signup",
     request_body(content(
         (Verification = "application/json", examples(
-            ("code" = (value = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56", "code": "123456"}))),
-            ("token" = (value = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56", "token": "jGoS1gFwNSAYdJhbO6nyuQ"})))
+            ("code" = (value = json!({"id": "5d0c4a8e-6c1f-4a52-9c0b-2f7e8d9a1b3c", "code": "123456"}))),
+            ("token" = (value = json!({"id": "5d0c4a8e-6c1f-4a52-9c0b-2f7e8d9a1b3c", "token": "jGoS1gFwNSAYdJhbO6nyuQ"})))
         )),
         (Verification = "application/x-www-form-urlencoded", examples(
-            ("code" = (value = json!({"id": "c19a848c-0495-87ae-9e10-8be694335a56", "code": "123456"})))
+            ("code" = (value = json!({"id": "5d0c4a8e-6c1f-4a52-9c0b-2f7e8d9a1b3c", "code": "123456"})))
         ))
     )),
     responses(
@@ -92,20 +95,22 @@ pub(super) async fn verify(
     request: HttpRequest,
     payload: Payload,
     context: Data<Context>,
+    limits: Data<Limits>,
     request_id: ReqData<RequestId>,
 ) -> Result<HttpResponse, Problem> {
     let (id, proof) = parse(body::read(&request, payload).await?)?;
-    let verifying = context.signup.clone().verify(id, proof, request_id.into_inner());
+    let client = limits.client(&request);
+    let verifying = context.signup.clone().verify(id, proof, client, request_id.into_inner());
     match to_its_end(verifying).await?? {
-        Verdict::Verified => Ok(HttpResponse::Ok().json(Success {
+        Verdict::Verified(account) => Ok(HttpResponse::Ok().json(Success {
             status: true,
             message: "The account is verified.",
-            data: Verified { id: id.to_string() },
+            data: Verified { id: account.to_string() },
         })),
         Verdict::WrongCode { attempts_left } => Err(Problem::wrong_code(attempts_left)),
         Verdict::WrongToken => Err(Problem::wrong_token()),
-        Verdict::AttemptsUsedUp => Err(Problem::attempts_used_up()),
-        Verdict::Expired => Err(Problem::expired()),
+        Verdict::GuessesUsedUp => Err(Problem::guesses_used_up()),
+        Verdict::TooManyWrongCodes(wait) => Err(Problem::too_many_wrong_codes(wait)),
         Verdict::Unknown => Err(Problem::unknown_id()),
     }
 }
@@ -122,7 +127,7 @@ impl PartialSchema for Verification {
 
 impl ToSchema for Verification {}
 
-fn parse(body: Body) -> Result<(AccountId, Proof), Problem> {
+fn parse(body: Body) -> Result<(RegistrationId, Proof), Problem> {
     let mut fields = Fields::default();
     let id = parse_id(&mut fields, body.id, body.uid);
     let proof = match (body.code, body.token) {
@@ -137,11 +142,11 @@ fn parse(body: Body) -> Result<(AccountId, Proof), Problem> {
     }
 }
 
-/// Parses the id of a registration, under its name or that in older clients.
-pub(super) fn parse_id(fields: &mut Fields, id: Option<Value>, uid: Option<Value>) -> Option<AccountId> {
+/// Parses the id of a registration, under its name or that in older clients. What is no id is one that nobody registered under.
+pub(super) fn parse_id(fields: &mut Fields, id: Option<Value>, uid: Option<Value>) -> Option<RegistrationId> {
     if id.is_some() && uid.is_some() {
         return fields.refuse("uid", "must not be there together with an id");
     }
-    let parse = |text: &str| text.parse().map_err(|_| "must be the id from the answer to the registration");
+    let parse = |text: &str| Ok::<_, Infallible>(text.parse().unwrap_or(RegistrationId::NONE));
     fields.required("id", id.or(uid), parse)
 }

@@ -1,45 +1,34 @@
-//! The flow: who registers gets exactly one record into the log, who verifies gets a rank from the log.
+//! The verbs: each knows (what the log says), decides (by a pure rule), publishes (one event), answers.
 //!
 //! ```text
-//! register ─► registration (what next?) ─► publisher ─► log ─► follow ─► view ─► registration …
-//! verify   ─► attempt ─► publisher ─► log ─► follow ─► rank ─► compared, or beyond the budget
+//! register, resend ─► schedule: which place, which mail?  ─► one record in user_account_created
+//! verify           ─► attempt in the log ─► read back ─► compared, or beyond a budget ─► user_account_verified
 //! ```
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-mod identity;
 mod register;
 mod resend;
 mod verify;
-mod registration;
-mod pending;
-mod notice;
-mod attempts;
-mod view;
-mod accept;
-mod follow;
-mod replay;
-mod offsets;
+mod show;
+mod forget;
+mod desk;
 
-pub use identity::IdSecret;
-pub(crate) use pending::Person;
-pub use pending::Rules;
+use desk::Desk;
+pub(crate) use forget::forget;
+pub(crate) use register::Registered;
 pub(crate) use resend::Resent;
-pub(crate) use verify::{Proof, Shown, Verdict};
+pub(crate) use show::Shown;
+pub(crate) use verify::{Proof, Verdict};
 
 use crate::{
-    config::{Config, REPLAY_SLACK},
+    config::Config,
     metrics::{Metrics, Numbers},
-    publisher::{PublishError, Publisher},
+    publisher::{PublishError, Publisher, Written},
+    replica::{BehindLog, Replica},
+    wrong_codes::WrongCodes,
 };
-use accept::Acceptance;
-use follow::{BehindLog, Follower};
 use jiff::Timestamp;
-use shared::{
-    account_id::AccountId,
-    code_secrets::CodeSecrets,
-    event::Event,
-    kafka::{KafkaWatch, TopicCheck},
-};
+use shared::event::Event;
 use std::{
     sync::{
         Arc,
@@ -48,35 +37,25 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
-use view::{Standing, View};
 
 /// What is left of `PUBLISH_TIMEOUT` for the answer itself.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
 /// How long the look at the log's ends may take when numbers are asked for.
 const NUMBERS_TIMEOUT: Duration = Duration::from_secs(1);
-/// Between two looks at the log's ends.
-const END_PAUSE: Duration = Duration::from_secs(1);
-/// The same while this replica is not there.
-const SHORT_END_PAUSE: Duration = Duration::from_millis(100);
-/// How long it may take to get there.
-const END_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The signup flow of one replica; cheap to clone, shared by all requests.
 #[derive(Clone)]
 pub(crate) struct Signup(Arc<Inner>);
 
 struct Inner {
-    view: Arc<View>,
-    follower: Arc<Follower>,
+    desk: Desk,
+    replica: Arc<Replica>,
     publisher: Publisher,
-    watch: Arc<KafkaWatch>,
-    topics: Arc<TopicCheck>,
-    rules: Rules,
     metrics: Arc<Metrics>,
-    max_pending: u64,
-    timeout: Duration,
-    code_secrets: CodeSecrets,
-    id_secret: IdSecret,
+    /// `None`: they are not counted.
+    wrong_codes: Option<WrongCodes>,
+    /// The newest event of this process was passed over by all, because of its clock.
+    clock_is_wrong: AtomicBool,
 }
 
 /// Nothing was decided; the same request may succeed later or at another replica.
@@ -91,11 +70,16 @@ pub(crate) enum Unavailable {
     /// The event is not known to be in the log.
     #[error(transparent)]
     NotPublished(#[from] PublishError),
+    /// The broker's clock and this process' differ by more than all others tolerate.
+    #[error(
+        "the clock of this machine and that of the broker differ by more than MAX_CLOCK_SKEW and PUBLISH_TIMEOUT"
+    )]
+    WrongClock,
     /// The attempt was not read back, or the log's end was not reached, in time.
     #[error(transparent)]
     Behind(#[from] BehindLog),
-    /// `MAX_PENDING` registrations wait for their codes.
-    #[error("too many registrations are pending")]
+    /// `MAX_PENDING` registrations are held.
+    #[error("MAX_PENDING registrations are held")]
     Full,
 }
 
@@ -110,39 +94,48 @@ pub(crate) struct Readiness {
     pub(crate) producer_warm: bool,
     /// The broker answered all clients a moment ago.
     pub(crate) broker_answers: bool,
+    /// The newest event of this process was taken in by all.
+    pub(crate) clock_agrees: bool,
     /// What is wrong with the topics, if anything is.
     pub(crate) topics: Option<String>,
 }
 
 impl Signup {
-    /// Makes the flow with its own producer and consumer; both connect by themselves.
+    /// Makes the flow with its own producer and consumers; all connect by themselves.
     ///
     /// # Errors
     /// When librdkafka refuses the configuration.
     pub(crate) fn new(config: &Config, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
-        let view = Arc::new(View::new(config.rules));
-        let watch = KafkaWatch::new(config.kafka.clone());
-        let must_be_read = config.rules.window.saturating_add(REPLAY_SLACK);
-        let acceptance = Acceptance { window: config.rules.window, id_secret: config.id_secret.clone() };
-        let follower = Follower::new(&config.kafka, Arc::clone(&view), acceptance, Arc::clone(&metrics))?;
-        Ok(Self(Arc::new(Inner {
-            follower: Arc::new(follower),
-            view,
-            publisher: Publisher::new(&config.kafka, config.publish_timeout)?,
-            topics: TopicCheck::new(config.kafka.clone(), Arc::clone(&watch), &offsets::TOPICS, must_be_read),
-            watch,
-            rules: config.rules,
-            metrics,
+        let (rules, id_secret) = (config.rules, config.id_secret.clone());
+        let replica =
+            Replica::new(&config.kafka, rules, id_secret.clone(), config.max_pending, Arc::clone(&metrics))?;
+        let desk = Desk {
+            view: Arc::clone(replica.view()),
+            rules,
             max_pending: config.max_pending,
-            timeout: config.publish_timeout,
             code_secrets: config.code_secrets.clone(),
-            id_secret: config.id_secret.clone(),
+            id_secret,
+        };
+        Ok(Self(Arc::new(Inner {
+            desk,
+            replica: Arc::new(replica),
+            publisher: Publisher::new(&config.kafka, rules.publish_timeout)?,
+            metrics,
+            wrong_codes: config.wrong_codes.map(WrongCodes::new),
+            clock_is_wrong: AtomicBool::new(false),
         })))
     }
 
-    /// Follows the log until `stop` is cancelled. Blocks its thread.
-    pub(crate) fn follow(&self, stop: &CancellationToken) {
-        self.0.follower.run(stop);
+    /// What the log says, and how fresh that is.
+    pub(crate) fn replica(&self) -> &Arc<Replica> {
+        &self.0.replica
+    }
+
+    /// Forgets clients that have tried no wrong codes lately.
+    pub(crate) fn tidy(&self) {
+        if let Some(wrong_codes) = &self.0.wrong_codes {
+            wrong_codes.tidy();
+        }
     }
 
     /// Waits for the acks of everything handed to the producer. Blocks for at most `timeout`.
@@ -152,49 +145,10 @@ impl Signup {
         }
     }
 
-    /// Looks at the topics' settings, until `stop` is cancelled.
-    pub(crate) async fn watch_topics(self, stop: CancellationToken) {
-        Arc::clone(&self.0.topics).run(stop).await;
-    }
-
-    /// Goes to the log's end again and again until `stop` is cancelled, so that requests need not, and this replica is ready.
-    pub(crate) async fn watch_end(self, stop: CancellationToken) {
-        let mut pause = SHORT_END_PAUSE;
-        while tokio::time::timeout(pause, stop.cancelled()).await.is_err() {
-            if self.0.follower.is_caught_up() && self.0.watch.brokers_answer() {
-                let reached = self.0.follower.reach_end(deadline_in(END_TIMEOUT));
-                // Who needs to be there and is not goes by itself, and tells.
-                let reached = stop.run_until_cancelled(reached).await;
-                pause = if matches!(reached, Some(Ok(()))) { END_PAUSE } else { SHORT_END_PAUSE };
-            }
-        }
-    }
-
-    /// Watches whether the broker answers, until `stop` is cancelled.
+    /// Watches whether the brokers answer, until `stop` is cancelled.
     pub(crate) async fn watch_clients(self, stop: CancellationToken) {
-        let (watch, signup) = (Arc::clone(&self.0.watch), self);
-        let reported = AtomicBool::new(false);
-        let ask_all = move |watch: &KafkaWatch| {
-            if let Some(problem) = signup.moved_partitions()
-                && !reported.swap(true, Ordering::Relaxed)
-            {
-                log::error!("not ready, because {problem}");
-            }
-            signup.0.publisher.broker_answers(watch) & signup.0.follower.broker_answers(watch)
-        };
-        watch.run(ask_all, stop).await;
-    }
-
-    /// How ready this replica is.
-    #[must_use]
-    pub(crate) fn readiness(&self) -> Readiness {
-        Readiness {
-            caught_up: self.0.follower.is_caught_up(),
-            at_log_end: self.0.follower.is_at_end(Instant::now()),
-            producer_warm: self.0.publisher.is_warm(),
-            broker_answers: self.0.watch.brokers_answer(),
-            topics: self.topic_problem(),
-        }
+        let replica = Arc::clone(&self.0.replica);
+        replica.watch_clients(move |watch| self.0.publisher.broker_answers(watch), stop).await;
     }
 
     /// Waits until `stop` is cancelled or the producer is broken for good.
@@ -205,17 +159,32 @@ impl Signup {
         self.0.publisher.watch(&stop).await
     }
 
+    /// How ready this replica is.
+    #[must_use]
+    pub(crate) fn readiness(&self) -> Readiness {
+        let replica = &self.0.replica;
+        Readiness {
+            caught_up: replica.is_caught_up(),
+            at_log_end: replica.is_at_end(),
+            producer_warm: self.0.publisher.is_warm(),
+            broker_answers: replica.brokers_answer(),
+            clock_agrees: !self.0.clock_is_wrong.load(Ordering::Relaxed),
+            topics: replica.topic_problem(),
+        }
+    }
+
     /// What the parts know of themselves.
     pub(crate) async fn numbers(&self) -> Numbers {
-        let lag = self.0.follower.lag(deadline_in(NUMBERS_TIMEOUT)).await;
-        let (replayed, replay_total) = self.0.follower.progress();
+        let replica = &self.0.replica;
+        let lag = replica.lag(deadline_in(NUMBERS_TIMEOUT)).await;
+        let (replayed, replay_total) = replica.progress();
         Numbers {
             ready: self.readiness().is_ready(),
-            registrations: self.0.view.registrations(),
-            registrations_limit: self.0.max_pending,
-            verified: self.0.view.verified(),
-            caught_up: self.0.follower.is_caught_up(),
-            topics_fit: self.moved_partitions().or_else(|| self.0.topics.broken_promises()).is_none(),
+            registrations: replica.view().held(),
+            registrations_limit: self.0.desk.max_pending,
+            verified: replica.view().verified(),
+            caught_up: replica.is_caught_up(),
+            topics_fit: replica.topics_fit(),
             replayed,
             replay_total,
             lag,
@@ -224,64 +193,38 @@ impl Signup {
 
     /// Whether this replica may answer: it knows what the log says, and the log keeps what it is to keep.
     fn may_answer(&self) -> Result<(), Unavailable> {
-        if !self.0.follower.is_caught_up() {
+        let replica = &self.0.replica;
+        if !replica.is_caught_up() {
             return Err(Unavailable::CatchingUp);
         }
-        self.topic_problem().map_or(Ok(()), |problem| Err(Unavailable::Topics(problem)))
-    }
-
-    fn topic_problem(&self) -> Option<String> {
-        self.moved_partitions().or_else(|| self.0.topics.problem())
-    }
-
-    fn moved_partitions(&self) -> Option<String> {
-        self.0.follower.moved_partitions(&self.0.watch)
-    }
-
-    /// What is known of an id. That it has no code to try is certain only at the end of the log as of now: also when
-    /// something is known of it, as attempts may be read before the registration that they belong to.
-    async fn standing(&self, id: AccountId, deadline: Instant) -> Result<Standing, Unavailable> {
-        let known = self.0.view.standing(id);
-        if known.registration.as_ref().is_some_and(|registration| registration.has_code(now())) {
-            return Ok(known);
+        if replica.holds_too_many() {
+            return Err(Unavailable::Full);
         }
-        self.0.follower.reach_end(deadline).await?;
-        Ok(self.0.view.standing(id))
+        replica.topic_problem().map_or(Ok(()), |problem| Err(Unavailable::Topics(problem)))
     }
 
-    /// What is known of an id that is to get another mail. A new code is begun only at the end of the log as of now: with the
-    /// last attempt at the old one somebody may have verified at another replica.
-    async fn at_end_if_used_up(
-        &self,
-        id: AccountId,
-        known: Standing,
-        deadline: Instant,
-    ) -> Result<Standing, Unavailable> {
-        if !known.registration.as_ref().is_some_and(|registration| registration.is_used_up(&self.0.rules)) {
-            return Ok(known);
-        }
-        self.0.follower.reach_end(deadline).await?;
-        Ok(self.0.view.standing(id))
-    }
-
-    /// Writes an event and, once the broker has acknowledged it, takes it in.
-    async fn publish(&self, event: Event, deadline: Instant) -> Result<(), Unavailable> {
-        let written = self.0.publisher.publish(&event, deadline).await.inspect_err(|_| {
+    /// Writes an event; when this answers, the broker has acknowledged it and nobody passes over it.
+    async fn publish(&self, event: &Event, deadline: Instant) -> Result<Written, Unavailable> {
+        let written = self.0.publisher.publish(event, deadline).await.inspect_err(|_| {
             self.0.metrics.publish_failures.inc();
         })?;
+        let difference = written.stamped_at.map(|at| at.duration_since(event.occurred_at()).unsigned_abs());
+        let is_passed_over =
+            difference.is_some_and(|difference| difference > self.0.desk.rules.clock_tolerance());
+        self.0.clock_is_wrong.store(is_passed_over, Ordering::Relaxed);
+        if is_passed_over {
+            return Err(Unavailable::WrongClock);
+        }
         log::info!(
             "request.id" = event.request_id().as_str(), "event.type" = event.kind().name(),
             "event.id" = event.event_id().to_string().as_str();
             "event published"
         );
-        let event_id = event.event_id();
-        self.0.view.apply_own(event);
-        self.0.follower.note_own(written, event_id);
-        Ok(())
+        Ok(written)
     }
 
     fn deadline(&self) -> Instant {
-        deadline_in(self.0.timeout.saturating_sub(ANSWER_TIME))
+        deadline_in(self.0.desk.rules.publish_timeout.saturating_sub(ANSWER_TIME))
     }
 }
 
@@ -291,15 +234,17 @@ fn deadline_in(time: Duration) -> Instant {
     now.checked_add(time).unwrap_or(now)
 }
 
-/// A moment so much later, or the last one that there is: what a record says may lie anywhere.
-fn later(moment: Timestamp, by: Duration) -> Timestamp {
-    moment.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
 /// Now, in the milliseconds that events have.
 fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
+impl Unavailable {
+    /// Whether the event is certainly not in the log, now or later.
+    fn is_definite(&self) -> bool {
+        matches!(self, Self::NotPublished(error) if error.is_definite())
+    }
 }
 
 impl Readiness {
@@ -310,6 +255,7 @@ impl Readiness {
             && self.at_log_end
             && self.producer_warm
             && self.broker_answers
+            && self.clock_agrees
             && self.topics.is_none()
     }
 }

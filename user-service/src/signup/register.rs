@@ -1,26 +1,22 @@
 //! Register: one request, one record, whatever is known of the address.
 
-use super::{
-    Signup, Unavailable, later, now,
-    pending::{Pending, Person},
-    registration::Next,
+use super::{Signup, Unavailable, now};
+use crate::{
+    replica::Person,
+    rules::{Question, resend_wait},
 };
 use jiff::Timestamp;
-use shared::{
-    account_id::AccountId,
-    event::{self, Event, EventId, EventKind},
-    request_id::RequestId,
-};
-use std::time::Duration;
+use shared::{registration_id::RegistrationId, request_id::RequestId};
+use std::time::{Duration, Instant};
 
-/// The answer to an accepted registration: the same for a new, a pending and a verified address.
+/// The answer to an accepted registration: the same for every address.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Registered {
-    /// Whose registration.
-    pub(crate) id: AccountId,
-    /// Now and the life of a code.
+    /// This registration.
+    pub(crate) id: RegistrationId,
+    /// When the code of the clock's window stops being right.
     pub(crate) expires_at: Timestamp,
-    /// The cool-down.
+    /// How long to wait before another mail is asked for with this id.
     pub(crate) resend_after: Duration,
 }
 
@@ -38,101 +34,33 @@ impl Signup {
     ) -> Result<Registered, Unavailable> {
         self.may_answer()?;
         let deadline = self.deadline();
-        let inner = &*self.0;
-        inner.follower.be_fresh(deadline).await?;
-        let id = inner.id_secret.account_id(&person.email);
-        let known = self.at_end_if_used_up(id, inner.view.standing(id), deadline).await?;
-        if known.registration.is_none() && inner.view.registrations() >= inner.max_pending {
-            return Err(Unavailable::Full);
-        }
-        let now = now();
-        let registration = known.registration.unwrap_or_default();
-        let current = inner.code_secrets.current().id();
-        let next = registration.register(known.verified, person, current, now, &inner.rules);
-        let event = next.into_event(id, now, request_id);
-        self.publish(event, deadline).await?;
-        Ok(Registered {
-            id,
-            expires_at: later(now, inner.rules.code_ttl),
-            resend_after: inner.rules.resend_cooldown,
-        })
+        self.register_as(person, 0, request_id, deadline).await
     }
-}
 
-impl Next {
-    /// The one record that this leads to.
-    pub(super) fn into_event(self, id: AccountId, now: Timestamp, request_id: RequestId) -> Event {
-        match self {
-            Self::Create(pending) => Event::Created(issued(EventKind::Created, id, pending, now, request_id)),
-            Self::Resend(pending) => {
-                Event::CodeResent(issued(EventKind::CodeResent, id, pending, now, request_id))
+    /// Registers a person with a registration that descends from so many resends.
+    pub(super) async fn register_as(
+        &self,
+        person: Person,
+        resends: u32,
+        request_id: RequestId,
+        deadline: Instant,
+    ) -> Result<Registered, Unavailable> {
+        let (desk, replica) = (&self.0.desk, &self.0.replica);
+        // Before the address is looked at.
+        let _room = desk.room().ok_or(Unavailable::Full)?;
+        replica.reach(Question::NextMail, deadline).await?;
+
+        let (now, id) = (now(), RegistrationId::random());
+        let drafted = desk.register(id, person, resends, request_id, now);
+        let written = self.publish(&drafted.event, deadline).await.inspect_err(|error| {
+            if error.is_definite() {
+                desk.take_back(&drafted);
             }
-            Self::Repeat(pending) => Event::RegistrationRepeated(repeated(id, pending, now, request_id)),
-            Self::Exists { window, window_started_at, person } => {
-                Event::AccountExists(event::AccountExists {
-                    event_id: EventId::derive(EventKind::AccountExists, id, window, 0, 0),
-                    occurred_at: now,
-                    version: event::VERSION,
-                    id,
-                    first_name: person.first_name,
-                    last_name: person.last_name,
-                    email: person.email,
-                    locale: person.locale,
-                    window,
-                    window_started_at,
-                    request_id,
-                })
-            }
-        }
-    }
-}
-
-fn issued(
-    kind: EventKind,
-    id: AccountId,
-    it: Pending,
-    now: Timestamp,
-    request_id: RequestId,
-) -> event::CodeIssued {
-    event::CodeIssued {
-        event_id: EventId::derive(kind, id, it.window, it.generation, it.send),
-        occurred_at: now,
-        version: event::VERSION,
-        id,
-        first_name: it.person.first_name,
-        last_name: it.person.last_name,
-        email: it.person.email,
-        locale: it.person.locale,
-        window: it.window,
-        window_started_at: it.window_started_at,
-        generation: it.generation,
-        send: it.send,
-        expires_at: it.expires_at,
-        key: it.key,
-        request_id,
-    }
-}
-
-fn repeated(
-    id: AccountId,
-    it: Pending,
-    now: Timestamp,
-    request_id: RequestId,
-) -> event::RegistrationRepeated {
-    event::RegistrationRepeated {
-        event_id: EventId::derive(EventKind::RegistrationRepeated, id, it.window, it.generation, it.send),
-        occurred_at: now,
-        version: event::VERSION,
-        id,
-        first_name: it.person.first_name,
-        last_name: it.person.last_name,
-        email: it.person.email,
-        locale: it.person.locale,
-        window: it.window,
-        window_started_at: it.window_started_at,
-        generation: it.generation,
-        send: it.send,
-        expires_at: it.expires_at,
-        request_id,
+        })?;
+        replica.view().apply(&drafted.event, now);
+        replica.note_own(written, drafted.event.event_id());
+        self.0.metrics.registered(&drafted.decision);
+        let resend_after = resend_wait(resends, &desk.rules);
+        Ok(Registered { id, expires_at: desk.expires_at(now), resend_after })
     }
 }

@@ -1,53 +1,42 @@
-//! Resend: another mail of the same window, for whoever waits for a code in vain.
+//! Resend: another mail for the same data, as a registration of its own.
 
-use super::{Signup, Unavailable, now, registration::Resend};
-use jiff::Timestamp;
-use shared::{account_id::AccountId, request_id::RequestId};
+use super::{Registered, Signup, Unavailable, now};
+use shared::{event::MAX_RESENDS, registration_id::RegistrationId, request_id::RequestId};
 use std::time::Duration;
 
 /// What became of the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Resent {
-    /// Another mail is on its way, and that is in the log.
-    Accepted {
-        /// When the mailed code expires.
-        expires_at: Timestamp,
-        /// The cool-down.
-        resend_after: Duration,
-    },
-    /// In the cool-down, or after the last mail of the window.
+    /// There is a new registration with the same data, and that is in the log. The old one stays what it is.
+    Accepted(Registered),
+    /// Another mail can be asked for with this registration after this time.
     Wait(Duration),
-    /// The code's time is over: only a new registration helps.
-    Expired,
     /// Nobody registered under this id lately.
     Unknown,
 }
 
 impl Signup {
-    /// Mails the code again, or a new one when its attempts are used up.
+    /// Registers the person of a registration again, whatever became of that or of the address.
     ///
     /// Once it has begun, callers see to it that it is polled to its end, also when nobody waits for it any more.
     ///
     /// # Errors
     /// [`Unavailable`]; the same request may then be repeated, here or at another replica.
-    pub(crate) async fn resend(self, id: AccountId, request_id: RequestId) -> Result<Resent, Unavailable> {
+    pub(crate) async fn resend(
+        self,
+        id: RegistrationId,
+        request_id: RequestId,
+    ) -> Result<Resent, Unavailable> {
         self.may_answer()?;
         let deadline = self.deadline();
-        let inner = &*self.0;
-        inner.follower.be_fresh(deadline).await?;
-        let known = self.standing(id, deadline).await?;
-        let known = self.at_end_if_used_up(id, known, deadline).await?;
-        let now = now();
-        let registration = known.registration.unwrap_or_default();
-        let current = inner.code_secrets.current().id();
-        match registration.resend(known.verified, current, now, &inner.rules) {
-            Resend::Unknown => Ok(Resent::Unknown),
-            Resend::Expired => Ok(Resent::Expired),
-            Resend::Wait(wait) => Ok(Resent::Wait(wait)),
-            Resend::Next(next, expires_at) => {
-                self.publish(next.into_event(id, now, request_id), deadline).await?;
-                Ok(Resent::Accepted { expires_at, resend_after: inner.rules.resend_cooldown })
-            }
+        let Some(registration) = self.0.replica.registration(id, deadline).await? else {
+            return Ok(Resent::Unknown);
+        };
+        let wait = self.0.desk.wait_for_resend(&registration, now());
+        if !wait.is_zero() {
+            return Ok(Resent::Wait(wait));
         }
+        let resends = registration.resends.saturating_add(1).min(MAX_RESENDS);
+        self.register_as(registration.person, resends, request_id, deadline).await.map(Resent::Accepted)
     }
 }

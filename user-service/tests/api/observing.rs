@@ -8,8 +8,9 @@ async fn metrics_are_on_the_admin_address_alone_and_name_nobody() {
     let world = World::start().await;
     let replica = world.replica().await;
     let id = replica.registered("ada.lovelace@example.com").await;
-    let issued = world.newest_code(&id).await;
-    replica.verify(&id, &wrong_code(&issued)).await;
+    let issued = world.registration(&id).await;
+    replica.verify(&id, &wrong_code(&issued, 0)).await;
+    replica.registered("ada.lovelace@example.com").await;
     replica.verify(&id, &code(&issued)).await;
     replica.get(&format!("/somewhere/{id}")).await;
     assert_eq!(replica.get("/metrics").await.status, StatusCode::NOT_FOUND);
@@ -22,12 +23,19 @@ async fn metrics_are_on_the_admin_address_alone_and_name_nobody() {
         }
     };
     for line in [
-        "user_service_http_requests_total{endpoint=\"/api/register\",status=\"202\"} 1",
+        "user_service_http_requests_total{endpoint=\"/api/register\",status=\"202\"} 2",
         "user_service_http_requests_total{endpoint=\"/api/verify\",status=\"422\"} 1",
         "user_service_http_requests_total{endpoint=\"/api/verify\",status=\"200\"} 1",
         "user_service_http_requests_total{endpoint=\"none\",status=\"404\"}",
-        "user_service_http_request_duration_seconds_count{endpoint=\"/api/register\"} 1",
-        "user_service_registrations 1",
+        "user_service_http_request_duration_seconds_count{endpoint=\"/api/register\"} 2",
+        "user_service_guesses_total 2",
+        "user_service_wrong_codes_total 1",
+        "user_service_windows_begun_total 1",
+        "user_service_mails_withheld_total{reason=\"schedule\"} 1",
+        "user_service_mails_withheld_total{reason=\"tagged\"} 0",
+        "user_service_verified_after_first_mail_seconds_count 1",
+        "user_service_records_not_understood_total{reason=\"wrong_clock\"} 0",
+        "user_service_registrations 2",
         "user_service_verified_accounts 1",
         "user_service_ready 1",
         "user_service_registrations_limit 1000000",
@@ -37,7 +45,7 @@ async fn metrics_are_on_the_admin_address_alone_and_name_nobody() {
     ] {
         assert!(text.contains(line), "{line} is missing in\n{text}");
     }
-    for secret in [id.as_str(), "lovelace", &code(&issued)] {
+    for secret in [id.as_str(), &issued.id.to_string(), "lovelace", &code(&issued)] {
         assert!(!text.contains(secret), "{secret} is in\n{text}");
     }
     replica.stop().await;

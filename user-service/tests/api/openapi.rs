@@ -3,7 +3,7 @@
 use crate::world::{Answer, Replica, World, code, token, wrong_code};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 const PROBLEM: &str = "application/problem+json";
 
@@ -88,7 +88,7 @@ async fn requests_that_are_shown_as_examples_are_accepted() {
     }
     // An example can't know the id and the code of a registration here; everything else about it is right.
     let id = replica.registered("grace@example.com").await;
-    let issued = world.newest_code(&id).await;
+    let issued = world.registration(&id).await;
     let fill = |mut body: Value| {
         body["id"] = json!(id);
         if body.get("code").is_some() {
@@ -122,8 +122,9 @@ async fn requests_that_are_shown_as_examples_are_accepted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_described_as_they_come() {
     let world = World::start().await;
-    let replica =
-        world.replica_with(&[("RATE_LIMIT", "30/1h"), ("RESEND_COOLDOWN", "1ms"), ("CODE_TTL", "4s")]).await;
+    let variables =
+        [("RATE_LIMIT", "34/1h"), ("WRONG_CODES", "2/1h"), ("CODE_ATTEMPTS", "1"), ("RESEND_COOLDOWN", "1s")];
+    let replica = world.replica_with(&variables).await;
     let description = Description::of(&replica).await;
     for path in ["/api/register", "/api/verify", "/api/resend", "/api/registration"] {
         description.holds("post", path, &replica.post(path, json!({})).await);
@@ -138,27 +139,37 @@ async fn refusals_are_described_as_they_come() {
         }
     }
     let id = replica.registered("ada@example.com").await;
-    let issued = world.newest_code(&id).await;
-    let resent = replica.resend(&id).await;
-    assert_eq!(resent.status, StatusCode::ACCEPTED, "{resent:?}");
-    description.holds("post", "/api/resend", &resent);
-    let wrong = replica.verify(&id, &wrong_code(&issued)).await;
-    assert_eq!(wrong.problem(), "wrong-code");
-    description.holds("post", "/api/verify", &wrong);
+    let issued = world.registration(&id).await;
+    let token = json!({"id": id, "token": token(&issued)});
     let no_token = json!({"id": id, "token": "AAAAAAAAAAAAAAAAAAAAAA"});
-    let wrong = replica.post("/api/verify", no_token).await;
-    assert_eq!(wrong.problem(), "wrong-token");
-    description.holds("post", "/api/verify", &wrong);
-    let link = json!({"id": id, "token": token(&issued)});
-    let shown = replica.post("/api/registration", link.clone()).await;
-    assert_eq!(shown.status, StatusCode::OK, "{shown:?}");
-    description.holds("post", "/api/registration", &shown);
-    tokio::time::sleep_until(deadline_of(&resent)).await;
-    let expired = replica.resend(&id).await;
-    assert_eq!(expired.problem(), "no-longer-valid");
-    description.holds("post", "/api/resend", &expired);
-    description.holds("post", "/api/registration", &replica.post("/api/registration", link).await);
-    description.holds("post", "/api/verify", &replica.verify(&id, &code(&issued)).await);
+    let unknown = json!({"id": "5d0c4a8e-6c1f-4a52-9c0b-2f7e8d9a1b3c", "token": "AAAAAAAAAAAAAAAAAAAAAA"});
+    let guess = |number| json!({"id": id, "code": wrong_code(&issued, number)});
+    tokio::time::sleep(Duration::from_millis(1_020)).await;
+    let resent = replica.resend(&id).await;
+    let other = resent.body["data"]["id"].clone();
+    description.holds("post", "/api/resend", &resent);
+    let other_guess = json!({"id": other, "code": wrong_code(&issued, 0)});
+    for (path, body, status, problem) in [
+        ("/api/resend", json!({"id": other}), 429, "too-soon"),
+        ("/api/verify", guess(0), 422, "wrong-code"),
+        ("/api/verify", guess(1), 410, "no-longer-valid"),
+        ("/api/verify", other_guess.clone(), 422, "wrong-code"),
+        ("/api/verify", other_guess, 429, "too-many-wrong-codes"),
+        ("/api/verify", no_token.clone(), 422, "wrong-token"),
+        ("/api/registration", no_token, 422, "wrong-token"),
+        ("/api/verify", unknown.clone(), 404, "unknown-id"),
+        ("/api/registration", unknown.clone(), 404, "unknown-id"),
+        ("/api/resend", unknown, 404, "unknown-id"),
+    ] {
+        let answer = replica.post(path, body).await;
+        assert_eq!((answer.status.as_u16(), answer.problem()), (status, problem), "{path}");
+        description.holds("post", path, &answer);
+    }
+    for path in ["/api/registration", "/api/verify"] {
+        let answer = replica.post(path, token.clone()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        description.holds("post", path, &answer);
+    }
     let refused = loop {
         let answer = replica.verify(&id, "1").await;
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
@@ -179,7 +190,7 @@ async fn every_type_of_problem_is_described() {
     let kinds = include_str!("../../src/http/problem/kind.rs").split("const fn parts(").nth(1).unwrap();
     // The first text of each arm is the name.
     let names: Vec<&str> = kinds.split("=>").skip(1).filter_map(|arm| arm.split('"').nth(1)).collect();
-    assert_eq!(names.len(), 19, "{names:?}");
+    assert_eq!(names.len(), 20, "{names:?}");
     for name in names {
         assert!(text.contains(&format!("\"urn:problem-type:two-step-signup:{name}\"")), "{name}");
     }
@@ -242,11 +253,4 @@ fn long() -> String {
 
 fn json_type() -> reqwest::header::HeaderValue {
     reqwest::header::HeaderValue::from_static("application/json")
-}
-
-/// When the code of this answer is certainly over.
-fn deadline_of(answer: &Answer) -> tokio::time::Instant {
-    let expires_at: jiff::Timestamp = answer.body["data"]["expires_at"].as_str().unwrap().parse().unwrap();
-    let left = expires_at.duration_since(jiff::Timestamp::now()).max(jiff::SignedDuration::ZERO);
-    tokio::time::Instant::now() + left.unsigned_abs() + std::time::Duration::from_millis(20)
 }

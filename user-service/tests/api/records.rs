@@ -1,15 +1,13 @@
 //! Records that no user service wrote: none ends a replica, none makes it believe what it should not.
 
-use crate::world::{DEADLINE, Replica, World, code};
-use rdkafka::{
-    ClientConfig,
-    message::{Header, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord},
-};
+use crate::world::{DEADLINE, Replica, World, code, registered_elsewhere, token, verified_elsewhere};
+use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shared::{
-    event::{CodeIssued, Event},
+    email_address::EmailAddress,
+    event::{Attempt, Event, EventId, Mailing, Registered, VERSION},
+    registration_id::RegistrationId,
     topic::Topic,
 };
 use std::time::{Duration, Instant};
@@ -17,7 +15,7 @@ use std::time::{Duration, Instant};
 const FAR: &str = "9999-12-30T22:00:00.000Z";
 
 /// The event's JSON as an object that can be changed.
-fn json_of(event: Event) -> Value {
+fn json_of(event: &Event) -> Value {
     serde_json::from_slice(&event.encode().expect("JSON").payload).expect("JSON")
 }
 
@@ -26,37 +24,41 @@ fn with(mut value: Value, changes: &[(&str, Value)]) -> Value {
     value
 }
 
-/// What the fields of a mailed code and of a notice have in common.
-fn notice(issued: &CodeIssued) -> Value {
-    json_of(Event::Created(issued.clone()))
+/// A guess of somebody who can compute no ids of guesses.
+fn attempt(of: &Registered) -> Value {
+    json_of(&Event::Attempt(Attempt {
+        event_id: EventId::from_mac(&[7; 32]),
+        occurred_at: of.occurred_at,
+        version: VERSION,
+        id: of.id,
+        registration: of.registration,
+        windows: vec![of.window],
+        request_id: of.request_id.clone(),
+    }))
 }
 
-async fn write(world: &World, topic: Topic, kind: &str, key: &str, value: &[u8]) {
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", world.brokers())
-        .set("partitioner", "murmur2_random")
-        .set("message.max.bytes", "2097152")
-        .create()
-        .expect("a producer");
-    let headers = OwnedHeaders::new().insert(Header { key: "ce_type", value: Some(kind) });
-    let record = FutureRecord::to(topic.name()).key(key).payload(value).headers(headers);
-    producer.send(record, DEADLINE).await.expect("written");
+async fn write(world: &World, topic: Topic, kind: &str, of: &Registered, value: &Value) {
+    world.write_record(topic, kind, &of.id.to_string(), Some(value.to_string().as_bytes())).await;
 }
 
-/// Waits until the replica has passed over so many records.
-async fn passed_over(replica: &Replica, records: u64) -> String {
+/// Waits until the replica has passed over so many records for this reason, and none for another.
+async fn passed_over(replica: &Replica, reasons: &[(&str, usize)]) -> String {
     let started = Instant::now();
     loop {
         let text = replica.metrics().await;
-        let lines =
-            text.lines().filter(|line| line.starts_with("user_service_records_not_understood_total{"));
-        let counts =
-            lines.map(|line| line.rsplit(' ').next().expect("a number").parse::<u64>().expect("a number"));
-        let sum: u64 = counts.sum();
-        if sum == records {
+        let lines = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("user_service_records_not_understood_total{reason=\""));
+        let mut counts: Vec<_> = lines
+            .filter_map(|line| line.split_once("\"} "))
+            .map(|(reason, count)| (reason, count.parse::<usize>().expect("a number")))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        counts.sort_unstable();
+        if counts[..] == *reasons {
             return text;
         }
-        assert!(started.elapsed() < DEADLINE, "{sum} of {records} records passed over");
+        assert!(started.elapsed() < DEADLINE, "passed over: {counts:?}, expected: {reasons:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -66,81 +68,178 @@ async fn records_with_times_and_numbers_out_of_range_are_counted_and_sign_up_goe
     let world = World::start().await;
     let replica = world.replica().await;
     let id = replica.registered("ada@example.com").await;
-    let issued = world.newest_code(&id).await;
-    let value = notice(&issued);
-    let far = [("occurred_at", json!(FAR)), ("window_started_at", json!(FAR)), ("expires_at", json!(FAR))];
-    let newer = [("window", json!(issued.window + 1)), far[1].clone()];
-    let forged = [
-        ("account_exists", with(value.clone(), &far)),
-        ("account_exists", with(value.clone(), &[far[1].clone()])),
-        ("code_resent", with(value.clone(), &newer)),
+    let issued = world.registration(&id).await;
+    let value = json_of(&Event::Registered(Mailing::FirstCode, issued.clone()));
+    let attempt = attempt(&issued);
+    let windows = |windows: &[u64]| with(attempt.clone(), &[("windows", json!(windows))]);
+    let out_of_range = [
+        ("account_exists", with(value.clone(), &[("occurred_at", json!(FAR)), ("expires_at", json!(FAR))])),
+        ("account_exists", with(value.clone(), &[("expires_at", json!(FAR))])),
+        ("code_resent", with(value.clone(), &[("window", json!(issued.window + 3))])),
+        ("code_resent", with(value.clone(), &[("window", json!(issued.window - 2))])),
         ("code_resent", with(value.clone(), &[("window", json!(u64::MAX))])),
+        ("code_resent", with(value.clone(), &[("send", json!(101))])),
         ("code_resent", with(value.clone(), &[("send", json!(u32::MAX))])),
-        ("code_resent", with(value.clone(), &[("generation", json!(u32::MAX))])),
-        ("attempt", with(value.clone(), &[("window", json!(u64::MAX))])),
-        ("attempt", with(value.clone(), &[far[0].clone()])),
-        ("code_resent", with(value, &[("added", json!("x".repeat(70_000)))])),
+        ("code_resent", with(value.clone(), &[("resends", json!(33))])),
+        ("attempt", with(attempt.clone(), &[("occurred_at", json!(FAR))])),
+        ("attempt", windows(&[])),
+        ("attempt", windows(&[issued.window, issued.window + 2])),
+        ("attempt", windows(&[issued.window + 1, issued.window])),
+        ("attempt", windows(&[issued.window, issued.window + 1, issued.window + 2])),
+        ("attempt", windows(&[u64::MAX])),
+        ("attempt", windows(&[issued.window + 2, issued.window + 3])),
     ];
-    for (kind, value) in &forged {
-        write(&world, Topic::Activity, kind, &id, value.to_string().as_bytes()).await;
+    let topic = |kind: &str| if kind == "attempt" { Topic::Activity } else { Topic::Created };
+    for (kind, value) in &out_of_range {
+        write(&world, topic(kind), kind, &issued, value).await;
     }
-    let count = u64::try_from(forged.len()).expect("few");
-    passed_over(&replica, count).await;
+    write(
+        &world,
+        Topic::Created,
+        "code_resent",
+        &issued,
+        &with(value, &[("added", json!("x".repeat(70_000)))]),
+    )
+    .await;
+    let reasons = [("out_of_range", out_of_range.len()), ("too_large", 1)];
+    passed_over(&replica, &reasons).await;
     assert_eq!(replica.register("ada@example.com").await.status, StatusCode::ACCEPTED);
     assert_eq!(replica.register("bob@example.com").await.status, StatusCode::ACCEPTED);
     assert_eq!(replica.verify(&id, &code(&issued)).await.status, StatusCode::OK);
     replica.stop().await;
     let restarted = world.replica().await;
-    passed_over(&restarted, count).await;
+    passed_over(&restarted, &reasons).await;
     assert_eq!(restarted.register("eve@example.com").await.status, StatusCode::ACCEPTED);
     restarted.stop().await;
 }
 
+/// Traces 13 and 37, with the clock of the writer.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_process_with_a_wrong_clock_writes_changes_nothing() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    let id = replica.registered("ada@example.com").await;
+    let issued = world.registration(&id).await;
+    let shifted = |minutes: i64| Registered {
+        registration: RegistrationId::random(),
+        occurred_at: issued.occurred_at + SignedDuration::from_mins(minutes),
+        expires_at: issued.expires_at + SignedDuration::from_mins(minutes),
+        window: issued.window.saturating_add_signed(minutes / 60),
+        send: 6,
+        ..issued.clone()
+    };
+    // The skew and the time-out together are 125 s.
+    for minutes in [-180, -3, 3, 70, 20 * 60] {
+        let event = shifted(minutes);
+        world.write(&Event::Registered(Mailing::FurtherCode, event.clone())).await;
+        write(&world, Topic::Activity, "attempt", &event, &attempt(&event)).await;
+        if minutes > 0 {
+            // An old one may be a restored backup.
+            let ahead = Duration::from_secs(minutes.unsigned_abs() * 60);
+            let Event::Verified(verified) = verified_elsewhere(&event, Duration::ZERO) else {
+                panic!("verified")
+            };
+            let occurred_at = Timestamp::now() + ahead;
+            world.write(&Event::Verified(shared::event::Verified { occurred_at, ..verified })).await;
+        }
+        let answer = replica.verify(&event.registration.to_string(), &code(&issued)).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{minutes} min: {answer:?}");
+    }
+    let metrics = passed_over(&replica, &[("wrong_clock", 13)]).await;
+    assert!(metrics.contains("user_service_verified_accounts 0"), "{metrics}");
+    // Within the tolerance it is read.
+    let near = registered_elsewhere("bob@example.com", Duration::from_secs(100));
+    world.write(&Event::Registered(Mailing::FirstCode, near.clone())).await;
+    assert_eq!(replica.verify(&near.registration.to_string(), &code(&near)).await.status, StatusCode::OK);
+    assert_eq!(replica.verify(&id, &code(&issued)).await.status, StatusCode::OK);
+    replica.stop().await;
+}
+
+/// Trace 26, its second half.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_in_the_topic_of_another_is_not_believed() {
     let world = World::start().await;
     let replica = world.replica().await;
     let id = replica.registered("ada@example.com").await;
-    let issued = world.newest_code(&id).await;
-    let value = notice(&issued).to_string();
-    for (topic, kind) in [
-        (Topic::Created, "user_account_verified"),
-        (Topic::Activity, "user_account_verified"),
-        (Topic::Created, "code_resent"),
-        (Topic::Verified, "user_account_created"),
-        (Topic::Verified, "attempt"),
-    ] {
-        write(&world, topic, kind, &id, value.as_bytes()).await;
-    }
-    let metrics = passed_over(&replica, 5).await;
-    assert!(
-        metrics.contains("user_service_records_not_understood_total{reason=\"wrong_topic\"} 5"),
-        "{metrics}"
+    let issued = world.registration(&id).await;
+    let (registered, attempt, verified) = (
+        json_of(&Event::Registered(Mailing::FirstCode, issued.clone())),
+        attempt(&issued),
+        json_of(&verified_elsewhere(&issued, Duration::ZERO)),
     );
+    for (topic, kind, value) in [
+        (Topic::Created, "user_account_verified", &verified),
+        (Topic::Activity, "user_account_verified", &verified),
+        (Topic::Created, "attempt", &attempt),
+        (Topic::Activity, "code_resent", &registered),
+        (Topic::Activity, "registration_repeated", &registered),
+        (Topic::Verified, "user_account_created", &registered),
+        (Topic::Verified, "attempt", &attempt),
+    ] {
+        write(&world, topic, kind, &issued, value).await;
+    }
+    let metrics = passed_over(&replica, &[("wrong_topic", 7)]).await;
     assert!(metrics.contains("user_service_verified_accounts 0"), "{metrics}");
     assert_eq!(replica.verify(&id, &code(&issued)).await.status, StatusCode::OK);
     replica.stop().await;
 }
 
+/// Trace 26: a thief who may write records can have mails sent to himself, and what is in them opens nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_names_another_address_yields_no_code() {
     let world = World::start().await;
     let replica = world.replica().await;
     let id = replica.registered("ada@example.com").await;
-    let issued = world.newest_code(&id).await;
-    let mut stolen = CodeIssued { send: 2, ..issued.clone() };
-    stolen.email = "thief@example.org".to_owned().try_into().expect("valid");
-    write(
-        &world,
-        Topic::Activity,
-        "code_resent",
-        &id,
-        json_of(Event::CodeResent(stolen.clone())).to_string().as_bytes(),
-    )
-    .await;
-    passed_over(&replica, 1).await;
+    let issued = world.registration(&id).await;
+    let stolen = Registered {
+        registration: RegistrationId::random(),
+        email: EmailAddress::parse("thief@example.org").expect("valid"),
+        send: 2,
+        ..issued.clone()
+    };
+    world.write(&Event::Registered(Mailing::FurtherCode, stolen.clone())).await;
+    world.write(&verified_elsewhere(&stolen, Duration::ZERO)).await;
+    let metrics = passed_over(&replica, &[("wrong_account", 2)]).await;
+    assert!(metrics.contains("user_service_verified_accounts 0"), "{metrics}");
+    let thiefs = stolen.registration.to_string();
+    assert_eq!(replica.verify(&thiefs, &code(&stolen)).await.problem(), "unknown-id");
     assert_ne!(code(&stolen), code(&issued));
     assert_eq!(replica.verify(&id, &code(&stolen)).await.problem(), "wrong-code");
+    assert_eq!(replica.open_link(&id, &token(&stolen)).await.problem(), "wrong-token");
+    assert_eq!(replica.verify(&id, &code(&issued)).await.status, StatusCode::OK);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_another_version_and_of_no_known_type_are_counted_and_passed_over() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    let id = replica.registered("ada@example.com").await;
+    let issued = world.registration(&id).await;
+    // As version 1 had it.
+    let first_version = json!({
+        "event_id": "e3bcb7a5-4f4c-81be-bd49-64d0a0b2a7c2", "occurred_at": "2026-11-21T10:00:00.123Z", "version": 1,
+        "id": issued.id.to_string(), "first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com",
+        "locale": "en", "window": 7, "window_started_at": "2026-11-21T10:00:00.123Z", "generation": 0, "send": 1,
+        "expires_at": "2026-11-21T10:15:00.123Z", "key": "k1", "request_id": "trace-1"
+    });
+    for topic_and_kind in [
+        (Topic::Created, "user_account_created"),
+        (Topic::Activity, "attempt"),
+        (Topic::Verified, "user_account_verified"),
+    ] {
+        for _ in 0..2 {
+            write(&world, topic_and_kind.0, topic_and_kind.1, &issued, &first_version).await;
+        }
+    }
+    for value in [&b"{"[..], b"", b"\xff", b"[]", b"null"] {
+        world.write_record(Topic::Created, "user_account_created", "no id", Some(value)).await;
+    }
+    write(&world, Topic::Activity, "to_come", &issued, &first_version).await;
+    // Tombstones mean something in one topic, and there for an account only.
+    world.write_record(Topic::Created, "user_account_created", &issued.id.to_string(), None).await;
+    world.write_record(Topic::Verified, "user_account_verified", "no id", None).await;
+    passed_over(&replica, &[("malformed", 5), ("unknown_type", 1), ("unknown_version", 6)]).await;
     assert_eq!(replica.verify(&id, &code(&issued)).await.status, StatusCode::OK);
     replica.stop().await;
 }

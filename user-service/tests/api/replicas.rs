@@ -1,62 +1,112 @@
-//! Any replica can answer, and the attempt budget is exact across them.
+//! Any replica can answer, and the budgets of guesses are exact across them.
 
-use crate::world::{World, code, wrong_code};
+use crate::world::{World, code, token, wrong_code};
+use futures_util::future::join_all;
 use reqwest::StatusCode;
-use shared::{event::Event, topic::Topic};
+use shared::{
+    event::{Event, Mailing},
+    topic::Topic,
+};
+use std::collections::BTreeSet;
 
+/// Trace 19: what was accepted anywhere is never unknown elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn registered_at_one_replica_verified_at_the_other() {
     let world = World::start().await;
     let (a, b) = (world.replica().await, world.replica().await);
     for number in 0..10 {
         let id = a.registered(&format!("person{number}@example.com")).await;
-        let code = code(&world.newest_code(&id).await);
+        // At once: B reads registrations in portions.
+        assert_eq!(b.verify(&id, "000000").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+        let code = code(&world.registration(&id).await);
         assert_eq!(b.verify(&id, &code).await.status, StatusCode::OK);
         assert_eq!(a.verify(&id, &code).await.status, StatusCode::OK);
     }
+    assert_eq!(world.events(Topic::Verified).await.len(), 10);
     a.stop().await;
     b.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_concurrent_guesses_at_two_replicas_exactly_five_are_compared() {
+async fn of_concurrent_guesses_at_two_replicas_exactly_five_count() {
     let world = World::start().await;
     let (a, b) = (world.replica().await, world.replica().await);
     let id = a.registered("ada@example.com").await;
-    let issued = world.newest_code(&id).await;
-    let wrong = wrong_code(&issued);
-    let guesses =
-        (0..40).map(|number| if number % 2 == 0 { a.verify(&id, &wrong) } else { b.verify(&id, &wrong) });
-    let answers = futures_util::future::join_all(guesses).await;
+    let issued = world.registration(&id).await;
+    let guesses = (0..40_u32).map(|number| {
+        let (replica, id) = (if number % 2 == 0 { &a } else { &b }, &id);
+        let code = wrong_code(&issued, number);
+        async move { replica.verify(id, &code).await }
+    });
+    let answers = join_all(guesses).await;
     let count = |status| answers.iter().filter(|answer| answer.status == status).count();
     assert_eq!(count(StatusCode::UNPROCESSABLE_ENTITY), 5, "{answers:?}");
     assert_eq!(count(StatusCode::GONE), 35);
-    let mut left: Vec<_> =
-        answers.iter().filter_map(|answer| answer.body["attempts_left"].as_u64()).collect();
-    left.sort_unstable();
-    assert_eq!(left, [0, 1, 2, 3, 4]);
     for replica in [a, b] {
         assert_eq!(replica.verify(&id, &code(&issued)).await.status, StatusCode::GONE);
         replica.stop().await;
     }
 }
 
+/// Trace 10, within a window and without a crash.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_verified_with_the_last_attempt_gets_no_new_code_at_a_replica_that_has_not_read_it_yet() {
+async fn of_guesses_with_many_ids_at_two_replicas_25_are_compared() {
     let world = World::start().await;
-    let settings = [("CODE_ATTEMPTS", "1"), ("RESEND_COOLDOWN", "1ms")];
-    let (a, b) = (world.replica_with(&settings).await, world.replica_with(&settings).await);
-    for number in 0..12 {
-        let email = format!("person{number}@example.com");
-        let id = a.registered(&email).await;
-        let code = code(&world.newest_code(&id).await);
-        assert_eq!(a.verify(&id, &code).await.status, StatusCode::OK);
-        let again = if number % 2 == 0 { b.resend(&id).await } else { b.register(&email).await };
-        assert_eq!(again.status, StatusCode::ACCEPTED, "{again:?}");
+    let (a, b) = (world.replica().await, world.replica().await);
+    let mut ids = Vec::new();
+    for _ in 0..8 {
+        ids.push(a.registered("ada@example.com").await);
     }
-    let activity = world.events(Topic::Activity).await;
-    let new_code = |event: &&Event| matches!(event, Event::CodeResent(issued) if issued.generation > 0);
-    assert_eq!(activity.iter().filter(new_code).count(), 0, "{activity:?}");
+    let issued = world.registration(&ids[0]).await;
+    let guesses = (0..40_u32).map(|number| {
+        let (replica, id) = (if number % 2 == 0 { &a } else { &b }, &ids[number as usize / 5]);
+        let code = wrong_code(&issued, number);
+        async move { replica.verify(id, &code).await }
+    });
+    let answers = join_all(guesses).await;
+    assert!(answers.iter().all(|answer| answer.problem() == "wrong-code"), "{answers:?}");
+    let late = b.registered("ada@example.com").await;
+    for replica in [&a, &b] {
+        assert_eq!(replica.verify(&late, &code(&issued)).await.problem(), "wrong-code", "beyond the budget");
+    }
+    assert_eq!(b.open_link(&late, &token(&issued)).await.status, StatusCode::OK);
+    a.stop().await;
+    b.stop().await;
+}
+
+/// Trace 14, within a window.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_address_at_two_replicas_at_once_is_one_mail_and_two_registrations() {
+    let world = World::start().await;
+    let (a, b) = (world.replica().await, world.replica().await);
+    for number in 0..10 {
+        let email = format!("person{number}@example.com");
+        let (one, other) = tokio::join!(a.registered(&email), b.registered(&email));
+        assert_ne!(one, other);
+        let mails = world.mails_to(&email).await;
+        let ids: BTreeSet<_> =
+            mails.iter().map(|mail| Event::Registered(Mailing::FirstCode, mail.clone()).mail_id()).collect();
+        assert_eq!(ids.len(), 1, "however often it was written, {} times", mails.len());
+        // The last one holds.
+        for (replica, id) in [(&b, &one), (&a, &other)] {
+            assert_eq!(replica.verify(id, &code(&mails[0])).await.status, StatusCode::OK);
+        }
+    }
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_replica_mailed_the_other_does_not_mail_again() {
+    let world = World::start().await;
+    let (a, b) = (world.replica().await, world.replica().await);
+    for number in 0..10 {
+        let email = format!("person{number}@example.com");
+        a.registered(&email).await;
+        b.reads_all().await;
+        b.registered(&email).await;
+        assert_eq!(world.mails_to(&email).await.len(), 1);
+    }
     a.stop().await;
     b.stop().await;
 }

@@ -1,9 +1,10 @@
 //! `POST /api/resend`
 
-use crate::world::{Answer, Replica, World, code, wrong_code};
+use crate::world::{Answer, World, account_of, code, registered_elsewhere, verified_elsewhere};
 use reqwest::StatusCode;
 use serde_json::json;
-use shared::{event::Event, topic::Topic};
+use shared::event::{Event, Mailing, Registered};
+use std::time::Duration;
 
 /// The seconds that a refused client is told to wait.
 fn retry_after(answer: &Answer) -> u64 {
@@ -11,90 +12,102 @@ fn retry_after(answer: &Answer) -> u64 {
     answer.headers["retry-after"].to_str().unwrap().parse().unwrap()
 }
 
-async fn exhausted(replica: &Replica, id: &str, code: &str) {
-    while replica.verify(id, code).await.status != StatusCode::GONE {}
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn after_the_cool_down_the_same_code_is_mailed_again() {
-    let world = World::start().await;
-    let replica = world.replica_with(&[("RESEND_COOLDOWN", "1ms")]).await;
-    let id = replica.registered("ada@example.com").await;
-    let first = world.newest_code(&id).await;
-    let answer = replica.resend(&id).await;
+fn id(answer: &Answer) -> String {
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
-    assert_eq!(answer.body["data"]["id"], id.as_str());
-    let [Event::CodeResent(second)] = &world.events(Topic::Activity).await[..] else { panic!("one event") };
-    assert_eq!(answer.body["data"]["expires_at"], format!("{:.3}", second.expires_at));
-    assert_eq!((second.send, code(second)), (2, code(&first)));
+    answer.body["data"]["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_cool_down_the_same_data_are_registered_again_and_the_code_is_mailed_again() {
+    let world = World::start().await;
+    let replica = world.replica_with(&[("RESEND_COOLDOWN", "1s")]).await;
+    let first = replica.registered("Ada@example.com").await;
+    assert_eq!(retry_after(&replica.resend(&first).await), 1);
+    tokio::time::sleep(Duration::from_millis(1_020)).await;
+    let answer = replica.resend(&first).await;
+    let second = id(&answer);
+    assert_ne!(first, second);
+    assert_eq!(answer.body["message"], "If this address can get another mail now, one is on its way.");
+    assert_eq!(answer.body["data"]["resend_after"], 2);
+    let [mailed, again] = &world.mails_to("ada@example.com").await[..] else { panic!("two mails") };
+    assert_eq!((again.registration.to_string(), again.send, again.resends), (second.clone(), 2, 1));
+    assert_eq!(answer.body["data"]["expires_at"], format!("{:.3}", again.expires_at));
+    assert_eq!(code(again), code(mailed));
+    let Registered { first_name, last_name, email, locale, .. } = mailed;
     assert_eq!(
-        (&second.first_name, &second.email),
-        (&first.first_name, &first.email),
-        "the whole registration"
+        (first_name, last_name, email, locale),
+        (&again.first_name, &again.last_name, &again.email, &again.locale)
     );
+    // The old registration stays what it is.
+    assert_eq!(replica.verify(&first, &code(mailed)).await.status, StatusCode::OK);
+    assert_eq!(replica.verify(&second, &code(mailed)).await.status, StatusCode::OK);
     replica.stop().await;
 }
 
+/// Trace 21.
 #[tokio::test(flavor = "multi_thread")]
-async fn in_the_cool_down_and_after_the_last_mail_one_is_told_how_long_to_wait() {
+async fn the_wait_doubles_with_each_resend_and_depends_on_the_registration_alone() {
     let world = World::start().await;
-    let patient = world.replica().await;
-    let id = patient.registered("ada@example.com").await;
-    assert!((55..=60).contains(&retry_after(&patient.resend(&id).await)));
-    patient.stop().await;
-    let hasty = world.replica_with(&[("RESEND_COOLDOWN", "1ms"), ("MAX_SENDS", "2")]).await;
-    assert_eq!(hasty.resend(&id).await.status, StatusCode::ACCEPTED);
-    assert!((3500..=3600).contains(&retry_after(&hasty.resend(&id).await)), "until the window ends");
-    assert_eq!(world.events(Topic::Activity).await.len(), 1, "a refused request writes nothing");
-    hasty.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn when_the_attempts_are_used_up_a_new_code_goes_out() {
-    let world = World::start().await;
-    let replica = world.replica_with(&[("RESEND_COOLDOWN", "1ms")]).await;
-    let id = replica.registered("ada@example.com").await;
-    let first = world.newest_code(&id).await;
-    exhausted(&replica, &id, &wrong_code(&first)).await;
-    assert_eq!(replica.resend(&id).await.status, StatusCode::ACCEPTED);
-    let second = world.newest_code(&id).await;
-    assert_eq!(second.generation, 1);
-    assert_eq!(replica.verify(&id, &code(&second)).await.status, StatusCode::OK);
-    replica.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn unknown_and_expired_registrations_are_told_apart() {
-    let world = World::start().await;
-    let replica = world.replica_with(&[("CODE_TTL", "1ms")]).await;
-    let answer = replica.resend("11111111-1111-8111-9111-111111111111").await;
-    assert_eq!((answer.status, answer.problem()), (StatusCode::NOT_FOUND, "unknown-id"));
-    let id = replica.registered("ada@example.com").await;
-    let answer = replica.resend(&id).await;
-    assert_eq!((answer.status, answer.problem()), (StatusCode::GONE, "no-longer-valid"));
-    let answer = replica.post("/api/resend", json!({"id": "not an id"})).await;
-    assert_eq!((answer.status, answer.problem()), (StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields"));
-    replica.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn for_a_verified_account_it_looks_the_same_and_nothing_is_mailed() {
-    let world = World::start().await;
-    let replica = world.replica_with(&[("RESEND_COOLDOWN", "1ms")]).await;
-    let id = replica.registered("ada@example.com").await;
-    assert_eq!(replica.verify(&id, &code(&world.newest_code(&id).await)).await.status, StatusCode::OK);
+    let replica = world.replica().await;
+    let ago = |seconds| Duration::from_secs(seconds);
+    let made =
+        |seconds, resends| Registered { resends, ..registered_elsewhere("ada@example.com", ago(seconds)) };
+    // Whatever others do with the address.
     replica.registered("ada@example.com").await;
-    let known = replica.resend(&id).await;
-    let other = replica.registered("bob@example.com").await;
-    let unknown = replica.resend(&other).await;
+    let (young, old, child, grandchild) = (made(30, 0), made(61, 0), made(61, 1), made(100, 31));
+    for event in [&young, &old, &child, &grandchild] {
+        world.write(&Event::Registered(Mailing::Nothing, event.clone())).await;
+    }
+    replica.reads_all().await;
+    let resend = async |event: &Registered| replica.resend(&event.registration.to_string()).await;
+    assert!((28..=30).contains(&retry_after(&resend(&young).await)));
+    assert!((57..=59).contains(&retry_after(&resend(&child).await)), "two minutes after it was made");
+    assert!(retry_after(&resend(&grandchild).await) > 1_000_000);
+    let answer = resend(&old).await;
+    assert_eq!(answer.body["data"]["resend_after"], 120);
+    let r1 = id(&answer);
+    assert!((119..=120).contains(&retry_after(&replica.resend(&r1).await)));
+    // The first one can be used again.
+    id(&resend(&old).await);
+    let written = world.registrations().await.into_iter();
+    assert_eq!(written.filter(|(_, it)| it.resends == 1).count(), 3, "a refused request writes nothing");
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_id_is_404_and_so_is_what_is_no_id() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    for id in ["11111111-1111-4111-9111-111111111111", "not an id"] {
+        let answer = replica.resend(id).await;
+        assert_eq!((answer.status, answer.problem()), (StatusCode::NOT_FOUND, "unknown-id"));
+    }
+    for body in [json!({}), json!({"id": 7}), json!({"id": "x", "uid": "y"})] {
+        let answer = replica.post("/api/resend", body).await;
+        assert_eq!((answer.status, answer.problem()), (StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields"));
+    }
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_a_verified_account_it_looks_the_same_and_its_owner_gets_one_notice() {
+    let world = World::start().await;
+    let replica = world.replica_with(&[("RESEND_COOLDOWN", "1s")]).await;
+    let long_ago = Duration::from_secs(5 * 3600);
+    world.write(&verified_elsewhere(&registered_elsewhere("ada@example.com", long_ago), long_ago)).await;
+    replica.reads_all().await;
+    let (known, unknown) =
+        (replica.registered("ada@example.com").await, replica.registered("bob@example.com").await);
+    tokio::time::sleep(Duration::from_millis(1_020)).await;
+    let (known, unknown) = (replica.resend(&known).await, replica.resend(&unknown).await);
     assert_eq!(known.status, unknown.status);
     let fields =
         |answer: &Answer| answer.body["data"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(fields(&known), fields(&unknown));
-    let notices = world.events(Topic::Activity).await.into_iter().filter_map(|event| match event {
-        Event::AccountExists(event) => Some(event.occurred_at == event.window_started_at),
-        _ => None,
-    });
-    assert_eq!(notices.collect::<Vec<_>>(), [true, false], "one notice");
+    let ada = account_of("ada@example.com");
+    let of_ada = world.registrations().await.into_iter().filter(|(_, it)| it.id == ada);
+    let mut mailed: Vec<_> = of_ada.map(|(mailing, it)| (it.send, mailing)).collect();
+    mailed.sort_by_key(|(send, _)| *send);
+    assert_eq!(mailed, [(1, Mailing::Notice), (2, Mailing::Nothing)]);
     replica.stop().await;
 }

@@ -4,48 +4,55 @@ use crate::world::{CODE_SECRETS, World};
 use reqwest::StatusCode;
 use shared::{
     code_secrets::CodeSecrets,
-    event::{CodeIssued, Event},
-    topic::Topic,
-    verification_code::VerificationCode,
+    event::Registered,
+    verification_code::{LinkToken, VerificationCode},
 };
+use std::time::Duration;
 
 const NEW_KEY: &str = "k2:WllYV1ZVVFNSUVBPTk1MS0pJSEdGRURDQkE5ODc2NTQ=";
 
-/// The code of the mail, made with the key that the event names, as the notification service makes it.
-fn code(event: &CodeIssued) -> String {
+/// Code and token of the mail, made with the key that the event names, as the notification service makes them.
+fn proofs(event: &Registered) -> (String, String) {
     let secrets = CodeSecrets::parse(&format!("{CODE_SECRETS},{NEW_KEY}")).unwrap();
     let key = secrets.get(&event.key).expect("a known key");
-    VerificationCode::derive(key, event.id, &event.email, event.window, event.generation).digits().to_owned()
+    let code = VerificationCode::derive(key, event.id, &event.email, event.window);
+    (code.digits().to_owned(), LinkToken::derive(key, event.id, &event.email, event.window).to_text())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn codes_of_the_old_key_verify_as_long_as_it_is_listed_and_ids_stay() {
+async fn codes_and_links_of_the_old_key_verify_as_long_as_it_is_listed() {
     let world = World::start().await;
     let before = world.replica().await;
     let ada = before.registered("ada@example.com").await;
     let bob = before.registered("bob@example.com").await;
+    let eve = before.registered("eve@example.com").await;
     before.stop().await;
 
     let both = format!("{NEW_KEY},{CODE_SECRETS}");
-    let rotated = world.replica_with(&[("CODE_SECRETS", &both), ("RESEND_COOLDOWN", "1ms")]).await;
-    let issued = world.newest_code(&ada).await;
+    let rotated = world.replica_with(&[("CODE_SECRETS", &both), ("RESEND_COOLDOWN", "1s")]).await;
+    let issued = world.registration(&ada).await;
     assert_eq!(issued.key.to_string(), "k1");
-    assert_eq!(rotated.verify(&ada, &code(&issued)).await.status, StatusCode::OK);
-    assert_eq!(rotated.registered("bob@example.com").await, bob, "the same id");
-    let resent = world.newest_code(&bob).await;
-    assert_eq!((resent.send, resent.key.to_string().as_str()), (2, "k1"), "the same code while it is valid");
-    let eve = rotated.registered("eve@example.com").await;
-    let issued = world.newest_code(&eve).await;
-    assert_eq!(issued.key.to_string(), "k2", "new codes are made with the first key");
-    assert_eq!(rotated.verify(&eve, &code(&issued)).await.status, StatusCode::OK);
+    assert_eq!(rotated.verify(&ada, &proofs(&issued).0).await.status, StatusCode::OK);
+    tokio::time::sleep(Duration::from_millis(1_020)).await;
+    rotated.registered("bob@example.com").await;
+    let [first, second] = &world.mails_to("bob@example.com").await[..] else { panic!("two mails") };
+    assert_eq!(
+        (second.send, second.key.to_string().as_str()),
+        (2, "k2"),
+        "new codes are made with the first key"
+    );
+    assert_ne!(proofs(first), proofs(second));
+    assert_eq!(rotated.open_link(&bob, &proofs(first).1).await.status, StatusCode::OK);
+    assert_eq!(rotated.verify(&bob, &proofs(second).0).await.status, StatusCode::OK);
     rotated.stop().await;
 
     let dropped = world.replica_with(&[("CODE_SECRETS", NEW_KEY)]).await;
-    let answer = dropped.verify(&bob, &code(&resent)).await;
-    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "the old key is no longer accepted");
-    dropped.stop().await;
+    let (code, token) = proofs(&world.registration(&eve).await);
     assert_eq!(
-        world.events(Topic::Created).await.iter().filter(|event| matches!(event, Event::Created(_))).count(),
-        3
+        dropped.verify(&eve, &code).await.problem(),
+        "wrong-code",
+        "the old key is no longer accepted"
     );
+    assert_eq!(dropped.open_link(&eve, &token).await.problem(), "wrong-token");
+    dropped.stop().await;
 }

@@ -38,10 +38,8 @@ async fn a_topic_that_would_lose_accounts_makes_a_replica_not_ready_and_it_says_
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    assert!(
-        reason.starts_with("user_account_verified: cleanup.policy is delete, expected compact"),
-        "{reason}"
-    );
+    assert!(reason.starts_with("user_account_verified: "), "{reason}");
+    assert!(reason.contains(" cleanup.policy is delete, expected compact ("), "{reason}");
     while replica.get("/health/ready").await.body["caught_up"] != true {
         assert!(began.elapsed() < LIMIT, "not caught up in time");
     }

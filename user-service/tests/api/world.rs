@@ -1,16 +1,25 @@
 //! What a test needs: a broker of its own, replicas on it, a person who signs up, and a look into the log.
 
+use jiff::Timestamp;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
+    message::{Header, OwnedHeaders},
+    producer::{FutureProducer, FutureRecord},
 };
 use reqwest::{Client, Response, StatusCode};
 use sandbox::broker::{Broker, Storage};
 use serde_json::{Value, json};
 use shared::{
+    account_id::AccountId,
     code_secrets::CodeSecrets,
+    email_address::EmailAddress,
     env::Env,
-    event::{CodeIssued, Event, header},
+    event::{Event, EventId, EventKind, Mailing, Registered, VERSION, Verified, header},
+    locale::Locale,
+    person_name::PersonName,
+    registration_id::RegistrationId,
+    request_id::RequestId,
     topic::Topic,
     verification_code::{LinkToken, VerificationCode},
 };
@@ -20,7 +29,7 @@ use std::{
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use user_service::{Application, Config};
+use user_service::{Application, Config, IdSecret};
 
 pub(crate) const CODE_SECRETS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=";
 const ID_SECRET: &str = "dnV0c3JxcG9ubWxramloZ2ZlZGNiYTk4NzY1NDMyMTA=";
@@ -29,6 +38,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// A broker with nothing on it.
 pub(crate) struct World {
     broker: Broker,
+    /// Of whoever else writes records.
+    producer: FutureProducer,
 }
 
 /// One running user service.
@@ -49,8 +60,20 @@ pub(crate) struct Answer {
 }
 
 impl World {
+    /// Begins well before the end of a window of an hour: what is expected of one is not seen in two.
     pub(crate) async fn start() -> Self {
-        Self { broker: Broker::start(Storage::Temporary, 0).await.expect("the broker starts") }
+        let seconds = u64::try_from(Timestamp::now().as_second() % 3600).expect("after 1970");
+        if seconds > 3600 - 20 {
+            tokio::time::sleep(Duration::from_secs(3600 - seconds)).await;
+        }
+        let broker = Broker::start(Storage::Temporary, 0).await.expect("the broker starts");
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", broker.bootstrap())
+            .set("partitioner", "murmur2_random")
+            .set("message.max.bytes", "2097152")
+            .create()
+            .expect("a producer");
+        Self { broker, producer }
     }
 
     pub(crate) fn brokers(&self) -> String {
@@ -79,15 +102,51 @@ impl World {
         tokio::task::spawn_blocking(move || read(&brokers, topic)).await.expect("the topic is read")
     }
 
-    /// The newest mail that went to this id, as the notification service would read it.
-    pub(crate) async fn newest_code(&self, id: &str) -> CodeIssued {
-        let mut issued = self.events(Topic::Created).await;
-        issued.extend(self.events(Topic::Activity).await);
-        let issued = issued.into_iter().filter_map(|event| match event {
-            Event::Created(event) | Event::CodeResent(event) if event.id.to_string() == id => Some(event),
-            _ => None,
+    /// What was written for a registration.
+    pub(crate) async fn registration(&self, id: &str) -> Registered {
+        let found = self.registrations().await.into_iter().find(|(_, it)| it.registration.to_string() == id);
+        found.expect("it is in the log").1
+    }
+
+    /// The mails with codes that went to an address, the oldest first.
+    pub(crate) async fn mails_to(&self, email: &str) -> Vec<Registered> {
+        let mut mails: Vec<_> = self.registrations().await;
+        mails.retain(|(mailing, it)| {
+            matches!(mailing, Mailing::FirstCode | Mailing::FurtherCode)
+                && it.email.as_str().eq_ignore_ascii_case(email)
         });
-        issued.max_by_key(|event| (event.window, event.send)).expect("a code was issued")
+        mails.sort_by_key(|(_, it)| (it.window, it.send));
+        mails.into_iter().map(|(_, it)| it).collect()
+    }
+
+    /// All registrations, and what is mailed for each.
+    pub(crate) async fn registrations(&self) -> Vec<(Mailing, Registered)> {
+        let created = self.events(Topic::Created).await.into_iter();
+        created
+            .map(|event| match event {
+                Event::Registered(mailing, event) => (mailing, event),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    /// Forgets the account of an address, as the command does.
+    pub(crate) async fn forget(&self, email: &str, variables: &[(&str, &str)]) {
+        let config = Config::load(environment(&self.brokers(), variables)).expect("valid");
+        user_service::forget(&config, account_of(email)).await.expect("forgotten");
+    }
+
+    /// Writes an event as another replica would.
+    pub(crate) async fn write(&self, event: &Event) {
+        let record = event.encode().expect("JSON");
+        self.write_record(record.topic, event.kind().name(), &record.key, Some(&record.payload)).await;
+    }
+
+    /// Writes any record; without a value, a tombstone.
+    pub(crate) async fn write_record(&self, topic: Topic, kind: &str, key: &str, value: Option<&[u8]>) {
+        let headers = OwnedHeaders::new().insert(Header { key: "ce_type", value: Some(kind) });
+        let record = FutureRecord { payload: value, ..FutureRecord::to(topic.name()) };
+        self.producer.send(record.key(key).headers(headers), DEADLINE).await.expect("written");
     }
 }
 
@@ -98,18 +157,7 @@ impl Replica {
             shared::telemetry::LogFormat::Text,
             &std::env::var("RUST_LOG").unwrap_or_else(|_| "off".into()),
         );
-        let mut env = Env::from_pairs(variables.iter().copied());
-        for (name, value) in [
-            ("KAFKA_BROKERS", brokers),
-            ("KAFKA_PARTITIONS", "3"),
-            ("USER_SERVICE_ADDR", "127.0.0.1:0"),
-            ("USER_SERVICE_ADMIN_ADDR", "127.0.0.1:0"),
-            ("RATE_LIMIT", "off"),
-            ("CODE_SECRETS", CODE_SECRETS),
-            ("ID_SECRET", ID_SECRET),
-        ] {
-            env.set_default(name, value);
-        }
+        let env = environment(brokers, variables);
         let application = Application::start(Config::load(env).expect("valid")).expect("the service starts");
         let (address, admin_address) = (application.address(), application.admin_address());
         let stop = CancellationToken::new();
@@ -165,6 +213,15 @@ impl Replica {
         answer.body["data"]["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Waits until the replica has read all that is in the log.
+    pub(crate) async fn reads_all(&self) {
+        let started = Instant::now();
+        while !self.metrics().await.contains("user_service_log_lag_records 0") {
+            assert!(started.elapsed() < DEADLINE, "not read in time");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// The text of `/metrics`.
     pub(crate) async fn metrics(&self) -> String {
         let answer = self.client.get(format!("http://{}/metrics", self.admin_address)).send().await;
@@ -177,6 +234,10 @@ impl Replica {
 
     pub(crate) async fn verify(&self, id: &str, code: &str) -> Answer {
         self.post("/api/verify", json!({"id": id, "code": code})).await
+    }
+
+    pub(crate) async fn open_link(&self, id: &str, token: &str) -> Answer {
+        self.post("/api/verify", json!({"id": id, "token": token})).await
     }
 }
 
@@ -199,25 +260,89 @@ impl Answer {
     }
 }
 
+fn environment(brokers: &str, variables: &[(&str, &str)]) -> Env {
+    let mut env = Env::from_pairs(variables.iter().copied());
+    for (name, value) in [
+        ("KAFKA_BROKERS", brokers),
+        ("KAFKA_PARTITIONS", "3"),
+        ("USER_SERVICE_ADDR", "127.0.0.1:0"),
+        ("USER_SERVICE_ADMIN_ADDR", "127.0.0.1:0"),
+        ("RATE_LIMIT", "off"),
+        ("WRONG_CODES", "off"),
+        ("CODE_SECRETS", CODE_SECRETS),
+        ("ID_SECRET", ID_SECRET),
+    ] {
+        env.set_default(name, value);
+    }
+    env
+}
+
 fn secrets() -> CodeSecrets {
     CodeSecrets::parse(CODE_SECRETS).expect("valid")
 }
 
-/// The code that the mail of this event holds.
-pub(crate) fn code(event: &CodeIssued) -> String {
-    let secrets = secrets();
-    let key = secrets.get(&event.key).expect("a known key");
-    VerificationCode::derive(key, event.id, &event.email, event.window, event.generation).digits().to_owned()
+/// The account of an address.
+pub(crate) fn account_of(email: &str) -> AccountId {
+    let secret = IdSecret::parse(ID_SECRET).expect("valid");
+    secret.account_id(&EmailAddress::parse(email).expect("valid"))
 }
 
-/// A code that the mail of this event does not hold.
-pub(crate) fn wrong_code(event: &CodeIssued) -> String {
+/// The first registration of an address, as another replica has written it so long ago.
+pub(crate) fn registered_elsewhere(email: &str, ago: Duration) -> Registered {
+    let occurred_at = Timestamp::from_millisecond((Timestamp::now() - ago).as_millisecond()).expect("near");
+    let window = u64::try_from(occurred_at.as_second()).expect("after 1970") / 3600;
+    let registration = RegistrationId::random();
+    let ends_at = i64::try_from((window + 1) * 3600 + 900).expect("near");
+    Registered {
+        event_id: EventId::of_registration(EventKind::Created, registration),
+        occurred_at,
+        version: VERSION,
+        id: account_of(email),
+        registration,
+        resends: 0,
+        first_name: PersonName::parse("Grace").expect("valid"),
+        last_name: PersonName::parse("Hopper").expect("valid"),
+        email: EmailAddress::parse(email).expect("valid"),
+        locale: Locale::parse("en").expect("valid"),
+        window,
+        send: 1,
+        expires_at: Timestamp::from_second(ends_at).expect("near"),
+        key: secrets().current().id().clone(),
+        request_id: RequestId::random(),
+    }
+}
+
+/// The verification of a registration, so long ago.
+pub(crate) fn verified_elsewhere(registered: &Registered, ago: Duration) -> Event {
+    Event::Verified(Verified {
+        event_id: EventId::of_verification(registered.id, registered.registration),
+        occurred_at: Timestamp::from_millisecond((Timestamp::now() - ago).as_millisecond()).expect("near"),
+        version: VERSION,
+        id: registered.id,
+        registration: registered.registration,
+        first_name: registered.first_name.clone(),
+        last_name: registered.last_name.clone(),
+        email: registered.email.clone(),
+        locale: registered.locale.clone(),
+        request_id: registered.request_id.clone(),
+    })
+}
+
+/// The code that a mail of this event's window holds.
+pub(crate) fn code(event: &Registered) -> String {
+    let secrets = secrets();
+    let key = secrets.get(&event.key).expect("a known key");
+    VerificationCode::derive(key, event.id, &event.email, event.window).digits().to_owned()
+}
+
+/// A code that the mail of this event does not hold; another one for each number.
+pub(crate) fn wrong_code(event: &Registered, number: u32) -> String {
     let right: u32 = code(event).parse().expect("digits");
-    format!("{:06}", (right + 1) % 1_000_000)
+    format!("{:06}", (right + 1 + number) % 1_000_000)
 }
 
 /// The token in the link of this event's mail.
-pub(crate) fn token(event: &CodeIssued) -> String {
+pub(crate) fn token(event: &Registered) -> String {
     LinkToken::derive(secrets().get(&event.key).expect("a known key"), event.id, &event.email, event.window)
         .to_text()
 }

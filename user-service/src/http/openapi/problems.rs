@@ -43,8 +43,8 @@ impl IntoResponses for VerifyProblems {
             Problem::wrong_code(4),
             Problem::wrong_token(),
             Problem::unknown_id(),
-            Problem::attempts_used_up(),
-            Problem::expired(),
+            Problem::guesses_used_up(),
+            Problem::too_many_wrong_codes(Duration::from_secs(120)),
         ]))
     }
 }
@@ -54,7 +54,6 @@ impl IntoResponses for ResendProblems {
         by_status(any_post().chain([
             invalid([("id", "is required".to_owned())]),
             Problem::unknown_id(),
-            Problem::expired(),
             Problem::too_soon(Duration::from_secs(42)),
         ]))
     }
@@ -66,7 +65,6 @@ impl IntoResponses for RegistrationProblems {
             invalid([("token", "is required".to_owned())]),
             Problem::wrong_token(),
             Problem::unknown_id(),
-            Problem::expired(),
         ]))
     }
 }

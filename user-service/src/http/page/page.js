@@ -1,11 +1,11 @@
 // The signup page: register → code-entry → done, or link → done. One section is shown at a time.
 //
-// What it says is the same whatever is known of the address. A link is only posted on a click: mail scanners open
-// links and run scripts, but they don't press buttons.
+// What it says is the same whatever is known of the address. A link confirms on a click alone: mail scanners open links
+// and run scripts, but they don't press buttons.
 
 import { clearProblems, exclusively, markInvalid, onSubmit, showFieldProblems, showProblem } from "./form.js";
-import { keep, registration, takeLink } from "./registration.js";
-import { post, sentence } from "./requests.js";
+import { forgetLink, keep, link, ownIds, registration, takeLink } from "./registration.js";
+import { isProblem, post, sentence, spokenTime } from "./requests.js";
 
 const TITLES = { register: "Sign up", "code-entry": "Enter your code", link: "Confirm your address", done: "Confirmed" };
 const at = (id) => document.getElementById(id);
@@ -25,13 +25,13 @@ function goTo(step) {
 onSubmit(at("register-form"), async (person) => {
   const form = at("register-form");
   const outcome = await post("api/register", person);
-  if (outcome.ok) return enterCode({ ...received(outcome.data), email: outcome.data.email });
+  if (outcome.ok) return enterCode(received(outcome.data));
   if (!showFieldProblems(form, outcome.problem.errors)) showProblem(form, sentence(outcome));
 });
 
 /** What an answer says of the next steps. */
-function received({ id, expires_at, resend_after }) {
-  return { id, expiresAt: Date.parse(expires_at), resendAt: Date.now() + resend_after * 1000 };
+function received({ id, email = registration()?.email, resend_after }) {
+  return { id, email, resendAt: Date.now() + resend_after * 1000 };
 }
 
 // Enter the code
@@ -46,10 +46,7 @@ function enterCode(pending) {
 }
 
 function describeCode() {
-  const { email, expiresAt } = registration();
-  at("address").textContent = email ?? "your address";
-  const time = new Date(expiresAt).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  at("validity").textContent = expiresAt ? `The code is valid until ${time}.` : "";
+  at("address").textContent = registration().email ?? "";
   tick();
 }
 
@@ -64,8 +61,9 @@ at("code").addEventListener("input", ({ target }) => {
 
 onSubmit(at("code-form"), async ({ code }) => {
   const form = at("code-form");
-  const outcome = await post("api/verify", { id: registration().id, code });
-  if (outcome.ok) return finish();
+  const { id } = registration();
+  const outcome = await post("api/verify", { id, code });
+  if (outcome.ok) return finish(id);
   if (showFieldProblems(form, outcome.problem.errors)) return;
   const text = codeProblem(outcome);
   if (!text) return showProblem(form, sentence(outcome));
@@ -77,37 +75,43 @@ onSubmit(at("code-form"), async ({ code }) => {
 /** The sentence beside the field, when the code itself is the problem. */
 function codeProblem(outcome) {
   const left = outcome.problem.attempts_left;
-  if (outcome.status === 410) return sentence(outcome);
+  if (isProblem(outcome, "too-many-wrong-codes")) {
+    const wait = spokenTime(outcome.retryAfter || 1);
+    return `Too many wrong codes came from your network. Open the link in the email, which still works, or try again in ${wait}.`;
+  }
+  if (outcome.status === 410) {
+    return "Too many codes were tried here. Open the link in the email, which still works, or start again.";
+  }
   if (left === undefined) return undefined;
-  if (left === 0) return "That code is not right, and it was the last attempt. Send a new code below.";
-  return `That code is not right. You have ${left} ${left === 1 ? "attempt" : "attempts"} left.`;
+  if (left === 0) {
+    return "That code is not right, and it was the last one to be tried here. Open the link in the email, which still works, or start again.";
+  }
+  return `That code is not right. You have ${left} ${left === 1 ? "attempt" : "attempts"} left. The link in the email works, too.`;
 }
 
-// Resend
+// Another mail: a registration of its own with the same data, which takes the place of the one before
 
 at("resend").addEventListener("click", () => {
   exclusively(at("resend"), async () => {
     answerResend("");
     const outcome = await post("api/resend", { id: registration().id });
     if (outcome.ok) {
-      keep({ ...registration(), ...received(outcome.data) });
+      keep(received(outcome.data));
       clearProblems(at("code-form"));
-      describeCode();
-      answerResend("We have sent another email. Please use the code in the newest one.");
+      answerResend("If your address can get another email now, it is on its way. The code in the newest one works.");
       at("code").focus();
-    } else if (outcome.status === 429) {
-      keep({ ...registration(), resendAt: Date.now() + (outcome.retryAfter || 1) * 1000 });
-      answerResend("Another email can't be sent yet. Please use the newest one, or wait.", true);
     } else {
-      answerResend(sentence(outcome), true);
+      if (outcome.status === 429) keep({ ...registration(), resendAt: Date.now() + (outcome.retryAfter || 1) * 1000 });
+      const isTooSoon = isProblem(outcome, "too-soon");
+      answerResend(isTooSoon ? "It is too soon for another email. Please use the newest one, or wait." : sentence(outcome), true);
     }
     tick();
   });
 });
 
-function answerResend(text, isProblem = false) {
+function answerResend(text, isRefused = false) {
   at("resend-answer").textContent = text;
-  at("resend-answer").classList.toggle("problem", isProblem);
+  at("resend-answer").classList.toggle("problem", isRefused);
 }
 
 /** Shows how long to wait for the next mail. It describes the button; as a live region it would never be quiet. */
@@ -123,40 +127,99 @@ setInterval(tick, 250);
 
 // The mail's link
 
-/** Says whose address the link confirms, before anybody confirms it. Whoever opened it may not be who asked for it. */
-async function describeLink({ id, token }) {
-  at("confirms").hidden = true;
-  const outcome = await post("api/registration", { id, token });
-  if (!outcome.ok || registration()?.token !== token) return;
-  const { first_name, last_name, email } = outcome.data;
-  at("link-address").textContent = email;
-  at("link-name").textContent = `${first_name} ${last_name}`;
-  at("confirms").hidden = false;
+/** What a click confirms: `{id, token, email}`. Only what is shown can be confirmed. */
+let shown;
+
+/** Shows for whom and which address the link confirms. Whoever opened it may not be who asked for it. */
+async function describeLink() {
+  const opened = link();
+  showLinkPart("looking");
+  const outcome = await lookUp(opened);
+  if (link() !== opened) return;
+  if (outcome.ok) return offer({ ...outcome.data, id: outcome.id, token: opened.token });
+  showProblem(at("link-trouble"), linkProblem(outcome));
+  at("look-again").hidden = outcome.status < 500 && outcome.status !== 0 && outcome.status !== 429;
+  at("type-code").hidden = !registration();
+  showLinkPart("link-trouble");
 }
 
-onSubmit(at("link-form"), async () => {
-  const { id, token } = registration();
+/** Which registration the link confirms: the first of its address, this browser's own before the link's. */
+async function lookUp({ id, token }) {
+  let outcome;
+  for (const candidate of new Set([...ownIds(), id])) {
+    outcome = { ...(await post("api/registration", { id: candidate, token })), id: candidate };
+    const isOfAnother = outcome.status === 404 || outcome.status === 422;
+    if (!isOfAnother) break;
+  }
+  return outcome;
+}
+
+function offer({ id, token, first_name, last_name, email }) {
+  shown = { id, token, email };
+  at("link-address").textContent = email;
+  at("link-name").textContent = `${first_name} ${last_name}`;
+  at("other-names").open = false;
+  clearProblems(at("confirms"));
+  showLinkPart("confirms");
+}
+
+function showLinkPart(part) {
+  for (const id of ["looking", "confirms", "link-trouble"]) at(id).hidden = id !== part;
+}
+
+onSubmit(at("link-form"), confirm);
+
+async function confirm() {
+  const { id, token } = shown;
   const outcome = await post("api/verify", { id, token });
-  if (outcome.ok) return finish();
-  const isCutOff = outcome.problem.errors !== undefined;
-  const text = isCutOff ? "This link is not complete. Please open it from the email again." : sentence(outcome);
-  showProblem(at("link-form"), text);
+  if (outcome.ok) return finish(id);
+  showProblem(at("link-form"), linkProblem(outcome));
+}
+
+// The token proves the mailbox, whatever registration it is used with: a new one, with the names of whoever opened the link.
+onSubmit(at("other-form"), async (names) => {
+  const form = at("other-form");
+  const { token, email } = shown;
+  const outcome = await post("api/register", { ...names, email });
+  if (outcome.ok) {
+    keep(received(outcome.data));
+    offer({ ...outcome.data, token });
+    return confirm();
+  }
+  if (!showFieldProblems(form, outcome.problem.errors)) showProblem(form, sentence(outcome));
 });
 
+function linkProblem(outcome) {
+  if (outcome.problem.errors) return "This link is not complete. Please open it from the email again.";
+  if (outcome.status === 404) return "This link is too old. Please start again.";
+  if (outcome.status === 422) {
+    return "This link does not work, or not any more. Please open the one in the newest email, or start again.";
+  }
+  return sentence(outcome);
+}
+
+at("look-again").addEventListener("click", ({ target }) => exclusively(target, describeLink));
+
 at("type-code").addEventListener("click", ({ target }) => {
-  exclusively(target, () => enterCode({ ...registration(), token: undefined }));
+  exclusively(target, () => {
+    forgetLink();
+    enterCode(registration());
+  });
 });
 
 // Begin, begin again, end
 
-function finish() {
-  keep(undefined);
+function finish(id) {
+  forgetLink();
+  // One of another address stays.
+  if (registration()?.id === id) keep(undefined);
   goTo("done");
 }
 
 for (const button of document.querySelectorAll("[data-start-again]")) {
   button.addEventListener("click", () => {
     exclusively(button, () => {
+      forgetLink();
       keep(undefined);
       clearProblems(at("register-form"));
       goTo("register");
@@ -165,16 +228,12 @@ for (const button of document.querySelectorAll("[data-start-again]")) {
 }
 
 function begin() {
-  const link = takeLink();
-  if (link) {
-    keep(link);
-    clearProblems(at("link-form"));
-  }
-  if (!registration()) return show("register");
-  if (registration().token) {
-    describeLink(registration());
+  takeLink();
+  if (link()) {
+    describeLink();
     return show("link");
   }
+  if (!registration()) return show("register");
   describeCode();
   show("code-entry");
 }

@@ -21,6 +21,9 @@ export async function post(path, body) {
   }
 }
 
+/** Whether an outcome is this problem: the end of its `type`. */
+export const isProblem = ({ problem }, kind) => problem.type === `urn:problem-type:two-step-signup:${kind}`;
+
 /** What to tell when a request was refused as a whole. */
 export function sentence({ status, retryAfter, problem }) {
   if (status === 0) return "We could not reach the service. Check your connection and try again.";
@@ -33,7 +36,7 @@ export function sentence({ status, retryAfter, problem }) {
 }
 
 /** A wait in words: `20 seconds`, `12 minutes`. */
-function spokenTime(seconds) {
+export function spokenTime(seconds) {
   const [count, unit] = seconds < 90 ? [seconds, "second"] : [Math.ceil(seconds / 60), "minute"];
   return `${count} ${unit}${count === 1 ? "" : "s"}`;
 }

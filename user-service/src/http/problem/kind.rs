@@ -21,6 +21,7 @@ pub(crate) enum Kind {
     CrossSite,
     UnsupportedMediaType,
     TooSoon,
+    TooManyWrongCodes,
     TooManyRequests,
     RequestTimeout,
     Unavailable,
@@ -52,7 +53,7 @@ impl Kind {
             }
             Self::WrongCode => ("wrong-code", "The code is wrong", StatusCode::UNPROCESSABLE_ENTITY),
             Self::WrongToken => ("wrong-token", "The link is wrong", StatusCode::UNPROCESSABLE_ENTITY),
-            Self::NoLongerValid => ("no-longer-valid", "The code is no longer valid", StatusCode::GONE),
+            Self::NoLongerValid => ("no-longer-valid", "No more codes can be tried", StatusCode::GONE),
             Self::UnknownId => ("unknown-id", "The id is not known", StatusCode::NOT_FOUND),
             Self::NotFound => ("not-found", "There is nothing here", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => {
@@ -80,6 +81,9 @@ impl Kind {
                 ("request-timeout", "The request came too slowly", StatusCode::REQUEST_TIMEOUT)
             }
             Self::TooSoon => ("too-soon", "Too soon for another mail", StatusCode::TOO_MANY_REQUESTS),
+            Self::TooManyWrongCodes => {
+                ("too-many-wrong-codes", "Too many wrong codes", StatusCode::TOO_MANY_REQUESTS)
+            }
             Self::Unavailable => {
                 ("unavailable", "Please try again in a moment", StatusCode::SERVICE_UNAVAILABLE)
             }

@@ -1,10 +1,8 @@
-//! A TCP proxy between a service and what it talks to: passes bytes on, later, not at all, or hangs up.
+//! A TCP proxy between a process and what it talks to: passes bytes on, later, not at all, or hangs up.
 //!
 //! Half-open connections can't be had from an honest network stack on one machine, so bytes are swallowed here. A
 //! connection that has lost bytes is closed when the fault ends: its stream makes no sense any more.
 
-use crate::schedule::LinkFault;
-use anyhow::Context as _;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -12,6 +10,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -26,9 +25,22 @@ use tokio::{
 
 const CHUNK: usize = 16 * 1024;
 
+/// How a connection fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkFault {
+    /// Bytes arrive later, in each direction.
+    Delay(Duration),
+    /// Connections are closed, and new ones too.
+    Cut,
+    /// Half-open: bytes are lost in both directions while both ends believe in their connection.
+    Swallow,
+    /// Bytes are held back and arrive at the end.
+    Stall,
+}
+
 /// A running proxy; dropping it closes everything.
 #[derive(Debug)]
-pub(crate) struct Proxy {
+pub struct Proxy {
     address: SocketAddr,
     upstream: Arc<OnceLock<SocketAddr>>,
     fault: watch::Sender<Option<LinkFault>>,
@@ -38,8 +50,11 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Listens on a free port; until it [`leads_to`](Proxy::leads_to) somewhere, connections are closed.
-    pub(crate) async fn listen() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port for a proxy")?;
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub async fn listen() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (upstream, open) = (Arc::new(OnceLock::new()), Arc::new(AtomicUsize::new(0)));
         let fault = watch::Sender::new(None);
@@ -48,22 +63,25 @@ impl Proxy {
         Ok(Self { address, upstream, fault, open, _tasks: tasks })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Where it leads, from now on.
-    pub(crate) fn leads_to(&self, upstream: SocketAddr) {
+    pub fn leads_to(&self, upstream: SocketAddr) {
         self.upstream.get_or_init(|| upstream);
     }
 
     /// How many connections are open.
-    pub(crate) fn open(&self) -> usize {
+    #[must_use]
+    pub fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
     }
 
     /// Begins a fault, or ends it.
-    pub(crate) fn set(&self, fault: Option<LinkFault>) {
+    pub fn set(&self, fault: Option<LinkFault>) {
         self.fault.send_replace(fault);
     }
 }
@@ -156,7 +174,7 @@ async fn pass(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
     use tokio::time::timeout;
 
     const LIMIT: Duration = Duration::from_secs(10);

@@ -1,6 +1,16 @@
-//! One person, one id: an HMAC of the normalised address, so that nobody can compute it from the address alone.
+//! What is derived from `ID_SECRET`: one id for each person, and one for each guess.
+//!
+//! Both are MACs: nobody can compute the id from the address alone, nor find out from an attempt which code was tried.
 
-use shared::{account_id::AccountId, code_secrets, email_address::EmailAddress, mac::OCTETS};
+use shared::{
+    account_id::AccountId,
+    code_secrets,
+    email_address::EmailAddress,
+    event::EventId,
+    mac::{self, OCTETS},
+    registration_id::RegistrationId,
+    verification_code::VerificationCode,
+};
 use std::fmt;
 
 /// The secret behind all ids. It never changes: with another one, everybody would be somebody else.
@@ -22,6 +32,13 @@ impl IdSecret {
     #[must_use]
     pub fn account_id(&self, email: &EmailAddress) -> AccountId {
         AccountId::of(&self.0, email)
+    }
+
+    /// The id of the attempt to verify a registration with this code: the same for the same guess.
+    #[must_use]
+    pub fn attempt_id(&self, registration: RegistrationId, code: &VerificationCode) -> EventId {
+        let key = mac::tag(&self.0, &[b"two-step signup: guess, version 2\0"]);
+        EventId::from_mac(&mac::tag(&key, &[registration.as_bytes(), code.digits().as_bytes()]))
     }
 
     /// The secret itself, to check it.
@@ -53,5 +70,22 @@ mod tests {
         assert_eq!(id("Ada@Example.com"), id("ada@example.com"));
         assert_ne!(id("ada@example.com"), id("bob@example.com"));
         assert_eq!(id("ada@example.com").as_bytes()[14], b'8', "a version 8 UUID");
+    }
+
+    #[test]
+    fn the_same_guess_has_the_same_id_and_another_guess_another() {
+        let registrations = [RegistrationId::random(), RegistrationId::random()];
+        let id = |secret, registration, code| {
+            IdSecret([secret; 32]).attempt_id(registration, &VerificationCode::parse(code).unwrap())
+        };
+        let guess = id(7, registrations[0], "123456");
+        assert_eq!(guess, id(7, registrations[0], "123-456"));
+        for other in [
+            id(8, registrations[0], "123456"),
+            id(7, registrations[1], "123456"),
+            id(7, registrations[0], "123457"),
+        ] {
+            assert_ne!(guess, other);
+        }
     }
 }

@@ -37,10 +37,15 @@ impl OwnRecords {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shared::{event::EventKind, registration_id::RegistrationId};
+
+    fn event() -> EventId {
+        EventId::of_registration(EventKind::Created, RegistrationId::random())
+    }
 
     #[test]
     fn a_record_is_passed_over_once_and_only_where_it_stands() {
-        let (own, event) = (OwnRecords::default(), EventId::random());
+        let (own, event) = (OwnRecords::default(), event());
         own.note(1, 7, event);
         assert!(!own.take(0, 7, Some(event)) && !own.take(1, 6, Some(event)));
         assert!(own.take(1, 7, Some(event)) && !own.take(1, 7, Some(event)));
@@ -49,15 +54,15 @@ mod tests {
     #[test]
     fn another_record_that_stands_there_is_read() {
         let own = OwnRecords::default();
-        for event in [Some(EventId::random()), None] {
-            own.note(0, 7, EventId::random());
-            assert!(!own.take(0, 7, event));
+        for read in [Some(event()), None] {
+            own.note(0, 7, event());
+            assert!(!own.take(0, 7, read));
         }
     }
 
     #[test]
     fn what_is_noted_too_late_is_forgotten_with_the_next_record() {
-        let (own, event) = (OwnRecords::default(), EventId::random());
+        let (own, event) = (OwnRecords::default(), event());
         [3, 4, 9].into_iter().for_each(|offset| own.note(0, offset, event));
         assert!(!own.take(0, 5, Some(event)));
         assert_eq!(own.0.lock().unwrap()[&0], [(9, event)].into());

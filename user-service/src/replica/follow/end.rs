@@ -1,14 +1,12 @@
 //! Whether this replica has read to the end of the log, and how far it is from there.
 
 use super::{Follower, Offsets, Partition};
+use crate::rules::Freshness;
 use rdkafka::error::KafkaResult;
 use std::{
     sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
-
-/// A replica that was not at the log's end for so long (frozen, or cut off) may know less than others.
-const FRESH: Duration = Duration::from_secs(2);
 
 /// A replica is ready for as long as it was at the log's end within this time: five looks, as one is made every second.
 const READY: Duration = Duration::from_secs(5);
@@ -34,40 +32,41 @@ impl Follower {
     /// Whether this replica has read all that was in the log five seconds before `now`: less is known of it the longer its
     /// ends can't be learnt or reached.
     pub(crate) fn is_at_end(&self, now: Instant) -> bool {
-        was_within(READY, *self.at_end.lock().unwrap_or_else(PoisonError::into_inner), now)
+        let at_end = *self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
+        was_within(READY, at_end, now) && !self.holds_too_many()
     }
 
-    /// Waits until this replica has read what was in the log two seconds ago; mostly it has.
-    ///
-    /// Otherwise one that was frozen would take a request that waited for it before it has read what others wrote meanwhile,
-    /// and begin a window beside theirs.
+    /// Whether registrations are not read for now, because there are too many.
+    pub(crate) fn holds_too_many(&self) -> bool {
+        self.intake.is_paused()
+    }
+
+    /// Waits until the view rests on as much of the log as is wanted; mostly it does.
     ///
     /// # Errors
     /// [`BehindLog`] when `deadline` passes first.
-    pub(crate) async fn be_fresh(self: &Arc<Self>, deadline: Instant) -> Result<(), BehindLog> {
+    pub(crate) async fn reach(
+        self: &Arc<Self>,
+        wanted: Freshness,
+        deadline: Instant,
+    ) -> Result<(), BehindLog> {
         let at_end = *self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
-        if was_within(FRESH, at_end, Instant::now()) {
+        if was_within(wanted.age, at_end, Instant::now()) {
             return Ok(());
         }
-        self.reach_end(deadline).await
-    }
-
-    /// Waits until this replica has read what was in the log when this was called.
-    ///
-    /// # Errors
-    /// [`BehindLog`] when `deadline` passes first.
-    pub(crate) async fn reach_end(self: &Arc<Self>, deadline: Instant) -> Result<(), BehindLog> {
         let asked = Instant::now();
         tokio::time::timeout_at(deadline.into(), async {
-            let ends = self.ends_since(Instant::now()).await?;
+            let ends = self.ends_since(asked).await?;
             loop {
                 let moved = self.moved.notified();
                 tokio::pin!(moved);
                 // From here on no progress is missed, also none between the check and the wait.
                 moved.as_mut().enable();
-                if self.has_reached(&ends) {
-                    let mut at_end = self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
-                    *at_end = (*at_end).max(Some(asked));
+                if self.has_reached(&ends, wanted) {
+                    if wanted.topics == Freshness::END.topics {
+                        let mut at_end = self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
+                        *at_end = (*at_end).max(Some(asked));
+                    }
                     return Ok(());
                 }
                 moved.await;
@@ -101,9 +100,9 @@ impl Follower {
         query.await.map_err(|_| BehindLog)?.map_err(|_| BehindLog)
     }
 
-    fn has_reached(&self, ends: &Offsets) -> bool {
+    fn has_reached(&self, ends: &Offsets, wanted: Freshness) -> bool {
         self.next.get().is_some_and(|next| {
-            ends.iter().all(|(partition, end)| {
+            ends.iter().filter(|((topic, _), _)| wanted.topics.contains(topic)).all(|(partition, end)| {
                 next.get(partition).is_some_and(|offset| offset.load(Ordering::Acquire) >= *end)
             })
         })

@@ -1,13 +1,15 @@
 //! From the log into the view: a replay of the last window, then the tail.
 //!
 //! Every replica reads all partitions by itself (`assign`, nothing is ever committed). Until the replay has reached
-//! the ends that the partitions had when it began, the replica knows less than the log and takes no requests.
+//! the ends that the partitions had when it began, the replica knows less than the log and takes no requests. Of
+//! registrations it reads no more than the memory was measured for: at the bound it stops until enough have expired.
 
 mod end;
 mod own;
+mod room;
 
 use super::{
-    accept::Acceptance,
+    accept::{self, Acceptance, Accepted},
     offsets::{Inquirer, Offsets, Partition, TOPICS},
     replay::Replay,
     view::View,
@@ -25,9 +27,10 @@ use rdkafka::{
     error::{KafkaError, KafkaResult},
     message::BorrowedMessage,
 };
+use room::Intake;
 use shared::{
     caught::{Panicked, caught},
-    event::{DecodeError, EventId, Origin, header},
+    event::{DecodeError, EventId, VERSION, header},
     kafka::{ClientLog, KafkaConfig, KafkaWatch},
     telemetry::LineLimit,
     topic::Topic,
@@ -55,6 +58,8 @@ const PORTION: Duration = Duration::from_millis(25);
 const TAKE: Duration = Duration::from_millis(2);
 /// Between two looks for markers of transactions.
 const MARKER_PAUSE: Duration = Duration::from_millis(250);
+/// Between two looks for what has expired.
+const TIDY_PAUSE: Duration = Duration::from_secs(5);
 /// How long the client waits until it looks again whether it may fetch, in milliseconds.
 const FETCH_BACKOFF: &str = "20";
 
@@ -66,9 +71,9 @@ type KnownEnds = Option<(Instant, Arc<Offsets>)>;
 
 /// Reads the log into a view.
 pub(crate) struct Follower {
-    /// Reads what a verification waits for: its attempt.
+    /// Reads what a verification waits for: its attempt, and whether the account is verified already.
     prompt: BaseConsumer<ClientLog>,
-    /// Reads the rest, in portions: this replica's own events are in the view already.
+    /// Reads registrations, in portions: this replica's own are in the view already.
     patient: BaseConsumer<ClientLog>,
     inquirer: Inquirer,
     view: Arc<View>,
@@ -77,6 +82,9 @@ pub(crate) struct Follower {
     metrics: Arc<Metrics>,
     /// Of records that are passed over.
     passed_over: LineLimit,
+    /// The topics in which records of another version were found.
+    other_versions: Mutex<Vec<Topic>>,
+    intake: Intake,
     /// The next offset of each partition, once they are assigned.
     next: OnceLock<HashMap<Partition, AtomicI64>>,
     /// How many partitions of each topic that are.
@@ -99,6 +107,7 @@ impl Follower {
         kafka: &KafkaConfig,
         view: Arc<View>,
         acceptance: Acceptance,
+        max_pending: u64,
         metrics: Arc<Metrics>,
     ) -> Result<Self, KafkaError> {
         let mut settings = kafka.consumer();
@@ -132,6 +141,8 @@ impl Follower {
             acceptance,
             metrics,
             passed_over: LineLimit::new(),
+            other_versions: Mutex::default(),
+            intake: Intake::new(max_pending),
             next: OnceLock::new(),
             assigned: OnceLock::new(),
             caught_up: AtomicBool::new(false),
@@ -163,9 +174,14 @@ impl Follower {
             }
         };
         let patient = |stop: &CancellationToken| {
-            let mut looked = Instant::now();
+            let (mut looked, mut tidied) = (Instant::now(), Instant::now());
             while !stop.is_cancelled() {
                 self.pass_markers(&self.patient, &mut looked, &replay);
+                if tidied.elapsed() >= TIDY_PAUSE {
+                    tidied = Instant::now();
+                    self.view.tidy(Timestamp::now());
+                }
+                self.intake.hold_or_go_on(&self.patient, self.view.held());
                 if self.read(&self.patient, POLL, &replay) && self.is_caught_up() {
                     self.read_portion(&replay);
                     std::thread::sleep(PAUSE);
@@ -290,10 +306,10 @@ impl Follower {
 
     /// Assigns all partitions, each from where the last window begins.
     fn assign(&self) -> KafkaResult<Replay> {
-        let (start, end) = self.inquirer.span(self.acceptance.replay_from(Timestamp::now()))?;
+        let (start, end) = self.inquirer.span(self.acceptance.rules.replay_from(Timestamp::now()))?;
         let (mut prompt, mut patient) = (TopicPartitionList::new(), TopicPartitionList::new());
         for ((topic, partition), offset) in &start {
-            let assignment = if *topic == Topic::Activity { &mut prompt } else { &mut patient };
+            let assignment = if *topic == Topic::Created { &mut patient } else { &mut prompt };
             assignment.add_partition_offset(topic.name(), *partition, Offset::Offset(*offset))?;
         }
         // Before the assignment: the first record may arrive at once.
@@ -310,7 +326,12 @@ impl Follower {
         let Some(topic) = Topic::from_name(record.topic()) else { return };
         match caught(|| self.take_in(topic, record)) {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => self.pass_over(record, error.name(), &error.to_string()),
+            Ok(Err(error)) => {
+                if let DecodeError::UnknownVersion(version) = error {
+                    self.note_version(topic, version);
+                }
+                self.pass_over(record, error.name(), &error.to_string());
+            }
             Err(Panicked) => self.pass_over(record, PANICKED, &Panicked.to_string()),
         }
         if let Some(next) = self.next.get().and_then(|next| next.get(&(topic, record.partition()))) {
@@ -320,17 +341,24 @@ impl Follower {
     }
 
     fn take_in(&self, topic: Topic, record: &BorrowedMessage<'_>) -> Result<(), DecodeError> {
+        let now = Timestamp::now();
+        let origin = self.acceptance.origin(topic, record.timestamp().to_millis(), now);
         let Some(payload) = record.payload() else {
-            if topic == Topic::Verified {
-                self.forget(record);
+            if topic == Topic::Verified
+                && let Some(id) = accept::account(record.key())
+            {
+                self.view.forget(id, origin.written_at, now);
             }
             return Ok(());
         };
         if topic == Topic::Created && self.is_own(record) {
             return Ok(());
         }
-        let origin = Origin::new(topic, record.timestamp().to_millis(), Timestamp::now());
-        self.view.apply(self.acceptance.event(origin, header(record.headers(), "ce_type"), payload)?);
+        let ce_type = header(record.headers(), "ce_type");
+        match self.acceptance.read(origin, ce_type, record.key(), payload, now)? {
+            Accepted::Event(event) => self.view.apply(&event, now),
+            Accepted::VerifiedLongAgo(id) => self.view.verify(id, Timestamp::MIN, now),
+        }
         Ok(())
     }
 
@@ -345,11 +373,16 @@ impl Follower {
         );
     }
 
-    fn forget(&self, record: &BorrowedMessage<'_>) {
-        let id = record.key().and_then(|key| std::str::from_utf8(key).ok()).and_then(|key| key.parse().ok());
-        let origin = Origin::new(Topic::Verified, record.timestamp().to_millis(), Timestamp::now());
-        if let Some(id) = id {
-            self.view.forget(id, origin.written_at);
+    /// Says once for each topic that it has records of another version.
+    fn note_version(&self, topic: Topic, version: u32) {
+        let mut noted = self.other_versions.lock().unwrap_or_else(PoisonError::into_inner);
+        if !noted.contains(&topic) {
+            noted.push(topic);
+            log::error!(
+                "kafka.topic" = topic.name();
+                "the topic has records of version {version}, and this service reads those of version {VERSION} alone: all others \
+                 are passed over and counted (docs/operations.md, Versions)"
+            );
         }
     }
 }
@@ -375,7 +408,7 @@ fn run_both(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signup::{IdSecret, Rules};
+    use crate::{identity::IdSecret, rules::Freshness};
     use rdkafka::{
         mocking::MockCluster,
         producer::{BaseProducer, BaseRecord, Producer},
@@ -414,13 +447,11 @@ mod tests {
         }
         let brokers = cluster.bootstrap_servers();
         let kafka = KafkaConfig::from_env(&mut Env::from_pairs([("KAFKA_BROKERS", brokers.as_str())]));
-        let hour = Duration::from_secs(3_600);
-        let rules =
-            Rules { code_ttl: hour, code_attempts: 5, resend_cooldown: hour, max_sends: 5, window: hour };
-        let view = Arc::new(View::new(rules));
+        let rules = crate::rules::tests::RULES;
         let secret = "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=";
-        let acceptance = Acceptance { window: hour, id_secret: IdSecret::parse(secret).unwrap() };
-        let follower = Arc::new(Follower::new(&kafka, view, acceptance, Arc::new(Metrics::new())).unwrap());
+        let acceptance = Acceptance { rules, id_secret: IdSecret::parse(secret).unwrap() };
+        let (view, metrics) = (Arc::new(View::new(rules)), Arc::new(Metrics::new()));
+        let follower = Arc::new(Follower::new(&kafka, view, acceptance, 1_000, metrics).unwrap());
         let stop = CancellationToken::new();
         let running = {
             let (follower, stop) = (Arc::clone(&follower), stop.clone());
@@ -440,7 +471,7 @@ mod tests {
         producer.send(BaseRecord::<(), _>::to(Topic::Activity.name()).partition(0).payload("p")).unwrap();
         producer.flush(LIMIT).unwrap();
         let began = Instant::now();
-        while follower.reach_end(Instant::now() + LIMIT).await.is_err() {
+        while follower.reach(Freshness::END, Instant::now() + LIMIT).await.is_err() {
             assert!(began.elapsed() < LIMIT, "the follower still waits for the old leader");
         }
         stop.cancel();

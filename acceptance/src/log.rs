@@ -1,0 +1,153 @@
+//! What stands in a topic, and records that no service wrote.
+
+use rdkafka::{
+    ClientConfig, Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    message::{Headers, OwnedHeaders, OwnedMessage},
+    producer::{BaseProducer, BaseRecord, Producer},
+};
+use shared::{
+    account_id::AccountId,
+    event::{Event, Mailing, Registered},
+    topic::Topic,
+};
+use std::{collections::HashMap, time::Duration};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A record that holds an event, or the tombstone of an account.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Where it stands.
+    pub partition: i32,
+    /// Its place in the partition.
+    pub offset: i64,
+    /// Whose account it is about.
+    pub key: String,
+    /// `None` for a tombstone.
+    pub event: Option<Event>,
+}
+
+/// All records of a topic, partition by partition, in the order of their offsets.
+///
+/// # Panics
+/// When the broker does not answer, or a record is no event.
+#[must_use]
+pub fn read(bootstrap: &str, topic: Topic) -> Vec<Record> {
+    let consumer: BaseConsumer = client(bootstrap)
+        .set("group.id", "a-look-into-the-log")
+        .set("enable.auto.commit", "false")
+        .set("fetch.wait.max.ms", "20")
+        .create()
+        .expect("a consumer");
+    let mut records = Vec::new();
+    for partition in partitions(&consumer, topic).into_keys() {
+        let (low, high) = consumer.fetch_watermarks(topic.name(), partition, LIMIT).expect("ends");
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(topic.name(), partition, Offset::Offset(low)).expect("an offset");
+        consumer.assign(&assignment).expect("assigned");
+        let mut next = low;
+        while next < high {
+            let record = consumer.poll(LIMIT).expect("in time").expect("a record").detach();
+            next = record.offset() + 1;
+            records.push(Record::of(&record));
+        }
+    }
+    records.sort_by_key(|record| (record.partition, record.offset));
+    records
+}
+
+/// What the log says of a registration.
+///
+/// # Panics
+/// When it says nothing.
+#[must_use]
+pub fn registered(bootstrap: &str, id: &str) -> (Mailing, Registered) {
+    let mut found = read(bootstrap, Topic::Created).into_iter().filter_map(|record| match record.event {
+        Some(Event::Registered(mailing, event)) if event.registration.to_string() == id => {
+            Some((mailing, event))
+        }
+        _ => None,
+    });
+    found.next().expect("a record of this registration")
+}
+
+/// The leader of each partition of a topic.
+///
+/// # Panics
+/// When the broker does not answer.
+#[must_use]
+pub fn leaders(bootstrap: &str, topic: Topic) -> HashMap<i32, i32> {
+    let consumer: BaseConsumer = client(bootstrap).create().expect("a consumer");
+    partitions(&consumer, topic)
+}
+
+fn partitions(consumer: &BaseConsumer, topic: Topic) -> HashMap<i32, i32> {
+    let metadata = consumer.fetch_metadata(Some(topic.name()), LIMIT).expect("metadata");
+    metadata.topics()[0].partitions().iter().map(|it| (it.id(), it.leader())).collect()
+}
+
+/// Somebody else who writes to the topics, in the partitions where the services look.
+pub struct Writer(BaseProducer);
+
+impl Writer {
+    /// Connects.
+    ///
+    /// # Panics
+    /// When librdkafka refuses to.
+    #[must_use]
+    pub fn new(bootstrap: &str) -> Self {
+        let mut config = client(bootstrap);
+        Self(config.set("partitioner", "murmur2_random").create().expect("a producer"))
+    }
+
+    /// Writes an event; `flush` waits for it.
+    pub fn write(&self, event: &Event) {
+        let encoded = event.encode().expect("an event");
+        let record = BaseRecord::to(encoded.topic.name()).key(&encoded.key).payload(&encoded.payload);
+        self.send(record.headers(encoded.headers));
+    }
+
+    /// Writes the tombstone of an account; `flush` waits for it.
+    pub fn forget(&self, account: AccountId) {
+        let key = account.to_string();
+        self.send(BaseRecord::to(Topic::Verified.name()).key(&key));
+    }
+
+    /// Waits until all is written.
+    ///
+    /// # Panics
+    /// When it is not in time.
+    pub fn flush(&self) {
+        self.0.flush(LIMIT).expect("written");
+    }
+
+    fn send(&self, mut record: BaseRecord<'_, String, Vec<u8>>) {
+        while let Err((_, refused)) = self.0.send(record) {
+            // The queue is full.
+            self.0.poll(Duration::from_millis(10));
+            record = refused;
+        }
+    }
+}
+
+impl Record {
+    fn of(record: &OwnedMessage) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let kind = |headers: &OwnedHeaders| {
+            headers.iter().find(|it| it.key == "ce_type").and_then(|it| it.value).map(<[u8]>::to_vec)
+        };
+        let event = record.payload().map(|payload| {
+            let kind = record.headers().and_then(kind);
+            Event::decode(kind.as_deref(), payload).expect("an event")
+        });
+        let key = record.key().map(text).expect("a key");
+        Self { partition: record.partition(), offset: record.offset(), key, event }
+    }
+}
+
+fn client(bootstrap: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap);
+    config
+}

@@ -1,0 +1,125 @@
+//! Who was verified, with which data, and by which proof.
+
+use super::{
+    Count,
+    answers::verified_line,
+    index::{Account, Index, Registration, SETTLED, line},
+};
+use crate::{
+    evidence::{Reply, Request},
+    rules,
+};
+use jiff::Timestamp;
+use shared::event::{EventId, Verified};
+
+/// A verified account has exactly the data of the registration that was proved.
+pub(super) fn other_data(index: &Index<'_>) -> Count {
+    let verified = index.accounts().flat_map(|(_, account)| account.verifications());
+    let other = verified.filter(|(event, _)| {
+        !index.registration(&event.registration.to_string()).is_some_and(|it| has_the_data(event, it))
+    });
+    let lines = other.map(|(event, _)| verified_line(event));
+    Count::none("verified accounts with other data than their registration", lines)
+}
+
+fn has_the_data(verified: &Verified, Registration { event, .. }: Registration<'_>) -> bool {
+    verified.event_id == EventId::of_verification(event.id, event.registration)
+        && verified.id == event.id
+        && (&verified.first_name, &verified.last_name) == (&event.first_name, &event.last_name)
+        && (verified.email.as_str(), &verified.locale) == (event.email.as_str(), &event.locale)
+}
+
+/// An account is verified once, but for requests that were under way at once.
+pub(super) fn twice(index: &Index<'_>) -> Count {
+    let again = index.accounts().flat_map(|(_, account)| again(index, account));
+    Count::none("accounts verified again by a request of later", again.map(verified_line))
+}
+
+fn again<'a>(index: &Index<'_>, account: &Account<'a>) -> Vec<&'a Verified> {
+    let (mut holds, mut again) = (Vec::<(&Verified, Timestamp)>::new(), Vec::new());
+    for milestone in &account.milestones {
+        let Some(verified) = milestone.verified else {
+            holds.clear();
+            continue;
+        };
+        let sent_at = index.request(verified.request_id.as_str()).map(|request| request.sent_at);
+        let is_later = |(earlier, stamped_at): &(&Verified, Timestamp)| {
+            earlier.event_id != verified.event_id && sent_at.is_some_and(|sent| *stamped_at + SETTLED < sent)
+        };
+        if holds.iter().any(is_later) {
+            again.push(verified);
+        }
+        holds.push((verified, milestone.stamped_at));
+    }
+    again
+}
+
+/// Of one moment, not more than each replica could make before it had read the other's.
+pub(super) fn at_once(index: &Index<'_>) -> Count {
+    let most = index.accounts().filter_map(|(id, account)| {
+        let (mut events, mut most) = (Vec::new(), 0);
+        for milestone in &account.milestones {
+            match milestone.verified {
+                Some(verified) if !events.contains(&verified.event_id) => events.push(verified.event_id),
+                Some(_) => {}
+                None => events.clear(),
+            }
+            most = events.len().max(most);
+        }
+        (most > crate::schedule::REPLICAS).then(|| format!("{id}: {most} at once"))
+    });
+    Count::none("accounts verified more than twice at once", most)
+}
+
+/// A proof with a registration from before the account was forgotten, or from after it was verified, proves nothing.
+pub(super) fn without_right(index: &Index<'_>) -> Count {
+    let accepted = index.answered().filter(|(request, reply)| {
+        let proves_nothing = |registration: Registration<'_>| {
+            index.account(registration.event.id).is_some_and(|account| {
+                is_forgotten(account, registration.event.occurred_at, request.sent_at)
+                    || came_after(account, registration.event.occurred_at, request, reply)
+            })
+        };
+        reply.status == 200 && index.named(&request.ask).is_some_and(proves_nothing)
+    });
+    let lines = accepted.map(|(request, reply)| line(request, reply));
+    Count::none(
+        "proofs accepted of a forgotten account, or with a registration of after the verification",
+        lines,
+    )
+}
+
+/// Whether a proof that is sent then proves nothing, because the account was forgotten since the registration.
+fn is_forgotten(account: &Account<'_>, registered_at: Timestamp, sent_at: Timestamp) -> bool {
+    account.tombstones().any(|at| registered_at < at && at + SETTLED < sent_at)
+}
+
+/// Whether the account was verified, for all who asked, before this registration was made.
+fn came_after(account: &Account<'_>, registered_at: Timestamp, request: &Request, reply: &Reply) -> bool {
+    let mut known = account.milestones.iter().filter(|it| it.stamped_at + SETTLED < request.sent_at);
+    let Some(verified) = known.next_back().and_then(|last| last.verified) else { return false };
+    let forgotten_since =
+        account.tombstones().any(|at| at <= reply.at + SETTLED && at + SETTLED >= request.sent_at);
+    let others = account.verifications().map(|(event, _)| event.occurred_at);
+    let latest = others.filter(|at| *at <= reply.at).max().unwrap_or(verified.occurred_at);
+    registered_at > latest + rules::MAX_CLOCK_SKEW && !forgotten_since
+}
+
+/// Whether the log leaves no doubt, from before the request was sent until it was answered, that a right proof with this
+/// registration is accepted.
+pub(super) fn can_be_proved(
+    account: &Account<'_>,
+    registered_at: Timestamp,
+    request: &Request,
+    reply: &Reply,
+) -> bool {
+    let over = account.tombstones().any(|at| registered_at < at && at <= reply.at + SETTLED);
+    let verified = account.verifications().any(|(event, stamped_at)| {
+        stamped_at <= reply.at + SETTLED && registered_at > event.occurred_at + rules::MAX_CLOCK_SKEW
+    });
+    // A replica may not have read a tombstone yet, and compares with the codes of before.
+    let in_doubt = account
+        .tombstones()
+        .any(|at| at <= reply.at + SETTLED && at + rules::CLOCK_TOLERANCE >= request.sent_at);
+    !over && !verified && !in_doubt
+}

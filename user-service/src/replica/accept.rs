@@ -1,0 +1,103 @@
+//! Which records the view takes in: events of their topics, written by a process whose clock is right, with numbers that a
+//! user service writes, about the account of the address that they name.
+
+use crate::{
+    identity::IdSecret,
+    rules::{Rules, later},
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use shared::{
+    account_id::AccountId,
+    event::{DecodeError, Event, EventKind, Origin, VERSION},
+};
+
+/// What an event has to agree with.
+#[derive(Debug, Clone)]
+pub(crate) struct Acceptance {
+    pub(crate) rules: Rules,
+    pub(crate) id_secret: IdSecret,
+}
+
+/// What a record says.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    Event(Event),
+    /// An account that was verified so long ago that only the fact counts.
+    VerifiedLongAgo(AccountId),
+}
+
+impl Acceptance {
+    /// Where a record stands, and what its time is held against.
+    pub(crate) fn origin(
+        &self,
+        topic: shared::topic::Topic,
+        timestamp: Option<i64>,
+        now: Timestamp,
+    ) -> Origin {
+        Origin::new(topic, timestamp, now, self.rules.clock_tolerance())
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: the record is to be passed over.
+    pub(crate) fn read(
+        &self,
+        origin: Origin,
+        ce_type: Option<&[u8]>,
+        key: Option<&[u8]>,
+        payload: &[u8],
+        now: Timestamp,
+    ) -> Result<Accepted, DecodeError> {
+        if ce_type == Some(EventKind::Verified.name().as_bytes())
+            && origin.topic == EventKind::Verified.topic()
+            && later(origin.written_at, self.rules.milestone_life()) <= now
+        {
+            return verified_long_ago(key, payload).map(Accepted::VerifiedLongAgo);
+        }
+        self.check(Event::read(origin, ce_type, payload)?).map(Accepted::Event)
+    }
+
+    /// Whether an event's windows are near its time, and its account is the one of its address.
+    fn check(&self, event: Event) -> Result<Event, DecodeError> {
+        let occurred_at = event.occurred_at();
+        let windows_fit = match &event {
+            Event::Registered(_, event) => self.fits(event.window, occurred_at),
+            Event::Attempt(event) => event.windows.iter().all(|window| self.fits(*window, occurred_at)),
+            Event::Verified(_) => true,
+        };
+        if !windows_fit {
+            return Err(DecodeError::OutOfRange);
+        }
+        if event.email().is_some_and(|email| self.id_secret.account_id(email) != event.account_id()) {
+            return Err(DecodeError::WrongAccount);
+        }
+        Ok(event)
+    }
+
+    /// Whether an event of this moment may name the window: clocks differ, and after a tombstone an account is ahead of them.
+    fn fits(&self, window: u64, moment: Timestamp) -> bool {
+        let clock = self.rules.window_at(moment).number();
+        (clock.saturating_sub(1)..=clock.saturating_add(2)).contains(&window)
+    }
+}
+
+/// Millions of these are read at a start: the id stands in the key, and of the value only the version counts.
+fn verified_long_ago(key: Option<&[u8]>, payload: &[u8]) -> Result<AccountId, DecodeError> {
+    #[derive(Deserialize)]
+    struct VersionAlone {
+        version: u32,
+    }
+    let malformed =
+        |error: serde_json::Error| DecodeError::Malformed { line: error.line(), column: error.column() };
+    match serde_json::from_slice::<VersionAlone>(payload).map_err(malformed)?.version {
+        VERSION => account(key).ok_or(DecodeError::WrongAccount),
+        other => Err(DecodeError::UnknownVersion(other)),
+    }
+}
+
+/// The account that a record's key names.
+pub(super) fn account(key: Option<&[u8]>) -> Option<AccountId> {
+    std::str::from_utf8(key?).ok()?.parse().ok()
+}

@@ -1,0 +1,208 @@
+//! What this process knows of the log: one view, and how fresh it is.
+//!
+//! ```text
+//! log ──► follow ──► accept ──► view        offsets: where the log ends; replay: how far the start has come
+//!            └── end: has the view read as much of the log as a decision must rest on?
+//! ```
+
+mod registration;
+mod tags;
+mod view;
+mod accept;
+mod follow;
+mod replay;
+mod offsets;
+
+use crate::{
+    identity::IdSecret,
+    metrics::Metrics,
+    publisher::Written,
+    rules::{Freshness, Question, Rules},
+};
+pub(crate) use accept::Acceptance;
+#[cfg(test)]
+pub(crate) use accept::Accepted;
+pub(crate) use follow::BehindLog;
+use follow::Follower;
+use jiff::Timestamp;
+pub(crate) use registration::{Person, Registration};
+use shared::{
+    event::EventId,
+    kafka::{KafkaConfig, KafkaWatch, TopicCheck},
+    registration_id::RegistrationId,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+pub(crate) use tags::Mailbox;
+use tokio_util::sync::CancellationToken;
+pub(crate) use view::{Room, View};
+
+/// Between two looks at the log's ends.
+const END_PAUSE: Duration = Duration::from_secs(1);
+/// The same while this replica is not there.
+const SHORT_END_PAUSE: Duration = Duration::from_millis(100);
+/// How long it may take to get there.
+const END_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest that the log must be kept: attempts are, for a day, and older ones concern nobody.
+const LONGEST_LOOK_BACK: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The log as one process knows it; cheap to share.
+pub(crate) struct Replica {
+    view: Arc<View>,
+    follower: Arc<Follower>,
+    watch: Arc<KafkaWatch>,
+    topics: Arc<TopicCheck>,
+    moved_is_reported: AtomicBool,
+}
+
+impl Replica {
+    /// Makes the replica with its own consumers, which connect by themselves.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the configuration.
+    pub(crate) fn new(
+        kafka: &KafkaConfig,
+        rules: Rules,
+        id_secret: IdSecret,
+        max_pending: u64,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let view = Arc::new(View::new(rules));
+        let watch = KafkaWatch::new(kafka.clone());
+        let must_be_read = rules.link_ttl.max(rules.window.saturating_mul(3)).min(LONGEST_LOOK_BACK);
+        let acceptance = Acceptance { rules, id_secret };
+        let follower = Follower::new(kafka, Arc::clone(&view), acceptance, max_pending, metrics)?;
+        Ok(Self {
+            view,
+            follower: Arc::new(follower),
+            topics: TopicCheck::new(kafka.clone(), Arc::clone(&watch), &offsets::TOPICS, must_be_read),
+            watch,
+            moved_is_reported: AtomicBool::new(false),
+        })
+    }
+
+    /// What is known, however fresh.
+    pub(crate) fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// The registration of that id. That there is none is certain only at the end of the log as of now.
+    ///
+    /// # Errors
+    /// [`BehindLog`] when `deadline` passes first.
+    pub(crate) async fn registration(
+        &self,
+        id: RegistrationId,
+        deadline: Instant,
+    ) -> Result<Option<Registration>, BehindLog> {
+        if let Some(known) = self.view.registration(id, Timestamp::now()) {
+            return Ok(Some(known));
+        }
+        self.reach(Question::IsUnknown, deadline).await?;
+        Ok(self.view.registration(id, Timestamp::now()))
+    }
+
+    /// Waits until the view rests on as much of the log as this decision must.
+    ///
+    /// # Errors
+    /// [`BehindLog`] when `deadline` passes first.
+    pub(crate) async fn reach(&self, question: Question, deadline: Instant) -> Result<(), BehindLog> {
+        self.follower.reach(Freshness::of(question), deadline).await
+    }
+
+    /// Notes a record that was written here and is in the view already.
+    pub(crate) fn note_own(&self, written: Written, event: EventId) {
+        self.follower.note_own(written, event);
+    }
+
+    /// Follows the log until `stop` is cancelled. Blocks its thread.
+    pub(crate) fn follow(&self, stop: &CancellationToken) {
+        self.follower.run(stop);
+    }
+
+    /// Looks at the topics' settings, until `stop` is cancelled.
+    pub(crate) async fn watch_topics(&self, stop: CancellationToken) {
+        Arc::clone(&self.topics).run(stop).await;
+    }
+
+    /// Goes to the log's end again and again until `stop` is cancelled, so that requests need not, and this replica is ready.
+    pub(crate) async fn watch_end(&self, stop: CancellationToken) {
+        let mut pause = SHORT_END_PAUSE;
+        while tokio::time::timeout(pause, stop.cancelled()).await.is_err() {
+            if self.follower.is_caught_up() && self.watch.brokers_answer() {
+                let deadline = Instant::now().checked_add(END_TIMEOUT).unwrap_or_else(Instant::now);
+                let reached = self.follower.reach(Freshness::END, deadline);
+                // A request that needs the end goes there by itself, and says when it can't.
+                let reached = stop.run_until_cancelled(reached).await;
+                pause = if matches!(reached, Some(Ok(()))) { END_PAUSE } else { SHORT_END_PAUSE };
+            }
+        }
+    }
+
+    /// Watches whether the brokers answer all clients, this one's and those that `also` asks, until `stop` is cancelled.
+    pub(crate) async fn watch_clients(
+        self: Arc<Self>,
+        also: impl Fn(&KafkaWatch) -> bool + Send + Sync + 'static,
+        stop: CancellationToken,
+    ) {
+        let (watch, replica) = (Arc::clone(&self.watch), self);
+        let ask_all = move |watch: &KafkaWatch| {
+            if let Some(problem) = replica.moved_partitions()
+                && !replica.moved_is_reported.swap(true, Ordering::Relaxed)
+            {
+                log::error!("not ready, because {problem}");
+            }
+            also(watch) & replica.follower.broker_answers(watch)
+        };
+        watch.run(ask_all, stop).await;
+    }
+
+    /// Whether the replay is over.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.follower.is_caught_up()
+    }
+
+    /// Whether all that was in the log five seconds ago has been read.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.follower.is_at_end(Instant::now())
+    }
+
+    /// Whether registrations are not read for now, because there are too many.
+    pub(crate) fn holds_too_many(&self) -> bool {
+        self.follower.holds_too_many()
+    }
+
+    /// Whether the brokers answered all clients a moment ago.
+    pub(crate) fn brokers_answer(&self) -> bool {
+        self.watch.brokers_answer()
+    }
+
+    /// What is wrong with the topics, if anything is.
+    pub(crate) fn topic_problem(&self) -> Option<String> {
+        self.moved_partitions().or_else(|| self.topics.problem())
+    }
+
+    /// Whether no topic is known to break a promise.
+    pub(crate) fn topics_fit(&self) -> bool {
+        self.moved_partitions().or_else(|| self.topics.broken_promises()).is_none()
+    }
+
+    /// How many records of the log are not in the view; `None` when the log's ends are not known by the deadline.
+    pub(crate) async fn lag(&self, deadline: Instant) -> Option<u64> {
+        self.follower.lag(deadline).await
+    }
+
+    /// How many records the replay has read, and of how many.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        self.follower.progress()
+    }
+
+    fn moved_partitions(&self) -> Option<String> {
+        self.follower.moved_partitions(&self.watch)
+    }
+}

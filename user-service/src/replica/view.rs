@@ -1,0 +1,297 @@
+//! What the log says: registrations in moka, accounts beside them.
+//!
+//! A view, never a store: rebuilt from the topics at start and followed ever after. The cache has no capacity limit
+//! (at capacity moka would refuse new entries, and a mailed code would be unknown); only admission is bounded. What
+//! this replica has decided on counts from the moment of the decision, before its record is read back.
+
+use super::{
+    registration::Registration,
+    tags::{Mailbox, Tags},
+};
+use crate::rules::{Account, Circumstances, Decision, Place, Rules, Window, later};
+use foldhash::fast::RandomState;
+use jiff::Timestamp;
+use moka::{Expiry, sync::Cache};
+use shared::{
+    account_id::AccountId,
+    event::{Attempt, Event, EventId, Registered},
+    registration_id::RegistrationId,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+
+/// How many changes may be under way at once, each to another account.
+const STRIPES: usize = 64;
+/// The bits of an id that tell its stripe.
+const STRIPE_BITS: u8 = 63;
+
+/// The view; all methods may be called from any thread.
+pub(crate) struct View {
+    // Only ids that a service made are ever put in: random ones, and MACs. Nobody can choose some that collide.
+    registrations: Cache<RegistrationId, Registration, RandomState>,
+    held: Arc<AtomicU64>,
+    stripes: [Mutex<Stripe>; STRIPES],
+    tags: Mutex<Tags>,
+    awaited: Mutex<HashMap<EventId, Vec<oneshot::Sender<()>>>>,
+    rules: Rules,
+}
+
+/// The accounts whose ids have some bits in common.
+#[derive(Default)]
+struct Stripe {
+    accounts: HashMap<AccountId, Account, RandomState>,
+    verified: HashSet<AccountId, RandomState>,
+}
+
+/// Waits until a record was read back; dropping it gives up waiting.
+pub(crate) struct Awaited<'a> {
+    view: &'a View,
+    event_id: EventId,
+    read: oneshot::Receiver<()>,
+}
+
+/// Room for one registration; it counts as held until this is dropped.
+pub(crate) struct Room<'a>(&'a AtomicU64);
+
+/// When moka removes a registration. What is alive is decided from the registration's own time.
+struct EndsAt(Rules);
+
+impl View {
+    /// Makes an empty view.
+    #[must_use]
+    pub(crate) fn new(rules: Rules) -> Self {
+        let held = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&held);
+        let registrations = Cache::builder()
+            .expire_after(EndsAt(rules))
+            // Also bounds moka's upkeep to 100 ms at a time: without a listener, a request that finds a million registrations
+            // expired removes them all.
+            .eviction_listener(move |_, _, cause| {
+                if cause.was_evicted() {
+                    counted.fetch_sub(1, Ordering::Relaxed);
+                }
+            })
+            .build_with_hasher(RandomState::default());
+        let stripes = std::array::from_fn(|_| Mutex::default());
+        Self { registrations, held, stripes, tags: Mutex::default(), awaited: Mutex::default(), rules }
+    }
+
+    /// The registration of that id, if the log has it and it is not over.
+    #[must_use]
+    pub(crate) fn registration(&self, id: RegistrationId, now: Timestamp) -> Option<Registration> {
+        self.registrations.get(&id).filter(|registration| now < registration.ends_at(&self.rules))
+    }
+
+    /// Looks at what is known of an account: the rules say what follows, also whether it is verified.
+    pub(crate) fn look_at<T>(&self, id: AccountId, look: impl FnOnce(&Account, bool) -> T) -> T {
+        let stripe = self.stripe(id);
+        let is_verified = stripe.verified.contains(&id);
+        match stripe.accounts.get(&id) {
+            Some(account) => look(account, is_verified),
+            None => look(&Account::default(), is_verified),
+        }
+    }
+
+    /// How many registrations are held, those that are about to be published among them.
+    #[must_use]
+    pub(crate) fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Takes room for a registration, unless `limit` of them are held.
+    pub(crate) fn take_room(&self, limit: u64) -> Option<Room<'_>> {
+        let room = Room(&self.held);
+        (self.held.fetch_add(1, Ordering::Relaxed) < limit).then_some(room)
+    }
+
+    /// How many accounts are verified.
+    pub(crate) fn verified(&self) -> u64 {
+        let count = |stripe: &Mutex<Stripe>| locked(stripe).verified.len();
+        u64::try_from(self.stripes.iter().map(count).fold(0, usize::saturating_add)).unwrap_or(u64::MAX)
+    }
+
+    /// Decides what a request leads to that is accepted now. A place that it takes counts from here on, for all who ask.
+    pub(crate) fn decide(&self, id: AccountId, mailbox: Option<Mailbox>, now: Timestamp) -> Decision {
+        let mut stripe = self.stripe(id);
+        let is_verified = stripe.verified.contains(&id);
+        let account = stripe.accounts.entry(id).or_default();
+        let mut tags = locked(&self.tags);
+        let taken = mailbox.map(|mailbox| tags.taken(mailbox, account.window(now, &self.rules)));
+        let is_over_tag_limit = taken.is_some_and(|taken| taken >= self.rules.max_tagged_mails);
+        let circumstances = Circumstances { is_verified, is_over_tag_limit };
+        let decision = Decision::of(account, circumstances, now, &self.rules);
+        if let Some(place) = decision.taken {
+            account.take(place);
+            if let Some(mailbox) = mailbox {
+                tags.take(mailbox, place.window);
+            }
+        }
+        decision
+    }
+
+    /// Gives back a place whose record is not in the log.
+    pub(crate) fn give_back(&self, id: AccountId, mailbox: Option<Mailbox>, place: Place) {
+        let mut stripe = self.stripe(id);
+        if stripe.accounts.entry(id).or_default().give_back(place)
+            && let Some(mailbox) = mailbox
+        {
+            locked(&self.tags).give_back(mailbox, place.window);
+        }
+    }
+
+    /// Takes in an event as it was read from the log, in the order of its partition.
+    pub(crate) fn apply(&self, event: &Event, now: Timestamp) {
+        match event {
+            Event::Registered(_, event) => {
+                self.hold(event, now);
+                self.take_place(event, now);
+            }
+            Event::Attempt(event) => self.count(event, now),
+            Event::Verified(event) => self.verify(event.id, event.occurred_at, now),
+        }
+    }
+
+    /// Takes in that an account is verified: of several times the one that was read last holds.
+    pub(crate) fn verify(&self, id: AccountId, at: Timestamp, now: Timestamp) {
+        let mut stripe = self.stripe(id);
+        stripe.verified.insert(id);
+        if self.is_recent(at, now) || stripe.accounts.contains_key(&id) {
+            stripe.accounts.entry(id).or_default().verify(at);
+        }
+    }
+
+    /// Takes in a tombstone: the account's windows begin anew.
+    pub(crate) fn forget(&self, id: AccountId, at: Timestamp, now: Timestamp) {
+        let mut stripe = self.stripe(id);
+        stripe.verified.remove(&id);
+        // The compacted topic may keep old ones for long.
+        if self.is_recent(at, now) {
+            stripe.accounts.entry(id).or_default().forget(at);
+        }
+    }
+
+    /// Announces an attempt that is about to be published.
+    #[must_use]
+    pub(crate) fn await_record(&self, event_id: EventId) -> Awaited<'_> {
+        let (sender, read) = oneshot::channel();
+        locked(&self.awaited).entry(event_id).or_default().push(sender);
+        Awaited { view: self, event_id, read }
+    }
+
+    /// Forgets what can't matter any more.
+    pub(crate) fn tidy(&self, now: Timestamp) {
+        self.registrations.run_pending_tasks();
+        for stripe in &self.stripes {
+            let mut stripe = locked(stripe);
+            stripe.accounts.retain(|_, account| account.tidy(now, &self.rules));
+            if stripe.accounts.capacity() / 4 > stripe.accounts.len() {
+                stripe.accounts.shrink_to_fit();
+            }
+        }
+        locked(&self.tags).tidy(*self.rules.held(now).start());
+    }
+
+    fn hold(&self, event: &Registered, now: Timestamp) {
+        let registration = Registration::from(event);
+        if registration.ends_at(&self.rules) <= now {
+            return;
+        }
+        let stripe = &self.stripes[usize::from(event.registration.as_bytes()[0] & STRIPE_BITS)];
+        let _one_after_the_other = locked(stripe);
+        match self.registrations.get(&event.registration) {
+            // Written twice; of two that differ, which no service writes, every replica holds the same one.
+            Some(known) if known <= registration => {}
+            Some(_) => self.registrations.insert(event.registration, registration),
+            None => {
+                self.held.fetch_add(1, Ordering::Relaxed);
+                self.registrations.insert(event.registration, registration);
+            }
+        }
+    }
+
+    fn take_place(&self, event: &Registered, now: Timestamp) {
+        let Some(window) = self.held_window(event.window, now).filter(|_| event.send > 0) else { return };
+        let Ok(send) = u8::try_from(event.send) else { return };
+        let place = Place { window, send, is_in_log: true, taken_at: event.occurred_at.as_millisecond() };
+        let mut stripe = self.stripe(event.id);
+        if stripe.accounts.entry(event.id).or_default().take(place)
+            && let Some(mailbox) = Mailbox::of(&event.email)
+        {
+            locked(&self.tags).take(mailbox, window);
+        }
+    }
+
+    fn count(&self, event: &Attempt, now: Timestamp) {
+        let windows: Vec<_> =
+            event.windows.iter().filter_map(|window| self.held_window(*window, now)).collect();
+        let mut stripe = self.stripe(event.id);
+        let account = stripe.accounts.entry(event.id).or_default();
+        account.count(event.event_id, event.registration, &windows, event.occurred_at, &self.rules);
+        drop(stripe);
+        for waiting in locked(&self.awaited).remove(&event.event_id).into_iter().flatten() {
+            // The request may have given up in this very moment.
+            let _ = waiting.send(());
+        }
+    }
+
+    fn held_window(&self, number: u64, now: Timestamp) -> Option<Window> {
+        Window::new(number).filter(|window| self.rules.held(now).contains(window))
+    }
+
+    fn is_recent(&self, at: Timestamp, now: Timestamp) -> bool {
+        now < later(at, self.rules.milestone_life())
+    }
+
+    fn stripe(&self, id: AccountId) -> MutexGuard<'_, Stripe> {
+        locked(&self.stripes[usize::from(id.as_bytes()[0] & STRIPE_BITS)])
+    }
+}
+
+impl Awaited<'_> {
+    /// Waits until the record was read, and answers whether that happened.
+    pub(crate) async fn read(mut self) -> bool {
+        (&mut self.read).await.is_ok()
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.read.close();
+        let mut awaited = locked(&self.view.awaited);
+        if let Some(waiting) = awaited.get_mut(&self.event_id) {
+            waiting.retain(|sender| !sender.is_closed());
+            if waiting.is_empty() {
+                awaited.remove(&self.event_id);
+            }
+        }
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Expiry<RegistrationId, Registration> for EndsAt {
+    fn expire_after_create(
+        &self,
+        _: &RegistrationId,
+        registration: &Registration,
+        _: Instant,
+    ) -> Option<Duration> {
+        let left = registration.ends_at(&self.0).duration_since(Timestamp::now());
+        Some(Duration::try_from(left).unwrap_or(Duration::ZERO))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,40 @@
+//! What may happen next: pure rules over what the log says. No I/O, no clock, no randomness; `now` is an argument.
+//!
+//! ```text
+//! windows     which window a moment is in, and which windows' codes and tokens are right
+//! account     what the log says of one account: places of mails, guesses, tombstone, verification
+//! schedule    whether a request takes the next place for a mail, and what is mailed
+//! guesses     which guesses count, and which are compared
+//! freshness   how much of the log a decision must rest on
+//! ```
+//!
+//! There is one code path for new, pending, verified and forgotten addresses.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+mod windows;
+mod account;
+mod schedule;
+mod guesses;
+mod freshness;
+
+pub(crate) use account::{Account, Place};
+pub(crate) use freshness::{Freshness, Question};
+pub(crate) use schedule::{Circumstances, Decision, resend_wait};
+pub use windows::Rules;
+pub(crate) use windows::Window;
+
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// A moment so much later, or the last one that there is: what a record says may lie anywhere.
+pub(crate) fn later(moment: Timestamp, by: Duration) -> Timestamp {
+    moment.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// A moment so much earlier, or the first one that there is.
+pub(crate) fn earlier(moment: Timestamp, by: Duration) -> Timestamp {
+    moment.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,138 @@
+//! The clock's windows: nothing begins one and nothing prolongs one.
+//!
+//! A window has one code and one token for each account. The code is right from the skew before its window until `CODE_TTL`
+//! after it, so that at any moment one or two windows have right codes; the token lasts until `LINK_TTL` after its window.
+
+use super::{earlier, later};
+use jiff::Timestamp;
+use std::{ops::RangeInclusive, time::Duration};
+
+/// The numbers of the flow. All processes have the same ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Length of a window, at most 6 h.
+    pub window: Duration,
+    /// How long a code is right after its window.
+    pub code_ttl: Duration,
+    /// How long a registration is kept, and how long a link's token is right after its window; at most 24 h.
+    pub link_ttl: Duration,
+    /// The most by which the clocks of two processes differ.
+    pub max_clock_skew: Duration,
+    /// Guesses of a registration that count.
+    pub code_attempts: u32,
+    /// Guesses that are compared with the code of a window.
+    pub window_attempts: u32,
+    /// Least time between two mails to an address.
+    pub resend_cooldown: Duration,
+    /// Places of a window that spellings with a tag of one mailbox have together.
+    pub max_tagged_mails: u32,
+    /// How long a writer waits for an ack: so much later than its event may a record be written.
+    pub publish_timeout: Duration,
+}
+
+/// The number of a window: its beginning divided by the length of all windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(crate) struct Window(u32);
+
+impl Window {
+    /// The window of that number; `None` for one in a time that no clock will show.
+    pub(crate) fn new(number: u64) -> Option<Self> {
+        u32::try_from(number).ok().map(Self)
+    }
+
+    /// Its number.
+    pub(crate) fn number(self) -> u64 {
+        self.0.into()
+    }
+
+    const fn after(self, count: u32) -> Self {
+        Self(self.0.saturating_add(count))
+    }
+
+    const fn before(self, count: u32) -> Self {
+        Self(self.0.saturating_sub(count))
+    }
+}
+
+impl Rules {
+    /// The window that a moment is in.
+    pub(crate) fn window_at(&self, moment: Timestamp) -> Window {
+        let milliseconds = u128::try_from(moment.as_millisecond()).unwrap_or(0);
+        let number = milliseconds.checked_div(self.window.as_millis()).unwrap_or(0);
+        Window(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+
+    /// When a window begins.
+    pub(crate) fn begin(&self, window: Window) -> Timestamp {
+        let since_1970 = self.window.checked_mul(window.0).unwrap_or(Duration::MAX);
+        later(Timestamp::UNIX_EPOCH, since_1970)
+    }
+
+    /// When a window ends: the moment at which the next one begins.
+    pub(crate) fn end(&self, window: Window) -> Timestamp {
+        self.begin(window.after(1))
+    }
+
+    /// When the code of a window stops being right.
+    pub(crate) fn code_expires_at(&self, window: Window) -> Timestamp {
+        later(self.end(window), self.code_ttl)
+    }
+
+    /// Where the windows of an account begin after a tombstone of that time: no code or token from before is right any more,
+    /// whichever window the clock of its process was in.
+    pub(crate) fn first_after(&self, tombstone: Timestamp) -> Window {
+        self.window_at(later(tombstone, self.max_clock_skew)).after(1)
+    }
+
+    /// The present window of an account whose windows begin at `first`.
+    pub(crate) fn present(&self, first: Window, now: Timestamp) -> Window {
+        self.window_at(now).max(first)
+    }
+
+    /// The one or two windows, of an account whose windows begin at `first`, whose codes are right.
+    pub(crate) fn windows_of_codes(&self, first: Window, now: Timestamp) -> Vec<Window> {
+        let clock = self.window_at(now);
+        let candidates = [clock.before(1), clock, clock.after(1)].into_iter().chain([first]);
+        let mut windows: Vec<_> = candidates
+            .filter(|window| self.has_begun(*window, first, now) && now < self.code_expires_at(*window))
+            .collect();
+        windows.sort_unstable();
+        windows.dedup();
+        windows
+    }
+
+    /// The windows, of an account whose windows begin at `first`, whose tokens are right, the newest first.
+    pub(crate) fn windows_of_tokens(&self, first: Window, now: Timestamp) -> impl Iterator<Item = Window> {
+        let newest = self.window_at(later(now, self.max_clock_skew)).max(first);
+        let oldest = self.window_at(earlier(now, self.link_ttl)).before(1).max(first);
+        (oldest.0..=newest.0).rev().map(Window).filter(move |window| {
+            self.has_begun(*window, first, now) && now < later(self.end(*window), self.link_ttl)
+        })
+    }
+
+    fn has_begun(&self, window: Window, first: Window, now: Timestamp) -> bool {
+        window == first || (window > first && earlier(self.begin(window), self.max_clock_skew) <= now)
+    }
+
+    /// The windows that are held of every account: from one before to two after the clock's.
+    pub(crate) fn held(&self, now: Timestamp) -> RangeInclusive<Window> {
+        let clock = self.window_at(now);
+        clock.before(1)..=clock.after(2)
+    }
+
+    /// How long tombstones and times of verification are kept.
+    pub(crate) fn milestone_life(&self) -> Duration {
+        self.link_ttl.saturating_add(self.window.saturating_mul(3))
+    }
+
+    /// From when on the log has to be read: all registrations and their guesses that are alive, and all windows that are held.
+    pub(crate) fn replay_from(&self, now: Timestamp) -> Timestamp {
+        let second_before = self.begin(self.window_at(now).before(2));
+        earlier(earlier(now, self.link_ttl).min(second_before), self.max_clock_skew.saturating_mul(2))
+    }
+
+    /// How far the clock of a writer may be from the broker's when it writes.
+    pub(crate) fn clock_tolerance(&self) -> Duration {
+        self.max_clock_skew.saturating_add(self.publish_timeout)
+    }
+}

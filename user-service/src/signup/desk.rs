@@ -1,0 +1,217 @@
+//! What the verbs decide, step by step: nothing here waits, and `now` is an argument.
+//!
+//! Between two steps the verbs wait: for the log's end, for an ack, for their own record to be read back. Whoever drives the
+//! steps may be any clock and any order.
+
+use crate::{
+    identity::IdSecret,
+    replica::{Mailbox, Person, Registration, Room, View},
+    rules::{Account, Decision, Rules, Window, later, resend_wait},
+};
+use jiff::Timestamp;
+use shared::{
+    account_id::AccountId,
+    code_secrets::{CodeKey, CodeSecrets},
+    email_address::EmailAddress,
+    event::{self, Event, EventId},
+    registration_id::RegistrationId,
+    request_id::RequestId,
+    verification_code::{LinkToken, VerificationCode},
+};
+use std::{sync::Arc, time::Duration};
+
+/// The view of one replica, and what is derived from it.
+pub(super) struct Desk {
+    pub(super) view: Arc<View>,
+    pub(super) rules: Rules,
+    pub(super) max_pending: u64,
+    pub(super) code_secrets: CodeSecrets,
+    pub(super) id_secret: IdSecret,
+}
+
+/// A request that was decided on: its place counts, and its event is to be published.
+pub(super) struct Drafted {
+    pub(super) event: Event,
+    pub(super) decision: Decision,
+    mailbox: Option<Mailbox>,
+}
+
+/// A guess whose record was read back.
+pub(super) struct Guessed {
+    compared_with: Vec<Window>,
+    pub(super) attempts_left: u32,
+}
+
+/// A proof that is right with a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Right {
+    /// The account is verified already: nothing is to be published.
+    pub(super) is_verified: bool,
+}
+
+impl Desk {
+    /// Room for one more registration, whatever its address; `None` at `MAX_PENDING`.
+    pub(super) fn room(&self) -> Option<Room<'_>> {
+        self.view.take_room(self.max_pending)
+    }
+
+    /// Decides what a registration leads to, with an id that descends from so many resends.
+    pub(super) fn register(
+        &self,
+        registration: RegistrationId,
+        person: Person,
+        resends: u32,
+        request_id: RequestId,
+        now: Timestamp,
+    ) -> Drafted {
+        let (id, mailbox) = (self.id_secret.account_id(&person.email), Mailbox::of(&person.email));
+        let decision = self.view.decide(id, mailbox, now);
+        let Decision { mailing, window, send, .. } = decision;
+        let event = event::Registered {
+            event_id: EventId::of_registration(mailing.kind(), registration),
+            occurred_at: now,
+            version: event::VERSION,
+            id,
+            registration,
+            resends,
+            first_name: person.first_name,
+            last_name: person.last_name,
+            email: person.email,
+            locale: person.locale,
+            window: window.number(),
+            send: send.into(),
+            expires_at: self.rules.code_expires_at(window),
+            key: self.code_secrets.current().id().clone(),
+            request_id,
+        };
+        Drafted { event: Event::Registered(mailing, event), decision, mailbox }
+    }
+
+    /// Takes back a decision whose event is certainly not in the log.
+    pub(super) fn take_back(&self, drafted: &Drafted) {
+        if let Some(place) = drafted.decision.taken {
+            self.view.give_back(drafted.event.account_id(), drafted.mailbox, place);
+        }
+    }
+
+    /// When the code of the clock's window stops being right: the same for every address.
+    pub(super) fn expires_at(&self, now: Timestamp) -> Timestamp {
+        self.rules.code_expires_at(self.rules.window_at(now))
+    }
+
+    /// How long it takes until another mail can be asked for with a registration.
+    pub(super) fn wait_for_resend(&self, registration: &Registration, now: Timestamp) -> Duration {
+        let free_at = later(registration.made_at, resend_wait(registration.resends, &self.rules));
+        Duration::try_from(free_at.duration_since(now)).unwrap_or(Duration::ZERO)
+    }
+
+    /// The attempt that a guess is written as; `None` when the guesses of its registration are used up and this is a new one.
+    pub(super) fn guess(
+        &self,
+        id: RegistrationId,
+        registration: &Registration,
+        code: &VerificationCode,
+        request_id: RequestId,
+        now: Timestamp,
+    ) -> Option<event::Attempt> {
+        let event_id = self.id_secret.attempt_id(id, code);
+        let (is_known, made, windows) = self.view.look_at(registration.account, |account, _| {
+            let windows = account.windows_of_codes(now, &self.rules);
+            (account.guess(event_id, id).is_some(), account.guesses_with(id), windows)
+        });
+        (is_known || made < self.rules.code_attempts).then(|| event::Attempt {
+            event_id,
+            occurred_at: now,
+            version: event::VERSION,
+            id: registration.account,
+            registration: id,
+            windows: windows.into_iter().map(Window::number).collect(),
+            request_id,
+        })
+    }
+
+    /// What became of a guess, once its record was read back; `None` when it does not count.
+    pub(super) fn guessed(&self, attempt: &event::Attempt) -> Option<Guessed> {
+        let guess = self
+            .view
+            .look_at(attempt.id, |account, _| account.guess(attempt.event_id, attempt.registration))?;
+        let attempts_left = self.rules.code_attempts.saturating_sub(guess.made);
+        Some(Guessed { compared_with: guess.compared_with, attempts_left })
+    }
+
+    /// Whether a code is right with a registration, as far as its guess is compared.
+    pub(super) fn is_code_right(
+        &self,
+        registration: &Registration,
+        code: &VerificationCode,
+        guessed: &Guessed,
+        now: Timestamp,
+    ) -> Option<Right> {
+        let windows = |account: &Account| {
+            let right = account.windows_of_codes(now, &self.rules).into_iter();
+            right.filter(|window| guessed.compared_with.contains(window)).collect()
+        };
+        self.is_right(registration, windows, |key, id, email, window| {
+            code.matches(&VerificationCode::derive(key, id, email, window))
+        })
+    }
+
+    /// Whether a token is right with a registration.
+    pub(super) fn is_token_right(
+        &self,
+        registration: &Registration,
+        token: &LinkToken,
+        now: Timestamp,
+    ) -> Option<Right> {
+        let windows = |account: &Account| account.windows_of_tokens(now, &self.rules).collect();
+        self.is_right(registration, windows, |key, id, email, window| {
+            token.matches(&LinkToken::derive(key, id, email, window))
+        })
+    }
+
+    /// The verification of an account with a registration, and when the first mail of its window was asked for.
+    pub(super) fn verification(
+        &self,
+        id: RegistrationId,
+        registration: Registration,
+        request_id: RequestId,
+        now: Timestamp,
+    ) -> (Event, Option<Timestamp>) {
+        let Registration { account, person, .. } = registration;
+        let first_mail = self.view.look_at(account, |account, _| account.first_mail_at(now, &self.rules));
+        let event = event::Verified {
+            event_id: EventId::of_verification(account, id),
+            occurred_at: now,
+            version: event::VERSION,
+            id: account,
+            registration: id,
+            first_name: person.first_name,
+            last_name: person.last_name,
+            email: person.email,
+            locale: person.locale,
+            request_id,
+        };
+        (Event::Verified(event), first_mail)
+    }
+
+    /// Compares with every window and every accepted key, in constant time, also where nothing can be right: it takes as long
+    /// for every address.
+    fn is_right(
+        &self,
+        registration: &Registration,
+        windows: impl FnOnce(&Account) -> Vec<Window>,
+        matches: impl Fn(&CodeKey, AccountId, &EmailAddress, u64) -> bool,
+    ) -> Option<Right> {
+        let Registration { account: id, made_at, ref person, .. } = *registration;
+        let (windows, is_possible, is_verified) = self.view.look_at(id, |account, is_verified| {
+            (windows(account), account.can_be_proved(made_at, is_verified, &self.rules), is_verified)
+        });
+        let mut is_right = false;
+        for window in windows {
+            for key in self.code_secrets.iter() {
+                is_right |= matches(key, id, &person.email, window.number());
+            }
+        }
+        (is_right && is_possible).then_some(Right { is_verified })
+    }
+}

@@ -1,0 +1,39 @@
+//! Show: what a mail's link would confirm.
+
+use super::{Signup, Unavailable, now};
+use crate::{replica::Person, rules::Question};
+use shared::{registration_id::RegistrationId, verification_code::LinkToken};
+
+/// What the holder of a link's token may see.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    /// The data of the registration, as they were entered.
+    Registration(Person),
+    /// The token is wrong.
+    WrongToken,
+    /// Nobody registered under this id lately.
+    Unknown,
+}
+
+impl Signup {
+    /// Shows the data of a registration to whoever has a token of its address; writes nothing.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub(crate) async fn show(self, id: RegistrationId, token: LinkToken) -> Result<Shown, Unavailable> {
+        self.may_answer()?;
+        let deadline = self.deadline();
+        let (desk, replica) = (&self.0.desk, &self.0.replica);
+        let Some(registration) = replica.registration(id, deadline).await? else {
+            return Ok(Shown::Unknown);
+        };
+        if desk.is_token_right(&registration, &token, now()).is_none() {
+            return Ok(Shown::WrongToken);
+        }
+        replica.reach(Question::MayBeVerified, deadline).await?;
+        Ok(match desk.is_token_right(&registration, &token, now()) {
+            Some(_) => Shown::Registration(registration.person),
+            None => Shown::WrongToken,
+        })
+    }
+}

@@ -1,0 +1,140 @@
+//! How many wrong codes a client may try: a leaky bucket for each network that it is in.
+//!
+//! A code counts before it is tried, so that many at once are no way around the limit, and is given back when it turns out not
+//! to be wrong. That is why this is not a [`RateLimiter`](crate::rate_limit::RateLimiter), which gives nothing back.
+
+use crate::{
+    network::{Client, Network},
+    rate_limit::RateLimit,
+};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// The buckets of all clients.
+pub(crate) struct WrongCodes {
+    limit: RateLimit,
+    /// When each bucket will be empty again, as in the generic cell rate algorithm (ITU-T I.371).
+    empty_at: Mutex<HashMap<Network, Instant>>,
+}
+
+/// A code that counts; it is given back when this is dropped.
+pub(crate) struct Counted<'a> {
+    of: &'a WrongCodes,
+    client: Client,
+}
+
+impl WrongCodes {
+    /// So many at once, and so many again over the limit's time.
+    pub(crate) fn new(limit: RateLimit) -> Self {
+        Self { limit, empty_at: Mutex::default() }
+    }
+
+    /// Counts a code that is about to be tried.
+    ///
+    /// # Errors
+    /// How long to wait: one of the client's networks has had its share.
+    pub(crate) fn take(&self, client: Client) -> Result<Counted<'_>, Duration> {
+        let now = Instant::now();
+        let mut buckets = self.buckets();
+        let full_for = client.levels().filter_map(|(network, factor)| {
+            let level =
+                buckets.get(&network)?.saturating_duration_since(now).saturating_add(self.drop_of(factor));
+            level.checked_sub(self.limit.per).filter(|over| !over.is_zero())
+        });
+        if let Some(wait) = full_for.max() {
+            return Err(wait);
+        }
+        for (network, factor) in client.levels() {
+            let empty_at = buckets.entry(network).or_insert(now);
+            let begun_at = (*empty_at).max(now);
+            *empty_at = begun_at.checked_add(self.drop_of(factor)).unwrap_or(begun_at);
+        }
+        Ok(Counted { of: self, client })
+    }
+
+    /// Forgets clients whose buckets are empty.
+    pub(crate) fn tidy(&self) {
+        let now = Instant::now();
+        let mut buckets = self.buckets();
+        buckets.retain(|_, empty_at| *empty_at > now);
+        buckets.shrink_to_fit();
+    }
+
+    /// What one code fills of the bucket of a network that stands for so many clients.
+    fn drop_of(&self, factor: u32) -> Duration {
+        self.limit.per / self.limit.times(factor).requests.get()
+    }
+
+    fn buckets(&self) -> MutexGuard<'_, HashMap<Network, Instant>> {
+        self.empty_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counted<'_> {
+    /// Keeps it: the code was wrong.
+    pub(crate) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let mut buckets = self.of.buckets();
+        for (network, factor) in self.client.levels() {
+            if let Some(empty_at) = buckets.get_mut(&network)
+                && let Some(earlier) = empty_at.checked_sub(self.of.drop_of(factor))
+            {
+                *empty_at = earlier;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(address: &str) -> Client {
+        Client::Address(address.parse().unwrap())
+    }
+
+    fn wrong_codes(limit: &str) -> WrongCodes {
+        WrongCodes::new(RateLimit::parse(limit).unwrap().unwrap())
+    }
+
+    #[test]
+    fn of_many_codes_at_once_no_more_than_the_limit_are_tried() {
+        let wrong_codes = wrong_codes("30/1h");
+        let tried: Vec<_> = (0..100).filter_map(|_| wrong_codes.take(client("192.0.2.1")).ok()).collect();
+        assert_eq!(tried.len(), 30);
+        assert!(wrong_codes.take(client("192.0.2.2")).is_ok(), "others are not concerned");
+    }
+
+    #[test]
+    fn wrong_ones_stay_and_all_others_are_given_back() {
+        let wrong_codes = wrong_codes("2/1h");
+        for _ in 0..10 {
+            drop(wrong_codes.take(client("192.0.2.1")).ok().unwrap());
+        }
+        for _ in 0..2 {
+            wrong_codes.take(client("192.0.2.1")).ok().unwrap().keep();
+        }
+        let wait = wrong_codes.take(client("192.0.2.1")).err().unwrap().as_secs();
+        assert!((1790..=1800).contains(&wait), "{wait}");
+        wrong_codes.tidy();
+        assert!(wrong_codes.take(client("192.0.2.1")).is_err());
+    }
+
+    #[test]
+    fn an_ipv6_site_has_sixteen_times_as_much_as_a_subnet() {
+        let wrong_codes = wrong_codes("2/1h");
+        let tried = |addresses: &mut dyn Iterator<Item = String>| {
+            addresses.filter(|address| wrong_codes.take(client(address)).map(Counted::keep).is_ok()).count()
+        };
+        assert_eq!(tried(&mut (0..9).map(|host| format!("2001:db8:0:1::{host}"))), 2);
+        assert_eq!(tried(&mut (0..99).map(|subnet| format!("2001:db8:1:{subnet:x}::1"))), 32);
+    }
+}
