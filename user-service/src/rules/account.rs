@@ -134,14 +134,19 @@ impl Account {
         !is_forgotten && !(is_verified && verified_at.is_none_or(is_later))
     }
 
-    /// The windows whose codes are right.
-    pub(crate) fn windows_of_codes(&self, now: Timestamp, rules: &Rules) -> Vec<Window> {
-        rules.windows_of_codes(self.first_window(rules), now)
+    /// The windows whose codes are right: one or two.
+    pub(crate) fn windows_of_codes(&self, now: Timestamp, rules: &Rules) -> impl Iterator<Item = Window> {
+        self.codes(now, rules).filter(|(_, is_right)| *is_right).map(|(window, _)| window)
     }
 
-    /// The windows whose tokens are right, the newest first.
-    pub(crate) fn windows_of_tokens(&self, now: Timestamp, rules: &Rules) -> impl Iterator<Item = Window> {
-        rules.windows_of_tokens(self.first_window(rules), now)
+    /// The windows around now, and whether their codes are right.
+    pub(crate) fn codes(&self, now: Timestamp, rules: &Rules) -> impl Iterator<Item = (Window, bool)> {
+        rules.codes(self.first_window(rules), now)
+    }
+
+    /// The windows around now and before, and whether their tokens are right.
+    pub(crate) fn tokens(&self, now: Timestamp, rules: &Rules) -> impl Iterator<Item = (Window, bool)> {
+        rules.tokens(self.first_window(rules), now)
     }
 
     /// Where a guess stands, if it has a place among those of its registration.

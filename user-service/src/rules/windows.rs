@@ -89,24 +89,23 @@ impl Rules {
         self.window_at(now).max(first)
     }
 
-    /// The one or two windows, of an account whose windows begin at `first`, whose codes are right.
-    pub(crate) fn windows_of_codes(&self, first: Window, now: Timestamp) -> Vec<Window> {
+    /// The windows around now, the oldest first, and whether their codes are right for an account whose windows begin at
+    /// `first`: those of one or two are. As many for every account, so that comparing with all takes as long.
+    pub(crate) fn codes(&self, first: Window, now: Timestamp) -> impl Iterator<Item = (Window, bool)> {
         let clock = self.window_at(now);
-        let candidates = [clock.before(1), clock, clock.after(1)].into_iter().chain([first]);
-        let mut windows: Vec<_> = candidates
-            .filter(|window| self.has_begun(*window, first, now) && now < self.code_expires_at(*window))
-            .collect();
-        windows.sort_unstable();
-        windows.dedup();
-        windows
+        let windows = [clock.before(1), clock, clock.after(1), clock.after(2)].into_iter();
+        windows.map(move |window| {
+            (window, self.has_begun(window, first, now) && now < self.code_expires_at(window))
+        })
     }
 
-    /// The windows, of an account whose windows begin at `first`, whose tokens are right, the newest first.
-    pub(crate) fn windows_of_tokens(&self, first: Window, now: Timestamp) -> impl Iterator<Item = Window> {
-        let newest = self.window_at(later(now, self.max_clock_skew)).max(first);
-        let oldest = self.window_at(earlier(now, self.link_ttl)).before(1).max(first);
-        (oldest.0..=newest.0).rev().map(Window).filter(move |window| {
-            self.has_begun(*window, first, now) && now < later(self.end(*window), self.link_ttl)
+    /// The same for tokens, which are right for longer.
+    pub(crate) fn tokens(&self, first: Window, now: Timestamp) -> impl Iterator<Item = (Window, bool)> {
+        let newest = self.window_at(now).after(2);
+        let oldest = self.window_at(earlier(now, self.link_ttl)).before(1);
+        (oldest.0..=newest.0).map(Window).map(move |window| {
+            let is_over = later(self.end(window), self.link_ttl) <= now;
+            (window, self.has_begun(window, first, now) && !is_over)
         })
     }
 

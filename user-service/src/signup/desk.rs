@@ -116,7 +116,7 @@ impl Desk {
     ) -> Option<event::Attempt> {
         let event_id = self.id_secret.attempt_id(id, code);
         let (is_known, made, windows) = self.view.look_at(registration.account, |account, _| {
-            let windows = account.windows_of_codes(now, &self.rules);
+            let windows = account.windows_of_codes(now, &self.rules).map(Window::number).collect();
             (account.guess(event_id, id).is_some(), account.guesses_with(id), windows)
         });
         (is_known || made < self.rules.code_attempts).then(|| event::Attempt {
@@ -125,7 +125,7 @@ impl Desk {
             version: event::VERSION,
             id: registration.account,
             registration: id,
-            windows: windows.into_iter().map(Window::number).collect(),
+            windows,
             request_id,
         })
     }
@@ -148,8 +148,8 @@ impl Desk {
         now: Timestamp,
     ) -> Option<Right> {
         let windows = |account: &Account| {
-            let right = account.windows_of_codes(now, &self.rules).into_iter();
-            right.filter(|window| guessed.compared_with.contains(window)).collect()
+            let codes = account.codes(now, &self.rules);
+            codes.map(|(window, is_right)| (window, is_right && guessed.compared_with.contains(&window))).collect()
         };
         self.is_right(registration, windows, |key, id, email, window| {
             code.matches(&VerificationCode::derive(key, id, email, window))
@@ -163,7 +163,7 @@ impl Desk {
         token: &LinkToken,
         now: Timestamp,
     ) -> Option<Right> {
-        let windows = |account: &Account| account.windows_of_tokens(now, &self.rules).collect();
+        let windows = |account: &Account| account.tokens(now, &self.rules).collect();
         self.is_right(registration, windows, |key, id, email, window| {
             token.matches(&LinkToken::derive(key, id, email, window))
         })
@@ -194,12 +194,12 @@ impl Desk {
         (Event::Verified(event), first_mail)
     }
 
-    /// Compares with every window and every accepted key, in constant time, also where nothing can be right: it takes as long
-    /// for every address.
+    /// Compares with every window and every accepted key, in constant time, also with those for which nothing can be right: it
+    /// takes as long for every address.
     fn is_right(
         &self,
         registration: &Registration,
-        windows: impl FnOnce(&Account) -> Vec<Window>,
+        windows: impl FnOnce(&Account) -> Vec<(Window, bool)>,
         matches: impl Fn(&CodeKey, AccountId, &EmailAddress, u64) -> bool,
     ) -> Option<Right> {
         let Registration { account: id, made_at, ref person, .. } = *registration;
@@ -207,9 +207,9 @@ impl Desk {
             (windows(account), account.can_be_proved(made_at, is_verified, &self.rules), is_verified)
         });
         let mut is_right = false;
-        for window in windows {
+        for (window, counts) in windows {
             for key in self.code_secrets.iter() {
-                is_right |= matches(key, id, &person.email, window.number());
+                is_right |= matches(key, id, &person.email, window.number()) & counts;
             }
         }
         (is_right && is_possible).then_some(Right { is_verified })

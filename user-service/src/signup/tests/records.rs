@@ -118,7 +118,7 @@ proptest! {
             desk.wait_for_resend(&registration, now);
             let code = VerificationCode::parse("123456").unwrap();
             if let Some(attempt) = desk.guess(id, &registration, &code, request(), now) {
-                prop_assert!((1..=2).contains(&attempt.windows.len()));
+                prop_assert!(attempt.windows.len() <= 2);
                 Event::Attempt(attempt.clone()).encode().unwrap();
                 desk.view.apply(&Event::Attempt(attempt.clone()), now);
                 if let Some(guessed) = desk.guessed(&attempt) {
@@ -145,7 +145,7 @@ proptest! {
             prop_assert!(topic.takes(event.kind()));
             prop_assert_eq!(event.email().is_none_or(|email| email.as_str() == "ada@example.com"), true);
             let (occurred_at, tolerance) = (event.occurred_at(), RULES.clock_tolerance());
-            let stamped_at = at(timestamp.unwrap_or(NOW));
+            let stamped_at = timestamp.and_then(|time| Timestamp::from_millisecond(time).ok()).unwrap_or(at(NOW));
             let ahead = occurred_at.duration_since(stamped_at);
             if topic != Topic::MailRetry {
                 prop_assert!(ahead <= SignedDuration::try_from(tolerance).unwrap());
