@@ -3,7 +3,7 @@
 
 use crate::{
     config::Config,
-    http::{self, Admission, Context, Http, Limits, Proxies},
+    http::{self, Admission, Context, Http, Limits, Proxies, Silence},
     metrics::Metrics,
     signup::{self, Signup},
 };
@@ -124,14 +124,17 @@ impl Application {
         let limits = Data::new(Limits::new(
             config.rate_limit,
             Arc::clone(&proxies),
+            config.patience.body,
             config.cors_origins.clone(),
             Arc::clone(&metrics),
         ));
+        let silence =
+            Silence { of_peer: config.patience.answers, of_service: SILENCE + config.rules.publish_timeout };
         let admission = Admission::new(
             config.max_connections,
             config.max_connections_per_address,
             proxies,
-            SILENCE + config.rules.publish_timeout,
+            silence,
             metrics,
         );
         let tidying = tasks.spawn(
@@ -148,6 +151,7 @@ impl Application {
             admission: Arc::new(admission),
             origins: config.cors_origins,
             public_url: config.public_url,
+            head_timeout: config.patience.head,
             has_docs: config.api_docs,
         };
         let server = http::serve(listener, parts, stop.clone())?;

@@ -1,6 +1,6 @@
 //! The user service's part of the environment.
 
-use crate::{identity::IdSecret, rate_limit::RateLimit, rules::Rules};
+use crate::{http::Patience, identity::IdSecret, rate_limit::RateLimit, rules::Rules};
 use ipnet::IpNet;
 use shared::{
     code_secrets::CodeSecrets,
@@ -45,6 +45,8 @@ pub struct Config {
     pub max_connections: usize,
     /// Connections at a time from an address that is not in `trusted_proxies`.
     pub max_connections_per_address: u32,
+    /// How long a client may take; the same in every installation.
+    pub patience: Patience,
     /// Whether the API's description is served.
     pub api_docs: bool,
     /// Pages of other origins that may call the API.
@@ -108,6 +110,7 @@ impl Config {
                 128,
                 env::number(1..=1_000_000),
             ),
+            patience: Patience::default(),
             api_docs: env.or("API_DOCS", true, on_or_off),
             cors_origins: env.or("CORS_ORIGINS", Vec::new(), origins),
             code_secrets: code_secrets?,

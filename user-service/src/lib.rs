@@ -24,6 +24,7 @@ mod metrics;
 
 pub use application::{Application, forget};
 pub use config::Config;
+pub use http::Patience;
 pub use identity::IdSecret;
 pub use rate_limit::RateLimit;
 pub use rules::Rules;

@@ -14,12 +14,10 @@ use actix_web::{
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, error::Category};
-use std::{fmt, time::Duration};
+use std::fmt;
 
 /// Most octets of a body: many times what the longest valid registration needs.
 pub(crate) const MAX_OCTETS: usize = 16 * 1024;
-/// How long a client may take to send its body.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads a body into a structure whose fields are all optional JSON values. One of another media type or character encoding
 /// is not read, and its connection ends. All is UTF-8, also what a form has percent-encoded; a byte order mark is passed over.
@@ -77,7 +75,7 @@ async fn receive(request: &HttpRequest, payload: Payload) -> Result<Bytes, Probl
     let limits = request.app_data::<Data<Limits>>().ok_or_else(Problem::internal)?;
     let place = limits.begin_body(request)?;
     let body = Bytes::from_request(request, &mut payload.into_inner());
-    let body = tokio::time::timeout(TIMEOUT, body)
+    let body = tokio::time::timeout(limits.body_timeout, body)
         .await
         .map_err(|_| Problem::new(Kind::RequestTimeout, "send the whole request at once"))?;
     let body = body.map_err(|error| match error.as_error::<PayloadError>() {

@@ -5,7 +5,7 @@
 //! itself has no body; and it goes on with the requests behind a body that nobody read. So here:
 //!
 //! - nothing more is read while the peer does not take its answers, and little ([`STEP`], [`READ_AHEAD`]) without an answer;
-//! - a peer that takes nothing for [`WRITE_TIMEOUT`], or gets no answer for long, loses its connection;
+//! - a peer that takes nothing for [`Silence::of_peer`], or gets no answer for long, loses its connection;
 //! - a refusal of the machine becomes a problem document (`refusal`);
 //! - after a request whose body was not read the connection ends (`track`): whatever comes on it is thrown away.
 
@@ -43,13 +43,20 @@ use track::Connected;
 const STEP: usize = 1024;
 /// Octets that are read while no answer is written: 16 KiB of a body, and a head of 24 KiB.
 const READ_AHEAD: usize = 40 * 1024;
-/// How long a peer may take nothing of what waits for it. Not `TCP_USER_TIMEOUT`: Linux counts a window that opens again and
-/// again, but never wide enough for all that is queued, as closed all the time, and resets clients that read slowly.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// What the kernel holds of unsent answers.
 const SEND_BUFFER: usize = 64 * 1024;
 /// How long a connection that is to end waits for its peer to read the answer and close.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
+
+/// How long nothing may happen on a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Silence {
+    /// How long a peer may take nothing of what waits for it. Not `TCP_USER_TIMEOUT`: Linux counts a window that opens again and
+    /// again, but never wide enough for all that is queued, as closed all the time, and resets clients that read slowly.
+    pub(crate) of_peer: Duration,
+    /// How long it may be without an answer.
+    pub(crate) of_service: Duration,
+}
 
 /// A client's socket, with what it holds of the bounds.
 pub(crate) struct Connection {
@@ -67,7 +74,7 @@ pub(crate) struct Connection {
     reader: Option<Waker>,
     /// A refusal of our own that is being written.
     refusal: Bytes,
-    silence: Duration,
+    silence: Silence,
     answered_at: Instant,
     ends_at: Option<Instant>,
     timer: Pin<Box<Sleep>>,
@@ -78,7 +85,7 @@ impl Connection {
     fn new(
         stream: TcpStream,
         peer: SocketAddr,
-        silence: Duration,
+        silence: Silence,
         places: (Option<Place>, OwnedSemaphorePermit),
     ) -> Self {
         let now = Instant::now();
@@ -94,7 +101,7 @@ impl Connection {
             silence,
             answered_at: now,
             ends_at: None,
-            timer: Box::pin(sleep_until(now + silence)),
+            timer: Box::pin(sleep_until(now + silence.of_service)),
             _places: places,
         }
     }
@@ -111,7 +118,7 @@ impl Connection {
             // The machine waits for more of a body; from now on its reads are ours.
             context.waker().wake_by_ref();
         }
-        let patience = if self.is_blocked { WRITE_TIMEOUT } else { self.silence };
+        let patience = if self.is_blocked { self.silence.of_peer } else { self.silence.of_service };
         let until = self.ends_at.unwrap_or(self.answered_at + patience);
         if self.timer.deadline() > until || self.timer.is_elapsed() {
             self.timer.as_mut().reset(until);

@@ -44,6 +44,8 @@ pub(crate) struct Limits {
     proxies: Arc<Proxies>,
     bodies: Arc<Places>,
     in_flight: Arc<Semaphore>,
+    /// How long a client may take to send its body.
+    pub(super) body_timeout: Duration,
     origins: Vec<String>,
     metrics: Arc<Metrics>,
 }
@@ -53,6 +55,7 @@ impl Limits {
     pub(crate) fn new(
         rate: Option<RateLimit>,
         proxies: Arc<Proxies>,
+        body_timeout: Duration,
         origins: Vec<String>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -62,6 +65,7 @@ impl Limits {
             proxies,
             bodies: Places::new(MAX_BODIES),
             in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            body_timeout,
             origins,
             metrics,
         }

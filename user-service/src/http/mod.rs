@@ -6,6 +6,7 @@ mod to_its_end;
 mod client;
 mod cross_site;
 mod limits;
+mod patience;
 mod connection;
 mod request_id;
 mod register;
@@ -27,8 +28,9 @@ use actix_web::{
     web::{self, Data, PayloadConfig, ServiceConfig},
 };
 pub(crate) use client::Proxies;
-pub(crate) use connection::Admission;
+pub(crate) use connection::{Admission, Silence};
 pub(crate) use limits::Limits;
+pub use patience::Patience;
 use problem::Problem;
 pub(crate) use request_id::identify;
 use serde::Serialize;

@@ -17,8 +17,6 @@ use tokio_util::sync::CancellationToken;
 const DRAIN_SECONDS: u64 = 20;
 /// How long an idle connection is kept; longer than what proxies commonly keep theirs.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a client may take to send the head of its first request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the public server consists of.
 #[derive(Clone)]
@@ -30,6 +28,8 @@ pub(crate) struct Http {
     pub(crate) origins: Vec<String>,
     /// Where browsers reach it.
     pub(crate) public_url: String,
+    /// How long a client may take for the head of its first request.
+    pub(crate) head_timeout: Duration,
     /// Whether the API's description is served.
     pub(crate) has_docs: bool,
 }
@@ -44,7 +44,7 @@ pub(crate) fn serve(listener: TcpListener, http: Http, stop: CancellationToken) 
     let server = Server::build().shutdown_timeout(DRAIN_SECONDS).shutdown_signal(stop.cancelled_owned());
     let stopping = server.graceful_shutdown_signal();
     let server = server.listen("http", listener, move || {
-        let Http { context, limits, admission, origins, public_url, has_docs } = http.clone();
+        let Http { context, limits, admission, origins, public_url, head_timeout, has_docs } = http.clone();
         let app = App::new()
             .configure(routes(context, limits, has_docs))
             .wrap(from_fn(limits::limit))
@@ -56,7 +56,7 @@ pub(crate) fn serve(listener: TcpListener, http: Http, stop: CancellationToken) 
         let stopping = stopping.clone();
         let http = HttpService::build()
             .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(HEAD_TIMEOUT)
+            .client_request_timeout(head_timeout)
             .client_disconnect_timeout(connection::LINGER)
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();

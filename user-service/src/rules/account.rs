@@ -177,12 +177,21 @@ impl Account {
 #[cfg(test)]
 impl Account {
     /// All that counts now, in an order that does not depend on the order of reading.
-    pub(crate) fn in_fixed_order(&self, now: Timestamp, rules: &Rules) -> impl PartialEq + std::fmt::Debug + use<> {
+    pub(crate) fn in_fixed_order(
+        &self,
+        now: Timestamp,
+        rules: &Rules,
+    ) -> impl PartialEq + std::fmt::Debug + use<> {
         let milestones = self.milestones.as_deref().copied().unwrap_or_default();
         let is_alive = |at: &Timestamp| now < later(*at, rules.milestone_life());
         let mut places: Vec<_> = self.places.iter().map(|it| (it.window, it.send, it.taken_at)).collect();
         places.sort_unstable();
         let guesses = self.guesses.as_ref().map(|guesses| guesses.in_fixed_order(now, rules));
-        (places, guesses.unwrap_or_default(), milestones.forgotten_at.filter(is_alive), milestones.verified_at.filter(is_alive))
+        (
+            places,
+            guesses.unwrap_or_default(),
+            milestones.forgotten_at.filter(is_alive),
+            milestones.verified_at.filter(is_alive),
+        )
     }
 }

@@ -109,7 +109,7 @@ async fn other_requests_than_posts_have_a_limit_of_their_own_and_probes_have_non
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_sends_its_head_too_slowly_is_cut_off() {
     let world = World::start().await;
-    let replica = world.replica().await;
+    let replica = world.impatient_replica(&[]).await;
     let mut slow = TcpStream::connect(replica.address).await.unwrap();
     slow.write_all(b"POST /api/register HTTP/1.1\r\nhost: a\r\n").await.unwrap();
     let mut answer = String::new();
@@ -122,7 +122,7 @@ async fn a_client_that_sends_its_head_too_slowly_is_cut_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_sends_its_body_too_slowly_is_cut_off() {
     let world = World::start().await;
-    let replica = world.replica().await;
+    let replica = world.impatient_replica(&[]).await;
     let mut slow = TcpStream::connect(replica.address).await.unwrap();
     let head = "POST /api/register HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     slow.write_all(head.as_bytes()).await.unwrap();

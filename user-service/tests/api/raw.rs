@@ -1,14 +1,17 @@
 //! HTTP as a socket sees it: clients that do what no library does.
 
-use crate::world::{Replica, World};
+use crate::world::{Replica, World, environment};
 use socket2::{Domain, Socket, Type};
 use std::{
+    io::{BufRead, BufReader},
     net::SocketAddr,
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::oneshot,
 };
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -29,11 +32,58 @@ fn post(headers: &str, body: &str) -> String {
     format!("POST /api/register HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n{headers}\r\n{body}")
 }
 
-/// Memory of this process, in KiB, as Linux counts it.
-fn memory(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+/// The service in a process of its own, which ends with this.
+struct Program {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Program {
+    async fn start(brokers: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_user-service"))
+            .envs(environment(brokers, &[("TRUSTED_PROXIES", "127.0.0.1"), ("RUST_LOG", "info")]))
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let (sender, address) = oneshot::channel();
+        // Reads on: the program would wait for room in the pipe.
+        std::thread::spawn(move || {
+            let mut sender = Some(sender);
+            for line in log.lines().map_while(Result::ok) {
+                if let Some((_, rest)) = line.split_once(" address=")
+                    && let Some(sender) = sender.take()
+                {
+                    let _ = sender.send(rest.split(' ').next().unwrap().parse().unwrap());
+                }
+            }
+        });
+        let address = address.await.expect("it says where it listens");
+        let program = Self { child, address };
+        let started = Instant::now();
+        let ready =
+            || async { reqwest::get(format!("http://{address}/health/ready")).await.unwrap().status() };
+        while ready().await != reqwest::StatusCode::OK {
+            assert!(started.elapsed() < DEADLINE, "not ready in time");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        program
+    }
+
+    /// Its memory in KiB, as Linux counts it.
+    fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +118,7 @@ async fn an_encoded_body_is_refused_and_nothing_behind_it_is_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_whose_body_was_not_read_ends_whether_or_not_the_client_goes_on() {
     let world = World::start().await;
-    let replica = world.replica().await;
+    let replica = world.impatient_replica(&[]).await;
     let half = |headers: &str| post(headers, "{");
     for (request, status) in [
         (half("content-length: 100000\r\n"), "413"),
@@ -87,7 +137,7 @@ async fn a_connection_whose_body_was_not_read_ends_whether_or_not_the_client_goe
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_request_gets_a_problem_too() {
     let world = World::start().await;
-    let replica = world.replica().await;
+    let replica = world.impatient_replica(&[]).await;
     let long = "a".repeat(60_000);
     for (octets, status, kind) in [
         ("NONSENSE\r\n\r\n".to_owned(), "400 Bad Request", ":rejected\""),
@@ -139,11 +189,8 @@ async fn client_with_buffer(address: SocketAddr, octets: usize) -> TcpStream {
     TcpStream::from_std(socket.into()).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn clients_that_read_nothing_cost_little_and_lose_their_connections() {
-    let world = World::start().await;
-    let replica = world.replica_with(&[("MAX_CONNECTIONS", "64"), ("TRUSTED_PROXIES", "127.0.0.1")]).await;
-    let before = memory("VmRSS");
+/// Connections whose clients send requests until the server reads no more, and read no answer.
+async fn deaf_clients(address: SocketAddr) -> Vec<TcpStream> {
     let mut connections = Vec::new();
     for number in 0..60 {
         let request = match number % 3 {
@@ -152,17 +199,35 @@ async fn clients_that_read_nothing_cost_little_and_lose_their_connections() {
             // Answers without a body are not held back by the server's own buffer.
             _ => "GET / HTTP/1.1\r\nhost: a\r\nif-none-match: *\r\n\r\n",
         };
-        let mut stream = deaf(replica.address).await;
-        // Until the server does not read any more, either.
+        let mut stream = deaf(address).await;
         let requests = request.repeat(1_000);
         let writing = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
         let _ = tokio::time::timeout(Duration::from_millis(50), writing).await;
         connections.push(stream);
     }
-    let grown = memory("VmRSS").saturating_sub(before) / connections.len() as u64;
+    connections
+}
+
+/// The program itself, so that its memory is its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_read_nothing_cost_little() {
+    let world = World::start().await;
+    let program = Program::start(&world.brokers()).await;
+    let before = program.memory();
+    let connections = deaf_clients(program.address).await;
+    let grown = program.memory().saturating_sub(before) / connections.len() as u64;
     assert!(grown < 300, "{grown} KiB for each connection");
-    assert_eq!(replica.get("/health/live").await.status, reqwest::StatusCode::OK);
-    // One connection is that of the client above.
+    let live = reqwest::get(format!("http://{}/health/live", program.address)).await.unwrap();
+    assert_eq!(live.status(), reqwest::StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_read_nothing_lose_their_connections() {
+    let world = World::start().await;
+    let bounds = [("MAX_CONNECTIONS", "64"), ("TRUSTED_PROXIES", "127.0.0.1")];
+    let replica = world.impatient_replica(&bounds).await;
+    let connections = deaf_clients(replica.address).await;
+    // One connection is that of the client that asked whether it is ready.
     let started = Instant::now();
     loop {
         let mut served = Vec::new();
@@ -172,9 +237,9 @@ async fn clients_that_read_nothing_cost_little_and_lose_their_connections() {
         if served.len() == 63 {
             break;
         }
-        assert!(started.elapsed() < Duration::from_secs(60), "{} have a place", served.len());
+        assert!(started.elapsed() < DEADLINE, "{} have a place", served.len());
         drop(served);
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     drop(connections);
     replica.stop().await;
@@ -183,12 +248,12 @@ async fn clients_that_read_nothing_cost_little_and_lose_their_connections() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_reads_slowly_keeps_its_connection() {
     let world = World::start().await;
-    let replica = world.replica().await;
+    let replica = world.impatient_replica(&[]).await;
     // The window is often closed, and smaller than what the server's kernel would like to send at once.
     let mut stream = client_with_buffer(replica.address, 16 * 1024).await;
     stream.write_all(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     let (started, mut octets) = (Instant::now(), [0; 500]);
-    while started.elapsed() < Duration::from_secs(27) {
+    while started.elapsed() < Duration::from_millis(4_500) {
         stream.read_exact(&mut octets).await.expect("the next octets");
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
@@ -275,5 +340,6 @@ async fn half_sent_bodies_take_nobody_s_place() {
         slow.push(stream);
     }
     replica.registered("ada@example.com").await;
+    drop(slow);
     replica.stop().await;
 }

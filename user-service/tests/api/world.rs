@@ -24,12 +24,13 @@ use shared::{
     verification_code::{LinkToken, VerificationCode},
 };
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     time::{Duration, Instant},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use user_service::{Application, Config, IdSecret};
+use user_service::{Application, Config, IdSecret, Patience};
 
 pub(crate) const CODE_SECRETS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=";
 const ID_SECRET: &str = "dnV0c3JxcG9ubWxramloZ2ZlZGNiYTk4NzY1NDMyMTA=";
@@ -92,6 +93,14 @@ impl World {
         replica
     }
 
+    /// A replica that gives clients little time, so that a test need not wait for the end of it.
+    pub(crate) async fn impatient_replica(&self, variables: &[(&str, &str)]) -> Replica {
+        let [head, body, answers] = [1, 2, 3].map(Duration::from_secs);
+        let replica = Replica::start_with(&self.brokers(), variables, Patience { head, body, answers });
+        replica.ready().await;
+        replica
+    }
+
     pub(crate) async fn replica(&self) -> Replica {
         self.replica_with(&[]).await
     }
@@ -132,7 +141,7 @@ impl World {
 
     /// Forgets the account of an address, as the command does.
     pub(crate) async fn forget(&self, email: &str, variables: &[(&str, &str)]) {
-        let config = Config::load(environment(&self.brokers(), variables)).expect("valid");
+        let config = Config::load(Env::from_pairs(environment(&self.brokers(), variables))).expect("valid");
         user_service::forget(&config, account_of(email)).await.expect("forgotten");
     }
 
@@ -153,12 +162,18 @@ impl World {
 impl Replica {
     /// Starts a replica without waiting for anything.
     pub(crate) fn start(brokers: &str, variables: &[(&str, &str)]) -> Self {
+        Self::start_with(brokers, variables, Patience::default())
+    }
+
+    fn start_with(brokers: &str, variables: &[(&str, &str)], patience: Patience) -> Self {
         shared::telemetry::start(
             shared::telemetry::LogFormat::Text,
             &std::env::var("RUST_LOG").unwrap_or_else(|_| "off".into()),
         );
-        let env = environment(brokers, variables);
-        let application = Application::start(Config::load(env).expect("valid")).expect("the service starts");
+        let env = Env::from_pairs(environment(brokers, variables));
+        let mut config = Config::load(env).expect("valid");
+        config.patience = patience;
+        let application = Application::start(config).expect("the service starts");
         let (address, admin_address) = (application.address(), application.admin_address());
         let stop = CancellationToken::new();
         let running = tokio::spawn(application.run(stop.clone()));
@@ -260,9 +275,12 @@ impl Answer {
     }
 }
 
-fn environment(brokers: &str, variables: &[(&str, &str)]) -> Env {
-    let mut env = Env::from_pairs(variables.iter().copied());
-    for (name, value) in [
+/// The variables of a service, and what they are set to unless a test says otherwise.
+pub(crate) fn environment<'a>(
+    brokers: &'a str,
+    variables: &[(&'a str, &'a str)],
+) -> BTreeMap<&'a str, &'a str> {
+    let defaults = [
         ("KAFKA_BROKERS", brokers),
         ("KAFKA_PARTITIONS", "3"),
         ("USER_SERVICE_ADDR", "127.0.0.1:0"),
@@ -271,10 +289,8 @@ fn environment(brokers: &str, variables: &[(&str, &str)]) -> Env {
         ("WRONG_CODES", "off"),
         ("CODE_SECRETS", CODE_SECRETS),
         ("ID_SECRET", ID_SECRET),
-    ] {
-        env.set_default(name, value);
-    }
-    env
+    ];
+    defaults.into_iter().chain(variables.iter().copied()).collect()
 }
 
 fn secrets() -> CodeSecrets {

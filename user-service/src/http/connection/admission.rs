@@ -1,6 +1,6 @@
 //! How many connections there may be: in all, and from one client address.
 
-use super::{Connection, SEND_BUFFER};
+use super::{Connection, SEND_BUFFER, Silence};
 use crate::{
     http::client::Proxies,
     metrics::Metrics,
@@ -8,7 +8,7 @@ use crate::{
 };
 use actix_web::rt::net::TcpStream;
 use socket2::SockRef;
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 use tokio::sync::Semaphore;
 
 /// The bounds, and what is open now.
@@ -16,17 +16,17 @@ pub(crate) struct Admission {
     all: Arc<Semaphore>,
     per_address: Arc<Places>,
     proxies: Arc<Proxies>,
-    silence: Duration,
+    silence: Silence,
     metrics: Arc<Metrics>,
 }
 
 impl Admission {
-    /// `silence`: how long a connection may be without an answer.
+    /// `silence` is that of each connection.
     pub(crate) fn new(
         connections: usize,
         per_address: u32,
         proxies: Arc<Proxies>,
-        silence: Duration,
+        silence: Silence,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {

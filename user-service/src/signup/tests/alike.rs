@@ -84,7 +84,8 @@ fn prepared(class: Class, wrong: &[VerificationCode], begin: Timestamp) -> Log {
 
 fn prepare(class: Class, side: &mut Side, log: &mut Log, wrong: &[VerificationCode], begin: Timestamp) {
     let before = |seconds: i64| seconds_after(begin, -seconds);
-    let registered = |side: &mut Side, log: &mut Log, seconds| side.register(log, person("Ada", V), before(seconds)).0;
+    let registered =
+        |side: &mut Side, log: &mut Log, seconds| side.register(log, person("Ada", V), before(seconds)).0;
     match class {
         Class::Pending => {
             registered(side, log, 600);

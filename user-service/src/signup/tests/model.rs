@@ -94,7 +94,9 @@ impl Log {
                 (mailed.id, mailed.window, mailed.send) == (registered.id, registered.window, registered.send)
             });
             match mailing {
-                Mailing::FirstCode | Mailing::FurtherCode if is_new => self.mails.push((now, registered.clone())),
+                Mailing::FirstCode | Mailing::FurtherCode if is_new => {
+                    self.mails.push((now, registered.clone()))
+                }
                 Mailing::Notice => self.notices += 1,
                 _ => {}
             }
@@ -130,7 +132,9 @@ impl Log {
 
     pub(super) fn verified(&self) -> Vec<&shared::event::Verified> {
         let events = self.records.iter().filter_map(|record| record.event.as_ref());
-        events.filter_map(|event| if let Event::Verified(event) = event { Some(event) } else { None }).collect()
+        events
+            .filter_map(|event| if let Event::Verified(event) = event { Some(event) } else { None })
+            .collect()
     }
 
     pub(super) fn attempts(&self) -> usize {
@@ -148,7 +152,8 @@ impl Log {
             .collect();
         let mut at = 0;
         self.records.retain(|record| {
-            let keep = record.topic != Topic::Verified || record.stamped_at >= before || last[&record.account] == at;
+            let keep =
+                record.topic != Topic::Verified || record.stamped_at >= before || last[&record.account] == at;
             at += 1;
             keep
         });
@@ -157,7 +162,10 @@ impl Log {
     /// A copy of the records from this time on, but for the compacted topic, which has all: what a replica reads at its start.
     fn since(&self, time: Timestamp) -> Vec<Record> {
         let records = self.records.iter();
-        records.filter(|record| record.topic == Topic::Verified || record.stamped_at >= time).cloned().collect()
+        records
+            .filter(|record| record.topic == Topic::Verified || record.stamped_at >= time)
+            .cloned()
+            .collect()
     }
 }
 
@@ -175,7 +183,13 @@ impl Side {
             code_secrets: CodeSecrets::parse(CODE_SECRETS).unwrap(),
             id_secret: id_secret.clone(),
         };
-        Self { desk, read: HashMap::new(), acceptance: Acceptance { rules, id_secret }, passed_over: 0, trusts_the_log: false }
+        Self {
+            desk,
+            read: HashMap::new(),
+            acceptance: Acceptance { rules, id_secret },
+            passed_over: 0,
+            trusts_the_log: false,
+        }
     }
 
     /// A replica that starts now, and has read what there is to read; the topics in this order.
@@ -233,7 +247,12 @@ impl Side {
     }
 
     /// Registers at this replica, whose clock says `now`, at a broker whose clock says the same.
-    pub(super) fn register(&mut self, log: &mut Log, person: Person, now: Timestamp) -> (RegistrationId, Seen) {
+    pub(super) fn register(
+        &mut self,
+        log: &mut Log,
+        person: Person,
+        now: Timestamp,
+    ) -> (RegistrationId, Seen) {
         self.register_as(log, person, 0, now, now)
     }
 
@@ -256,7 +275,12 @@ impl Side {
         (id, Seen::Accepted { expires_at: self.desk.expires_at(now), resend_after })
     }
 
-    pub(super) fn resend(&mut self, log: &mut Log, id: RegistrationId, now: Timestamp) -> (RegistrationId, Seen) {
+    pub(super) fn resend(
+        &mut self,
+        log: &mut Log,
+        id: RegistrationId,
+        now: Timestamp,
+    ) -> (RegistrationId, Seen) {
         self.read(Topic::Created, log, now);
         let Some(registration) = self.registration(id, now) else { return (id, Seen::Unknown) };
         let wait = self.desk.wait_for_resend(&registration, now);
@@ -267,7 +291,13 @@ impl Side {
         self.register_as(log, registration.person, resends, now, now)
     }
 
-    pub(super) fn verify(&mut self, log: &mut Log, id: RegistrationId, code: &VerificationCode, now: Timestamp) -> Seen {
+    pub(super) fn verify(
+        &mut self,
+        log: &mut Log,
+        id: RegistrationId,
+        code: &VerificationCode,
+        now: Timestamp,
+    ) -> Seen {
         self.read(Topic::Created, log, now);
         let Some(registration) = self.registration(id, now) else { return Seen::Unknown };
         let Some(attempt) = self.desk.guess(id, &registration, code, RequestId::random(), now) else {
@@ -285,7 +315,13 @@ impl Side {
         Seen::WrongCode(guessed.attempts_left)
     }
 
-    pub(super) fn follow_link(&mut self, log: &mut Log, id: RegistrationId, token: &LinkToken, now: Timestamp) -> Seen {
+    pub(super) fn follow_link(
+        &mut self,
+        log: &mut Log,
+        id: RegistrationId,
+        token: &LinkToken,
+        now: Timestamp,
+    ) -> Seen {
         self.read(Topic::Created, log, now);
         let Some(registration) = self.registration(id, now) else { return Seen::Unknown };
         if self.desk.is_token_right(&registration, token, now).is_some() {
@@ -306,7 +342,14 @@ impl Side {
         }
     }
 
-    fn verified(&mut self, log: &mut Log, id: RegistrationId, registration: Registration, right: Right, now: Timestamp) -> Seen {
+    fn verified(
+        &mut self,
+        log: &mut Log,
+        id: RegistrationId,
+        registration: Registration,
+        right: Right,
+        now: Timestamp,
+    ) -> Seen {
         if !right.is_verified {
             let (event, _) = self.desk.verification(id, registration, RequestId::random(), now);
             log.write(&event, now);

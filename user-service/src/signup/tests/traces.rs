@@ -23,7 +23,12 @@ fn v() -> crate::replica::Person {
 }
 
 /// Registers and answers the id.
-fn registered(side: &mut Side, log: &mut Log, person: crate::replica::Person, now: Timestamp) -> RegistrationId {
+fn registered(
+    side: &mut Side,
+    log: &mut Log,
+    person: crate::replica::Person,
+    now: Timestamp,
+) -> RegistrationId {
     let (id, seen) = side.register(log, person, now);
     assert!(matches!(seen, Seen::Accepted { .. }), "{seen:?}");
     id
@@ -135,7 +140,10 @@ fn the_event_holds_the_data_of_the_registration_that_was_proved() {
             let code = side.code(log.newest(V));
             assert_eq!(side.verify(&mut log, mine.unwrap(), &code, now), Seen::Verified);
             let [verified] = log.verified()[..] else { panic!("one event") };
-            assert_eq!((verified.first_name.as_str(), verified.email.as_str()), ("Ada", "Victim@example.com"));
+            assert_eq!(
+                (verified.first_name.as_str(), verified.email.as_str()),
+                ("Ada", "Victim@example.com")
+            );
             assert_eq!(Some(verified.registration), mine);
         }
     }
@@ -148,7 +156,11 @@ fn the_link_shows_what_was_entered_before_anything_is_confirmed() {
     let owner = registered(&mut side, &mut log, v(), at("10:00:30"));
     let token = side.token(log.newest(V));
     assert_eq!(side.show(&log, stranger, &token, at("10:01:00")), Seen::Shown(e()));
-    assert_eq!(side.show(&log, owner, &token, at("10:01:00")), Seen::Shown(v()), "any registration of the address");
+    assert_eq!(
+        side.show(&log, owner, &token, at("10:01:00")),
+        Seen::Shown(v()),
+        "any registration of the address"
+    );
     let other = registered(&mut side, &mut log, person("Bob", "bob@example.com"), at("10:02:00"));
     assert_eq!(side.show(&log, other, &token, at("10:03:00")), Seen::WrongToken);
     assert!(log.verified().is_empty());
@@ -242,7 +254,11 @@ fn the_same_guess_has_one_place_however_often_it_is_sent_and_written() {
         assert_eq!(side.verify(&mut log, id, &first, at("10:01:00")), Seen::WrongCode(4));
     }
     assert_eq!(side.verify(&mut log, id, &second, at("10:01:00")), Seen::WrongCode(3));
-    assert_eq!(side.verify(&mut log, id, &first, at("10:01:00")), Seen::WrongCode(3), "as many as are left by then");
+    assert_eq!(
+        side.verify(&mut log, id, &first, at("10:01:00")),
+        Seen::WrongCode(3),
+        "as many as are left by then"
+    );
     for code in wrong.take(3) {
         side.verify(&mut log, id, &code, at("10:01:00"));
     }
@@ -294,7 +310,11 @@ fn both_codes_of_a_boundary_are_right_and_each_has_its_own_budget() {
     let late = registered(&mut side, &mut log, v(), at("10:01:00"));
     let new = side.code(log.newest(V));
     assert_eq!(side.verify(&mut log, early, &old, at("10:02:00")), Seen::WrongCode(4), "a full window");
-    assert_eq!(side.verify(&mut log, late, &new, at("10:02:00")), Seen::Verified, "does not keep it from the other's code");
+    assert_eq!(
+        side.verify(&mut log, late, &new, at("10:02:00")),
+        Seen::Verified,
+        "does not keep it from the other's code"
+    );
 }
 
 #[test]
@@ -311,7 +331,9 @@ fn a_replica_that_is_ahead_within_the_skew_mails_the_next_windows_code_and_it_wo
 
 #[test]
 fn a_replica_whose_clock_is_wrong_changes_nothing_for_others() {
-    for wrong in [seconds_after(at("10:00:00"), 70 * 60), seconds_after(at("10:00:00"), 24 * 3_600), at("09:50:00")] {
+    for wrong in
+        [seconds_after(at("10:00:00"), 70 * 60), seconds_after(at("10:00:00"), 24 * 3_600), at("09:50:00")]
+    {
         let (mut a, mut b, mut log) = (Side::new(), Side::new(), Log::default());
         let (id, _) = a.register_as(&mut log, e(), 0, wrong, at("10:00:00"));
         log.mails.clear();
@@ -331,14 +353,17 @@ fn two_replicas_that_take_the_same_place_ask_for_one_mail() {
     let now = at("10:00:00");
     // Neither has read what the other has written.
     let drafts = [(&a, e()), (&b, v())].map(|(side, person)| {
-        side.desk.register(RegistrationId::random(), person, 0, shared::request_id::RequestId::random(), now).event
+        side.desk
+            .register(RegistrationId::random(), person, 0, shared::request_id::RequestId::random(), now)
+            .event
     });
     assert_eq!(drafts[0].mail_id(), drafts[1].mail_id());
     assert_ne!(drafts[0].event_id(), drafts[1].event_id());
     drafts.iter().for_each(|event| log.write(event, now));
     assert_eq!(log.mails.len(), 1);
     let code = a.code(log.newest(V));
-    let ids = drafts.map(|event| if let Event::Registered(_, event) = event { event.registration } else { panic!() });
+    let ids = drafts
+        .map(|event| if let Event::Registered(_, event) = event { event.registration } else { panic!() });
     assert_eq!(a.verify(&mut log, ids[0], &code, at("10:00:05")), Seen::Verified);
     assert_eq!(b.verify(&mut log, ids[1], &code, at("10:00:06")), Seen::Verified);
     assert_eq!(log.verified().len(), 1);
@@ -361,11 +386,20 @@ fn after_an_account_was_forgotten_nothing_from_before_is_right() {
     for id in [old, new] {
         assert_eq!(side.follow_link(&mut log, id, &old_token, at("10:26:00")), Seen::WrongToken);
     }
-    assert_eq!(side.verify(&mut log, new, &old_code, at("10:26:00")), Seen::WrongCode(4), "counts begin anew");
+    assert_eq!(
+        side.verify(&mut log, new, &old_code, at("10:26:00")),
+        Seen::WrongCode(4),
+        "counts begin anew"
+    );
     // One guess of the old id was spent on the right code.
-    let seen: Vec<_> = (0..5).map(|_| side.verify(&mut log, old, &wrong.next().unwrap(), at("10:26:00"))).collect();
+    let seen: Vec<_> =
+        (0..5).map(|_| side.verify(&mut log, old, &wrong.next().unwrap(), at("10:26:00"))).collect();
     assert_eq!(seen, [3, 2, 1, 0].map(Seen::WrongCode).into_iter().chain([Seen::UsedUp]).collect::<Vec<_>>());
-    assert_eq!(side.follow_link(&mut log, old, &token, at("10:26:00")), Seen::WrongToken, "what was registered before");
+    assert_eq!(
+        side.follow_link(&mut log, old, &token, at("10:26:00")),
+        Seen::WrongToken,
+        "what was registered before"
+    );
     assert_eq!(side.verify(&mut log, new, &code, at("11:14:00")), Seen::Verified, "it goes on to be right");
     assert_eq!(log.verified().len(), 2);
 }
@@ -443,7 +477,10 @@ fn resends_wait_for_their_own_registration_alone() {
     assert!(matches!(seen, Seen::Accepted { resend_after: 120, .. }), "{seen:?}");
     assert_eq!(side.resend(&mut log, second, seconds(122)).1, Seen::Wait(59));
     assert!(matches!(side.resend(&mut log, first, seconds(180)).1, Seen::Accepted { resend_after: 120, .. }));
-    assert!(matches!(side.resend(&mut log, second, seconds(181)).1, Seen::Accepted { resend_after: 240, .. }));
+    assert!(matches!(
+        side.resend(&mut log, second, seconds(181)).1,
+        Seen::Accepted { resend_after: 240, .. }
+    ));
 }
 
 #[test]
@@ -509,7 +546,10 @@ fn a_forgotten_and_again_verified_account_is_the_same_for_all_after_compaction()
 #[test]
 fn of_two_verifications_the_one_with_the_higher_offset_holds_for_all() {
     let (mut a, mut log) = (Side::new(), Log::default());
-    let ids = [registered(&mut a, &mut log, e(), at("10:00:00")), registered(&mut a, &mut log, v(), at("10:00:01"))];
+    let ids = [
+        registered(&mut a, &mut log, e(), at("10:00:00")),
+        registered(&mut a, &mut log, v(), at("10:00:01")),
+    ];
     let registrations = ids.map(|id| a.registration(id, at("10:00:02")).unwrap());
     for (id, registration) in ids.into_iter().zip(registrations) {
         let request = shared::request_id::RequestId::random();
@@ -615,6 +655,10 @@ fn what_is_mailed_is_decided_by_the_place_and_by_what_is_known() {
     assert_eq!(side.verify(&mut log, id, &code, at("10:02:00")), Seen::Verified);
     assert_eq!(mailing(&mut log, &mut side, "10:03:00"), (Mailing::Nothing, 3), "a place that mails nothing");
     assert_eq!(mailing(&mut log, &mut side, "10:59:59"), (Mailing::Nothing, 4));
-    assert_eq!(mailing(&mut log, &mut side, "11:00:30"), (Mailing::Nothing, 0), "within the cool-down after any other");
+    assert_eq!(
+        mailing(&mut log, &mut side, "11:00:30"),
+        (Mailing::Nothing, 0),
+        "within the cool-down after any other"
+    );
     assert_eq!(mailing(&mut log, &mut side, "11:00:59"), (Mailing::Notice, 1));
 }
