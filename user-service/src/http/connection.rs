@@ -72,8 +72,8 @@ pub(crate) struct Connection {
     is_blocked: bool,
     /// Reading goes on with the next answer that is taken.
     reader: Option<Waker>,
-    /// A refusal of our own that is being written.
-    refusal: Bytes,
+    /// What is left to write of a refusal of our own; nothing else is written after it.
+    refusal: Option<Bytes>,
     silence: Silence,
     answered_at: Instant,
     ends_at: Option<Instant>,
@@ -97,7 +97,7 @@ impl Connection {
             step: 0,
             is_blocked: false,
             reader: None,
-            refusal: Bytes::new(),
+            refusal: None,
             silence,
             answered_at: now,
             ends_at: None,
@@ -152,15 +152,16 @@ impl Connection {
 
     /// Goes on with a refusal of our own.
     fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.refusal.is_empty() {
-            let count = ready!(Pin::new(&mut self.stream).poll_write(context, &self.refusal))?;
-            self.refusal.advance(count);
+        let Self { refusal, stream, .. } = self;
+        while let Some(refusal) = refusal.as_mut().filter(|left| !left.is_empty()) {
+            let count = ready!(Pin::new(&mut *stream).poll_write(context, refusal))?;
+            refusal.advance(count);
         }
         Poll::Ready(Ok(()))
     }
 
     fn refuse(&mut self, refusal: Bytes) {
-        self.refusal = refusal;
+        self.refusal = Some(refusal);
         self.connected.ends.set(true);
     }
 
@@ -191,7 +192,7 @@ impl AsyncRead for Connection {
             }
             self.refuse(refusal::head_too_large());
         }
-        if self.step >= STEP || !self.refusal.is_empty() {
+        if self.step >= STEP || self.refusal.is_some() {
             self.step = 0;
             context.waker().wake_by_ref();
             return Poll::Pending;
@@ -214,13 +215,13 @@ impl AsyncWrite for Connection {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.poll_time(context)?;
-        if self.refusal.is_empty()
+        if self.refusal.is_none()
             && self.connected.answers.get() == 0
             && let Some(document) = refusal::instead_of(octets)
         {
             self.refuse(document);
         }
-        if !self.refusal.is_empty() {
+        if self.refusal.is_some() {
             ready!(self.poll_refusal(context))?;
             return Poll::Ready(Ok(octets.len()));
         }
