@@ -224,3 +224,19 @@ for (const [what, status, kind, sentence] of [
     await sees(page, sentence);
   });
 }
+
+pageTest("where the browser keeps nothing, code and link work all the same", async (page) => {
+  await page.addInitScript(() => {
+    const refuse = { get: () => { throw new Error("storage is turned off"); } };
+    for (const storage of ["localStorage", "sessionStorage"]) Object.defineProperty(globalThis, storage, refuse);
+  });
+  const first = await register(page);
+  await submitCode(page, (await mailTo(first.email)).code);
+  await sees(page, "Your address is confirmed");
+  const second = newcomer();
+  await registerElsewhere(second);
+  await page.goto((await mailTo(second.email)).link);
+  await assertShows(page, second);
+  await confirm(page).click();
+  await sees(page, "Your address is confirmed");
+});
