@@ -18,5 +18,8 @@ mod foreign_writers;
 mod crashes;
 mod replicas;
 mod attempts;
+mod budgets;
+mod accounts;
+mod clocks;
 mod broker_outage;
 mod mail_outage;
