@@ -23,3 +23,4 @@ mod accounts;
 mod clocks;
 mod broker_outage;
 mod mail_outage;
+mod timing;
