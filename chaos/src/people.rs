@@ -23,7 +23,7 @@ const OWNERS: [(&str, &str); 6] = [
 ];
 /// The names that strangers enter, to be read by whoever gets the mail.
 const STRANGERS: [(&str, &str); 3] =
-    [("Jackpot", "Lottery"), ("Prizes Waiting", "Casino"), ("Hurry", "Telephone Us")];
+    [("Jackpot", "Lottery"), ("Prizes Waiting", "Casino"), ("Hurry", "Telephone Quickly")];
 
 /// One person's plan.
 #[derive(Debug, Clone)]

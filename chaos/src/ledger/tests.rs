@@ -550,15 +550,21 @@ fn a_verified_account_has_the_data_of_its_registration_byte_for_byte() {
 
 #[test]
 fn an_account_that_is_verified_again_is_found() {
-    let again = |sent: i64| {
+    let again = |number, sent: i64| {
         let mut evidence = Evidence::good();
         evidence.registers(Mailing::Nothing, 2, 1, 1, &ada());
-        evidence.requests.push(follow("again", 2, &token(WINDOW), sent, 200));
-        evidence.verified(2, "again", sent);
+        evidence.requests.push(follow("again", number, &token(WINDOW), sent, 200));
+        let event = Event::Verified(verified(number, "again", sent));
+        evidence.write(event.clone());
+        if number == 2 {
+            evidence.mails.push(mail(&event, sent + 1));
+        }
         broken(&evidence)
     };
-    assert_eq!(again(6), NONE, "both were under way at once");
-    assert_eq!(again(8), ["accounts verified again by a request of later"]);
+    const NAME: &str = "accounts verified again by a request of later";
+    assert_eq!(again(2, 6), NONE, "both were under way at once");
+    assert_eq!(again(2, 8), [NAME]);
+    assert_eq!(again(1, 8), [NAME], "with the same registration");
     // Thrice at once.
     let mut evidence = Evidence::good();
     for number in 2..4 {

@@ -9,8 +9,11 @@ use crate::{
     evidence::{Reply, Request},
     rules,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use shared::event::{EventId, Verified};
+
+/// A replica may read a tombstone as late as this, after a fault of its process or of its connection.
+const LATE_READER: SignedDuration = SignedDuration::from_secs(20);
 
 /// A verified account has exactly the data of the registration that was proved.
 pub(super) fn other_data(index: &Index<'_>) -> Count {
@@ -44,7 +47,9 @@ fn again<'a>(index: &Index<'_>, account: &Account<'a>) -> Vec<&'a Verified> {
         };
         let sent_at = index.request(verified.request_id.as_str()).map(|request| request.sent_at);
         let is_later = |(earlier, stamped_at): &(&Verified, Timestamp)| {
-            earlier.event_id != verified.event_id && sent_at.is_some_and(|sent| *stamped_at + SETTLED < sent)
+            // A producer may write a record twice.
+            let is_another = earlier.request_id != verified.request_id;
+            is_another && sent_at.is_some_and(|sent| *stamped_at + SETTLED < sent)
         };
         if holds.iter().any(is_later) {
             again.push(verified);
@@ -118,8 +123,7 @@ pub(super) fn can_be_proved(
         stamped_at <= reply.at + SETTLED && registered_at > event.occurred_at + rules::MAX_CLOCK_SKEW
     });
     // A replica may not have read a tombstone yet, and compares with the codes of before.
-    let in_doubt = account
-        .tombstones()
-        .any(|at| at <= reply.at + SETTLED && at + rules::CLOCK_TOLERANCE >= request.sent_at);
+    let in_doubt =
+        account.tombstones().any(|at| at <= reply.at + SETTLED && at + LATE_READER >= request.sent_at);
     !over && !verified && !in_doubt
 }
