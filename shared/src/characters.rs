@@ -10,6 +10,7 @@ use icu_properties::{
         CanonicalCombiningClass, DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup,
         JoiningType, Script,
     },
+    script::ScriptWithExtensions,
 };
 use std::{borrow::Cow, fmt::Write};
 
@@ -26,7 +27,17 @@ pub(crate) fn category(c: char) -> GeneralCategory {
     CodePointMapData::<GeneralCategory>::new().get(c)
 }
 
-/// The script that it belongs to; `Inherited` for a mark of several.
+/// Whether it is a letter of this script and of no other.
+pub(crate) fn is_letter_of(c: char, script: Script) -> bool {
+    is_letter(c) && self::script(c) == script
+}
+
+/// Whether it is a mark that this script uses (UAX 24, `Script_Extensions`).
+pub(crate) fn is_mark_of(c: char, script: Script) -> bool {
+    is_mark(c) && ScriptWithExtensions::new().has_script(c, script)
+}
+
+/// The script that it belongs to.
 pub(crate) fn script(c: char) -> Script {
     CodePointMapData::<Script>::new().get(c)
 }

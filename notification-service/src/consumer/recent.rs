@@ -1,7 +1,10 @@
 //! The mails that were sent lately, so that one whose event was written or replayed twice is mailed once.
 
 use sha2::{Digest, Sha256};
-use shared::{email_address::EmailAddress, event::Event};
+use shared::{
+    email_address::EmailAddress,
+    event::{Event, Mailing},
+};
 use std::collections::{HashSet, VecDeque};
 
 /// So many are remembered, 40 octets each: about a minute's work at full speed.
@@ -20,8 +23,10 @@ impl MailId {
         let (mail_id, account_id) = (event.mail_id().to_string(), event.account_id().to_string());
         let email = event.email().map(EmailAddress::normalised).unwrap_or_default();
         let key = match event {
-            Event::Registered(_, event) => event.key.to_string(),
-            Event::Verified(_) | Event::Attempt(_) => String::new(),
+            Event::Registered(Mailing::FirstCode | Mailing::FurtherCode, event) => event.key.to_string(),
+            Event::Registered(Mailing::Notice | Mailing::Nothing, _)
+            | Event::Verified(_)
+            | Event::Attempt(_) => String::new(),
         };
         let mut hash = Sha256::new();
         for part in [event.kind().name(), &mail_id, &account_id, &email, &key] {
@@ -90,6 +95,9 @@ mod tests {
         for kind in [&b"user_account_created"[..], b"code_resent", b"account_exists"] {
             assert_eq!(MailId::of(&event_of(kind, &[])), MailId::of(&event_of(kind, &beside)));
         }
+        let of_another_key = [("key", json!("k2"))];
+        let notices = [&[][..], &of_another_key].map(|changes| event_of(b"account_exists", changes));
+        assert_eq!(MailId::of(&notices[0]), MailId::of(&notices[1]), "a notice has no code");
         let verified = |changes: &[_]| MailId::of(&event_of(b"user_account_verified", changes));
         assert_ne!(verified(&[]), verified(&beside), "each verification is confirmed");
     }

@@ -1,4 +1,6 @@
-use crate::world::{World, address, asked, code_of, created, created_until, registered, token_of, verified};
+use crate::world::{
+    World, address, asked, attempt, code_of, created, created_until, registered, token_of, verified,
+};
 use jiff::{SignedDuration, Timestamp};
 use rdkafka::producer::FutureRecord;
 use sandbox::smtp::ReceivedMail;
@@ -24,7 +26,7 @@ async fn each_event_that_asks_for_a_mail_is_mailed_once_and_all_are_committed() 
     let link = format!("https://signup.example.com/#id={}&token={}", first.registration, token_of(1));
     let first = Event::Registered(Mailing::FirstCode, first);
     world.publish(&[first, asked(Mailing::FurtherCode, 2), verified(3, Timestamp::now())]).await;
-    world.publish(&[notice, asked(Mailing::Nothing, 6)]).await;
+    world.publish(&[notice, asked(Mailing::Nothing, 6), attempt(7)]).await;
     let tombstone =
         FutureRecord::<str, [u8]>::to(Topic::Verified.name()).key("11111111-1111-8111-9111-111111111111");
     world.producer.send(tombstone, crate::world::DEADLINE).await.unwrap();
@@ -51,6 +53,7 @@ async fn each_event_that_asks_for_a_mail_is_mailed_once_and_all_are_committed() 
     assert_eq!(health["records"]["delivered"], 4);
     assert_eq!(health["records"]["ignored"], 2);
     service.stop().await;
+    assert_eq!(world.committed(Topic::Activity).await, 0, "attempts are none of its business");
     assert!(world.dead_letters().await.is_empty());
 }
 

@@ -5,7 +5,7 @@
 //! has room for a whole advertisement. Pure.
 
 use super::PersonName;
-use crate::characters::{is_letter, is_mark, script};
+use crate::characters::{is_letter, is_letter_of, is_mark_of, script};
 use icu_properties::props::Script;
 use unicode_normalization::is_nfkc;
 
@@ -22,11 +22,7 @@ impl PersonName {
     pub fn greeting(&self) -> Option<&str> {
         let word = self.as_str().trim_matches(' ');
         let own = script(word.chars().next()?);
-        let belongs = |c| match script(c) {
-            script if script == own => is_letter(c) || is_mark(c),
-            Script::Inherited => is_mark(c),
-            _ => false,
-        };
+        let belongs = |c| is_letter_of(c, own) || is_mark_of(c, own);
         let mut parts = word.split(HYPHEN_OR_APOSTROPHE);
         let fits = SCRIPTS.contains(&own)
             && word.chars().count() <= MAX_CHARACTERS
@@ -41,6 +37,7 @@ impl PersonName {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::characters::is_mark;
     use proptest::prelude::*;
 
     fn name(text: &str) -> PersonName {
@@ -55,6 +52,7 @@ mod tests {
             "O’Brien",
             "Anne-Marie",
             "Zoë",
+            "Ẹ\u{300}yọ\u{300}",
             "Nguyễn",
             "Łucja",
             "Елена",
@@ -98,6 +96,10 @@ mod tests {
             "Ａｄａ",
             "ᴬᵈᵃ",
             "Maª",
+            // Marks of other scripts and of music.
+            "A\u{651}da",
+            "Ada\u{3099}",
+            "A\u{1d17b}da",
             // Scripts whose words have no spaces between them, and others.
             "李",
             "免费领取请访问网址",
