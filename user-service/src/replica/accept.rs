@@ -20,6 +20,7 @@ pub(crate) struct Acceptance {
 }
 
 /// What a record says.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, for a moment")]
 #[derive(Debug)]
 pub(crate) enum Accepted {
     Event(Event),

@@ -131,7 +131,7 @@ impl Account {
             self.milestones.as_deref().copied().unwrap_or_default();
         let is_later = |verified_at| registered_at > later(verified_at, rules.max_clock_skew);
         let is_forgotten = forgotten_at.is_some_and(|at| registered_at < at);
-        !is_forgotten && !(is_verified && verified_at.is_none_or(is_later))
+        !(is_forgotten || is_verified && verified_at.is_none_or(is_later))
     }
 
     /// The windows whose codes are right: one or two.

@@ -15,7 +15,7 @@ use shared::{
 };
 use std::{collections::BTreeSet, time::Duration};
 
-const SEQUENCES: u64 = 100;
+const SEQUENCES: u64 = 50;
 const SEED: u64 = 20_261_127;
 const WRONG_TOKEN: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
@@ -63,7 +63,7 @@ impl Numbers {
 
 fn calls(sequence: u64) -> Vec<Call> {
     let mut numbers = Numbers(SEED + sequence);
-    let length = 4 + numbers.below(10);
+    let length = 5 + numbers.below(11);
     let call = |numbers: &mut Numbers| match numbers.below(10) {
         0 | 1 => Call::Register,
         2 => Call::Resend(numbers.below(8)),
@@ -71,7 +71,7 @@ fn calls(sequence: u64) -> Vec<Call> {
         4 => Call::Show(numbers.below(8)),
         // Mostly with one id, so that its guesses are used up.
         5 => Call::TryCode(numbers.below(8), u32::try_from(numbers.below(4)).unwrap()),
-        _ => Call::TryCode(0, u32::try_from(numbers.below(12)).unwrap()),
+        _ => Call::TryCode(0, u32::try_from(numbers.below(30)).unwrap()),
     };
     (0..length).map(|_| call(&mut numbers)).collect()
 }
@@ -234,7 +234,7 @@ async fn no_sequence_of_answers_tells_one_address_from_another() {
     replica.stop().await;
     let [wrong_codes, proxies] = settings;
     let full = world.replica_with(&[wrong_codes, proxies, ("MAX_PENDING", held)]).await;
-    let seen = compare(&full, &ids[..ids.len() / 4]).await;
+    let seen = compare(&full, &ids[..CLASSES.len() * 12]).await;
     assert_eq!(seen.iter().filter(|seen| seen.contains(": 202")).count(), 0, "nothing is taken in");
     assert!(seen.iter().any(|seen| seen.contains("wrong-code")));
     full.stop().await;

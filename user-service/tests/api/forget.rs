@@ -1,6 +1,8 @@
 //! `user-service forget`
 
-use crate::world::{World, account_of, code, registered_elsewhere, token, verified_elsewhere, wrong_code};
+use crate::world::{
+    World, account_of, code, registered_elsewhere, stop, token, verified_elsewhere, wrong_code,
+};
 use reqwest::StatusCode;
 use shared::{
     event::{Event, Mailing},
@@ -57,9 +59,7 @@ async fn a_forgotten_account_begins_anew_with_other_codes_and_mails() {
         matches!(verified[..], [first, second] if first != second),
         "each verification has its confirmation"
     );
-    for replica in [first, second, third] {
-        replica.stop().await;
-    }
+    stop([first, second, third]).await;
 }
 
 /// Trace 39.

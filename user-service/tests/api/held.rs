@@ -1,6 +1,6 @@
 //! Replicas that can't read the log for a while: what they answer then is never wrong.
 
-use crate::world::{DEADLINE, Replica, World, code, token, wrong_code};
+use crate::world::{DEADLINE, Replica, World, code, stop, token, wrong_code};
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use shared::topic::Topic;
@@ -161,8 +161,7 @@ async fn a_replica_that_has_not_read_a_verification_makes_no_second_one() {
     let (by_link, by_code, ()) = tokio::join!(b.open_link(&id, &token), b.verify(&id, &code), late);
     assert_eq!((by_link.status, by_code.status), (StatusCode::OK, StatusCode::OK));
     assert_eq!(world.events(Topic::Verified).await.len(), 1);
-    a.stop().await;
-    b.stop().await;
+    stop([a, b]).await;
 }
 
 /// Trace 11, with attempts that are in the log and were answered with 503.
@@ -212,6 +211,5 @@ async fn a_registration_that_was_not_read_is_not_unknown() {
     way.hold(false);
     assert_eq!(b.resend(&id).await.problem(), "too-soon");
     assert_eq!(b.verify(&id, &code).await.status, StatusCode::OK);
-    a.stop().await;
-    b.stop().await;
+    stop([a, b]).await;
 }

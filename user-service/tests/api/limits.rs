@@ -43,11 +43,16 @@ async fn only_a_trusted_proxy_says_who_the_client_is() {
         replica.stop().await;
         statuses
     };
-    assert_eq!(ask("", &["192.0.2.1", "192.0.2.2"]).await, [422, 429], "anybody can write the header");
-    assert_eq!(ask("127.0.0.0/8", &["192.0.2.1", "192.0.2.2", "192.0.2.1"]).await, [422, 422, 429]);
     // What stands left of the nearest address that is no proxy of ours was written by the client.
     let forged = ["198.51.100.1, 192.0.2.1", "198.51.100.2, 192.0.2.1, 10.0.0.1"];
-    assert_eq!(ask("127.0.0.1, 10.0.0.0/8", &forged).await, [422, 429]);
+    let (untrusted, trusted, forged) = tokio::join!(
+        ask("", &["192.0.2.1", "192.0.2.2"]),
+        ask("127.0.0.0/8", &["192.0.2.1", "192.0.2.2", "192.0.2.1"]),
+        ask("127.0.0.1, 10.0.0.0/8", &forged),
+    );
+    assert_eq!(untrusted, [422, 429], "anybody can write the header");
+    assert_eq!(trusted, [422, 422, 429]);
+    assert_eq!(forged, [422, 429]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! HTTP as a socket sees it: clients that do what no library does.
 
 use crate::world::{Replica, World, environment};
+use futures_util::future::join_all;
 use socket2::{Domain, Socket, Type};
 use std::{
     io::{BufRead, BufReader},
@@ -120,15 +121,16 @@ async fn a_connection_whose_body_was_not_read_ends_whether_or_not_the_client_goe
     let world = World::start().await;
     let replica = world.impatient_replica(&[]).await;
     let half = |headers: &str| post(headers, "{");
-    for (request, status) in [
+    let cases = [
         (half("content-length: 100000\r\n"), "413"),
         (half("content-length: 100\r\n").replace("application/json", "text/plain"), "415"),
         (half("content-length: 100\r\ncontent-encoding: gzip\r\n"), "415"),
         (half("content-length: 100\r\n"), "408"),
         (half("content-length: 100\r\nsec-fetch-site: cross-site\r\n"), "403"),
         (half("content-length: 100\r\n").replace("/api/register", "/nothing"), "404"),
-    ] {
-        let answer = talk(replica.address, &request).await;
+    ];
+    let answers = join_all(cases.iter().map(|(request, _)| talk(replica.address, request))).await;
+    for (answer, (_, status)) in answers.into_iter().zip(&cases) {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(PROBLEM), "{answer}");
     }
     replica.stop().await;
@@ -139,7 +141,7 @@ async fn what_is_no_request_gets_a_problem_too() {
     let world = World::start().await;
     let replica = world.impatient_replica(&[]).await;
     let long = "a".repeat(60_000);
-    for (octets, status, kind) in [
+    let cases = [
         ("NONSENSE\r\n\r\n".to_owned(), "400 Bad Request", ":rejected\""),
         ("GET /health/live HTTP/1.1\r\n\r\n".to_owned(), "400 Bad Request", ":rejected\""),
         ("GET / HTTP/1.1\r\nhost: a\r\nbad header\r\n\r\n".to_owned(), "400 Bad Request", ":rejected\""),
@@ -154,8 +156,9 @@ async fn what_is_no_request_gets_a_problem_too() {
             "408 Request Timeout",
             ":request-timeout\"",
         ),
-    ] {
-        let answer = talk(replica.address, &octets).await;
+    ];
+    let answers = join_all(cases.iter().map(|(octets, ..)| talk(replica.address, octets))).await;
+    for (answer, (_, status, kind)) in answers.into_iter().zip(&cases) {
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
         assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")) && head.contains(PROBLEM), "{answer}");
         assert!(head.contains(&format!("content-length: {}", body.len())) && body.contains(kind), "{answer}");
@@ -191,8 +194,7 @@ async fn client_with_buffer(address: SocketAddr, octets: usize) -> TcpStream {
 
 /// Connections whose clients send requests until the server reads no more, and read no answer.
 async fn deaf_clients(address: SocketAddr) -> Vec<TcpStream> {
-    let mut connections = Vec::new();
-    for number in 0..60 {
+    let connections = (0..60).map(|number| async move {
         let request = match number % 3 {
             0 => "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: a\r\n\r\n",
             1 => "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: a\r\naccept-encoding: gzip\r\n\r\n",
@@ -202,10 +204,10 @@ async fn deaf_clients(address: SocketAddr) -> Vec<TcpStream> {
         let mut stream = deaf(address).await;
         let requests = request.repeat(1_000);
         let writing = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
-        let _ = tokio::time::timeout(Duration::from_millis(50), writing).await;
-        connections.push(stream);
-    }
-    connections
+        let _ = tokio::time::timeout(Duration::from_secs(1), writing).await;
+        stream
+    });
+    join_all(connections).await
 }
 
 /// The program itself, so that its memory is its own.

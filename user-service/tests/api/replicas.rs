@@ -1,6 +1,6 @@
 //! Any replica can answer, and the budgets of guesses are exact across them.
 
-use crate::world::{World, code, token, wrong_code};
+use crate::world::{World, code, stop, token, wrong_code};
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use shared::{
@@ -23,8 +23,7 @@ async fn registered_at_one_replica_verified_at_the_other() {
         assert_eq!(a.verify(&id, &code).await.status, StatusCode::OK);
     }
     assert_eq!(world.events(Topic::Verified).await.len(), 10);
-    a.stop().await;
-    b.stop().await;
+    stop([a, b]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,8 +69,7 @@ async fn of_guesses_with_many_ids_at_two_replicas_25_are_compared() {
         assert_eq!(replica.verify(&late, &code(&issued)).await.problem(), "wrong-code", "beyond the budget");
     }
     assert_eq!(b.open_link(&late, &token(&issued)).await.status, StatusCode::OK);
-    a.stop().await;
-    b.stop().await;
+    stop([a, b]).await;
 }
 
 /// Trace 14, within a window.
@@ -92,8 +90,7 @@ async fn the_same_address_at_two_replicas_at_once_is_one_mail_and_two_registrati
             assert_eq!(replica.verify(id, &code(&mails[0])).await.status, StatusCode::OK);
         }
     }
-    a.stop().await;
-    b.stop().await;
+    stop([a, b]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,6 +104,5 @@ async fn what_one_replica_mailed_the_other_does_not_mail_again() {
         b.registered(&email).await;
         assert_eq!(world.mails_to(&email).await.len(), 1);
     }
-    a.stop().await;
-    b.stop().await;
+    stop([a, b]).await;
 }

@@ -1,5 +1,6 @@
 //! What a test needs: a broker of its own, replicas on it, a person who signs up, and a look into the log.
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
@@ -132,9 +133,9 @@ impl World {
     pub(crate) async fn registrations(&self) -> Vec<(Mailing, Registered)> {
         let created = self.events(Topic::Created).await.into_iter();
         created
-            .map(|event| match event {
-                Event::Registered(mailing, event) => (mailing, event),
-                other => panic!("{other:?}"),
+            .filter_map(|event| match event {
+                Event::Registered(mailing, event) => Some((mailing, event)),
+                _ => None,
             })
             .collect()
     }
@@ -295,6 +296,11 @@ pub(crate) fn environment<'a>(
 
 fn secrets() -> CodeSecrets {
     CodeSecrets::parse(CODE_SECRETS).expect("valid")
+}
+
+/// Stops several replicas at once.
+pub(crate) async fn stop<const N: usize>(replicas: [Replica; N]) {
+    join_all(replicas.map(Replica::stop)).await;
 }
 
 /// The account of an address.

@@ -209,9 +209,15 @@ fn windows_of_the_time_are_taken_in_and_no_others() {
 fn of_an_account_that_was_verified_long_ago_the_key_and_the_version_count() {
     let long_ago = NOW - 1_000 * i64::try_from(RULES.milestone_life().as_secs()).unwrap();
     let read = |stamp: i64, value: Value| {
-        read(origin(Topic::Verified, Some(stamp)), Some(b"user_account_verified"), value.to_string().as_bytes())
+        read(
+            origin(Topic::Verified, Some(stamp)),
+            Some(b"user_account_verified"),
+            value.to_string().as_bytes(),
+        )
     };
-    assert!(matches!(read(long_ago, json!({"version": 2})), Ok(Accepted::VerifiedLongAgo(id)) if id == account()));
+    assert!(
+        matches!(read(long_ago, json!({"version": 2})), Ok(Accepted::VerifiedLongAgo(id)) if id == account())
+    );
     assert_eq!(read(long_ago, json!({"version": 1})).err(), Some(DecodeError::UnknownVersion(1)));
     assert!(matches!(read(long_ago + 1, json!({"version": 2})), Err(DecodeError::Malformed { .. })));
 }
