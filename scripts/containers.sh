@@ -4,7 +4,7 @@
 # Needs Docker with Compose 2.24, Python 3, curl, and the published ports free.   usage: containers.sh [--no-build]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export COMPOSE_PROJECT_NAME=two-step-signup-check RATE_LIMIT=off
+export COMPOSE_PROJECT_NAME=two-step-signup-check RATE_LIMIT=off WRONG_CODES=off
 api=http://127.0.0.1:3006 inbox=http://127.0.0.1:8025
 
 step() { printf '\n== %s\n' "$*"; }

@@ -3,7 +3,8 @@
 
 After the time, or SIGINT, nobody else comes. Ends with a line for each figure, and with 1 if anything was lost, mailed
 twice or answered with an error. A 503 is none if a later try of the same request succeeds, which is what the API promises.
-Needs RATE_LIMIT=off, and an inbox with MailHog's API.
+Each try is a registration of its own; the code that is mailed is right with all of them. Needs RATE_LIMIT=off and
+WRONG_CODES=off (a code counts as wrong while it is being tried), and an inbox with MailHog's API.
 
     signup-load.py [--rate 50] [--seconds 60] [--api http://127.0.0.1:3006] [--inbox http://127.0.0.1:8025]
 """
