@@ -26,7 +26,9 @@ async function openInNewTab(page, link) {
   return tab;
 }
 
+/** Waits until the page shows what a click confirms: these data. */
 async function assertShows(page, { firstName, lastName, email }) {
+  await confirm(page).waitFor();
   assert.equal(await page.locator("#link-address").innerText(), email);
   assert.equal(await page.locator("#link-name").innerText(), `${firstName} ${lastName}`);
 }
@@ -37,7 +39,6 @@ pageTest("the link confirms on a click and never by being opened", async (page) 
   const tab = await page.context().newPage();
   const verified = posted(tab, "verify");
   await tab.goto(link);
-  await confirm(tab).waitFor();
   await assertShows(tab, person);
   assert.equal(new URL(tab.url()).hash, "");
   await tab.reload();
@@ -90,7 +91,6 @@ pageTest("the link shows whom it confirms", async (page) => {
   const owner = newcomer();
   await registerElsewhere({ ...owner, ...STRANGER });
   await page.goto((await mailTo(owner.email)).link);
-  await confirm(page).waitFor();
   await assertShows(page, { ...STRANGER, email: owner.email });
   await sees(page, "Name, as it was entered");
   for (const text of [owner.email, STRANGER.firstName]) {
@@ -143,7 +143,6 @@ pageTest("two tabs with two registrations confirm each its own", async (page) =>
   await submitCode(page, (await mailTo(first.email)).code);
   await sees(page, "Your address is confirmed");
   await page.goto((await mailTo(other.email)).link);
-  await confirm(page).waitFor();
   await assertShows(page, other);
 });
 
@@ -208,7 +207,6 @@ pageTest("a link that can't be looked up is confirmed by nobody, and looked up a
   assert.equal(await confirm(page).isVisible(), false);
   await page.unroute("**/api/registration");
   await page.getByRole("button", { name: "Try again" }).click();
-  await confirm(page).waitFor();
   await assertShows(page, owner);
 });
 
