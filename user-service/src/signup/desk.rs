@@ -119,7 +119,7 @@ impl Desk {
             let windows = account.windows_of_codes(now, &self.rules).map(Window::number).collect();
             (account.guess(event_id, id).is_some(), account.guesses_with(id), windows)
         });
-        (is_known || made < self.rules.code_attempts).then(|| event::Attempt {
+        (is_known || made < self.rules.code_attempts).then_some(event::Attempt {
             event_id,
             occurred_at: now,
             version: event::VERSION,
