@@ -194,7 +194,8 @@ impl Follower {
     fn read_portion(&self, replay: &Mutex<Replay>) {
         let began = Instant::now();
         while began.elapsed() < PORTION {
-            while self.read(&self.patient, Duration::ZERO, replay) {}
+            while !self.intake.is_full(self.view.held()) && self.read(&self.patient, Duration::ZERO, replay) {
+            }
             std::thread::sleep(TAKE);
         }
     }

@@ -23,7 +23,7 @@ impl Intake {
     }
 
     /// Whether this many are too many to read on; once they were, it takes a quarter of `MAX_PENDING` less to read on.
-    fn is_full(&self, held: u64) -> bool {
+    pub(super) fn is_full(&self, held: u64) -> bool {
         let quarters = if self.is_paused.load(Ordering::Relaxed) { 5 } else { 6 };
         u128::from(held) * 4 >= u128::from(self.max_pending) * quarters
     }
