@@ -4,7 +4,7 @@
 //! overflows and nothing waits for a time that never comes; all else is not understood.
 
 use super::{DecodeError, Event, EventKind};
-use crate::topic::Topic;
+use crate::{registration_id::RegistrationId, topic::Topic};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
@@ -83,7 +83,11 @@ fn clocks_agree(occurred_at: Timestamp, origin: Origin, later_by_any_time: bool)
 /// Whether the event's numbers are ones that the user service writes.
 pub(super) fn check_numbers(event: &Event) -> Result<(), DecodeError> {
     let fits = match event {
-        Event::Registered(_, event) => event.send <= MAX_SEND && event.resends <= MAX_RESENDS,
+        Event::Registered(_, event) => {
+            event.send <= MAX_SEND
+                && event.resends <= MAX_RESENDS
+                && event.registration != RegistrationId::NONE
+        }
         Event::Attempt(event) => match event.windows[..] {
             [_] => true,
             [first, second] => first.checked_add(1) == Some(second),

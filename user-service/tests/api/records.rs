@@ -81,6 +81,7 @@ async fn records_with_times_and_numbers_out_of_range_are_counted_and_sign_up_goe
         ("code_resent", with(value.clone(), &[("send", json!(101))])),
         ("code_resent", with(value.clone(), &[("send", json!(u32::MAX))])),
         ("code_resent", with(value.clone(), &[("resends", json!(33))])),
+        ("code_resent", with(value.clone(), &[("registration", json!(RegistrationId::NONE.to_string()))])),
         ("attempt", with(attempt.clone(), &[("occurred_at", json!(FAR))])),
         ("attempt", windows(&[])),
         ("attempt", windows(&[issued.window, issued.window + 2])),
