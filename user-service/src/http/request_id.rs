@@ -41,16 +41,16 @@ pub(crate) async fn identify<B: MessageBody>(
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(HEADER, value);
     }
-    if let Some(context) = context {
-        // The route's pattern: what somebody made up as a path is no label.
-        let endpoint = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
-        context.metrics.answered(endpoint, response.status().as_u16(), began.elapsed());
-    }
+    // The route's pattern: what somebody made up as a path is no label, and may hold an id or a code.
+    let endpoint = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
     log::debug!(
         "request.id" = id.as_str(), "http.method" = response.request().method().as_str(),
-        "http.path" = response.request().path(), "http.status" = response.status().as_u16();
+        "http.route" = endpoint.as_str(), "http.status" = response.status().as_u16();
         "request answered"
     );
+    if let Some(context) = context {
+        context.metrics.answered(endpoint, response.status().as_u16(), began.elapsed());
+    }
     Ok(response)
 }
 

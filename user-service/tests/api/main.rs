@@ -25,6 +25,7 @@ mod start;
 mod topics;
 mod kafka_watch;
 mod limits;
+mod program;
 mod raw;
 mod observing;
 mod openapi;

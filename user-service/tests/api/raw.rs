@@ -1,18 +1,18 @@
 //! HTTP as a socket sees it: clients that do what no library does.
 
-use crate::world::{Replica, World, environment};
+use crate::{
+    program::Program,
+    world::{Replica, World},
+};
 use futures_util::future::join_all;
 use socket2::{Domain, Socket, Type};
 use std::{
-    io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::oneshot,
 };
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -31,60 +31,6 @@ async fn talk(address: SocketAddr, octets: &str) -> String {
 
 fn post(headers: &str, body: &str) -> String {
     format!("POST /api/register HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n{headers}\r\n{body}")
-}
-
-/// The service in a process of its own, which ends with this.
-struct Program {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Program {
-    async fn start(brokers: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_user-service"))
-            .envs(environment(brokers, &[("TRUSTED_PROXIES", "127.0.0.1"), ("RUST_LOG", "info")]))
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        let (sender, address) = oneshot::channel();
-        // Reads on: the program would wait for room in the pipe.
-        std::thread::spawn(move || {
-            let mut sender = Some(sender);
-            for line in log.lines().map_while(Result::ok) {
-                if let Some((_, rest)) = line.split_once(" address=")
-                    && let Some(sender) = sender.take()
-                {
-                    let _ = sender.send(rest.split(' ').next().unwrap().parse().unwrap());
-                }
-            }
-        });
-        let address = address.await.expect("it says where it listens");
-        let program = Self { child, address };
-        let started = Instant::now();
-        let ready =
-            || async { reqwest::get(format!("http://{address}/health/ready")).await.unwrap().status() };
-        while ready().await != reqwest::StatusCode::OK {
-            assert!(started.elapsed() < DEADLINE, "not ready in time");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        program
-    }
-
-    /// Its memory in KiB, as Linux counts it.
-    fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,17 +156,16 @@ async fn deaf_clients(address: SocketAddr) -> Vec<TcpStream> {
     join_all(connections).await
 }
 
-/// The program itself, so that its memory is its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_read_nothing_cost_little() {
     let world = World::start().await;
-    let program = Program::start(&world.brokers()).await;
+    let program =
+        Program::start(&world.brokers(), &[("TRUSTED_PROXIES", "127.0.0.1"), ("RUST_LOG", "info")]).await;
     let before = program.memory();
     let connections = deaf_clients(program.address).await;
     let grown = program.memory().saturating_sub(before) / connections.len() as u64;
     assert!(grown < 300, "{grown} KiB for each connection");
-    let live = reqwest::get(format!("http://{}/health/live", program.address)).await.unwrap();
-    assert_eq!(live.status(), reqwest::StatusCode::OK);
+    assert_eq!(program.get("/health/live").await.status, reqwest::StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
