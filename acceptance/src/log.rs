@@ -82,6 +82,29 @@ pub fn leaders(bootstrap: &str, topic: Topic) -> HashMap<i32, i32> {
     partitions(&consumer, topic)
 }
 
+/// The partition of an account's records, as the services' producers choose it (librdkafka's partitioner `murmur2_random`):
+/// the hash of the id's 36 octets, which are nine whole words.
+///
+/// # Panics
+/// With no partitions.
+#[must_use]
+pub fn partition_of(account: AccountId, partitions: usize) -> i32 {
+    let key = account.to_string();
+    const M: u32 = 0x5bd1_e995;
+    let mix = |k: u32| {
+        let k = k.wrapping_mul(M);
+        (k ^ (k >> 24)).wrapping_mul(M)
+    };
+    let word = |octets: &[u8]| octets.iter().rev().fold(0, |word, octet| (word << 8) | u32::from(*octet));
+    let seed = 0x9747_b28c ^ u32::try_from(key.len()).expect("a short key");
+    let words = key.as_bytes().chunks_exact(4).map(word);
+    let mut hash = words.fold(seed, |hash, word| hash.wrapping_mul(M) ^ mix(word));
+    hash = (hash ^ (hash >> 13)).wrapping_mul(M);
+    hash ^= hash >> 15;
+    let partition = usize::try_from(hash & 0x7fff_ffff).expect("31 bits") % partitions;
+    i32::try_from(partition).expect("a small number")
+}
+
 fn partitions(consumer: &BaseConsumer, topic: Topic) -> HashMap<i32, i32> {
     let metadata = consumer.fetch_metadata(Some(topic.name()), LIMIT).expect("metadata");
     metadata.topics()[0].partitions().iter().map(|it| (it.id(), it.leader())).collect()

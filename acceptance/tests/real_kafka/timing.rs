@@ -46,6 +46,8 @@ const PREPARED_AT_ONCE: usize = 64;
 /// After it another mail can be asked for.
 const COOLDOWN: Duration = Duration::from_secs(1);
 const FROZEN: Duration = Duration::from_secs(5);
+/// When requests are sent to a service one of whose brokers stands still.
+const MOMENTS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(2_800)];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
@@ -113,12 +115,15 @@ async fn the_time_of_an_answer_tells_nothing_of_the_address() {
     service.start_and_wait().await;
     let api = Api::new(service.address());
 
+    let leaders = Leaders::read(&world);
     let mut people = prepared(&world, &api, samples).await;
+    // Kept for the broker that stands still: no stranger has asked for these before.
+    let untouched = apart(&mut people, &leaders);
     proxy.set(Some(LinkFault::Delay(SLOWER)));
     let measured = measure(&api, &mut people).await;
-    let leaders = Leaders::read(&world);
+    leaders.agree(&world);
     let unlike = compare(&measured, &leaders);
-    same_statuses_while_frozen(&world, &slow, &people, &leaders).await;
+    same_statuses_while_frozen(&world, &slow, &people, &untouched, &leaders).await;
     assert!(unlike.is_empty(), "{unlike:?}");
 }
 
@@ -267,33 +272,51 @@ fn standard_error(n: usize, m: usize) -> f64 {
     ((n + m + 1) as f64 / (12 * n * m) as f64).sqrt()
 }
 
+/// Takes some of each partition and class out of the people.
+fn apart(people: &mut Vec<Person>, leaders: &Leaders) -> Vec<Person> {
+    let chosen = choose(people, leaders).into_values().flatten();
+    let apart: BTreeSet<String> = chosen.map(|person| person.email.clone()).collect();
+    people.extract_if(.., |person| apart.contains(&person.email)).collect()
+}
+
+/// One for each moment of each partition and class.
+fn choose<'a>(people: &'a [Person], leaders: &Leaders) -> BTreeMap<(i32, Class), Vec<&'a Person>> {
+    let mut chosen: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for person in people {
+        let of_class = chosen.entry((leaders.partition(&person.email), person.class)).or_default();
+        if of_class.len() < MOMENTS.len() {
+            of_class.push(person);
+        }
+    }
+    chosen
+}
+
 /// Freezes the slow broker, and expects of every request that it is answered alike for all classes whose addresses are in the
 /// same partition: at once, and when the log's ends are not known any more.
-async fn same_statuses_while_frozen(world: &World, slow: &Kafka, people: &[Person], leaders: &Leaders) {
-    const EACH: usize = 2;
-    const MOMENTS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(2_800)];
+async fn same_statuses_while_frozen(
+    world: &World,
+    slow: &Kafka,
+    people: &[Person],
+    untouched: &[Person],
+    leaders: &Leaders,
+) {
     // All its answers are there before the broker goes on.
     let mut service =
         world.user_service("impatient").with("RESEND_COOLDOWN", "1s").with("PUBLISH_TIMEOUT", "2s");
     service.start_and_wait().await;
     let api = Api::new(service.address());
-    let mut chosen: BTreeMap<(i32, Class), Vec<&Person>> = BTreeMap::new();
-    for person in people {
-        let of_class = chosen.entry((leaders.partition(&person.email), person.class)).or_default();
-        if of_class.len() < EACH {
-            of_class.push(person);
-        }
-    }
+    // At each moment one of each partition and class: of those for whom the stranger has an id, and of the others.
+    let (known, untouched) = (choose(people, leaders), choose(untouched, leaders));
     slow.freeze();
     let frozen = tokio::time::Instant::now();
     let mut statuses: BTreeMap<_, BTreeMap<Class, BTreeSet<StatusCode>>> = BTreeMap::new();
     for (number, moment) in MOMENTS.into_iter().enumerate() {
         tokio::time::sleep_until(frozen + moment).await;
         let mut asking = Vec::new();
-        for ((partition, class), people) in &chosen {
-            for (person, request) in
-                people.iter().flat_map(|person| REQUESTS.map(|request| (person, request)))
-            {
+        for ((partition, class), known) in &known {
+            let untouched = &untouched[&(*partition, *class)];
+            for request in REQUESTS {
+                let person = if request == Request::Register { untouched[number] } else { known[number] };
                 let api = &api;
                 asking.push(async move {
                     let answer = request.send(api, person, 1 + number).await;
@@ -356,22 +379,28 @@ impl Request {
 
 /// Which broker leads the partition of which address, in each of the topics that a stranger's request writes to.
 struct Leaders {
-    partitions: HashMap<String, i32>,
+    partitions: usize,
     leaders: HashMap<Topic, HashMap<i32, i32>>,
 }
 
 impl Leaders {
     fn read(world: &World) -> Self {
         let bootstrap = world.kafka.bootstrap();
-        let partitions =
-            log::read(&bootstrap, Topic::Created).into_iter().map(|it| (it.key, it.partition)).collect();
         let leaders = [Topic::Created, Topic::Activity].map(|topic| (topic, log::leaders(&bootstrap, topic)));
-        Self { partitions, leaders: leaders.into() }
+        Self { partitions: leaders[0].1.len(), leaders: leaders.into() }
+    }
+
+    /// Holds the computed partitions against the log.
+    fn agree(&self, world: &World) {
+        for record in log::read(&world.kafka.bootstrap(), Topic::Created) {
+            let account = record.key.parse().expect("an id");
+            assert_eq!(log::partition_of(account, self.partitions), record.partition, "{account}");
+        }
     }
 
     /// The same in every topic.
     fn partition(&self, email: &str) -> i32 {
-        self.partitions[&proofs::account_id(email).to_string()]
+        log::partition_of(proofs::account_id(email), self.partitions)
     }
 
     fn leader(&self, topic: Topic, partition: i32) -> i32 {
