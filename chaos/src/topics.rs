@@ -66,7 +66,8 @@ pub(crate) fn read_all(brokers: &str) -> anyhow::Result<Vec<Record>> {
 pub(crate) fn backlog(brokers: &str) -> anyhow::Result<Vec<String>> {
     let consumer = client(brokers, GROUP)?;
     let mut asked = TopicPartitionList::new();
-    let topics = [Topic::Created, Topic::Activity, Topic::Verified, Topic::MailRetry];
+    // Nothing of `user_account_activity` is mailed.
+    let topics = [Topic::Created, Topic::Verified, Topic::MailRetry];
     for (topic, partition) in partitions(&consumer, &topics)? {
         asked.add_partition(topic.name(), partition);
     }
