@@ -34,8 +34,9 @@ use tokio::{
 
 /// When the broker answers again after the last fault, all services are ready within this time.
 pub(crate) const READY_AGAIN: Duration = Duration::from_secs(30);
-/// And everything is finished and committed within this time; a mail's next try may be a minute away.
-pub(crate) const SETTLED_AGAIN: Duration = Duration::from_secs(90);
+/// And everything is finished and committed within this time: what is refused again and again ends with the time of its mail, and
+/// a window's first mails have the longest.
+pub(crate) const SETTLED_AGAIN: Duration = Duration::from_secs(120);
 /// People have so long to finish after the last fault.
 const LAST_CHANCE: Duration = Duration::from_secs(15);
 /// A broker on a busy machine may take so long until it answers after its start.

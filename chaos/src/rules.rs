@@ -76,6 +76,8 @@ mod tests {
         assert!(LINK_TTL >= WINDOW + CODE_TTL);
         assert!(RESEND_COOLDOWN >= SignedDuration::from_secs(1) && RESEND_COOLDOWN < CODE_TTL);
         assert!(CODE_TTL > LEAST_CODE_LIFE, "every place of a window can be mailed");
+        let longest = WINDOW + CODE_TTL - LEAST_CODE_LIFE;
+        assert!(longest.unsigned_abs() < crate::round::SETTLED_AGAIN, "all mails are over when a round is");
     }
 
     #[test]
