@@ -149,7 +149,9 @@ impl Desk {
     ) -> Option<Right> {
         let windows = |account: &Account| {
             let codes = account.codes(now, &self.rules);
-            codes.map(|(window, is_right)| (window, is_right && guessed.compared_with.contains(&window))).collect()
+            codes
+                .map(|(window, is_right)| (window, is_right && guessed.compared_with.contains(&window)))
+                .collect()
         };
         self.is_right(registration, windows, |key, id, email, window| {
             code.matches(&VerificationCode::derive(key, id, email, window))

@@ -96,7 +96,7 @@ impl World {
 
     /// A replica that gives clients little time, so that a test need not wait for the end of it.
     pub(crate) async fn impatient_replica(&self, variables: &[(&str, &str)]) -> Replica {
-        let [head, body, answers] = [1, 2, 3].map(Duration::from_secs);
+        let [head, body, answers] = [1, 2, 5].map(Duration::from_secs);
         let replica = Replica::start_with(&self.brokers(), variables, Patience { head, body, answers });
         replica.ready().await;
         replica
