@@ -154,7 +154,10 @@ impl View {
                 self.take_place(event, now);
             }
             Event::Attempt(event) => self.count(event, now),
-            Event::Verified(event) => self.verify(event.id, event.occurred_at, now),
+            Event::Verified(event) => {
+                self.verify(event.id, event.occurred_at, now);
+                self.wake(event.event_id);
+            }
         }
     }
 
@@ -177,7 +180,7 @@ impl View {
         }
     }
 
-    /// Announces an attempt that is about to be published.
+    /// Announces an attempt or a verification that is about to be published.
     #[must_use]
     pub(crate) fn await_record(&self, event_id: EventId) -> Awaited<'_> {
         let (sender, read) = oneshot::channel();
@@ -235,7 +238,12 @@ impl View {
         let account = stripe.accounts.entry(event.id).or_default();
         account.count(event.event_id, event.registration, &windows, event.occurred_at, &self.rules);
         drop(stripe);
-        for waiting in locked(&self.awaited).remove(&event.event_id).into_iter().flatten() {
+        self.wake(event.event_id);
+    }
+
+    /// Wakes the requests that wait for a record to be read.
+    fn wake(&self, event_id: EventId) {
+        for waiting in locked(&self.awaited).remove(&event_id).into_iter().flatten() {
             // The request may have given up in this very moment.
             let _ = waiting.send(());
         }

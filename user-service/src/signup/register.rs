@@ -52,11 +52,8 @@ impl Signup {
 
         let (now, id) = (now(), RegistrationId::random());
         let drafted = desk.register(id, person, resends, request_id, now);
-        let written = self.publish(&drafted.event, deadline).await.inspect_err(|error| {
-            if error.is_definite() {
-                desk.take_back(&drafted);
-            }
-        })?;
+        let written = self.publish(&drafted.event, deadline).await;
+        let written = written.inspect_err(|error| desk.take_back(&drafted, error.is_definite()))?;
         replica.view().apply(&drafted.event, now);
         replica.note_own(written, drafted.event.event_id());
         self.0.metrics.registered(&drafted.decision);

@@ -370,6 +370,55 @@ fn two_replicas_that_take_the_same_place_ask_for_one_mail() {
 }
 
 #[test]
+fn a_place_without_an_ack_is_free_again_and_leads_to_one_mail() {
+    for (is_in_log, is_definite) in [(false, true), (false, false), (true, false)] {
+        for email in [V, "victim+1@example.com"] {
+            let (mut side, mut log) = (Side::new(), Log::default());
+            let request = shared::request_id::RequestId::random();
+            let lost = side.desk.register(
+                RegistrationId::random(),
+                person("Ada", email),
+                0,
+                request,
+                at("10:00:00"),
+            );
+            side.desk.take_back(&lost, is_definite);
+            if is_in_log {
+                log.write(&lost.event, at("10:00:04"));
+            }
+            registered(&mut side, &mut log, person("Ada", email), at("10:00:05"));
+            let mail = log.newest(email);
+            assert_eq!((log.mails.len(), mail.send), (1, 1), "{email} {is_in_log} {is_definite}");
+        }
+    }
+}
+
+#[test]
+fn a_tagged_place_without_an_ack_is_free_for_others_only_if_it_is_certainly_not_in_the_log() {
+    for (is_definite, mailed) in [(true, 10), (false, 9)] {
+        let (mut side, mut log) = (Side::new(), Log::default());
+        let request = shared::request_id::RequestId::random();
+        let lost = side.desk.register(
+            RegistrationId::random(),
+            person("Eve", "victim+0@example.com"),
+            0,
+            request,
+            at("10:00:00"),
+        );
+        side.desk.take_back(&lost, is_definite);
+        for tag in 1..=12 {
+            registered(
+                &mut side,
+                &mut log,
+                person("Eve", &format!("victim+{tag}@example.com")),
+                at("10:00:05"),
+            );
+        }
+        assert_eq!(log.mails.len(), mailed);
+    }
+}
+
+#[test]
 fn after_an_account_was_forgotten_nothing_from_before_is_right() {
     let (mut side, mut log) = (Side::new(), Log::default());
     let mut wrong = side.wrong_codes(V);
