@@ -190,8 +190,8 @@ impl EventKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The topic that events of this kind are written to. All that `register` and `resend` write goes to one topic: who
-    /// measures an answer's time learns nothing of the address.
+    /// The topic that events of this kind are written to. All that `register` and `resend` write goes to one topic:
+    /// whoever measures an answer's time learns nothing of the address.
     #[must_use]
     pub const fn topic(self) -> Topic {
         match self {

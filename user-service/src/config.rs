@@ -31,7 +31,7 @@ pub struct Config {
     pub id_secret: IdSecret,
     /// The numbers of the flow.
     pub rules: Rules,
-    /// Most registrations that are held; beyond it new ones are refused.
+    /// Most registrations that are held; at the limit new ones are refused.
     pub max_pending: u64,
     /// Wrong codes per client address; `None` is `off`.
     pub wrong_codes: Option<RateLimit>,

@@ -1,4 +1,4 @@
-//! What is derived from `ID_SECRET`: one id for each person, and one for each guess.
+//! What is derived from `ID_SECRET`: one id for each account, and one for each guess.
 //!
 //! Both are MACs: nobody can compute the id from the address alone, nor find out from an attempt which code was tried.
 
@@ -13,7 +13,7 @@ use shared::{
 };
 use std::fmt;
 
-/// The secret behind all ids. It never changes: with another one, everybody would be somebody else.
+/// The secret behind all ids. It never changes: with another one, each address would have another account.
 #[derive(Clone)]
 pub struct IdSecret([u8; OCTETS]);
 

@@ -18,10 +18,11 @@ const BUCKETS: [f64; 13] = [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.1
 
 /// Bounds of the time from a window's first mail to the verification, in seconds.
 const VERIFIED_AFTER: [f64; 8] = [15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0];
-/// Why a mail was not asked for: it is not time for the next one, or other spellings of the mailbox have had them all.
+/// Why nothing is mailed for a request: it came before the next place, or the tagged spellings of its mailbox have taken
+/// all of theirs.
 const WITHHELD: [&str; 2] = ["schedule", "tagged"];
 
-/// The reason for which a record was passed over whose work ended in a bug.
+/// The reason of a record that was passed over because a bug panicked on it.
 pub(crate) const PANICKED: &str = "panicked";
 
 /// The numbers of one user service.

@@ -27,7 +27,7 @@ pub(crate) struct Counted<'a> {
 }
 
 impl WrongCodes {
-    /// So many at once, and so many again over the limit's time.
+    /// How many at once, and again over the limit's time.
     pub(crate) fn new(limit: RateLimit) -> Self {
         Self { limit, empty_at: Mutex::default() }
     }

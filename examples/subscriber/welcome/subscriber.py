@@ -18,7 +18,7 @@ from .mail import RefusedForGood, RefusedForNow, ServerAway, welcome
 
 VERIFIED = "user_account_verified"
 # Its own topics are named after its group: nobody but the services writes to those of the contract. Addresses are in them, so
-# they are not kept for ever.
+# their records are deleted after these times.
 RETRY_DAYS, DEAD_LETTER_DAYS = 2, 14
 MAX_ATTEMPTS = 5
 # The bound on copies after a crash: what was welcomed and not committed is welcomed again, with the same Message-ID.
@@ -140,8 +140,8 @@ class Subscriber:
         """Welcomed before, or forgotten since (a retry may be read long after the record it copies).
 
         A second record of an account that was not forgotten is a further registration that was proved: a subscriber that keeps
-        names takes them from it, since the one with the highest offset holds. Older is told by offset: an account's records
-        are in one partition, and clocks differ.
+        names takes them from it, since the one with the highest offset holds. The offset says which is older: an account's
+        records are in one partition, and clocks differ.
         """
         offset = int(headers.get("welcome_source", b"%d" % record.offset()).rpartition(b"/")[2])
         return event.account_id in self._welcomed or offset < self._forgotten.get(event.account_id, 0)

@@ -51,8 +51,8 @@ impl Consumer {
         twins.into_iter().rev().for_each(|item| self.backlog.push_front(item));
     }
 
-    /// The next record, or, at the bound on uncommitted records, only one that holds up the commit of finished ones: any
-    /// other would be one more that waits for a commit.
+    /// The next record to start. At the bound on uncommitted records only one that blocks a commit qualifies: any other
+    /// would exceed the bound.
     fn next_item(&mut self) -> Option<Item> {
         if !self.is_at_bound() {
             return self.backlog.pop();

@@ -78,8 +78,8 @@ impl<C: ClientContext + 'static> Producer<C> {
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
-            // With two under way, librdkafka takes the second one's ack for the first one's, too, although that was refused.
-            // A leader that knows nothing of the producer yet accepts the second without the first, which is lost.
+            // With more than one request in flight, librdkafka can take the second's ack for the first's, although the first
+            // was refused. A leader that knows nothing of the producer yet accepts the second alone, and the first is lost.
             .set("max.in.flight.requests.per.connection", "1");
         Self::start(&config, context)
     }

@@ -9,7 +9,7 @@ use std::{
 };
 use tokio::runtime::Handle;
 
-/// Does a request's work, from this call on also when nobody waits for it any more.
+/// Runs a request's work to its end even if the client disconnects.
 ///
 /// # Errors
 /// When it panics.

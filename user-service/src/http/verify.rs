@@ -53,12 +53,12 @@ struct Body {
     token: Option<Value>,
 }
 
-/// An id, and either the code or the token of the newest mail.
+/// An id, and either a code or a link's token from a mail.
 struct Verification;
 
 #[derive(Serialize, ToSchema)]
 struct Verified {
-    /// The account's own id: the same for every registration of this address, and told only to whoever has proved the mailbox.
+    /// The account's own id: the same for every registration of this address, and answered only to whoever has proved the mailbox.
     #[schema(format = "uuid")]
     id: String,
 }
@@ -121,7 +121,7 @@ impl PartialSchema for Verification {
             .item(Body::schema())
             .item(one_of_fields(["id", "uid"]))
             .item(one_of_fields(["code", "token"]));
-        either.description(Some("An id, and either the code or the token of the newest mail.")).into()
+        either.description(Some("An id, and either a code or a link's token from a mail.")).into()
     }
 }
 

@@ -1,4 +1,4 @@
-//! From the log into the view: a replay of the last window, then the tail.
+//! From the log into the view: a replay of what still counts, then the tail.
 //!
 //! Every replica reads all partitions by itself (`assign`, nothing is ever committed). Until the replay has reached
 //! the ends that the partitions had when it began, the replica knows less than the log and takes no requests. Of
@@ -50,11 +50,11 @@ use tokio_util::sync::CancellationToken;
 /// cost.
 const POLL: Duration = Duration::from_millis(500);
 
-/// The patient reader takes a portion and leaves the log alone for so long.
+/// How long the patient reader pauses after each portion.
 const PAUSE: Duration = Duration::from_millis(75);
 /// A portion is what comes in this time: more than `FETCH_BACKOFF`, so that each broker is asked.
 const PORTION: Duration = Duration::from_millis(25);
-/// So often is taken what has come: as long as there is anything of one broker's, no other one is asked.
+/// Between two looks for what has come: while the client holds anything of one broker's, it asks no other one.
 const TAKE: Duration = Duration::from_millis(2);
 /// Between two looks for markers of transactions.
 const MARKER_PAUSE: Duration = Duration::from_millis(250);
@@ -124,13 +124,13 @@ impl Follower {
             .set("fetch.wait.max.ms", "100");
         let mut patient = settings.clone();
         patient
-            // Nothing is fetched as long as the client holds something that was not taken. A fetch that waits at a broker is
-            // looked at there for each record that is written, however much it waits for (`fetch.min.bytes`), and so is that of
-            // each other replica; of these fetches there is one for each portion, which the first record answers.
+            // The client fetches nothing while it holds something that was not taken: one fetch for each portion, which the
+            // first record answers. A long poll would be no cheaper, however much it waits for (`fetch.min.bytes`): the broker
+            // re-checks the waiting fetch of each replica on every write.
             .set("queued.min.messages", "1")
-            // Of each partition; makes up for that in a replay.
+            // For each partition. Large, so that a replay is quick in spite of the pauses.
             .set("fetch.message.max.bytes", "4194304")
-            // Nobody waits for these as for an attempt.
+            // No request waits for these as it does for an attempt.
             .set("fetch.wait.max.ms", "250");
         Ok(Self {
             prompt: settings.create_with_context(ClientLog::default())?,
@@ -305,7 +305,7 @@ impl Follower {
         None
     }
 
-    /// Assigns all partitions, each from where the last window begins.
+    /// Assigns all partitions, each from the first record that may still count.
     fn assign(&self) -> KafkaResult<Replay> {
         let (start, end) = self.inquirer.span(self.acceptance.rules.replay_from(Timestamp::now()))?;
         let (mut prompt, mut patient) = (TopicPartitionList::new(), TopicPartitionList::new());

@@ -48,7 +48,7 @@ const END_PAUSE: Duration = Duration::from_secs(1);
 const SHORT_END_PAUSE: Duration = Duration::from_millis(100);
 /// How long it may take to get there.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest that the log must be kept: attempts are, for a day, and older ones concern nobody.
+/// The longest that a replica ever reads back: attempts are kept for a day, and older ones count no more.
 const LONGEST_LOOK_BACK: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The log as one process knows it; cheap to share.

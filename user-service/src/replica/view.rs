@@ -174,7 +174,7 @@ impl View {
     pub(crate) fn forget(&self, id: AccountId, at: Timestamp, now: Timestamp) {
         let mut stripe = self.stripe(id);
         stripe.verified.remove(&id);
-        // The compacted topic may keep old ones for long.
+        // The compacted topic may keep old ones for a long time.
         if self.is_recent(at, now) {
             stripe.accounts.entry(id).or_default().forget(at);
         }

@@ -1,8 +1,8 @@
 //! What the log says of one account.
 //!
 //! Merging is a join, window by window: commutative, associative and idempotent, because across topics there is no order.
-//! Only guesses need the order of their partition, which is the same for every replica. Nothing that is merged depends on
-//! the tombstone: what it ends is left out when it is looked at.
+//! Only guesses need the order of their partition, which is the same for every replica. Merging never depends on
+//! the tombstone: what a tombstone ends is left out when the account is looked at.
 
 use super::{
     Rules, Window,
@@ -92,7 +92,7 @@ impl Account {
         self.milestones.get_or_insert_default().verified_at = Some(at);
     }
 
-    /// The window at which its windows begin: the first of all, or one after its tombstone.
+    /// Its first window: the first of all time, or one after its tombstone.
     pub(crate) fn first_window(&self, rules: &Rules) -> Window {
         let forgotten_at = self.milestones.as_ref().and_then(|milestones| milestones.forgotten_at);
         forgotten_at.map_or(Window::default(), |at| rules.first_after(at))

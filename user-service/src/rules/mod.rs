@@ -26,12 +26,12 @@ pub(crate) use windows::Window;
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// A moment so much later, or the last one that there is: what a record says may lie anywhere.
+/// The moment that lies this much later, or the last one that there is: a record may name any time.
 pub(crate) fn later(moment: Timestamp, by: Duration) -> Timestamp {
     moment.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// A moment so much earlier, or the first one that there is.
+/// The moment that lies this much earlier, or the first one that there is.
 pub(crate) fn earlier(moment: Timestamp, by: Duration) -> Timestamp {
     moment.checked_sub(by).unwrap_or(Timestamp::MIN)
 }

@@ -1,8 +1,8 @@
 //! The schedule of mails: whether a request takes the next place of its window, and what is mailed then.
 //!
-//! The first place is there at once, but not within the cool-down after any other; each further one after a time that doubles:
-//! at 0, 1, 3, 7, 15 and 31 minutes of an hour. Nobody schedules a mail: the first to ask at a place or later takes it. In
-//! between nothing is mailed, as a mail whose code is right is in the mailbox.
+//! The first place is free at once, but not within the cool-down after a place of the window before; each further one is free
+//! after a pause that doubles, so at 0, 1, 3, 7, 15 and 31 minutes at the earliest. No timer sends a mail: the first request at
+//! a free place takes it. In between nothing is mailed, since a mail whose code is right is in the mailbox already.
 
 use super::{Account, Place, Rules, Window, later};
 use jiff::Timestamp;
@@ -69,7 +69,7 @@ impl Decision {
 }
 
 impl Rules {
-    /// How long after the place with this number, 0 for one of another window, the next one is there.
+    /// How long after the place with this number, 0 for one of another window, the next one is free.
     fn pause_after(&self, send: u8) -> Duration {
         doubled(self.resend_cooldown, send.saturating_sub(1).into())
     }

@@ -26,7 +26,7 @@ pub struct Rules {
     pub resend_cooldown: Duration,
     /// Places of a window that spellings with a tag of one mailbox have together.
     pub max_tagged_mails: u32,
-    /// How long a writer waits for an ack: so much later than its event may a record be written.
+    /// How long a writer waits for an ack: a record may be written this much later than its event.
     pub publish_timeout: Duration,
 }
 
@@ -90,7 +90,8 @@ impl Rules {
     }
 
     /// The windows around now, the oldest first, and whether their codes are right for an account whose windows begin at
-    /// `first`: those of one or two are. As many for every account, so that comparing with all takes as long.
+    /// `first`: those of one or two are. There are as many for every account, so that comparing
+    /// with all of them takes equally long.
     pub(crate) fn codes(&self, first: Window, now: Timestamp) -> impl Iterator<Item = (Window, bool)> {
         let clock = self.window_at(now);
         let windows = [clock.before(1), clock, clock.after(1), clock.after(2)].into_iter();

@@ -1,7 +1,7 @@
 //! What the verbs decide, step by step: nothing here waits, and `now` is an argument.
 //!
-//! Between two steps the verbs wait: for the log's end, for an ack, for their own record to be read back. Whoever drives the
-//! steps may be any clock and any order.
+//! Between two steps the verbs wait: for the log's end, for an ack, for their own record to be read back. A test
+//! drives the steps by any clock and in any order.
 
 use crate::{
     identity::IdSecret,

@@ -23,7 +23,7 @@ pub(crate) struct Registered {
 impl Signup {
     /// Registers a person; when this answers `Ok`, the event is in the log.
     ///
-    /// Once it has begun, callers see to it that it is polled to its end, also when nobody waits for it any more.
+    /// Callers must poll it to its end once it has begun, even if the client disconnects.
     ///
     /// # Errors
     /// [`Unavailable`]; the same request may then be repeated, here or at another replica.

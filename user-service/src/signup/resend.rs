@@ -18,7 +18,7 @@ pub(crate) enum Resent {
 impl Signup {
     /// Registers the person of a registration again, whatever became of that or of the address.
     ///
-    /// Once it has begun, callers see to it that it is polled to its end, also when nobody waits for it any more.
+    /// Callers must poll it to its end once it has begun, even if the client disconnects.
     ///
     /// # Errors
     /// [`Unavailable`]; the same request may then be repeated, here or at another replica.

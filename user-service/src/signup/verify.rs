@@ -54,7 +54,7 @@ pub(crate) enum Verdict {
 impl Signup {
     /// Checks a code or token; when this answers `Verified`, the event is in the log.
     ///
-    /// Once it has begun, callers see to it that it is polled to its end, also when nobody waits for it any more.
+    /// Callers must poll it to its end once it has begun, even if the client disconnects.
     ///
     /// # Errors
     /// [`Unavailable`]; an attempt that was published stays spent.
