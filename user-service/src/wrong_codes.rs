@@ -27,7 +27,7 @@ pub(crate) struct Counted<'a> {
 }
 
 impl WrongCodes {
-    /// How many at once, and again over the limit's time.
+    /// The limit: that many codes at once, and as many again over its time.
     pub(crate) fn new(limit: RateLimit) -> Self {
         Self { limit, empty_at: Mutex::default() }
     }

@@ -90,8 +90,8 @@ impl Rules {
     }
 
     /// The windows around now, the oldest first, and whether their codes are right for an account whose windows begin at
-    /// `first`: those of one or two are. There are as many for every account, so that comparing
-    /// with all of them takes equally long.
+    /// `first`: those of one or two are. Every account has the same number of them here, so comparing with all takes
+    /// equally long.
     pub(crate) fn codes(&self, first: Window, now: Timestamp) -> impl Iterator<Item = (Window, bool)> {
         let clock = self.window_at(now);
         let windows = [clock.before(1), clock, clock.after(1), clock.after(2)].into_iter();

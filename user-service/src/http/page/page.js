@@ -89,7 +89,7 @@ function codeProblem(outcome) {
   return `That code is not right. You have ${left} ${left === 1 ? "attempt" : "attempts"} left. The link in the email works, too.`;
 }
 
-// Another mail: a registration of its own with the same data, which takes the place of the one before
+// Another mail: a registration of its own with the same data, which replaces the one before in this tab
 
 at("resend").addEventListener("click", () => {
   exclusively(at("resend"), async () => {

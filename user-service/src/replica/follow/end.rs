@@ -29,8 +29,8 @@ impl Follower {
         Some(ends.iter().map(behind).fold(0, u64::saturating_add))
     }
 
-    /// Whether this replica has read all that was in the log five seconds before `now`: less is known of it the longer its
-    /// ends can't be learnt or reached.
+    /// Whether this replica has read all that was in the log five seconds before `now`. It is not, either, when the log's
+    /// ends could not be learnt for that long.
     pub(crate) fn is_at_end(&self, now: Instant) -> bool {
         let at_end = *self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
         was_within(READY, at_end, now) && !self.holds_too_many()
