@@ -36,7 +36,7 @@ pub(crate) struct Metrics {
     pub(crate) guesses: Counter,
     /// Those that were answered as wrong.
     pub(crate) wrong_codes: Counter,
-    windows_begun: Counter,
+    first_mails: Counter,
     verified_after: Histogram,
     withheld: Family<ReasonLabels, Counter>,
     /// Requests refused with 429 by the client's rate limit.
@@ -100,7 +100,7 @@ impl Metrics {
             publish_failures: Counter::default(),
             guesses: Counter::default(),
             wrong_codes: Counter::default(),
-            windows_begun: Counter::default(),
+            first_mails: Counter::default(),
             verified_after: Histogram::new(VERIFIED_AFTER),
             withheld: Family::default(),
             rate_limited: Counter::default(),
@@ -151,7 +151,7 @@ impl Metrics {
         for (name, help, counter) in [
             ("guesses", "Codes that were tried and have a place in the log", &metrics.guesses),
             ("wrong_codes", "Codes that were answered as wrong", &metrics.wrong_codes),
-            ("windows_begun", "First mails with a code in a window of an account", &metrics.windows_begun),
+            ("first_mails", "First mails with a code in a window of an account", &metrics.first_mails),
             ("publish_failures", "Events that were not acknowledged in time", &metrics.publish_failures),
             (
                 "rate_limited_requests",
@@ -205,7 +205,7 @@ impl Metrics {
     pub(crate) fn registered(&self, decision: &Decision) {
         match (decision.mailing, decision.taken) {
             (Mailing::FirstCode, _) => {
-                self.windows_begun.inc();
+                self.first_mails.inc();
             }
             (Mailing::Nothing, taken) => {
                 let [schedule, tagged] = WITHHELD;

@@ -30,7 +30,7 @@ async fn metrics_are_on_the_admin_address_alone_and_name_nobody() {
         "user_service_http_request_duration_seconds_count{endpoint=\"/api/register\"} 2",
         "user_service_guesses_total 2",
         "user_service_wrong_codes_total 1",
-        "user_service_windows_begun_total 1",
+        "user_service_first_mails_total 1",
         "user_service_mails_withheld_total{reason=\"schedule\"} 1",
         "user_service_mails_withheld_total{reason=\"tagged\"} 0",
         "user_service_verified_after_first_mail_seconds_count 1",
