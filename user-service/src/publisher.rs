@@ -145,30 +145,6 @@ impl Written {
     }
 }
 
-impl PublishError {
-    /// Whether the event is certainly not in the log, now or later.
-    pub(crate) fn is_definite(&self) -> bool {
-        use RDKafkaErrorCode as Code;
-        match self {
-            Self::Overloaded | Self::Encoding(_) => true,
-            Self::Late => false,
-            Self::NotAcknowledged(error) => matches!(
-                error.rdkafka_error_code(),
-                Some(
-                    Code::TopicAuthorizationFailed
-                        | Code::ClusterAuthorizationFailed
-                        | Code::MessageSizeTooLarge
-                        | Code::InvalidMessageSize
-                        | Code::PolicyViolation
-                        | Code::UnknownTopic
-                        | Code::UnknownTopicOrPartition
-                        | Code::UnknownPartition
-                )
-            ),
-        }
-    }
-}
-
 impl From<KafkaError> for PublishError {
     fn from(error: KafkaError) -> Self {
         match error {

@@ -40,6 +40,12 @@ impl Origin {
         let stamped_at = timestamp.and_then(|time| Timestamp::from_millisecond(time).ok()).unwrap_or(now);
         Self { topic, written_at: stamped_at.min(now), stamped_at, tolerance }
     }
+
+    /// The record's own time stamp, the same for every reader, but not farther ahead of the reader's clock than clocks may be.
+    #[must_use]
+    pub fn stamped_at(&self, now: Timestamp) -> Timestamp {
+        self.stamped_at.min(now.checked_add(self.tolerance).unwrap_or(now))
+    }
 }
 
 impl Topic {

@@ -21,7 +21,7 @@ struct Readiness {
     producer_warm: bool,
     /// The broker answered a moment ago.
     broker_answers: bool,
-    /// This machine's clock and the broker's agree.
+    /// No record of this process was of another time than the broker's, within a minute.
     clock_agrees: bool,
     /// What is wrong with Kafka's topics; null when nothing is.
     topics: Option<String>,

@@ -141,7 +141,8 @@ pub(super) async fn register(
 ) -> Result<HttpResponse, Problem> {
     let (person, email) = parse(&request, body::read(&request, payload).await?)?;
     let (first_name, last_name) = (person.first_name.clone(), person.last_name.clone());
-    let registered = to_its_end(context.signup.clone().register(person, request_id.into_inner())).await??;
+    let registered =
+        to_its_end(&request, context.signup.clone().register(person, request_id.into_inner())).await??;
     Ok(HttpResponse::Accepted().json(Success {
         status: true,
         message: MAIL_IF_DUE,
@@ -151,7 +152,7 @@ pub(super) async fn register(
             last_name,
             email,
             expires_at: format!("{:.3}", registered.expires_at),
-            resend_after: registered.resend_after.as_secs(),
+            resend_after: registered.resend_after.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX),
         },
     }))
 }

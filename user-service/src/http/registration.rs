@@ -87,7 +87,7 @@ pub(super) async fn registration(
     let (Some(id), Some(token)) = (id, token) else {
         return Err(fields.into_problem());
     };
-    match to_its_end(context.signup.clone().show(id, token)).await?? {
+    match to_its_end(&request, context.signup.clone().show(id, token)).await?? {
         Shown::Registration(person) => Ok(HttpResponse::Ok().json(Success {
             status: true,
             message: "This is what the link confirms.",

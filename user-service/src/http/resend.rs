@@ -84,14 +84,19 @@ pub(super) async fn resend(
         return Err(fields.into_problem());
     };
     let resending = context.signup.clone().resend(id, request_id.into_inner());
-    match to_its_end(resending).await?? {
+    match to_its_end(&request, resending).await?? {
         Resent::Accepted(registered) => Ok(HttpResponse::Accepted().json(Success {
             status: true,
             message: MAIL_IF_DUE,
             data: Accepted {
                 id: registered.id.to_string(),
                 expires_at: format!("{:.3}", registered.expires_at),
-                resend_after: registered.resend_after.as_secs(),
+                resend_after: registered
+                    .resend_after
+                    .as_millis()
+                    .div_ceil(1000)
+                    .try_into()
+                    .unwrap_or(u64::MAX),
             },
         })),
         Resent::Wait(wait) => Err(Problem::too_soon(wait)),

@@ -1,21 +1,29 @@
 //! A request's work that is not broken off: what was published must also be recorded.
 
 use super::problem::Problem;
+use actix_web::{HttpMessage, HttpRequest};
 use futures_util::FutureExt;
 use std::{
     panic::AssertUnwindSafe,
     pin::Pin,
     task::{Poll, ready},
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
 
 /// Runs a request's work to its end even if the client disconnects.
 ///
 /// # Errors
 /// When it panics.
-pub(super) fn to_its_end<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> impl Future<Output = Result<T, Problem>> {
+pub(super) fn to_its_end<T: Send + 'static, Work: Future<Output = T> + Send + 'static>(
+    request: &HttpRequest,
+    work: Work,
+) -> impl Future<Output = Result<T, Problem>> + use<T, Work> {
+    // The work holds its place among those that are worked on for as long as it lasts, also without its request.
+    let place = request.extensions_mut().remove::<OwnedSemaphorePermit>();
+    let work = async move {
+        let _place = place;
+        work.await
+    };
     // Nobody sees what a panic leaves behind: the work is dropped, and what it shares with others is changed in one piece.
     let work = AssertUnwindSafe(work).catch_unwind();
     let logged = work.map(|ended| {
@@ -57,16 +65,36 @@ impl<T: Send + 'static> Drop for ToItsEnd<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::{ResponseError, http::StatusCode};
+    use actix_web::{ResponseError, http::StatusCode, test::TestRequest};
     use tokio::sync::oneshot;
+
+    fn request() -> HttpRequest {
+        TestRequest::default().to_http_request()
+    }
+
+    #[tokio::test]
+    async fn the_work_keeps_its_place_among_those_that_are_worked_on_when_its_request_is_gone() {
+        let places = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
+        let request = request();
+        request.extensions_mut().insert(std::sync::Arc::clone(&places).try_acquire_owned().unwrap());
+        let (go_on, waiting) = oneshot::channel::<()>();
+        let mut work = Box::pin(to_its_end(&request, async {
+            let _ = waiting.await;
+        }));
+        assert!(futures_util::poll!(&mut work).is_pending());
+        drop((work, request));
+        assert_eq!(places.available_permits(), 0);
+        let _ = go_on.send(());
+        let _again = places.acquire().await.unwrap();
+    }
 
     #[tokio::test]
     async fn it_answers_who_waits_and_ends_without() {
-        assert_eq!(to_its_end(async { 7 }).await.unwrap(), 7);
+        assert_eq!(to_its_end(&request(), async { 7 }).await.unwrap(), 7);
 
         let (go_on, waiting) = oneshot::channel::<()>();
         let (done, ended) = oneshot::channel();
-        let mut work = Box::pin(to_its_end(async {
+        let mut work = Box::pin(to_its_end(&request(), async {
             let _ = waiting.await;
             let _ = done.send(());
         }));
@@ -78,7 +106,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_fails_this_request_alone() {
-        let failed = to_its_end(async { assert!(std::hint::black_box(false), "a fault") }).await;
+        let failed = to_its_end(&request(), async { assert!(std::hint::black_box(false), "a fault") }).await;
         assert_eq!(failed.unwrap_err().status_code(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

@@ -101,7 +101,7 @@ pub(super) async fn verify(
     let (id, proof) = parse(body::read(&request, payload).await?)?;
     let client = limits.client(&request);
     let verifying = context.signup.clone().verify(id, proof, client, request_id.into_inner());
-    match to_its_end(verifying).await?? {
+    match to_its_end(&request, verifying).await?? {
         Verdict::Verified(account) => Ok(HttpResponse::Ok().json(Success {
             status: true,
             message: "The account is verified.",

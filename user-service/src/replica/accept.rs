@@ -3,7 +3,7 @@
 
 use crate::{
     identity::IdSecret,
-    rules::{Rules, later},
+    rules::{Rules, earlier, later},
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -55,9 +55,15 @@ impl Acceptance {
             && origin.topic == EventKind::Verified.topic()
             && later(origin.written_at, self.rules.milestone_life()) <= now
         {
-            return verified_long_ago(key, payload).map(Accepted::VerifiedLongAgo);
+            return self.verified_long_ago(origin, key, payload).map(Accepted::VerifiedLongAgo);
         }
-        self.check(Event::read(origin, ce_type, payload)?).map(Accepted::Event)
+        let mut event = self.check(Event::read(origin, ce_type, payload)?)?;
+        if let Event::Verified(verified) = &mut event {
+            // Restored from a backup, or written by a process whose clock is slow: what counts is when all learnt of it.
+            let latest = earlier(origin.written_at, self.rules.clock_tolerance());
+            verified.occurred_at = verified.occurred_at.max(latest);
+        }
+        Ok(event).map(Accepted::Event)
     }
 
     /// Whether an event's windows are near its time, and its account is the one of its address.
@@ -77,24 +83,44 @@ impl Acceptance {
         Ok(event)
     }
 
+    /// Millions of these are read at a start. Of the value only what decides whether it is taken in is read.
+    fn verified_long_ago(
+        &self,
+        origin: Origin,
+        key: Option<&[u8]>,
+        payload: &[u8],
+    ) -> Result<AccountId, DecodeError> {
+        #[derive(Deserialize)]
+        struct VersionAlone {
+            version: u32,
+        }
+        #[derive(Deserialize)]
+        struct Head {
+            version: u32,
+            id: AccountId,
+            occurred_at: Timestamp,
+        }
+        let malformed = |error: serde_json::Error| match serde_json::from_slice::<VersionAlone>(payload) {
+            Ok(VersionAlone { version }) if version != VERSION => DecodeError::UnknownVersion(version),
+            _ => DecodeError::Malformed { line: error.line(), column: error.column() },
+        };
+        let head: Head = serde_json::from_slice(payload).map_err(malformed)?;
+        if head.version != VERSION {
+            return Err(DecodeError::UnknownVersion(head.version));
+        }
+        if account(key) != Some(head.id) {
+            return Err(DecodeError::WrongAccount);
+        }
+        if head.occurred_at > later(origin.written_at, self.rules.clock_tolerance()) {
+            return Err(DecodeError::WrongClock);
+        }
+        Ok(head.id)
+    }
+
     /// Whether an event of this moment may name the window: clocks differ, and after a tombstone an account is ahead of them.
     fn fits(&self, window: u64, moment: Timestamp) -> bool {
         let clock = self.rules.window_at(moment).number();
         (clock.saturating_sub(1)..=clock.saturating_add(2)).contains(&window)
-    }
-}
-
-/// Millions of these are read at a start: the id stands in the key, and of the value only the version counts.
-fn verified_long_ago(key: Option<&[u8]>, payload: &[u8]) -> Result<AccountId, DecodeError> {
-    #[derive(Deserialize)]
-    struct VersionAlone {
-        version: u32,
-    }
-    let malformed =
-        |error: serde_json::Error| DecodeError::Malformed { line: error.line(), column: error.column() };
-    match serde_json::from_slice::<VersionAlone>(payload).map_err(malformed)?.version {
-        VERSION => account(key).ok_or(DecodeError::WrongAccount),
-        other => Err(DecodeError::UnknownVersion(other)),
     }
 }
 

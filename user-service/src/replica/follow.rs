@@ -194,8 +194,10 @@ impl Follower {
     fn read_portion(&self, replay: &Mutex<Replay>) {
         let began = Instant::now();
         while began.elapsed() < PORTION {
-            while !self.intake.is_full(self.view.held()) && self.read(&self.patient, Duration::ZERO, replay) {
-            }
+            while began.elapsed() < PORTION
+                && !self.intake.is_full(self.view.held())
+                && self.read(&self.patient, Duration::ZERO, replay)
+            {}
             std::thread::sleep(TAKE);
         }
     }
@@ -348,7 +350,7 @@ impl Follower {
             if topic == Topic::Verified
                 && let Some(id) = accept::account(record.key())
             {
-                self.view.forget(id, origin.written_at, now);
+                self.view.forget(id, origin.stamped_at(now), now);
             }
             return Ok(());
         };

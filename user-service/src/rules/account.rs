@@ -108,6 +108,12 @@ impl Account {
         self.places.iter().filter(|place| place.window == window).map(|place| place.send).max().unwrap_or(0)
     }
 
+    /// The highest place of a window that a record was read of, 0 if there is none.
+    pub(super) fn last_send_in_log(&self, window: Window) -> u8 {
+        let places = self.places.iter().filter(|place| place.window == window && place.is_in_log);
+        places.map(|place| place.send).max().unwrap_or(0)
+    }
+
     /// When its last place was taken.
     pub(super) fn last_taken_at(&self, rules: &Rules) -> Option<Timestamp> {
         let first = self.first_window(rules);

@@ -49,7 +49,8 @@ impl Decision {
             return Self {
                 mailing: Mailing::Nothing,
                 window,
-                send: last,
+                // Not a place that may yet be given back: this record would take it, and mail nothing.
+                send: account.last_send_in_log(window),
                 taken: None,
                 is_over_tag_limit: false,
             };

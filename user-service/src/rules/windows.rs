@@ -128,7 +128,8 @@ impl Rules {
     /// From when on the log has to be read: all registrations and their guesses that are alive, and all windows that are held.
     pub(crate) fn replay_from(&self, now: Timestamp) -> Timestamp {
         let second_before = self.begin(self.window_at(now).before(2));
-        earlier(earlier(now, self.link_ttl).min(second_before), self.max_clock_skew.saturating_mul(2))
+        let slack = self.max_clock_skew.saturating_mul(2).max(self.clock_tolerance());
+        earlier(earlier(now, self.link_ttl).min(second_before), slack)
     }
 
     /// How far the clock of a writer may be from the broker's when it writes.

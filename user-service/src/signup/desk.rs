@@ -89,13 +89,9 @@ impl Desk {
 
     /// Gives back the place of a decision whose event has no ack: whoever repeats the request is to get the mail. If the event
     /// is in the log after all, both ask for the same mail, which goes out once.
-    ///
-    /// Of the places of tagged spellings one is given back only if the event is certainly not in the log: different
-    /// spellings are different mails.
-    pub(super) fn take_back(&self, drafted: &Drafted, is_definite: bool) {
+    pub(super) fn take_back(&self, drafted: &Drafted) {
         if let Some(place) = drafted.decision.taken {
-            let mailbox = drafted.mailbox.filter(|_| is_definite);
-            self.view.give_back(drafted.event.account_id(), mailbox, place);
+            self.view.give_back(drafted.event.account_id(), drafted.mailbox, place);
         }
     }
 

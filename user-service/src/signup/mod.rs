@@ -28,12 +28,9 @@ use crate::{
     wrong_codes::WrongCodes,
 };
 use jiff::Timestamp;
-use shared::event::Event;
+use shared::{event::Event, topic::Topic};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
@@ -42,6 +39,30 @@ use tokio_util::sync::CancellationToken;
 const ANSWER_TIME: Duration = Duration::from_millis(100);
 /// How long the look at the log's ends may take when numbers are asked for.
 const NUMBERS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a replica is not ready after its clock was seen to be wrong.
+const CLOCK_DOUBT: Duration = Duration::from_secs(60);
+
+/// How an event's time lies to its record's, which is the broker's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ClocksAgree {
+    Yes,
+    /// The event is of later.
+    Ahead,
+    /// The event is of too long before.
+    Behind,
+}
+
+impl ClocksAgree {
+    fn of(stamped_at: Option<Timestamp>, occurred_at: Timestamp, tolerance: Duration) -> Self {
+        let behind = stamped_at.map(|at| at.duration_since(occurred_at)).unwrap_or_default();
+        match behind.unsigned_abs() > tolerance {
+            false => Self::Yes,
+            true if behind.is_negative() => Self::Ahead,
+            true => Self::Behind,
+        }
+    }
+}
 
 /// The signup flow of one replica; cheap to clone, shared by all requests.
 #[derive(Clone)]
@@ -54,8 +75,8 @@ struct Inner {
     metrics: Arc<Metrics>,
     /// `None`: they are not counted.
     wrong_codes: Option<WrongCodes>,
-    /// The newest event of this process was passed over by all, because of its clock.
-    clock_is_wrong: AtomicBool,
+    /// When the clock of this process was seen to be wrong, unless it was right since.
+    clock_was_wrong_at: Mutex<Option<Instant>>,
 }
 
 /// Nothing was decided; the same request may succeed later or at another replica.
@@ -122,7 +143,7 @@ impl Signup {
             publisher: Publisher::new(&config.kafka, rules.publish_timeout)?,
             metrics,
             wrong_codes: config.wrong_codes.map(WrongCodes::new),
-            clock_is_wrong: AtomicBool::new(false),
+            clock_was_wrong_at: Mutex::default(),
         })))
     }
 
@@ -168,9 +189,16 @@ impl Signup {
             at_log_end: replica.is_at_end(),
             producer_warm: self.0.publisher.is_warm(),
             broker_answers: replica.brokers_answer(),
-            clock_agrees: !self.0.clock_is_wrong.load(Ordering::Relaxed),
+            clock_agrees: self.clock_agrees(),
             topics: replica.topic_problem(),
         }
+    }
+
+    /// Whether the clock of this process was not seen to be wrong lately. Without requests nobody would see that it is right
+    /// again, so after a while they are let in again: each record's time is looked at.
+    fn clock_agrees(&self) -> bool {
+        let wrong_at = *self.0.clock_was_wrong_at.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong_at.is_none_or(|at| at.elapsed() >= CLOCK_DOUBT)
     }
 
     /// What the parts know of themselves.
@@ -208,11 +236,13 @@ impl Signup {
         let written = self.0.publisher.publish(event, deadline).await.inspect_err(|_| {
             self.0.metrics.publish_failures.inc();
         })?;
-        let difference = written.stamped_at.map(|at| at.duration_since(event.occurred_at()).unsigned_abs());
-        let is_passed_over =
-            difference.is_some_and(|difference| difference > self.0.desk.rules.clock_tolerance());
-        self.0.clock_is_wrong.store(is_passed_over, Ordering::Relaxed);
-        if is_passed_over {
+        let rules = &self.0.desk.rules;
+        let clocks = ClocksAgree::of(written.stamped_at, event.occurred_at(), rules.clock_tolerance());
+        let wrong_at = (clocks != ClocksAgree::Yes).then(Instant::now);
+        *self.0.clock_was_wrong_at.lock().unwrap_or_else(PoisonError::into_inner) = wrong_at;
+        // Of a verification that is older than its record all take notice.
+        if clocks == ClocksAgree::Ahead || (clocks == ClocksAgree::Behind && written.topic != Topic::Verified)
+        {
             return Err(Unavailable::WrongClock);
         }
         log::info!(
@@ -238,13 +268,6 @@ fn deadline_in(time: Duration) -> Instant {
 fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
-}
-
-impl Unavailable {
-    /// Whether the event is certainly not in the log, now or later.
-    fn is_definite(&self) -> bool {
-        matches!(self, Self::NotPublished(error) if error.is_definite())
-    }
 }
 
 impl Readiness {

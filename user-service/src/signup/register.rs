@@ -53,7 +53,7 @@ impl Signup {
         let (now, id) = (now(), RegistrationId::random());
         let drafted = desk.register(id, person, resends, request_id, now);
         let written = self.publish(&drafted.event, deadline).await;
-        let written = written.inspect_err(|error| desk.take_back(&drafted, error.is_definite()))?;
+        let written = written.inspect_err(|_| desk.take_back(&drafted))?;
         replica.view().apply(&drafted.event, now);
         replica.note_own(written, drafted.event.event_id());
         self.0.metrics.registered(&drafted.decision);

@@ -220,15 +220,15 @@ impl Side {
     }
 
     fn take_in(&mut self, record: &Record, now: Timestamp) {
+        let stamp = Some(record.stamped_at.as_millisecond());
+        let origin: Origin = self.acceptance.origin(record.topic, stamp, now);
         let Some(event) = &record.event else {
-            return self.desk.view.forget(record.account, record.stamped_at.min(now), now);
+            return self.desk.view.forget(record.account, origin.stamped_at(now), now);
         };
         if self.trusts_the_log {
             return self.desk.view.apply(event, now);
         }
         let encoded = event.encode().unwrap();
-        let stamp = Some(record.stamped_at.as_millisecond());
-        let origin: Origin = self.acceptance.origin(record.topic, stamp, now);
         let key = Some(encoded.key.as_bytes());
         let ce_type = Some(event.kind().name().as_bytes());
         match self.acceptance.read(origin, ce_type, key, &encoded.payload, now) {

@@ -206,7 +206,7 @@ fn windows_of_the_time_are_taken_in_and_no_others() {
 }
 
 #[test]
-fn of_an_account_that_was_verified_long_ago_the_key_and_the_version_count() {
+fn what_decides_whether_a_verification_is_taken_in_decides_it_also_long_after() {
     let long_ago = NOW - 1_000 * i64::try_from(RULES.milestone_life().as_secs()).unwrap();
     let read = |stamp: i64, value: Value| {
         read(
@@ -215,9 +215,15 @@ fn of_an_account_that_was_verified_long_ago_the_key_and_the_version_count() {
             value.to_string().as_bytes(),
         )
     };
-    assert!(
-        matches!(read(long_ago, json!({"version": 2})), Ok(Accepted::VerifiedLongAgo(id)) if id == account())
-    );
+    let value = |id: AccountId, ahead: i64| json!({"version": 2, "id": id, "occurred_at": format!("{:.3}", at(long_ago + ahead))});
+    let taken_in = read(long_ago, value(account(), 125_000));
+    assert!(matches!(taken_in, Ok(Accepted::VerifiedLongAgo(id)) if id == account()));
+    let from_a_backup = read(long_ago, value(account(), -9_000_000));
+    assert!(matches!(from_a_backup, Ok(Accepted::VerifiedLongAgo(_))));
+    assert_eq!(read(long_ago, value(account(), 125_001)).err(), Some(DecodeError::WrongClock));
+    let other = AccountId::from_derived([9; 16]);
+    assert_eq!(read(long_ago, value(other, 0)).err(), Some(DecodeError::WrongAccount));
+    assert!(matches!(read(long_ago, json!({"version": 2})), Err(DecodeError::Malformed { .. })));
     assert_eq!(read(long_ago, json!({"version": 1})).err(), Some(DecodeError::UnknownVersion(1)));
     assert!(matches!(read(long_ago + 1, json!({"version": 2})), Err(DecodeError::Malformed { .. })));
 }
