@@ -63,7 +63,7 @@ impl Acceptance {
             let latest = earlier(origin.written_at, self.rules.clock_tolerance());
             verified.occurred_at = verified.occurred_at.max(latest);
         }
-        Ok(event).map(Accepted::Event)
+        Ok(Accepted::Event(event))
     }
 
     /// Whether an event's windows are near its time, and its account is the one of its address.
