@@ -30,6 +30,8 @@ use uuid::Uuid;
 
 /// The header that marks garbage.
 pub(crate) const MARK: &str = "chaos_garbage";
+/// What garbage that is an event names as its request.
+pub(crate) const REQUEST: &str = "garbage";
 /// The domain of its addresses. The notification service can't know that an event is forged, so it may mail to them.
 pub(crate) const DOMAIN: &str = "garbage.example";
 
@@ -281,7 +283,7 @@ fn event(subject: &Subject) -> Value {
         "registration": subject.registration, "resends": 0,
         "first_name": "Ada", "last_name": "Lovelace", "email": subject.email, "locale": "en",
         "window": window, "windows": [window], "send": 1,
-        "expires_at": rules::code_ends_at(window).to_string(), "key": "k1", "request_id": "garbage",
+        "expires_at": rules::code_ends_at(window).to_string(), "key": "k1", "request_id": REQUEST,
     })
 }
 
