@@ -34,7 +34,7 @@ async fn a_replica_that_is_ahead_by_the_allowed_skew_works_with_the_others_acros
     assert!(ahead.is_ready().await && right.is_ready().await);
 }
 
-/// Waits until a window ends in so long.
+/// Waits until only `left` remains of the present window.
 async fn until_before_the_end(window: Duration, left: Duration) {
     let now = Timestamp::now().as_millisecond();
     let window = i64::try_from(window.as_millis()).expect("a short window");

@@ -19,10 +19,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The last try of a mail is a second before its end; what is out of time then has expired.
 const LAST_TRY: SignedDuration = SignedDuration::from_millis(1_500);
-/// What was in the log for so long was there for whoever asks for the log's end.
+/// A record that is older than this was counted by every query for the log-end offset.
 pub(super) const SETTLED: SignedDuration = SignedDuration::from_secs(1);
 
-/// See the module's text.
+/// The evidence of a round, arranged by request, registration, account and mail.
 pub(super) struct Index<'a> {
     pub(super) evidence: &'a Evidence,
     requests: HashMap<&'a str, &'a Request>,
