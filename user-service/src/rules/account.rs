@@ -187,17 +187,18 @@ impl Account {
         &self,
         now: Timestamp,
         rules: &Rules,
+        is_alive: &dyn Fn(RegistrationId) -> bool,
     ) -> impl PartialEq + std::fmt::Debug + use<> {
         let milestones = self.milestones.as_deref().copied().unwrap_or_default();
-        let is_alive = |at: &Timestamp| now < later(*at, rules.milestone_life());
+        let counts = |at: &Timestamp| now < later(*at, rules.milestone_life());
         let mut places: Vec<_> = self.places.iter().map(|it| (it.window, it.send, it.taken_at)).collect();
         places.sort_unstable();
-        let guesses = self.guesses.as_ref().map(|guesses| guesses.in_fixed_order(now, rules));
+        let guesses = self.guesses.as_ref().map(|guesses| guesses.in_fixed_order(now, rules, is_alive));
         (
             places,
             guesses.unwrap_or_default(),
-            milestones.forgotten_at.filter(is_alive),
-            milestones.verified_at.filter(is_alive),
+            milestones.forgotten_at.filter(counts),
+            milestones.verified_at.filter(counts),
         )
     }
 }

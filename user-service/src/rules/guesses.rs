@@ -99,9 +99,14 @@ fn take(guesses: &mut Vec<EventId>, guess: EventId, budget: u32) -> bool {
 
 #[cfg(test)]
 impl Guesses {
-    /// All that counts now: guesses of registrations that may be alive, and of windows whose codes may be right.
-    pub(super) fn in_fixed_order(&self, now: Timestamp, rules: &Rules) -> Vec<(Vec<u8>, Vec<EventId>)> {
-        let alive = self.of_registrations.iter().filter(|(_, it)| now < later(it.made_at, rules.link_ttl));
+    /// All that counts now: guesses of registrations that are alive, and of windows whose codes may be right.
+    pub(super) fn in_fixed_order(
+        &self,
+        now: Timestamp,
+        rules: &Rules,
+        is_alive: &dyn Fn(RegistrationId) -> bool,
+    ) -> Vec<(Vec<u8>, Vec<EventId>)> {
+        let alive = self.of_registrations.iter().filter(|(id, _)| is_alive(**id));
         let registrations = alive.map(|(id, it)| (id.as_bytes().to_vec(), it.guesses.clone()));
         let held = self.of_windows.iter().filter(|(window, _)| rules.held(now).contains(window));
         let windows = held.map(|(window, guesses)| (window.number().to_be_bytes().to_vec(), guesses.clone()));

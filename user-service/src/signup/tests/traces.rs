@@ -717,7 +717,8 @@ proptest! {
                 (account, is_verified)
             });
             let alive: Vec<_> = ids.iter().map(|id| side.registration(*id, now)).collect();
-            (accounts.0.in_fixed_order(now, &RULES), accounts.1, alive)
+            let is_alive = |id| side.registration(id, now).is_some();
+            (accounts.0.in_fixed_order(now, &RULES, &is_alive), accounts.1, alive)
         };
         prop_assert_eq!(known(&ran), known(&fresh));
         prop_assert_eq!(known(&ran), known(&half_way));
