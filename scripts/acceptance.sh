@@ -3,8 +3,6 @@
 #
 #   acceptance.sh [FILTER] [-- options of the test harness]     --nocapture shows the figures
 #
-# What the time of an answer tells is measured by timing.sh alone, on a machine that does nothing else.
-#
 # One test after the other: each starts a broker of its own. Needs JDK 17+, and Maven for the first run
 # (see kafka.sh). Whatever a failed test leaves behind is in the folder that it names.
 set -euo pipefail
@@ -13,7 +11,6 @@ cd "$(dirname "$(realpath "$0")")/.."
 filter=()
 while (($#)) && [[ $1 != -- ]]; do filter+=("$1"); shift; done
 (($#)) && shift
-((${#filter[@]})) || set -- --skip timing:: "$@"
 
 scripts/kafka.sh install
 # As the images are built: one of the tests has a broker that wants TLS.

@@ -1,8 +1,11 @@
-/* The time of day, so many seconds ahead (CLOCK_AHEAD). Time spans are measured by other clocks, and stay right. */
+/* The time of day, so many seconds ahead (CLOCK_AHEAD; behind, if negative). Time spans are measured by other clocks, and stay
+   right. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,4 +34,11 @@ time_t time(time_t *where) {
   clock_gettime(CLOCK_REALTIME, &now);
   if (where) *where = now.tv_sec;
   return now.tv_sec;
+}
+
+/* librdkafka waits until a time of day that it has from here. The C library waits by the real one. */
+int cnd_timedwait(cnd_t *restrict condition, mtx_t *restrict mutex, const struct timespec *restrict until) {
+  int (*wait)(cnd_t *, mtx_t *, const struct timespec *) = dlsym(RTLD_NEXT, "cnd_timedwait");
+  struct timespec real = {until->tv_sec - ahead(), until->tv_nsec};
+  return wait(condition, mutex, &real);
 }
