@@ -2,7 +2,7 @@
 # bench.sh - builds the release binaries of both services and of the bench, and measures.
 #
 #   bench.sh SCENARIO [OPTIONS]      see bench.sh --help; `all` runs every scenario
-#   bench.sh refill                  all scenarios, and their tables into docs/performance.md
+#   bench.sh refill                  all scenarios, and their tables into docs/results/performance.md
 #
 # Needs JDK 17+, and Maven for the first run (see kafka.sh). `drain` compares with Postfix's smtp-source where that is installed
 # (Debian: apt-get install postfix). Nothing else should run on the machine.
@@ -11,7 +11,7 @@ cd "$(dirname "$(realpath "$0")")/.."
 
 if [[ ${1:-} == refill ]]; then
   shift
-  set -- all --markdown docs/performance.md --html target/bench.html "$@"
+  set -- all --markdown docs/results/performance.md --html target/bench.html "$@"
 fi
 
 scripts/release-binaries.sh
