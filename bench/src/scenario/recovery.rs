@@ -22,8 +22,10 @@ const MILLION: u64 = 1_000_000;
 const OLD: [SignedDuration; 2] = [SignedDuration::from_hours(27), SignedDuration::from_mins(190)];
 /// Of these accounts only the fact counts that they are verified.
 const LONG_AGO: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// From the process' beginning, for a million records, in seconds.
-const READY_AFTER: f64 = 1.5;
+/// From the process' beginning, for a million registrations, in seconds.
+const READY_WITH_REGISTRATIONS: f64 = 15.0;
+/// The same for a million accounts that were verified long ago: the key alone is read of each.
+const READY_WITH_VERIFIED: f64 = 1.5;
 /// Registrations of now behind the old log.
 const RECENT: u64 = 10_000;
 
@@ -61,7 +63,12 @@ async fn pending(findings: &mut Findings, table: &mut Table, options: &Options) 
         }
         if count == MILLION {
             let seconds = Spread::of(starts.iter().map(Start::seconds));
-            findings.goal("recovery: 1 M pending, ready after", seconds, Bound::AtMost(READY_AFTER), "s");
+            findings.goal(
+                "recovery: 1 M pending, ready after",
+                seconds,
+                Bound::AtMost(READY_WITH_REGISTRATIONS),
+                "s",
+            );
             let megabytes = Spread::of(starts.iter().map(|start| start.peak / 1e6));
             findings.goal("recovery: 1 M pending, resident at most", megabytes, Bound::AtMost(700.0), "MB");
         }
@@ -83,7 +90,12 @@ async fn verified(findings: &mut Findings, table: &mut Table, options: &Options)
     start::row(table, &format!("{count} accounts verified 30 days ago"), &starts);
     if count == MILLION {
         let seconds = Spread::of(starts.iter().map(Start::seconds));
-        findings.goal("recovery: 1 M verified, ready after", seconds, Bound::AtMost(READY_AFTER), "s");
+        findings.goal(
+            "recovery: 1 M verified, ready after",
+            seconds,
+            Bound::AtMost(READY_WITH_VERIFIED),
+            "s",
+        );
         let above = starts.iter().zip(&idle).map(|(start, idle)| (start.resident - idle.resident) / 1e6);
         findings.goal("recovery: 1 M verified, above idle", Spread::of(above), Bound::AtMost(60.0), "MB");
     }
