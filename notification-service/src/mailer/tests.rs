@@ -163,8 +163,15 @@ async fn a_server_that_waits_for_the_content_of_nobodys_email_loses_the_session(
     .await;
 }
 
-/// A server that says these, one at each command, in whole or an octet at a time, and nothing else.
-async fn says(replies: &'static [&'static str], pause: Duration) -> (Arc<Mailer>, Packets) {
+/// Where a time-out is what a test is about; all others have the patience of `config`.
+const QUICK: Duration = Duration::from_millis(300);
+
+/// A mailer with this patience, and a server that says these, one at each command, in whole or an octet at a time, and nothing else.
+async fn says(
+    replies: &'static [&'static str],
+    pause: Duration,
+    patience: Option<Duration>,
+) -> (Arc<Mailer>, Packets) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let packets = Packets::default();
@@ -187,8 +194,10 @@ async fn says(replies: &'static [&'static str], pause: Duration) -> (Arc<Mailer>
             });
         }
     });
-    let quick = Duration::from_millis(300);
-    let config = SmtpConfig { timeout: quick, reply_timeout: quick, final_timeout: quick, ..config(port) };
+    let mut config = config(port);
+    if let Some(patience) = patience {
+        config = SmtpConfig { timeout: patience, reply_timeout: patience, final_timeout: patience, ..config };
+    }
     (Mailer::new(config, "example.com").unwrap(), packets)
 }
 
@@ -215,7 +224,8 @@ async fn a_reply_that_comes_before_its_command_ends_the_session_and_no_content_i
         ),
     ];
     for (replies, phase) in cases {
-        let (mailer, packets) = says(Box::leak(replies.to_vec().into_boxed_slice()), Duration::ZERO).await;
+        let replies = Box::leak(replies.to_vec().into_boxed_slice());
+        let (mailer, packets) = says(replies, Duration::ZERO, None).await;
         assert_eq!(failed(&mailer).await, ServerFailure { phase, cause: Cause::Unasked }, "{replies:?}");
         assert!(!packets.lock().unwrap().iter().any(|packet| packet.contains("Subject")));
     }
@@ -246,7 +256,9 @@ async fn a_reply_of_the_wrong_kind_is_neither_taken_for_another_nor_for_a_refusa
         (&["220 x\r\n", "250 x\r\n", "250 x\r\n", "25"], Phase::Recipient, Cause::Timeout),
     ];
     for (replies, phase, cause) in cases {
-        let (mailer, _) = says(Box::leak(replies.to_vec().into_boxed_slice()), Duration::ZERO).await;
+        let replies = Box::leak(replies.to_vec().into_boxed_slice());
+        let patience = (cause == Cause::Timeout).then_some(QUICK);
+        let (mailer, _) = says(replies, Duration::ZERO, patience).await;
         assert_eq!(failed(&mailer).await, ServerFailure { phase, cause }, "{replies:?}");
         assert_eq!(mailer.sessions(), (0, 0, 1), "the session is gone");
     }
@@ -255,7 +267,7 @@ async fn a_reply_of_the_wrong_kind_is_neither_taken_for_another_nor_for_a_refusa
 #[tokio::test]
 async fn the_time_out_of_a_reply_counts_from_its_first_octet_to_its_last() {
     // Each octet comes in time, the reply does not.
-    let (mailer, _) = says(&["220 slow but steady\r\n"], Duration::from_millis(100)).await;
+    let (mailer, _) = says(&["220 slow but steady\r\n"], Duration::from_millis(100), Some(QUICK)).await;
     let started = Instant::now();
     assert_eq!(failed(&mailer).await.cause, Cause::NoGreeting);
     assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());
@@ -264,7 +276,7 @@ async fn the_time_out_of_a_reply_counts_from_its_first_octet_to_its_last() {
 #[tokio::test]
 async fn a_reply_without_an_end_takes_no_memory() {
     let endless: &'static str = Box::leak("250-x\r\n".repeat(10_000).into_boxed_str());
-    let (mailer, _) = says(Box::leak(Box::new(["220 x\r\n", endless])), Duration::ZERO).await;
+    let (mailer, _) = says(Box::leak(Box::new(["220 x\r\n", endless])), Duration::ZERO, None).await;
     let too_long = Cause::Garbled(reply::ReplyError::TooLong);
     assert_eq!(failed(&mailer).await, ServerFailure { phase: Phase::Greeting, cause: too_long });
 }
@@ -272,7 +284,8 @@ async fn a_reply_without_an_end_takes_no_memory() {
 #[tokio::test]
 async fn a_server_that_reads_nothing_loses_the_session_before_the_dot() {
     let (mailer, _) =
-        says(&["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n", "354 x\r\n"], Duration::ZERO).await;
+        says(&["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n", "354 x\r\n"], Duration::ZERO, Some(QUICK))
+            .await;
     let session = mailer.session().await.unwrap();
     let large = Email { text: "x".repeat(32 << 20), ..email() };
     let sent = tokio::time::timeout(Duration::from_secs(5), session.send(&large)).await.unwrap();
