@@ -76,8 +76,8 @@ impl World {
             .set("bootstrap.servers", broker.bootstrap())
             .set("partitioner", "murmur2_random")
             .set("linger.ms", "0")
-            // As large as brokers take by default.
-            .set("message.max.bytes", "1048588")
+            // Larger than any topic takes.
+            .set("message.max.bytes", "3000000")
             .create()
             .unwrap();
         Self { broker, smtp, producer, kafka }

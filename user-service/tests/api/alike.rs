@@ -1,4 +1,4 @@
-//! Nothing that a stranger can see tells one address from another: trace 7.
+//! Nothing that a stranger can see tells one address from another.
 //!
 //! A stranger registers, asks for mails, and tries wrong codes and tokens, in any order and with up to eight ids. He does so with
 //! addresses of which the log says different things, and must get the same answers.

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// The command waits for the sum of the two before it looks for verifications that came late.
 const SETTINGS: [(&str, &str); 2] = [("MAX_CLOCK_SKEW", "1ms"), ("PUBLISH_TIMEOUT", "2s")];
 
-/// Traces 15, 16, 28 and 33 in short, at replicas that were there before the tombstone and that were not.
+/// At replicas that were there before the tombstone and that were not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_account_begins_anew_with_other_codes_and_mails() {
     let world = World::start().await;
@@ -61,8 +61,6 @@ async fn a_forgotten_account_begins_anew_with_other_codes_and_mails() {
     );
     stop([first, second, third]).await;
 }
-
-/// Trace 39.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_is_verified_while_it_is_being_forgotten_ends_forgotten() {
     let world = World::start().await;

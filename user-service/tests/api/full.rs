@@ -1,4 +1,4 @@
-//! More registrations than there is room for: trace 36.
+//! More registrations than there is room for.
 
 use crate::world::{DEADLINE, World, code, registered_elsewhere, token};
 use futures_util::future::join_all;

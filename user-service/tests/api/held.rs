@@ -132,8 +132,6 @@ async fn ready(replica: Replica) -> Replica {
     replica.ready().await;
     replica
 }
-
-/// Trace 18.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_has_not_read_a_verification_makes_no_second_one() {
     let world = World::start().await;
@@ -164,7 +162,7 @@ async fn a_replica_that_has_not_read_a_verification_makes_no_second_one() {
     stop([a, b]).await;
 }
 
-/// Trace 11, with attempts that are in the log and were answered with 503.
+/// The attempts are in the log and were answered with 503.
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_that_were_not_read_back_in_time_have_one_place_together() {
     let world = World::start().await;
@@ -186,7 +184,7 @@ async fn guesses_that_were_not_read_back_in_time_have_one_place_together() {
     replica.stop().await;
 }
 
-/// Traces 19 and 33: what was accepted anywhere is never unknown, even where it could not be read.
+/// What was accepted anywhere is never unknown, even where it could not be read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registration_that_was_not_read_is_not_unknown() {
     let world = World::start().await;

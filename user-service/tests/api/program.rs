@@ -85,8 +85,6 @@ impl Drop for Program {
         let _ = self.child.wait();
     }
 }
-
-/// Trace 25, for the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_line_of_the_log_has_an_id_a_code_a_token_a_name_or_an_address() {
     let world = World::start().await;

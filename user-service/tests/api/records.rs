@@ -114,7 +114,7 @@ async fn records_with_times_and_numbers_out_of_range_are_counted_and_sign_up_goe
     restarted.stop().await;
 }
 
-/// Traces 13 and 37, with the clock of the writer.
+/// With the clock of the writer.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_process_with_a_wrong_clock_writes_changes_nothing() {
     let world = World::start().await;
@@ -155,8 +155,6 @@ async fn what_a_process_with_a_wrong_clock_writes_changes_nothing() {
     assert_eq!(replica.verify(&id, &code(&issued)).await.status, StatusCode::OK);
     replica.stop().await;
 }
-
-/// Trace 26, its second half.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_in_the_topic_of_another_is_not_believed() {
     let world = World::start().await;
@@ -185,7 +183,7 @@ async fn an_event_in_the_topic_of_another_is_not_believed() {
     replica.stop().await;
 }
 
-/// Trace 26: a thief who may write records can have mails sent to himself, and what is in them opens nothing.
+/// A thief who may write records can have mails sent to himself, and what is in them opens nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_names_another_address_yields_no_code() {
     let world = World::start().await;

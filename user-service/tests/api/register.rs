@@ -55,7 +55,7 @@ async fn a_form_is_as_good_as_json() {
     replica.stop().await;
 }
 
-/// Trace 3, inside the cool-down.
+/// Inside the cool-down.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_registers_first_the_owner_verifies_with_exactly_what_she_entered() {
     let world = World::start().await;
@@ -192,7 +192,6 @@ async fn beyond_max_pending_every_registration_is_refused_and_the_mailed_code_st
     replica.stop().await;
 }
 
-/// Traces 6 and 35.
 #[tokio::test(flavor = "multi_thread")]
 async fn spellings_with_a_tag_share_ten_mails_and_the_plain_one_has_its_own() {
     let world = World::start().await;

@@ -9,7 +9,7 @@ use shared::{
 };
 use std::collections::BTreeSet;
 
-/// Trace 19: what was accepted anywhere is never unknown elsewhere.
+/// What was accepted anywhere is never unknown elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn registered_at_one_replica_verified_at_the_other() {
     let world = World::start().await;
@@ -47,7 +47,7 @@ async fn of_concurrent_guesses_at_two_replicas_exactly_five_count() {
     }
 }
 
-/// Trace 10, within a window and without a crash.
+/// Within a window and without a crash.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_guesses_with_many_ids_at_two_replicas_25_are_compared() {
     let world = World::start().await;
@@ -72,7 +72,7 @@ async fn of_guesses_with_many_ids_at_two_replicas_25_are_compared() {
     stop([a, b]).await;
 }
 
-/// Trace 14, within a window.
+/// Within a window.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_address_at_two_replicas_at_once_is_one_mail_and_two_registrations() {
     let world = World::start().await;

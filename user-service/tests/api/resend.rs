@@ -43,8 +43,6 @@ async fn after_the_cool_down_the_same_data_are_registered_again_and_the_code_is_
     assert_eq!(replica.verify(&second, &code(mailed)).await.status, StatusCode::OK);
     replica.stop().await;
 }
-
-/// Trace 21.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_wait_doubles_with_each_resend_and_depends_on_the_registration_alone() {
     let world = World::start().await;

@@ -122,8 +122,6 @@ async fn another_registration_of_the_address_has_guesses_of_its_own_and_the_same
     assert_eq!(replica.verify(&second, &code(&issued)).await.status, StatusCode::OK);
     replica.stop().await;
 }
-
-/// Trace 8, and 9 but for its next window.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_guesses_learns_nothing_of_other_guesses_and_the_owner_still_has_the_link() {
     let world = World::start().await;
@@ -156,8 +154,6 @@ async fn whoever_guesses_learns_nothing_of_other_guesses_and_the_owner_still_has
     }
     replica.stop().await;
 }
-
-/// Trace 4.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_of_a_strangers_mail_verifies_nothing_anew_once_the_owner_has_typed_the_code() {
     let world = World::start().await;
@@ -172,8 +168,6 @@ async fn the_link_of_a_strangers_mail_verifies_nothing_anew_once_the_owner_has_t
     assert_eq!(world.events(Topic::Verified).await.len(), 1);
     replica.stop().await;
 }
-
-/// Trace 5.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registration_from_before_a_verification_is_answered_as_verified_and_a_later_one_never_is() {
     let world = World::start().await;
@@ -217,7 +211,7 @@ async fn whoever_guesses_at_a_verified_account_sees_a_pending_one() {
     replica.stop().await;
 }
 
-/// Trace 11: a record that a producer has written twice, and a guess that is sent again and again.
+/// A record that a producer has written twice, and a guess that is sent again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guess_has_one_place_however_often_it_is_sent_and_written() {
     let world = World::start().await;
@@ -239,7 +233,7 @@ async fn a_guess_has_one_place_however_often_it_is_sent_and_written() {
     replica.stop().await;
 }
 
-/// The rest of trace 9: what strangers do in one window is over in the next.
+/// What strangers do in one window is over in the next.
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_of_another_window_take_nothing_from_this_one() {
     let world = World::start().await;
@@ -306,7 +300,6 @@ async fn what_is_not_six_digits_or_not_one_proof_is_refused_without_counting() {
     replica.stop().await;
 }
 
-/// Traces 23 and 30.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_tried_too_many_wrong_codes_is_refused_before_anything_is_written_and_others_are_not() {
     let world = World::start().await;
@@ -344,8 +337,6 @@ async fn a_client_that_tried_too_many_wrong_codes_is_refused_before_anything_is_
     assert_eq!(from("192.0.2.1", link).await.status, StatusCode::OK);
     replica.stop().await;
 }
-
-/// The second half of trace 35.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_hundred_wrong_codes_at_once_thirty_are_compared() {
     let world = World::start().await;

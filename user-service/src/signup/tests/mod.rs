@@ -1,4 +1,4 @@
-//! The contract's traces, with the clock as an argument: E is a stranger, V the owner of the address, A and B are replicas.
+//! What the contract promises, situation by situation, with the clock as an argument: E is a stranger, V the owner of the address, A and B are replicas.
 
 mod model;
 mod traces;

@@ -1,4 +1,4 @@
-//! One test for each trace that needs no broker and no second process.
+//! One test for each situation that needs no broker and no second process.
 
 use super::model::{Log, Seen, Side, at, person, seconds_after};
 use crate::rules::{Rules, tests::RULES};
