@@ -4,7 +4,11 @@
 //! that are worked on, so that overload is answered quickly instead of queueing. A place among the latter is taken only once
 //! the body is here: whoever sends slowly takes nobody's.
 
-use super::{client::Proxies, cross_site, problem::Problem};
+use super::{
+    client::Proxies,
+    cross_site,
+    problem::{self, Problem},
+};
 use crate::{
     metrics::Metrics,
     network::{Client, Place, Places},
@@ -146,7 +150,7 @@ fn describe(headers: &mut HeaderMap, limit: RateLimit, allowance: Allowance) {
     let policy = format!("\"client\";q={};w={}", limit.requests, limit.per.as_secs().max(1));
     let mut state = format!("\"client\";r={}", allowance.remaining);
     if let Some(wait) = allowance.wait {
-        state.push_str(&format!(";t={}", wait.as_millis().div_ceil(1000)));
+        state.push_str(&format!(";t={}", problem::seconds(wait)));
     }
     for (name, value) in [(POLICY, policy), (STATE, state)] {
         if let Ok(value) = HeaderValue::from_str(&value) {

@@ -224,6 +224,11 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Seconds of a wait, rounded up: a client that comes back then does not have to wait again.
+pub(super) fn seconds(wait: Duration) -> u64 {
+    wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+}
+
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
         self.status
@@ -233,8 +238,7 @@ impl ResponseError for Problem {
         let mut response = HttpResponse::build(self.status);
         response.content_type(MEDIA_TYPE);
         if let Some(wait) = self.retry_after {
-            // Rounded up: a client that comes back then is not told to wait again.
-            response.insert_header((RETRY_AFTER, wait.as_millis().div_ceil(1000).to_string()));
+            response.insert_header((RETRY_AFTER, seconds(wait).to_string()));
         }
         if let Some(allow) = self.allow {
             response.insert_header((ALLOW, allow));

@@ -4,7 +4,7 @@ use super::{
     Context, MAIL_IF_DUE, Success,
     body::{self, Fields},
     openapi::RegisterProblems,
-    problem::Problem,
+    problem::{self, Problem},
     to_its_end::to_its_end,
 };
 use crate::replica::Person;
@@ -152,7 +152,7 @@ pub(super) async fn register(
             last_name,
             email,
             expires_at: format!("{:.3}", registered.expires_at),
-            resend_after: registered.resend_after.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX),
+            resend_after: problem::seconds(registered.resend_after),
         },
     }))
 }

@@ -4,7 +4,7 @@ use super::{
     Context, MAIL_IF_DUE, Success,
     body::{self, Fields},
     openapi::{ResendProblems, one_of_fields},
-    problem::Problem,
+    problem::{self, Problem},
     to_its_end::to_its_end,
     verify::parse_id,
 };
@@ -91,12 +91,7 @@ pub(super) async fn resend(
             data: Accepted {
                 id: registered.id.to_string(),
                 expires_at: format!("{:.3}", registered.expires_at),
-                resend_after: registered
-                    .resend_after
-                    .as_millis()
-                    .div_ceil(1000)
-                    .try_into()
-                    .unwrap_or(u64::MAX),
+                resend_after: problem::seconds(registered.resend_after),
             },
         })),
         Resent::Wait(wait) => Err(Problem::too_soon(wait)),
