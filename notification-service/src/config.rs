@@ -1,8 +1,9 @@
 //! The service's configuration, and where it comes from.
 
 use crate::{
-    consumer::{CommitConfig, GroupConfig},
+    consumer::GroupConfig,
     mailer::{self, Certificates, Encryption, SmtpConfig, SmtpCredentials},
+    mailing::CommitConfig,
 };
 use lettre::message::Mailbox;
 use shared::{

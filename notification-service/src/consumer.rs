@@ -1,113 +1,61 @@
-//! The one owner of the Kafka consumer, of offsets and of commits: what is taken, what is started, what is settled.
+//! The shell around [`Mailing`]: the Kafka consumer, the clock and the tasks. It reports what happens, carries out what the state
+//! machine commands, and decides nothing.
 //!
-//! ```text
-//!   recv ──► backlog ──► running deliveries ──► offsets ──► commit
-//!               ▲               │ interrupted      (contiguous prefix, in batches, off the async threads)
-//!               └───────────────┘
-//! ```
-//!
-//! One loop, so nothing here is shared. It never stops calling `recv`, which also serves the group: back-pressure is
-//! paused partitions. Giving up partitions and stopping are states of the loop, not loops of their own.
+//! One loop, so nothing here is shared. It never stops calling `recv`, which also serves the group: back-pressure is paused
+//! partitions.
 
 use crate::{
-    delivery::{self, Delivery, Task},
-    gate::{Admission, Gate},
-    offsets::{Offsets, Position},
-    outcome::{Outcome, Reason, Report},
-    record::Record,
-    retry,
+    delivery::Delivery,
+    mailing::{Command, CommitConfig, DeliveryId, Event, Mailing, Now, Settings},
+    offsets::{Partition, Position},
+    outcome::End,
     status::Status,
 };
 use anyhow::Context as _;
-use backlog::{Backlog, Flow, Item};
-use chains::Chains;
-use commit::Batch;
-use group::{GroupClient, GroupEvent};
+use group::GroupClient;
 use jiff::Timestamp;
 use rdkafka::{
-    consumer::Consumer as _,
-    error::{KafkaError, KafkaResult},
-    message::{BorrowedMessage, Message as _},
+    TopicPartitionList,
+    consumer::{CommitMode, Consumer as _},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
-use recent::{MailId, Recent};
-use settle::Ending;
-use shared::{
-    event,
-    kafka::{KafkaConfig, KafkaWatch},
-    topic::Topic,
-};
+use shared::kafka::{KafkaConfig, KafkaWatch};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
     sync::mpsc::UnboundedReceiver,
-    task::{self, coop::cooperative},
+    task::{self, JoinSet, coop::cooperative},
 };
 use tokio_util::sync::CancellationToken;
 
-mod backlog;
-mod chains;
-mod commit;
-mod dispatch;
-mod ended;
-mod flow;
 mod group;
-mod recent;
-mod settle;
 
-pub use commit::CommitConfig;
 pub use group::GroupConfig;
 
-/// For each session one delivery that uses it and one that is next.
-const DELIVERIES_PER_SESSION: usize = 2;
-/// The loop looks at its deadlines at least this often.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// Time for leaving the group.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two log lines about errors of the client.
+const PAUSE_OF_ERRORS: Duration = Duration::from_secs(10);
 
-/// See the module's text.
+/// The one owner of the consumer and of all deliveries.
 pub(crate) struct Consumer {
     /// Before the client, so that it is dropped first: the client's end waits for an answer to its last rebalance.
-    events: UnboundedReceiver<GroupEvent>,
+    rebalances: UnboundedReceiver<Event<'static>>,
     client: Arc<GroupClient>,
-    config: CommitConfig,
+    mailing: Mailing,
     delivery: Arc<Delivery>,
     status: Arc<Status>,
-    max_running: usize,
-    max_backlog_octets: usize,
-    clock_tolerance: Duration,
-
-    offsets: Offsets,
-    backlog: Backlog,
-    chains: Chains,
-    sources: Flow,
-    retries: Flow,
-    gate: Gate,
-    /// Cancelled when deliveries that still wait for a session shall not begin any more.
-    round: CancellationToken,
-    /// Cancelled when the mail server's answers are not waited for any more.
-    talks: CancellationToken,
-    running: task::JoinSet<Report>,
-    started: HashMap<task::Id, Started>,
-    mailing: HashSet<MailId>,
-    recent: Recent,
-    batch: Batch,
-    commits: task::JoinSet<(Vec<Position>, KafkaResult<()>)>,
-    /// All partitions are being given up.
-    revocation: Option<Ending>,
-    /// The process' work is ending.
-    stop: Option<Ending>,
+    running: JoinSet<End>,
+    started: HashMap<task::Id, DeliveryId>,
+    commits: JoinSet<KafkaResult<()>>,
+    /// Cancelling it ends the wait for a session of all deliveries that were started with it.
+    call_back: CancellationToken,
+    /// Cancelling it ends the talks with the mail server.
+    abandon: CancellationToken,
     last_error: Option<Instant>,
-    /// Topics with records of an earlier version; the log has said so.
-    with_earlier: HashSet<Topic>,
-}
-
-/// A delivery that was started.
-struct Started {
-    item: Item,
-    task: Task,
-    probe: bool,
-    began: Instant,
 }
 
 impl Consumer {
@@ -121,40 +69,32 @@ impl Consumer {
     pub(crate) fn new(
         kafka: &KafkaConfig,
         group: &GroupConfig,
-        config: CommitConfig,
+        commit: CommitConfig,
         sessions: usize,
         delivery: Delivery,
         status: Arc<Status>,
     ) -> anyhow::Result<Self> {
-        let (client, events) =
+        let (client, rebalances) =
             group::client(kafka, group, Arc::clone(&status)).context("the Kafka consumer can't be made")?;
-        Ok(Self {
-            client: Arc::new(client),
-            events,
-            config,
-            delivery: Arc::new(delivery),
-            status,
-            max_running: sessions * DELIVERIES_PER_SESSION,
+        let settings = Settings {
+            group: group.group.clone(),
+            commit,
+            sessions,
             max_backlog_octets: group.max_backlog_octets,
             clock_tolerance: group.clock_tolerance,
-            offsets: Offsets::default(),
-            backlog: Backlog::default(),
-            chains: Chains::default(),
-            sources: Flow::default(),
-            retries: Flow::default(),
-            gate: Gate::default(),
-            round: CancellationToken::new(),
-            talks: CancellationToken::new(),
-            running: task::JoinSet::new(),
+        };
+        Ok(Self {
+            rebalances,
+            client: Arc::new(client),
+            mailing: Mailing::new(settings),
+            delivery: Arc::new(delivery),
+            status,
+            running: JoinSet::new(),
             started: HashMap::new(),
-            mailing: HashSet::new(),
-            recent: Recent::default(),
-            batch: Batch::default(),
-            commits: task::JoinSet::new(),
-            revocation: None,
-            stop: None,
+            commits: JoinSet::new(),
+            call_back: CancellationToken::new(),
+            abandon: CancellationToken::new(),
             last_error: None,
-            with_earlier: HashSet::new(),
         })
     }
 
@@ -165,31 +105,36 @@ impl Consumer {
     pub(crate) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let client = Arc::clone(&self.client);
         client.subscribe(&group::TOPICS.map(|topic| topic.name())).context("can't subscribe")?;
-        let ended = loop {
-            let now = Instant::now();
-            self.backlog.take_up_due(Timestamp::now());
-            self.dispatch(now);
-            self.settle(now);
-            self.adjust_flow();
-            self.status.set_waiting_since(self.offsets.waiting_since());
-            if self.is_drained() {
-                break Ok(());
-            }
-            let wake = self.next_wake(now);
-            tokio::select! {
-                () = stop.cancelled(), if self.stop.is_none() => self.begin_stop(),
-                Some(event) = self.events.recv() => self.on_group_event(event),
+        let mut stopping = false;
+        let ended = 'work: loop {
+            let wake = self.mailing.wake_at(now());
+            let commands = tokio::select! {
+                () = stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    self.mailing.on(Event::Stop, now())
+                }
+                Some(rebalance) = self.rebalances.recv() => self.mailing.on(rebalance, now()),
                 Some(ended) = self.running.join_next_with_id() => self.on_ended(ended),
                 Some(committed) = self.commits.join_next() => self.on_committed(committed),
                 // Of a full queue it never waits: without a budget nothing else would have its turn.
                 received = cooperative(client.recv()) => match received {
-                    Ok(record) => self.take(&record),
+                    Ok(record) => group::taken(&record).map_or_else(Vec::new, |taken| self.mailing.on(taken, now())),
                     Err(KafkaError::MessageConsumptionFatal(code)) => {
                         break Err(anyhow::anyhow!("fatal error of the Kafka consumer: {code}"));
                     }
-                    Err(error) => self.note_error(&error),
+                    Err(error) => {
+                        self.note_error(&error);
+                        Vec::new()
+                    }
                 },
-                () = tokio::time::sleep_until(wake.into()) => {}
+                () = tokio::time::sleep_until(wake.into()) => self.mailing.on(Event::Tick, now()),
+            };
+            self.status.set_work(self.mailing.work());
+            for command in commands {
+                if matches!(command, Command::Leave) {
+                    break 'work Ok(());
+                }
+                self.carry_out(command);
             }
         };
         drop(client);
@@ -197,81 +142,127 @@ impl Consumer {
         ended
     }
 
-    /// Takes a record; what asks for no email is finished at once.
-    fn take(&mut self, record: &BorrowedMessage<'_>) {
-        if self.ending().is_some() {
-            return;
-        }
-        let Some((partition, offset)) = group::origin(record) else { return };
-        let Some(position) = self.offsets.take(partition, offset, group::written_at(record)) else { return };
-        if partition.topic == Topic::MailRetry
-            && retry::is_of_another_group(event::header(record.headers(), retry::GROUP), &self.delivery.group)
-        {
-            self.offsets.pass(position);
-            return;
-        }
-        let record = group::own(record, position, Timestamp::now(), self.clock_tolerance);
-        self.note_earlier_version(&record);
-        self.chains.note(&record);
-        self.status.taken();
-        if delivery::is_ignored(&record) {
-            self.finish(position, Outcome::Ignored);
-        } else {
-            self.backlog.add(record, Timestamp::now());
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Start { delivery, event } => {
+                let (shared, call_back, abandon) =
+                    (Arc::clone(&self.delivery), self.call_back.clone(), self.abandon.clone());
+                self.spawn(
+                    delivery,
+                    async move { End::Tried(shared.mail(&event, &call_back, &abandon).await) },
+                );
+            }
+            Command::Write { delivery, record, target } => {
+                let shared = Arc::clone(&self.delivery);
+                self.spawn(delivery, async move { End::Written(shared.write(&record, &target).await) });
+            }
+            Command::CallBack => std::mem::take(&mut self.call_back).cancel(),
+            Command::Abandon => std::mem::take(&mut self.abandon).cancel(),
+            Command::Discard => self.running.abort_all(),
+            Command::Commit(positions) => self.commit(&positions),
+            Command::Pause(partitions) => note_failure("paused", self.client.pause(&list(&partitions))),
+            Command::Resume(partitions) => note_failure("resumed", self.client.resume(&list(&partitions))),
+            Command::Assign(partitions) => match self.client.assign(&list(&partitions)) {
+                Ok(()) => {
+                    log::info!("kafka.partitions" = partitions.len(); "partitions assigned");
+                    self.status.set_joined();
+                }
+                Err(error) => {
+                    log::error!("error" = error.to_string().as_str(); "partitions can't be assigned")
+                }
+            },
+            Command::Unassign => note_failure("given up", self.client.unassign()),
+            Command::Leave => {}
         }
     }
 
-    fn finish(&mut self, position: Position, outcome: Outcome) {
-        let ended = match outcome {
-            // Whoever reads it again does nothing either.
-            Outcome::Ignored | Outcome::Expired => self.offsets.pass(position),
-            _ => self.offsets.finish(position),
+    fn spawn(&mut self, delivery: DeliveryId, task: impl Future<Output = End> + Send + 'static) {
+        let task = self.running.spawn(task);
+        self.started.insert(task.id(), delivery);
+    }
+
+    fn on_ended(&mut self, ended: Result<(task::Id, End), task::JoinError>) -> Vec<Command> {
+        let (task, end) = ended.unwrap_or_else(|error| (error.id(), End::Gone));
+        let delivery = self.started.remove(&task);
+        delivery.map_or_else(Vec::new, |delivery| self.mailing.on(Event::Ended { delivery, end }, now()))
+    }
+
+    /// Commits stored offsets only, so that the client drops those of partitions it has lost. It blocks for as long as the broker
+    /// does, so it runs on a thread of its own.
+    fn commit(&mut self, positions: &[Position]) {
+        for Position { partition, offset, .. } in positions {
+            if let Err(error) = self.client.store_offset(partition.topic.name(), partition.number, *offset) {
+                log::warn!("kafka.topic" = partition.topic.name(), "kafka.partition" = partition.number, "error" = error.to_string().as_str(); "offset not stored");
+            }
+        }
+        let client = Arc::clone(&self.client);
+        self.commits.spawn_blocking(move || client.commit_consumer_state(CommitMode::Sync));
+    }
+
+    fn on_committed(&mut self, committed: Result<KafkaResult<()>, task::JoinError>) -> Vec<Command> {
+        let event = match committed {
+            // No offset: all that was stored has been committed.
+            Ok(Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset))) => Event::Committed,
+            Ok(Err(error)) => {
+                log::warn!("error" = error.to_string().as_str(); "commit failed; trying again");
+                Event::CommitFailed { expelled: is_expelled(&error) }
+            }
+            Err(_) => Event::CommitFailed { expelled: false },
         };
-        // False: the partition is gone, and its unfinished records were counted as handed back.
-        if ended {
-            self.status.ended(outcome);
-        }
-    }
-
-    fn next_wake(&self, now: Instant) -> Instant {
-        let gate = match self.gate.admission(now) {
-            Admission::Nothing(until) if self.backlog.ready() > 0 => until,
-            _ => None,
-        };
-        let due = self.backlog.next_due().map(|due| {
-            now + Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
-        });
-        let commit = if self.commits.is_empty() { self.batch.due_at(&self.config) } else { None };
-        let ending = self.ending();
-        let (drop_mails, over) = (ending.map(|ending| ending.drop_mails), ending.map(|ending| ending.over));
-        let deadlines = [gate, due, commit, drop_mails, over].into_iter().flatten();
-        // A deadline that has passed and still stands waits for something else to happen.
-        deadlines
-            .filter(|deadline| *deadline > now)
-            .min()
-            .map_or(now + LONGEST_SLEEP, |deadline| deadline.min(now + LONGEST_SLEEP))
-    }
-
-    /// A line for the first one of each topic: there may be many.
-    fn note_earlier_version(&mut self, record: &Record) {
-        let topic = record.position.partition.topic;
-        let Some(version) = record.earlier_version() else { return };
-        if self.with_earlier.insert(topic) {
-            log::warn!(
-                "kafka.topic" = topic.name(), "event.version" = version;
-                "records of an earlier version found: none is mailed, each becomes a dead letter. Stop all services of that \
-                 version; whoever waits for a mail has to register again. Then: notification-service dead-letters discard \
-                 --reason {}", Reason::UnknownVersion
-            );
-        }
+        self.mailing.on(event, now())
     }
 
     fn note_error(&mut self, error: &KafkaError) {
-        const PAUSE: Duration = Duration::from_secs(10);
         let now = Instant::now();
-        if self.last_error.is_none_or(|last| now > last + PAUSE) {
+        if self.last_error.is_none_or(|last| now > last + PAUSE_OF_ERRORS) {
             self.last_error = Some(now);
             log::warn!("error" = error.to_string().as_str(); "reading from Kafka failed; librdkafka tries again");
         }
     }
+
+    /// Leaves the group, so that others take over at once.
+    async fn leave(mut self) {
+        self.status.set_left();
+        self.running.shutdown().await;
+        self.delivery.mailer.close().await;
+        let (client, mut rebalances) = (self.client, self.rebalances);
+        // One of lost partitions that was not read yet: nobody else answers it, and the client's end would wait for that.
+        if let Ok(Event::Revoked { lost: true }) = rebalances.try_recv() {
+            let _ = client.unassign();
+        }
+        // Without a listener the last revocation is answered where it is reported.
+        drop(rebalances);
+        let closed = task::spawn_blocking(move || drop(client));
+        if tokio::time::timeout(LEAVE_TIMEOUT, closed).await.is_err() {
+            log::warn!("the group could not be left in time; its members will notice");
+        }
+    }
+}
+
+/// The clock, and the randomness.
+fn now() -> Now {
+    Now { instant: Instant::now(), wall: Timestamp::now(), jitter: rand::random_range(0.0..1.0) }
+}
+
+fn list(partitions: &[Partition]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for Partition { topic, number } in partitions {
+        list.add_partition(topic.name(), *number);
+    }
+    list
+}
+
+fn note_failure(what: &str, changed: KafkaResult<()>) {
+    if let Err(error) = changed {
+        log::warn!("error" = error.to_string().as_str(); "partitions can't be {what}");
+    }
+}
+
+/// Whether the group goes on without this member.
+fn is_expelled(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AssignmentLost, FencedInstanceId, IllegalGeneration, UnknownMemberId};
+    matches!(
+        error,
+        KafkaError::ConsumerCommit(UnknownMemberId | IllegalGeneration | AssignmentLost | FencedInstanceId)
+    )
 }

@@ -95,6 +95,11 @@ pub(crate) fn source(record: &Record) -> String {
     record.retry.as_ref().map_or_else(|| retry::source_name(record.position), |retry| retry.source.clone())
 }
 
+/// The command that replays what became a dead letter for this reason from a time on.
+pub(crate) fn replay_command(reason: Reason, since: Timestamp) -> String {
+    format!("notification-service dead-letters replay --reason {reason} --since {since:.3}")
+}
+
 /// The headers that the record had when it was written first.
 pub(crate) fn original(headers: &[Header]) -> impl Iterator<Item = Header> {
     headers.iter().filter(|header| !Retry::owns(&header.name) && !header.name.starts_with(PREFIX)).cloned()

@@ -5,7 +5,6 @@
 
 use crate::{
     dead_letter::{self, RESOLUTION, RESOLVED},
-    outcome::Reason,
     record::Header,
     retry::Retry,
     writer::{Outgoing, Writer},
@@ -71,11 +70,6 @@ pub struct Selection {
     /// Only says what would be done.
     #[arg(long)]
     dry_run: bool,
-}
-
-/// The command that replays what became a dead letter for this reason from a time on.
-pub(crate) fn replay_command(reason: Reason, since: Timestamp) -> String {
-    format!("notification-service dead-letters replay --reason {reason} --since {since:.3}")
 }
 
 /// Does what was asked and returns what to print.
@@ -195,6 +189,7 @@ fn marker<'a>(letter: &'a Letter, resolution: &str) -> Outgoing<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{dead_letter::replay_command, outcome::Reason};
     use clap::Parser;
 
     #[test]

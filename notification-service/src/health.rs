@@ -64,6 +64,7 @@ async fn live(sources: web::Data<Sources>) -> HttpResponse {
 
 async fn ready(sources: web::Data<Sources>) -> HttpResponse {
     let state = sources.status.snapshot();
+    let closed_by = state.work.gate_closed_by.as_deref();
     let broker = sources.watch.brokers_answer();
     let topics = sources.topics.problem();
     let ready = state.joined && broker && topics.is_none();
@@ -72,8 +73,8 @@ async fn ready(sources: web::Data<Sources>) -> HttpResponse {
         "joined": state.joined,
         "broker": broker,
         "topics": topics,
-        "gate": {"open": state.gate_closed_by.is_none(), "closed_by": state.gate_closed_by},
-        "records": state.ledger,
+        "gate": {"open": closed_by.is_none(), "closed_by": closed_by},
+        "records": state.work.ledger,
     });
     if ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }

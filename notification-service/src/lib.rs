@@ -1,21 +1,23 @@
 //! The notification service: events in, mail out.
 //!
 //! ```text
-//!   consumer ──► delivery ──► email ──► mailer        one record, one outcome
-//!      ▲            └──► writer                       what is refused: retry topic, dead-letter topic
-//!      └── outcome ──► offsets ──► commit             the contiguous prefix of what is finished
+//!   consumer ── events ──► mailing        what happens next: one pure state machine
+//!      │     ◄─ commands ──┘
+//!      ├──► delivery ──► email, mailer    the talk with the mail server
+//!      └──► delivery ──► writer           copies: retry topic, dead-letter topic
 //! ```
 //!
-//! `offsets`, `gate`, `retry` and `email` are rules without I/O; `consumer` and `writer` alone know Kafka, `mailer`
-//! alone knows SMTP.
+//! `consumer` and `writer` alone know Kafka, `mailer` alone knows SMTP; `mailing`, and what it is made of, knows neither, and no
+//! clock.
 
 mod application;
 mod config;
 
 mod consumer;
 mod record;
-mod delivery;
+mod mailing;
 mod outcome;
+mod delivery;
 mod email;
 mod mailer;
 mod writer;
@@ -32,6 +34,7 @@ mod health;
 
 pub use application::Application;
 pub use config::Config;
-pub use consumer::{CommitConfig, GroupConfig};
+pub use consumer::GroupConfig;
 pub use dead_letters::{DeadLetters, Selection, run as run_dead_letters};
 pub use mailer::{Certificates, Encryption, SmtpConfig, SmtpCredentials};
+pub use mailing::CommitConfig;

@@ -9,7 +9,6 @@
 //! time-outs. Here everything that is waited for has one (RFC 5321, section 4.5.3.2), and a session comes back into
 //! the pool only after a complete, orderly exchange; whatever else happens to it drops it.
 
-use failure::{Cause, Phase};
 use judgement::Judgement;
 use pool::Pool;
 use rate::Rate;
@@ -38,7 +37,7 @@ mod session;
 mod tls;
 mod wire;
 
-pub(crate) use failure::{Refusal, RefusalKind, SendError, ServerFailure, Status};
+pub(crate) use failure::{Cause, Phase, Refusal, RefusalKind, SendError, ServerFailure, Status};
 pub(crate) use session::Session;
 pub use tls::Certificates;
 pub(crate) use tls::certificates;

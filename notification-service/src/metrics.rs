@@ -5,8 +5,7 @@
 
 use crate::{
     mailer::Mailer,
-    outcome::Reason,
-    status::{Ledger, State, Status},
+    status::{Ledger, State, Status, Work},
 };
 use jiff::Timestamp;
 use prometheus_client::{
@@ -66,7 +65,7 @@ impl fmt::Debug for Snapshot {
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let State { joined, gate_closed_by, ledger, dead_letters, lag, waiting_since } =
+        let State { joined, lag, work: Work { ledger, gate_closed_by, waiting_since } } =
             self.status.snapshot();
         let joined = i64::from(joined);
         gauge(
@@ -97,9 +96,7 @@ impl Collector for Snapshot {
         let help = "Age of the oldest record that was taken and has not ended; 0 when there is none";
         let age = ConstGauge::new(age);
         age.encode(encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?)?;
-        let letters = Reason::ALL.map(|reason| {
-            ([("reason", reason.name())], dead_letters.get(reason.name()).copied().unwrap_or(0))
-        });
+        let letters = ledger.dead_letters().map(|(reason, count)| ([("reason", reason.name())], count));
         counter(&mut encoder, "dead_letters", "Dead letters by reason", letters)?;
         let open = i64::from(gate_closed_by.is_none());
         gauge(

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use shared::topic::Topic;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// A partition of one of the project's topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,7 +25,7 @@ pub(crate) struct Position {
 /// The records that were taken and are not yet known to be committed.
 #[derive(Debug, Default)]
 pub(crate) struct Offsets {
-    partitions: HashMap<Partition, Assigned>,
+    partitions: BTreeMap<Partition, Assigned>,
     /// Counts assignments.
     epoch: u64,
     /// Of those taken, for how many something was done.
@@ -72,7 +72,7 @@ impl Offsets {
     /// Ends the assignment and returns how many of its records were unfinished.
     pub(crate) fn revoke(&mut self) -> usize {
         self.done = 0;
-        let taken = self.partitions.drain().flat_map(|(_, assigned)| assigned.taken);
+        let taken = std::mem::take(&mut self.partitions).into_values().flat_map(|assigned| assigned.taken);
         taken.filter(|taken| taken.state == State::Open).count()
     }
 

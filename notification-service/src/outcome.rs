@@ -1,10 +1,51 @@
-//! How a delivery ends. The consumer, which alone decides what becomes of a record, matches on it.
+//! How a delivery ends, and what becomes of its record. The state machine, which alone decides that, matches on it.
 
 use crate::{
+    email::UnwritableError,
     gate::Signal,
-    mailer::{ServerFailure, Status},
+    mailer::{Refusal, ServerFailure, Status},
+    retry::Retry,
 };
 use std::fmt;
+
+/// How a task of a delivery ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// It was to mail the record.
+    Tried(Try),
+    /// It was to write a copy, which the broker has acknowledged.
+    Written(Outcome),
+    /// Nothing is known: it was dropped, or ended in a bug.
+    Gone,
+}
+
+/// How a try to mail a record ended.
+#[derive(Debug)]
+pub(crate) enum Try {
+    /// The mail server has the email.
+    Accepted,
+    /// The email's time was over when there was a session for it.
+    Expired,
+    /// The email can't be written.
+    Unwritable(UnwritableError),
+    /// The mail server refused it.
+    Refused(Refusal),
+    /// The mail server refuses us, and said so when it knew the recipient.
+    Unwelcome(ServerFailure),
+    /// The mail server can't be reached, does not answer, or takes mail from nobody.
+    Failed(ServerFailure),
+    /// It was called back or abandoned.
+    Interrupted,
+}
+
+/// Where a copy of a record is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// To the retry topic, with these headers.
+    Retry(Retry),
+    /// To the dead-letter topic; the mail server's reply code, or 0.
+    DeadLetter { reason: Reason, status: u16 },
+}
 
 /// What became of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +62,6 @@ pub(crate) enum Outcome {
     Ignored,
     /// Its event was delivered by this process before.
     Duplicate,
-    /// Not finished: it has to be taken up again.
-    Interrupted,
 }
 
 /// Why a record is a dead letter.
@@ -50,10 +89,9 @@ pub(crate) enum Reason {
     Panicked,
 }
 
-/// The outcome of a delivery, and what it says about the mail server.
+/// What a try to mail a record says about the mail server.
 #[derive(Debug)]
 pub(crate) struct Report {
-    pub(crate) outcome: Outcome,
     pub(crate) signal: Signal,
     pub(crate) failure: Option<ServerFailure>,
     /// The reply that refused the email.
@@ -61,8 +99,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(outcome: Outcome, signal: Signal) -> Self {
-        Self { outcome, signal, failure: None, reply: None }
+    pub(crate) fn new(signal: Signal) -> Self {
+        Self { signal, failure: None, reply: None }
     }
 
     /// With the reply that refused the email.
@@ -75,13 +113,14 @@ impl Report {
         Self { failure: Some(failure), ..self }
     }
 
-    pub(crate) fn server_failed(failure: ServerFailure) -> Self {
-        Self::new(Outcome::Interrupted, Signal::Failed).because_of(failure)
+    /// Whether the server has heard the recipient and says nothing.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.failure.as_ref().is_some_and(ServerFailure::may_be_about_the_mail)
     }
 }
 
 impl Reason {
-    /// All of them, for the metrics.
+    /// All of them, in the order of their numbers.
     pub(crate) const ALL: [Self; 10] = [
         Self::Undecodable,
         Self::TooLarge,
@@ -115,5 +154,15 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_reasons_stand_at_their_numbers() {
+        assert!(Reason::ALL.iter().enumerate().all(|(number, reason)| *reason as usize == number));
     }
 }

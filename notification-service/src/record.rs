@@ -9,7 +9,7 @@ use shared::{
     caught::caught,
     event::{DecodeError, Event, MAX_VALUE_OCTETS, Origin, VERSION},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Most octets of key and headers together; those of a retry record have about five hundred.
 const MAX_ENVELOPE_OCTETS: usize = 16 * 1024;
@@ -47,7 +47,7 @@ impl Header {
 /// What the record says.
 #[derive(Debug)]
 pub(crate) enum Content {
-    Event(Box<Event>),
+    Event(Arc<Event>),
     /// No value: the account is forgotten.
     Tombstone,
     NotUnderstood(DecodeError),
@@ -71,6 +71,7 @@ impl Digested {
 }
 
 /// A record as a client lent it: nothing is copied yet.
+#[derive(Debug)]
 pub(crate) struct Lent<'a> {
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) payload: Option<&'a [u8]>,
@@ -80,6 +81,16 @@ pub(crate) struct Lent<'a> {
 }
 
 impl Lent<'_> {
+    /// When the record was written to its topic; now, when the broker keeps no times.
+    pub(crate) fn written_at(&self, now: Timestamp) -> Timestamp {
+        self.timestamp.and_then(|time| Timestamp::from_millisecond(time).ok()).unwrap_or(now)
+    }
+
+    /// The value of the first header of that name.
+    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.iter().find(|header| header.0 == name)?.1
+    }
+
     fn envelope_octets(&self) -> usize {
         let header = |(name, value): &(&str, Option<&[u8]>)| {
             name.len().saturating_add(value.map_or(0, <[u8]>::len)).saturating_add(HEADER_OVERHEAD)
@@ -114,7 +125,7 @@ impl Record {
         let content = match lent.payload {
             None => Content::Tombstone,
             Some(payload) => match caught(|| Event::read(origin, value(&headers, "ce_type"), payload)) {
-                Ok(Ok(event)) => Content::Event(Box::new(event)),
+                Ok(Ok(event)) => Content::Event(Arc::new(event)),
                 Ok(Err(error)) => Content::NotUnderstood(error),
                 Err(_) => Content::Panicked,
             },

@@ -1,19 +1,14 @@
 //! The consumer group: client settings, and rebalances as events.
 //!
 //! librdkafka reports a rebalance inside `recv` and waits until the change is made. The callback only passes it on;
-//! the consumer's loop makes the change when it has settled what the partitions' records need. When nobody listens
-//! any more, the consumer is being closed and the change is made at once.
+//! the change is made when the state machine commands it. When nobody listens any more, the consumer is being closed
+//! and the change is made at once.
 //!
 //! Each rebalance takes all partitions from all members and shares them anew, so that every member has its share of
 //! every topic. `cooperative-sticky` would move less, but counts partitions and not topics: a member that joins later
 //! gets all partitions of the first topics by name, and members behind it mail no code of a new registration.
 
-use crate::{
-    offsets::{Partition, Position},
-    record::{Lent, Record},
-    status::Status,
-};
-use jiff::Timestamp;
+use crate::{mailing::Event, offsets::Partition, record::Lent, status::Status};
 use rdkafka::{
     ClientContext, Message, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
@@ -32,19 +27,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// The topics whose records may ask for an email.
 pub(super) const TOPICS: [Topic; 3] = [Topic::Created, Topic::Verified, Topic::MailRetry];
 
-/// A change of the assignment that the loop has to make.
-#[derive(Debug)]
-pub(super) enum GroupEvent {
-    /// These partitions are this member's from now on.
-    Assigned(TopicPartitionList),
-    /// All partitions are to be given up; `lost` when they already belong to somebody else.
-    Revoked { lost: bool },
-}
-
 /// Passes rebalances on.
 pub(super) struct GroupContext {
     log: ClientLog,
-    events: UnboundedSender<GroupEvent>,
+    rebalances: UnboundedSender<Event<'static>>,
     status: Arc<Status>,
 }
 
@@ -68,7 +54,7 @@ pub(super) fn client(
     kafka: &KafkaConfig,
     group: &GroupConfig,
     status: Arc<Status>,
-) -> KafkaResult<(GroupClient, UnboundedReceiver<GroupEvent>)> {
+) -> KafkaResult<(GroupClient, UnboundedReceiver<Event<'static>>)> {
     let mut config = kafka.consumer();
     config
         .set("group.id", &group.group)
@@ -94,8 +80,8 @@ pub(super) fn client(
     if let Some(instance_id) = &group.instance_id {
         config.set("group.instance.id", instance_id);
     }
-    let (events, receiver) = unbounded_channel();
-    let context = GroupContext { log: ClientLog::default(), events, status };
+    let (rebalances, receiver) = unbounded_channel();
+    let context = GroupContext { log: ClientLog::default(), rebalances, status };
     Ok((config.create_with_context(context)?, receiver))
 }
 
@@ -135,11 +121,11 @@ impl ConsumerContext for GroupContext {
     ) {
         let assigned = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         let event = if assigned {
-            GroupEvent::Assigned(partitions.clone())
+            Event::Assigned(of_ours(partitions))
         } else {
-            GroupEvent::Revoked { lost: consumer.assignment_lost() }
+            Event::Revoked { lost: consumer.assignment_lost() }
         };
-        if self.events.send(event).is_err() {
+        if self.rebalances.send(event).is_err() {
             let changed = if assigned { consumer.assign(partitions) } else { consumer.unassign() };
             if let Err(error) = changed {
                 log::warn!("error" = error.to_string().as_str(); "partitions not given back in order");
@@ -149,38 +135,21 @@ impl ConsumerContext for GroupContext {
 }
 
 /// The partitions of a list that belong to this project's topics.
-pub(super) fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
-    list.elements()
-        .iter()
-        .filter_map(|element| {
-            Some(Partition { topic: Topic::from_name(element.topic())?, number: element.partition() })
-        })
-        .collect()
+fn of_ours(list: &TopicPartitionList) -> Vec<Partition> {
+    let elements = list.elements();
+    let of_ours = elements.iter().filter_map(|element| {
+        Some(Partition { topic: Topic::from_name(element.topic())?, number: element.partition() })
+    });
+    of_ours.collect()
 }
 
-/// Where the record came from.
-pub(super) fn origin(record: &BorrowedMessage<'_>) -> Option<(Partition, i64)> {
+/// A record that arrived. It lies in librdkafka's buffer, which must not be held across the work on it.
+pub(super) fn taken<'a>(record: &'a BorrowedMessage<'_>) -> Option<Event<'a>> {
     let partition = Partition { topic: Topic::from_name(record.topic())?, number: record.partition() };
-    Some((partition, record.offset()))
-}
-
-/// When the record was written to its topic; now, when the broker keeps no times.
-pub(super) fn written_at(record: &BorrowedMessage<'_>) -> Timestamp {
-    let time = record.timestamp().to_millis().and_then(|time| Timestamp::from_millisecond(time).ok());
-    time.unwrap_or_else(Timestamp::now)
-}
-
-/// Copies the record out of librdkafka's buffer, which must not be held across the work on it.
-pub(super) fn own(
-    record: &BorrowedMessage<'_>,
-    position: Position,
-    now: Timestamp,
-    tolerance: Duration,
-) -> Record {
     let headers = record
         .headers()
         .map_or_else(Vec::new, |headers| headers.iter().map(|header| (header.key, header.value)).collect());
     let timestamp = record.timestamp().to_millis();
     let lent = Lent { key: record.key(), payload: record.payload(), timestamp, headers };
-    Record::new(position, &lent, now, tolerance)
+    Some(Event::Taken { partition, offset: record.offset(), lent })
 }

@@ -217,7 +217,7 @@ proptest! {
                 // Two days: it may be a day later than its record, and its end a day later than it.
                 let latest = read_at.checked_add(jiff::SignedDuration::from_hours(48)).unwrap();
                 prop_assert!(email::deadline(&event).is_none_or(|deadline| deadline <= latest));
-                Some(*event)
+                Some(Arc::unwrap_or_clone(event))
             }
             _ if bounded => None,
             _ => Event::decode(Some(kind.name().as_bytes()), value.as_bytes()).ok(),

@@ -5,7 +5,13 @@
 //! that long. Pure.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use crate::{offsets::Position, record::Record};
+use super::recent::MailId;
+use crate::{
+    gate::Signal,
+    offsets::Position,
+    outcome::Report,
+    record::{Content, Record},
+};
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -23,18 +29,47 @@ pub(super) const DELAYED_LOW: usize = 1_000;
 const CHAIN_WAIT: SignedDuration = SignedDuration::from_secs(1);
 /// No record waits longer after it was written, whatever its header says.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(120);
+/// A record on which the server failed so often while it served others is put off, as if it had been refused.
+const FAILURES_OF_ONE_RECORD: u32 = 3;
 
 /// A record, and what this process has tried with it.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
     pub(super) record: Arc<Record>,
+    /// The mail that it asks for.
+    pub(super) mail: Option<MailId>,
     /// How often the server failed on it while it served others.
-    pub(super) failures: u32,
+    failures: u32,
     /// The server was asked and has not taken it.
-    pub(super) tried: bool,
+    tried: bool,
 }
 
-/// See the module's text.
+impl Item {
+    fn new(record: Record) -> Self {
+        let mail = match &record.content {
+            Content::Event(event) => Some(MailId::of(event)),
+            _ => None,
+        };
+        Self { record: Arc::new(record), mail, failures: 0, tried: false }
+    }
+
+    /// Notes a try after which the record is put back. `spared`: the failure is the server's, and says nothing of this record.
+    pub(super) fn note_try(&mut self, report: &Report, spared: bool) {
+        self.tried |= report.signal != Signal::Silent;
+        if report.is_unanswered() {
+            self.failures = FAILURES_OF_ONE_RECORD;
+        } else if matches!(report.signal, Signal::Failed | Signal::Unwelcome) && !spared {
+            self.failures = self.failures.saturating_add(1);
+        }
+    }
+
+    /// Whether it waits for its next try as if it had been refused.
+    pub(super) fn is_put_off(&self) -> bool {
+        self.failures >= FAILURES_OF_ONE_RECORD
+    }
+}
+
+/// The records that wait.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     ready: VecDeque<Item>,
@@ -76,7 +111,7 @@ impl Backlog {
         });
         let octets = record.octets();
         self.octets = self.octets.saturating_add(octets);
-        let item = Item { record: Arc::new(record), failures: 0, tried: false };
+        let item = Item::new(record);
         match due {
             None => self.ready.push_back(item),
             Some(time) => {
@@ -179,20 +214,6 @@ impl Backlog {
         let octets = item.as_ref().map_or(0, |item| item.record.octets());
         self.octets = self.octets.saturating_sub(octets);
         item
-    }
-}
-
-/// Pauses above a high level and resumes below a low one.
-#[derive(Debug, Default)]
-pub(super) struct Flow {
-    paused: bool,
-}
-
-impl Flow {
-    /// Returns whether to pause (true) or resume (false), when that changes.
-    pub(super) fn update(&mut self, high: bool, low: bool) -> Option<bool> {
-        let paused = if self.paused { !low } else { high };
-        (paused != std::mem::replace(&mut self.paused, paused)).then_some(paused)
     }
 }
 

@@ -1,0 +1,235 @@
+//! What happens next: the one state machine between Kafka and the mail server.
+//!
+//! ```text
+//!   record ──► assignment ──► running ──► verdict ──► assignment ──► commit
+//!              (backlog)  ◄──────────────── put back  (offsets: the contiguous prefix, in batches)
+//! ```
+//!
+//! An event and the time go in, commands come out. The caller (the shell, `consumer`) carries the commands out in their order and
+//! reports
+//!
+//! - one [`Event::Ended`] for each [`Command::Start`] and [`Command::Write`], however it ended, dropped ones too;
+//! - one [`Event::Committed`] or [`Event::CommitFailed`] for each [`Command::Commit`], of which one is under way at a time;
+//! - [`Event::Tick`] at [`Mailing::wake_at`] at the latest.
+//!
+//! Pure, but for lines in the log: no Kafka, no SMTP, no task, no clock, no randomness. The same events at the same times lead to
+//! the same commands.
+
+use crate::{
+    gate::Admission,
+    offsets::Partition,
+    outcome::Outcome,
+    record::Lent,
+    status::{Ledger, Work},
+};
+use assignment::Assignment;
+use ending::{Ending, Endings};
+use running::Running;
+use server::Server;
+use shared::topic::Topic;
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+mod assignment;
+mod backlog;
+mod batch;
+mod chains;
+mod dispatch;
+mod ending;
+mod events;
+mod flow;
+mod journal;
+mod recent;
+mod running;
+mod server;
+mod verdict;
+
+pub use batch::CommitConfig;
+pub(crate) use events::{Command, Event, Now, Settings};
+pub(crate) use running::DeliveryId;
+
+/// A tick is due at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// A member without partitions at first.
+#[derive(Debug)]
+pub(crate) struct Mailing {
+    settings: Settings,
+    assignment: Assignment,
+    running: Running,
+    server: Server,
+    endings: Endings,
+    ledger: Ledger,
+    /// Topics with records of an earlier version; the log has said so.
+    with_earlier: HashSet<Topic>,
+    /// Of the event that is being taken in.
+    commands: Vec<Command>,
+}
+
+impl Mailing {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            assignment: Assignment::default(),
+            running: Running::default(),
+            server: Server::default(),
+            endings: Endings::default(),
+            ledger: Ledger::default(),
+            with_earlier: HashSet::new(),
+            commands: Vec::new(),
+        }
+    }
+
+    /// Takes an event in, and says what is to be done.
+    pub(crate) fn on(&mut self, event: Event<'_>, now: Now) -> Vec<Command> {
+        match event {
+            Event::Taken { partition, offset, lent } => self.take(partition, offset, &lent, now),
+            Event::Ended { delivery, end } => self.ended(delivery, end, now),
+            Event::Committed => self.assignment.committed(true),
+            Event::CommitFailed { expelled } => self.commit_failed(expelled),
+            Event::Assigned(partitions) => self.assigned(partitions),
+            Event::Revoked { lost } => self.revoked(lost, now),
+            Event::Stop => self.stop(now),
+            Event::Tick => {}
+        }
+        self.assignment.backlog.take_up_due(now.wall);
+        self.dispatch(now);
+        self.settle(now);
+        self.adjust_flow();
+        if self.endings.stop.is_some() && self.is_over(now) {
+            self.commands.push(Command::Leave);
+        }
+        std::mem::take(&mut self.commands)
+    }
+
+    /// When the next [`Event::Tick`] is due. A deadline that has passed and still stands waits for another event.
+    pub(crate) fn wake_at(&self, now: Now) -> Instant {
+        let probe = match self.server.gate.admission(now.instant) {
+            Admission::Nothing(until) if self.assignment.backlog.ready() > 0 => until,
+            _ => None,
+        };
+        let due = self.assignment.backlog.next_due().map(|due| {
+            now.instant + Duration::try_from(due.duration_since(now.wall)).unwrap_or(Duration::ZERO)
+        });
+        let commit = self.assignment.commit_due_at(&self.settings.commit);
+        let ending = self.endings.current();
+        let (abandons, over) = (ending.map(|ending| ending.abandons), ending.map(|ending| ending.over));
+        let deadlines = [probe, due, commit, abandons, over].into_iter().flatten();
+        deadlines.filter(|at| *at > now.instant).fold(now.instant + LONGEST_SLEEP, Instant::min)
+    }
+
+    /// What health and metrics say of it.
+    pub(crate) fn work(&self) -> Work {
+        Work {
+            ledger: self.ledger,
+            gate_closed_by: self.server.closed_by.clone(),
+            waiting_since: self.assignment.offsets.waiting_since(),
+        }
+    }
+
+    /// Takes a record; one that asks for no email is finished at once.
+    fn take(&mut self, partition: Partition, offset: i64, lent: &Lent<'_>, now: Now) {
+        if self.endings.current().is_some() {
+            return;
+        }
+        let taken = self.assignment.take(partition, offset, lent, &self.settings, now.wall);
+        let Some(record) = taken else { return };
+        if let Some(version) = record.earlier_version()
+            && self.with_earlier.insert(partition.topic)
+        {
+            journal::note_earlier_version(partition.topic, version);
+        }
+        self.ledger.taken();
+        if verdict::is_ignored(&record) {
+            self.finish(record.position, Outcome::Ignored);
+        } else {
+            self.assignment.backlog.add(record, now.wall);
+        }
+    }
+
+    fn commit_failed(&mut self, expelled: bool) {
+        self.assignment.committed(false);
+        // librdkafka reports this only while no revocation is pending.
+        if expelled && self.endings.revocation.is_some() {
+            self.give_up();
+        }
+    }
+
+    fn assigned(&mut self, partitions: Vec<Partition>) {
+        // When the topics change, librdkafka joins again although it has no answer to the revocation yet.
+        self.forget_partitions();
+        self.assignment.begin(partitions.clone());
+        self.commands.push(Command::Assign(partitions));
+    }
+
+    fn revoked(&mut self, lost: bool, now: Now) {
+        log::info!("deliveries.running" = self.running.deliveries.len(), "lost" = lost; "partitions are given up");
+        self.commands.push(Command::CallBack);
+        if lost {
+            // They already belong to somebody else: there is nothing to wait for or to commit.
+            self.give_up();
+        } else {
+            self.endings.revocation = Some(Ending::begin(now.instant));
+        }
+    }
+
+    fn stop(&mut self, now: Now) {
+        log::info!("deliveries.running" = self.running.deliveries.len(); "draining");
+        self.commands.push(Command::CallBack);
+        self.commands.push(Command::Pause(self.assignment.partitions.clone()));
+        // The others of the group wait already.
+        let ending = self.endings.revocation.unwrap_or_else(|| Ending::begin(now.instant));
+        self.endings.stop = Some(ending);
+    }
+
+    fn give_up(&mut self) {
+        self.forget_partitions();
+        self.commands.push(Command::Unassign);
+    }
+
+    fn forget_partitions(&mut self) {
+        self.endings.revocation = None;
+        self.commands.push(Command::Discard);
+        self.ledger.handed_back(self.assignment.forget_records());
+        // With nothing waiting all are resumed: the client would remember the pause of a partition, should it come back.
+        self.adjust_flow();
+        self.assignment.begin(Vec::new());
+    }
+
+    /// Goes on with what is ending, and commits what is due.
+    fn settle(&mut self, now: Now) {
+        let ending = self.endings.current();
+        if let Some(ending) = ending {
+            if self.running.deliveries.is_empty() {
+                self.assignment.take_blockers().into_iter().for_each(|item| self.make_way(item, now));
+            } else if now.instant >= ending.abandons {
+                self.commands.push(Command::Abandon);
+            }
+            // A process that stops gives its partitions up by leaving.
+            if self.endings.stop.is_none() && self.is_over(now) {
+                self.give_up();
+            }
+        }
+        let hurry = ending.is_some();
+        if let Some(positions) = self.assignment.commit(&self.settings.commit, hurry, now.instant) {
+            self.commands.push(Command::Commit(positions));
+        }
+    }
+
+    /// Whether all has ended and is committed, or the time for that is over.
+    fn is_over(&self, now: Now) -> bool {
+        let settled = self.running.deliveries.is_empty() && self.assignment.is_committed();
+        settled || self.endings.current().is_some_and(|ending| now.instant >= ending.over)
+    }
+
+    fn adjust_flow(&mut self) {
+        if self.endings.stop.is_none() {
+            self.commands.extend(self.assignment.adjust_flow(self.settings.max_backlog_octets));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

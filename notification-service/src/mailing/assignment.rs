@@ -1,0 +1,164 @@
+//! The partitions that this member has: their records from the moment they are taken until they are committed.
+//!
+//! What is known of them dies with the assignment: the next member reads them again from the last commit.
+
+use super::{
+    Command, Settings,
+    backlog::{Backlog, Item},
+    batch::{Batch, CommitConfig},
+    chains::Chains,
+    flow::{Flow, Levels},
+};
+use crate::{
+    offsets::{Offsets, Partition, Position},
+    outcome::Outcome,
+    record::{Lent, Record},
+    retry,
+};
+use jiff::Timestamp;
+use shared::topic::Topic;
+use std::time::Instant;
+
+/// A record whose turn it is.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// It may be mailed.
+    Ready(Item),
+    /// It waits for its next try, and holds up the commit of finished records, which are as many as may be.
+    MakeWay(Item),
+}
+
+/// No partitions at first.
+#[derive(Debug, Default)]
+pub(super) struct Assignment {
+    pub(super) partitions: Vec<Partition>,
+    pub(super) offsets: Offsets,
+    pub(super) backlog: Backlog,
+    pub(super) chains: Chains,
+    batch: Batch,
+    /// What the commit that is under way commits.
+    committing: Option<Vec<Position>>,
+    sources: Flow,
+    retries: Flow,
+}
+
+impl Assignment {
+    /// Begins with these partitions.
+    pub(super) fn begin(&mut self, partitions: Vec<Partition>) {
+        self.offsets.assign(partitions.iter().copied());
+        self.partitions = partitions;
+    }
+
+    /// Forgets all records, and returns how many of them were unfinished.
+    pub(super) fn forget_records(&mut self) -> usize {
+        self.backlog.clear();
+        self.chains.clear();
+        self.offsets.revoke()
+    }
+
+    /// Takes a record; `None` when there is nothing to do for it: it was taken before, its partition is another's, or it is a
+    /// retry of another consumer group.
+    pub(super) fn take(
+        &mut self,
+        partition: Partition,
+        offset: i64,
+        lent: &Lent<'_>,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Option<Record> {
+        let position = self.offsets.take(partition, offset, lent.written_at(now))?;
+        if partition.topic == Topic::MailRetry
+            && retry::is_of_another_group(lent.header(retry::GROUP), &settings.group)
+        {
+            self.offsets.pass(position);
+            return None;
+        }
+        let record = Record::new(position, lent, now, settings.clock_tolerance);
+        self.chains.note(&record);
+        Some(record)
+    }
+
+    /// The next record to start. At the limit on uncommitted records only one that blocks a commit qualifies: any other would
+    /// exceed the limit.
+    pub(super) fn next(&mut self, at_bound: bool, is_running: impl Fn(Position) -> bool) -> Option<Turn> {
+        if !at_bound {
+            return self.backlog.pop().map(Turn::Ready);
+        }
+        let blockers: Vec<_> = self.offsets.blockers().filter(|at| !is_running(*at)).collect();
+        // Most often all of them are running, and the backlog, which is long then, has nothing to be looked for.
+        if blockers.is_empty() {
+            return None;
+        }
+        let is_in_the_way = |position| blockers.contains(&position);
+        let ready = self.backlog.pop_ready(is_in_the_way).map(Turn::Ready);
+        ready.or_else(|| self.backlog.pop_delayed(is_in_the_way).map(Turn::MakeWay))
+    }
+
+    /// All waiting records that stand before finished ones: left open, they would have those repeated.
+    pub(super) fn take_blockers(&mut self) -> Vec<Item> {
+        self.backlog.take_all(|position| self.offsets.holds_up_done(position))
+    }
+
+    /// Notes a record as finished; false when its assignment is over.
+    pub(super) fn finish(&mut self, position: Position, outcome: Outcome) -> bool {
+        match outcome {
+            // Whoever reads it again does nothing either.
+            Outcome::Ignored | Outcome::Expired => self.offsets.pass(position),
+            _ => self.offsets.finish(position),
+        }
+    }
+
+    /// What is to be committed now, if a commit is due and none is under way; `hurry` when finished records wait for no others.
+    pub(super) fn commit(
+        &mut self,
+        config: &CommitConfig,
+        hurry: bool,
+        now: Instant,
+    ) -> Option<Vec<Position>> {
+        if !self.batch.is_due(config, self.offsets.committable(), hurry, now) || self.committing.is_some() {
+            return None;
+        }
+        self.batch.begin();
+        self.committing = Some(self.offsets.prefixes());
+        self.committing.clone()
+    }
+
+    /// When the batch that is being filled is committed at the latest.
+    pub(super) fn commit_due_at(&self, config: &CommitConfig) -> Option<Instant> {
+        if self.committing.is_none() { self.batch.due_at(config) } else { None }
+    }
+
+    /// Notes how the commit ended.
+    pub(super) fn committed(&mut self, succeeded: bool) {
+        let positions = self.committing.take().unwrap_or_default();
+        if succeeded {
+            positions.into_iter().for_each(|position| self.offsets.committed(position));
+        } else {
+            self.offsets.commit_failed();
+            self.batch.failed();
+        }
+    }
+
+    /// Whether all that can be committed is.
+    pub(super) fn is_committed(&self) -> bool {
+        self.committing.is_none() && self.offsets.committable() == 0
+    }
+
+    /// Pauses partitions when too much waits, and resumes them when little does; `most`: octets of all records together.
+    ///
+    /// The retry topic goes on for longer: while a broker has one partition to fetch from, it is asked every
+    /// `fetch.wait.max.ms` and the resumed ones come along. Not every process has a partition of the retry topic.
+    pub(super) fn adjust_flow(&mut self, most: usize) -> Vec<Command> {
+        let levels = Levels::of(&self.backlog, self.offsets.octets(), most);
+        let changes =
+            [(false, self.sources.update(levels.sources)), (true, self.retries.update(levels.retries))];
+        let mut commands = Vec::new();
+        for (of_retries, change) in changes {
+            let Some(paused) = change else { continue };
+            let partitions = self.partitions.iter().copied();
+            let partitions = partitions.filter(|it| (it.topic == Topic::MailRetry) == of_retries).collect();
+            commands.push(if paused { Command::Pause(partitions) } else { Command::Resume(partitions) });
+        }
+        commands
+    }
+}

@@ -1,0 +1,169 @@
+//! Which record is started when, as the gate, the sessions and the limit on uncommitted records allow, and how each goes on
+//! to its outcome.
+
+use super::{
+    Command, DeliveryId, Mailing, Now,
+    assignment::Turn,
+    backlog::Item,
+    journal,
+    running::Delivery,
+    verdict::{self, Next},
+};
+use crate::{
+    gate::Admission,
+    offsets::Position,
+    outcome::{End, Outcome, Reason},
+};
+use std::sync::Arc;
+
+/// For each session one delivery that uses it and one that is next.
+const DELIVERIES_PER_SESSION: usize = 2;
+
+impl Mailing {
+    /// Begins all deliveries that may begin now.
+    pub(super) fn dispatch(&mut self, now: Now) {
+        if self.endings.current().is_some() {
+            return;
+        }
+        let mut twins = Vec::new();
+        while self.running.deliveries.len() < self.settings.sessions * DELIVERIES_PER_SESSION {
+            let probe = match self.server.gate.admission(now.instant) {
+                Admission::All => false,
+                Admission::Probe => true,
+                Admission::Nothing(_) => break,
+            };
+            if probe && self.server.gate.prefers_untried() {
+                self.assignment.backlog.put_untried_first();
+            } else if probe {
+                self.assignment.backlog.put_first_refused_first();
+            }
+            let is_at_bound = self.is_at_bound();
+            let item = match self.assignment.next(is_at_bound, |at| self.running.has(at)) {
+                Some(Turn::Ready(item)) => item,
+                Some(Turn::MakeWay(item)) => {
+                    self.make_way(item, now);
+                    continue;
+                }
+                None => break,
+            };
+            let known = item.mail.is_some_and(|mail| self.running.recent.contains(mail));
+            if known || self.assignment.chains.is_outdated(&item.record) {
+                self.finish(item.record.position, Outcome::Duplicate);
+            } else if self.running.is_mailing(item.mail) {
+                // Its turn comes again when the other record of this mail has ended.
+                twins.push(item);
+            } else {
+                let next = verdict::at_turn(&item, now);
+                self.follow(Delivery::new(item, probe, now.instant), next, now);
+            }
+        }
+        twins.into_iter().rev().for_each(|item| self.assignment.backlog.push_front(item));
+    }
+
+    /// Takes in how a task of a delivery ended.
+    pub(super) fn ended(&mut self, id: DeliveryId, end: End, now: Now) {
+        let Some(mut delivery) = self.running.deliveries.remove(&id) else { return };
+        let position = delivery.item.record.position;
+        let is_current = self.assignment.offsets.is_current(position);
+        let next = match end {
+            End::Written(outcome) => Next::Finish(outcome),
+            End::Tried(ended) => {
+                let (next, report) = verdict::of_try(&delivery.item.record, ended, delivery.probe, now);
+                delivery.report = report;
+                next
+            }
+            End::Gone => {
+                self.server.let_go_of(&delivery, now.instant);
+                if is_current {
+                    journal::note_bug(position);
+                }
+                delivery = Delivery::quiet(delivery.item, now.instant);
+                verdict::dead_letter(Reason::Panicked, 0)
+            }
+        };
+        if matches!(next, Next::Write(_)) && !is_current {
+            // Whoever has its partition now does what is to be done.
+            return self.server.let_go_of(&delivery, now.instant);
+        }
+        self.follow(delivery, next, now);
+    }
+
+    /// Goes on with a delivery.
+    fn follow(&mut self, mut delivery: Delivery, next: Next, now: Now) {
+        match next {
+            Next::Mail(event) => {
+                delivery.mails = true;
+                let delivery = self.begin(delivery);
+                self.commands.push(Command::Start { delivery, event });
+            }
+            Next::Write(target) => {
+                let record = Arc::clone(&delivery.item.record);
+                let delivery = self.begin(delivery);
+                self.commands.push(Command::Write { delivery, record, target });
+            }
+            Next::PutBack => {
+                self.observe(&delivery, now);
+                self.put_back(delivery);
+            }
+            Next::Finish(outcome) => {
+                if !delivery.quiet {
+                    journal::note(&delivery, outcome, now);
+                }
+                self.observe(&delivery, now);
+                if let (Outcome::Delivered, Some(mail)) = (outcome, delivery.item.mail) {
+                    self.running.recent.insert(mail);
+                }
+                self.finish(delivery.item.record.position, outcome);
+            }
+        }
+    }
+
+    fn begin(&mut self, delivery: Delivery) -> DeliveryId {
+        if delivery.probe {
+            self.server.gate.probe_started();
+        }
+        self.running.add(delivery)
+    }
+
+    /// Tells the gate how a delivery ended. When it closes, deliveries that wait for a session are called back.
+    fn observe(&mut self, delivery: &Delivery, now: Now) {
+        if self.server.observe(delivery, now) {
+            self.commands.push(Command::CallBack);
+        }
+    }
+
+    /// Puts a record back into the backlog. A failed probe goes last, so that a record on which the server always fails can't
+    /// keep the gate closed. A record that the server left without an answer is put off: each further try could take as long,
+    /// while the gate is closed or finished records wait behind it.
+    fn put_back(&mut self, delivery: Delivery) {
+        let Delivery { mut item, probe, report, .. } = delivery;
+        if !self.assignment.offsets.is_current(item.record.position) {
+            return;
+        }
+        // At the limit there is no other to probe with.
+        item.note_try(&report, probe && !self.is_at_bound());
+        if probe && !report.is_unanswered() {
+            self.assignment.backlog.push_back(item);
+        } else {
+            self.assignment.backlog.push_front(item);
+        }
+    }
+
+    pub(super) fn finish(&mut self, position: Position, outcome: Outcome) {
+        // False: the partition is gone, and its unfinished records were counted as handed back.
+        if self.assignment.finish(position, outcome) {
+            self.ledger.ended(outcome);
+        }
+    }
+
+    /// Writes a record to the retry topic as it is, so that finished records behind it can be committed.
+    pub(super) fn make_way(&mut self, item: Item, now: Now) {
+        let target = verdict::unchanged(&item.record, now.wall);
+        self.follow(Delivery::quiet(item, now.instant), Next::Write(target), now);
+    }
+
+    /// Whether one more delivery could exceed the limit on records that are finished but not committed.
+    fn is_at_bound(&self) -> bool {
+        self.assignment.offsets.done() + self.running.deliveries.len() >= self.settings.commit.max_uncommitted
+    }
+}

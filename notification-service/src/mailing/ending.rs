@@ -1,0 +1,41 @@
+//! Ends of the work in hand: of all partitions, or of the process. Both are states, not loops of their own.
+
+use std::time::{Duration, Instant};
+
+/// Mails may take this long to end when partitions are given up or the process stops. A server may take longer
+/// (`SMTP_FINAL_TIMEOUT`), but the rest of the group waits meanwhile, and a supervisor kills in the end. A mail that is
+/// abandoned may have been accepted, and is mailed again.
+pub(super) const DRAIN: Duration = Duration::from_secs(15);
+/// The time after that for what must be handed on because of those, and for the last commits.
+pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
+    /// When mails that have not ended are abandoned.
+    pub(super) abandons: Instant,
+    /// When nothing is waited for any more.
+    pub(super) over: Instant,
+}
+
+/// Those that are going on.
+#[derive(Debug, Default)]
+pub(super) struct Endings {
+    /// Of all partitions, which the group takes back.
+    pub(super) revocation: Option<Ending>,
+    pub(super) stop: Option<Ending>,
+}
+
+impl Ending {
+    pub(super) fn begin(now: Instant) -> Self {
+        let abandons = now + DRAIN;
+        Self { abandons, over: abandons + SETTLE_TIMEOUT }
+    }
+}
+
+impl Endings {
+    /// The end that everything in hand has to come to. A process that stops gives its partitions up by leaving.
+    pub(super) fn current(&self) -> Option<Ending> {
+        self.stop.or(self.revocation)
+    }
+}

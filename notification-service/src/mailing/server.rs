@@ -1,0 +1,64 @@
+//! What is known of the mail server: the gate, why it is closed, and what the log says of that.
+
+use super::{Now, running::Delivery};
+use crate::{
+    dead_letter::replay_command,
+    gate::{Gate, Signal},
+    outcome::Reason,
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{sync::Arc, time::Instant};
+
+/// Usable at first.
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    pub(super) gate: Gate,
+    /// Why the gate is closed; `None` when it is open.
+    pub(super) closed_by: Option<Arc<str>>,
+}
+
+impl Server {
+    /// Takes in how a delivery ended; true when the gate closes.
+    pub(super) fn observe(&mut self, delivery: &Delivery, now: Now) -> bool {
+        let (was_open, report) = (self.gate.is_open(), &delivery.report);
+        self.gate.observe(report.signal, delivery.tried(), now.instant, now.jitter);
+        let closes = was_open && !self.gate.is_open();
+        if self.gate.is_open() {
+            self.closed_by = None;
+            if !was_open {
+                log::info!("mail server usable again: gate open");
+            }
+        } else if closes || report.failure.is_some() {
+            let refused = "refused many recipients in a row";
+            let reason = match (&report.failure, report.reply) {
+                (Some(failure), _) => failure.to_string(),
+                (None, Some(reply)) => format!("{refused}, the last with reply {reply}"),
+                (None, None) => refused.to_owned(),
+            };
+            if closes {
+                log::warn!("reason" = reason.as_str(); "mail server not usable: gate closed, probing");
+                self.say_how_to_replay(now);
+            }
+            self.closed_by = Some(reason.into());
+        }
+        closes
+    }
+
+    /// Notes that a delivery was dropped: the gate would otherwise wait for its probe without end.
+    pub(super) fn let_go_of(&mut self, delivery: &Delivery, now: Instant) {
+        if delivery.probe {
+            self.gate.observe(Signal::Silent, delivery.tried(), now, 0.0);
+        }
+    }
+
+    /// The first ones of a row of refusals for good have become dead letters before it was one.
+    fn say_how_to_replay(&self, now: Now) {
+        let Some(since) = self.gate.refused_for_good_since() else { return };
+        let age = SignedDuration::try_from(now.instant.saturating_duration_since(since)).unwrap_or_default();
+        let since = now.wall.checked_sub(age).unwrap_or(Timestamp::MIN);
+        log::warn!(
+            "replay" = replay_command(Reason::RecipientRefused, since).as_str();
+            "recipients were refused for good in a row, nobody was served: if the server meant us, replay these dead letters"
+        );
+    }
+}
