@@ -335,6 +335,21 @@ fn a_mail_without_an_answer_is_put_off_and_holds_up_nothing() {
 }
 
 #[test]
+fn the_next_probe_is_of_another_record_than_the_one_that_failed() {
+    let mut shell = Shell::new(40);
+    shell.take_codes(0..2);
+    shell.end_mails(failed);
+    let mut probed = Vec::new();
+    for _ in 0..2 {
+        shell.pass(5 * SECOND);
+        probed.extend(shell.people());
+        shell.end_mails(failed);
+    }
+    probed.sort_unstable();
+    assert_eq!(probed, [0, 1]);
+}
+
+#[test]
 fn a_probe_that_is_dropped_with_its_partitions_is_not_waited_for() {
     let mut shell = Shell::new(40);
     shell.take_codes(0..1);
