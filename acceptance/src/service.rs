@@ -69,10 +69,16 @@ impl Service {
         self.process.as_ref().expect("it runs").id()
     }
 
-    /// The most memory that its process has had resident, in octets (`VmHWM` in Linux' `/proc`); `None` when it does not run.
+    /// What Linux says of its process (`/proc/PID/status`); `None` when it does not run.
+    #[must_use]
+    pub fn status(&self) -> Option<String> {
+        std::fs::read_to_string(format!("/proc/{}/status", self.process.as_ref()?.id())).ok()
+    }
+
+    /// The most memory that its process has had resident, in octets (`VmHWM` of its status); `None` when it does not run.
     #[must_use]
     pub fn peak_memory(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.as_ref()?.id())).ok()?;
+        let status = self.status()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         Some(1_024 * kibibytes)

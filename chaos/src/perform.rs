@@ -23,6 +23,8 @@ const COPIES_OF_A_CRASH: usize = MAX_UNCOMMITTED + SMTP_CONNECTIONS;
 const LEAST_CALM: Duration = Duration::from_secs(3);
 /// How soon it is noticed that a process has ended by itself.
 const WATCH: Duration = Duration::from_millis(100);
+/// A rise of the peak of resident octets that is worth a line.
+const LEAP: u64 = 32_000_000;
 
 /// The faults of one service's process; its supervisor, too: a process that ends by itself is started again.
 pub(crate) struct ServiceLane {
@@ -84,7 +86,14 @@ impl ServiceLane {
 
     /// Starts the process again if it has ended.
     pub(crate) fn watch(&mut self) {
-        self.peak_memory = self.peak_memory.max(self.service.peak_memory().unwrap_or(0));
+        let peak = self.service.peak_memory().unwrap_or(0);
+        if peak > self.peak_memory + LEAP {
+            let status = self.service.status().unwrap_or_default();
+            let memory: Vec<_> =
+                status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("Rss")).collect();
+            self.chronicle.note(&format!("{}: {peak} octets at most, now {memory:?}", self.name));
+        }
+        self.peak_memory = self.peak_memory.max(peak);
         if let Some(status) = self.service.ended() {
             self.note_crash(&format!("ended by itself with {status}"));
             self.service.start();
