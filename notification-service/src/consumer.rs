@@ -1,5 +1,5 @@
 //! The shell around [`Mailing`]: the Kafka consumer, the clock and the tasks. It reports what happens, carries out what the state
-//! machine commands, and decides nothing.
+//! machine commands, and decides nothing about a record.
 //!
 //! One loop, so nothing here is shared. It never stops calling `recv`, which also serves the group: back-pressure is paused
 //! partitions.
@@ -86,7 +86,7 @@ impl Consumer {
         Ok(Self {
             rebalances,
             client: Arc::new(client),
-            mailing: Mailing::new(settings),
+            mailing: Mailing::new(settings, now()),
             delivery: Arc::new(delivery),
             status,
             running: JoinSet::new(),
@@ -107,7 +107,7 @@ impl Consumer {
         client.subscribe(&group::TOPICS.map(|topic| topic.name())).context("can't subscribe")?;
         let mut stopping = false;
         let ended = 'work: loop {
-            let wake = self.mailing.wake_at(now());
+            let wake = self.mailing.wake_at();
             let commands = tokio::select! {
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;

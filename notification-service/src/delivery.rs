@@ -1,7 +1,9 @@
-//! What a delivery does: it talks to the mail server, or writes a copy of its record. It decides nothing about the record.
+//! What a delivery does: it talks to the mail server, or writes a copy of its record. It decides two things about the record: an
+//! expired mail is not sent, and a copy that the retry topic refuses becomes a dead letter.
 //!
 //! A delivery holds a session only while it talks. Expiry is judged when the transaction begins, after the wait for a
 //! session.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::{
     dead_letter,

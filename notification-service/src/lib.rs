@@ -7,8 +7,7 @@
 //!      └──► delivery ──► writer           copies: retry topic, dead-letter topic
 //! ```
 //!
-//! `consumer` and `writer` alone know Kafka, `mailer` alone knows SMTP; `mailing`, and what it is made of, knows neither, and no
-//! clock.
+//! `consumer` and `writer` alone know Kafka, `mailer` alone knows SMTP; `mailing` knows neither of them, and no clock.
 
 mod application;
 mod config;

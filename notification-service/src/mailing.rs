@@ -8,11 +8,11 @@
 //! An event and the time go in, commands come out. The caller (the shell, `consumer`) carries the commands out in their order and
 //! reports
 //!
-//! - one [`Event::Ended`] for each [`Command::Start`] and [`Command::Write`], however it ended, dropped ones too;
-//! - one [`Event::Committed`] or [`Event::CommitFailed`] for each [`Command::Commit`], of which one is under way at a time;
+//! - one [`Event::Ended`] for each [`Command::Start`] and [`Command::Write`], also for those that were discarded;
+//! - one [`Event::Committed`] or [`Event::CommitFailed`] for each [`Command::Commit`]; at most one is in flight;
 //! - [`Event::Tick`] at [`Mailing::wake_at`] at the latest.
 //!
-//! Pure, but for lines in the log: no Kafka, no SMTP, no task, no clock, no randomness. The same events at the same times lead to
+//! Pure, except that it writes log lines: no Kafka, no SMTP, no task, no clock, no randomness. The same events at the same times lead to
 //! the same commands.
 
 use crate::{
@@ -53,7 +53,7 @@ pub(crate) use running::DeliveryId;
 /// A tick is due at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-/// A member without partitions at first.
+/// The state machine; it begins without partitions.
 #[derive(Debug)]
 pub(crate) struct Mailing {
     settings: Settings,
@@ -64,12 +64,14 @@ pub(crate) struct Mailing {
     ledger: Ledger,
     /// Topics with records of an earlier version; the log has said so.
     with_earlier: HashSet<Topic>,
-    /// Of the event that is being taken in.
+    /// When the last event came.
+    now: Now,
+    /// What that event has led to.
     commands: Vec<Command>,
 }
 
 impl Mailing {
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings, now: Now) -> Self {
         Self {
             settings,
             assignment: Assignment::default(),
@@ -78,12 +80,14 @@ impl Mailing {
             endings: Endings::default(),
             ledger: Ledger::default(),
             with_earlier: HashSet::new(),
+            now,
             commands: Vec::new(),
         }
     }
 
     /// Takes an event in, and says what is to be done.
     pub(crate) fn on(&mut self, event: Event<'_>, now: Now) -> Vec<Command> {
+        self.now = now;
         match event {
             Event::Taken { partition, offset, lent } => self.take(partition, offset, &lent, now),
             Event::Ended { delivery, end } => self.ended(delivery, end, now),
@@ -104,8 +108,10 @@ impl Mailing {
         std::mem::take(&mut self.commands)
     }
 
-    /// When the next [`Event::Tick`] is due. A deadline that has passed and still stands waits for another event.
-    pub(crate) fn wake_at(&self, now: Now) -> Instant {
+    /// When the next [`Event::Tick`] is due, always later than the last event: a deadline that the event could not settle waits
+    /// for another one.
+    pub(crate) fn wake_at(&self) -> Instant {
+        let now = self.now;
         let probe = match self.server.gate.admission(now.instant) {
             Admission::Nothing(until) if self.assignment.backlog.ready() > 0 => until,
             _ => None,
@@ -193,7 +199,7 @@ impl Mailing {
         self.endings.revocation = None;
         self.commands.push(Command::Discard);
         self.ledger.handed_back(self.assignment.forget_records());
-        // With nothing waiting all are resumed: the client would remember the pause of a partition, should it come back.
+        // Paused partitions are resumed here. The client would otherwise keep one paused when it is assigned again.
         self.adjust_flow();
         self.assignment.begin(Vec::new());
     }

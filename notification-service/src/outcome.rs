@@ -113,7 +113,7 @@ impl Report {
         Self { failure: Some(failure), ..self }
     }
 
-    /// Whether the server has heard the recipient and says nothing.
+    /// Whether the server heard the recipient and then did not answer.
     pub(crate) fn is_unanswered(&self) -> bool {
         self.failure.as_ref().is_some_and(ServerFailure::may_be_about_the_mail)
     }

@@ -24,7 +24,7 @@ use std::time::Instant;
 pub(super) enum Turn {
     /// It may be mailed.
     Ready(Item),
-    /// It waits for its next try, and holds up the commit of finished records, which are as many as may be.
+    /// It waits for its next try, and blocks the commit of finished records, whose number is at the limit.
     MakeWay(Item),
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Assignment {
     pub(super) backlog: Backlog,
     pub(super) chains: Chains,
     batch: Batch,
-    /// What the commit that is under way commits.
+    /// The positions of the commit in flight.
     committing: Option<Vec<Position>>,
     sources: Flow,
     retries: Flow,
@@ -85,7 +85,7 @@ impl Assignment {
             return self.backlog.pop().map(Turn::Ready);
         }
         let blockers: Vec<_> = self.offsets.blockers().filter(|at| !is_running(*at)).collect();
-        // Most often all of them are running, and the backlog, which is long then, has nothing to be looked for.
+        // Usually all of them are running. Then the long backlog need not be searched.
         if blockers.is_empty() {
             return None;
         }
@@ -94,7 +94,7 @@ impl Assignment {
         ready.or_else(|| self.backlog.pop_delayed(is_in_the_way).map(Turn::MakeWay))
     }
 
-    /// All waiting records that stand before finished ones: left open, they would have those repeated.
+    /// All waiting records in front of finished ones. If they stayed open, the finished ones would be repeated.
     pub(super) fn take_blockers(&mut self) -> Vec<Item> {
         self.backlog.take_all(|position| self.offsets.holds_up_done(position))
     }
@@ -108,7 +108,7 @@ impl Assignment {
         }
     }
 
-    /// What is to be committed now, if a commit is due and none is under way; `hurry` when finished records wait for no others.
+    /// What is to be committed now, if a commit is due and none is in flight; `hurry` when finished records wait for no others.
     pub(super) fn commit(
         &mut self,
         config: &CommitConfig,

@@ -10,10 +10,11 @@ use super::{
     verdict::{self, Next},
 };
 use crate::{
-    gate::Admission,
+    gate::{Admission, Signal},
     offsets::Position,
-    outcome::{End, Outcome, Reason},
+    outcome::{End, Outcome, Reason, Report},
 };
+use shared::caught::caught;
 use std::sync::Arc;
 
 /// For each session one delivery that uses it and one that is next.
@@ -49,13 +50,19 @@ impl Mailing {
             let known = item.mail.is_some_and(|mail| self.running.recent.contains(mail));
             if known || self.assignment.chains.is_outdated(&item.record) {
                 self.finish(item.record.position, Outcome::Duplicate);
-            } else if self.running.is_mailing(item.mail) {
+                continue;
+            }
+            let next = caught(|| verdict::at_turn(&item, now));
+            let next = next.unwrap_or_else(|_| verdict::dead_letter(Reason::Panicked, 0));
+            if !matches!(next, Next::Finish(_)) && self.running.is_mailing(item.mail) {
                 // Its turn comes again when the other record of this mail has ended.
                 twins.push(item);
-            } else {
-                let next = verdict::at_turn(&item, now);
-                self.follow(Delivery::new(item, probe, now.instant), next, now);
+                continue;
             }
+            if probe {
+                self.server.gate.probe_started();
+            }
+            self.follow(Delivery::new(item, probe, now.instant), next, now);
         }
         twins.into_iter().rev().for_each(|item| self.assignment.backlog.push_front(item));
     }
@@ -65,24 +72,28 @@ impl Mailing {
         let Some(mut delivery) = self.running.deliveries.remove(&id) else { return };
         let position = delivery.item.record.position;
         let is_current = self.assignment.offsets.is_current(position);
-        let next = match end {
-            End::Written(outcome) => Next::Finish(outcome),
+        let ended = match end {
+            End::Written(outcome) => Some(Next::Finish(outcome)),
             End::Tried(ended) => {
-                let (next, report) = verdict::of_try(&delivery.item.record, ended, delivery.probe, now);
-                delivery.report = report;
-                next
+                let judged =
+                    caught(|| verdict::of_try(&delivery.item.record, ended, delivery.probe, now)).ok();
+                judged.map(|(next, report)| {
+                    delivery.report = report;
+                    next
+                })
             }
-            End::Gone => {
-                self.server.let_go_of(&delivery, now.instant);
-                if is_current {
-                    journal::note_bug(position);
-                }
-                delivery = Delivery::quiet(delivery.item, now.instant);
-                verdict::dead_letter(Reason::Panicked, 0)
-            }
+            End::Gone => None,
         };
+        let next = ended.unwrap_or_else(|| {
+            self.server.let_go_of(&delivery, now.instant);
+            (delivery.probe, delivery.quiet, delivery.report) = (false, true, Report::new(Signal::Silent));
+            if is_current {
+                journal::note_bug(position);
+            }
+            verdict::dead_letter(Reason::Panicked, 0)
+        });
         if matches!(next, Next::Write(_)) && !is_current {
-            // Whoever has its partition now does what is to be done.
+            // The new owner of its partition reads the record again.
             return self.server.let_go_of(&delivery, now.instant);
         }
         self.follow(delivery, next, now);
@@ -93,12 +104,12 @@ impl Mailing {
         match next {
             Next::Mail(event) => {
                 delivery.mails = true;
-                let delivery = self.begin(delivery);
+                let delivery = self.running.add(delivery);
                 self.commands.push(Command::Start { delivery, event });
             }
             Next::Write(target) => {
                 let record = Arc::clone(&delivery.item.record);
-                let delivery = self.begin(delivery);
+                let delivery = self.running.add(delivery);
                 self.commands.push(Command::Write { delivery, record, target });
             }
             Next::PutBack => {
@@ -107,7 +118,8 @@ impl Mailing {
             }
             Next::Finish(outcome) => {
                 if !delivery.quiet {
-                    journal::note(&delivery, outcome, now);
+                    // The outcome stands, with or without its line.
+                    let _ = caught(|| journal::note(&delivery, outcome, now));
                 }
                 self.observe(&delivery, now);
                 if let (Outcome::Delivered, Some(mail)) = (outcome, delivery.item.mail) {
@@ -116,13 +128,6 @@ impl Mailing {
                 self.finish(delivery.item.record.position, outcome);
             }
         }
-    }
-
-    fn begin(&mut self, delivery: Delivery) -> DeliveryId {
-        if delivery.probe {
-            self.server.gate.probe_started();
-        }
-        self.running.add(delivery)
     }
 
     /// Tells the gate how a delivery ended. When it closes, deliveries that wait for a session are called back.
@@ -140,7 +145,7 @@ impl Mailing {
         if !self.assignment.offsets.is_current(item.record.position) {
             return;
         }
-        // At the limit there is no other to probe with.
+        // At the limit no other record can be the probe, so the failure says nothing of this one.
         item.note_try(&report, probe && !self.is_at_bound());
         if probe && !report.is_unanswered() {
             self.assignment.backlog.push_back(item);

@@ -1,4 +1,4 @@
-//! Ends of the work in hand: of all partitions, or of the process. Both are states, not loops of their own.
+//! The end of the work in hand: partitions are given up, or the process stops. Both are states, not loops of their own.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 /// (`SMTP_FINAL_TIMEOUT`), but the rest of the group waits meanwhile, and a supervisor kills in the end. A mail that is
 /// abandoned may have been accepted, and is mailed again.
 pub(super) const DRAIN: Duration = Duration::from_secs(15);
-/// The time after that for what must be handed on because of those, and for the last commits.
+/// Further time to hand on what was abandoned, and for the last commits.
 pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One end.
+/// The time limits of one end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ending {
     /// When mails that have not ended are abandoned.
@@ -18,7 +18,7 @@ pub(super) struct Ending {
     pub(super) over: Instant,
 }
 
-/// Those that are going on.
+/// The ends in progress.
 #[derive(Debug, Default)]
 pub(super) struct Endings {
     /// Of all partitions, which the group takes back.
@@ -34,7 +34,7 @@ impl Ending {
 }
 
 impl Endings {
-    /// The end that everything in hand has to come to. A process that stops gives its partitions up by leaving.
+    /// The time limits that hold now. A process that stops gives its partitions up by leaving.
     pub(super) fn current(&self) -> Option<Ending> {
         self.stop.or(self.revocation)
     }

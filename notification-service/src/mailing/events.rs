@@ -17,14 +17,13 @@ use std::{
 pub(crate) enum Event<'a> {
     /// A record arrived.
     Taken { partition: Partition, offset: i64, lent: Lent<'a> },
-    /// What a delivery was doing has ended.
+    /// The task of a delivery has ended.
     Ended { delivery: DeliveryId, end: End },
-    /// All that was to be committed is.
+    /// The commit succeeded.
     Committed,
-    /// The commit failed; what it was to commit is committed with the next one. `expelled`: the group goes on without this
-    /// member.
+    /// The commit failed; its records go into the next one. `expelled`: the group goes on without this member.
     CommitFailed { expelled: bool },
-    /// These partitions are this member's from now on. All that it had before are gone.
+    /// These partitions are this member's from now on. It no longer has those of the previous assignment.
     Assigned(Vec<Partition>),
     /// All partitions are to be given up; `lost` when they already belong to somebody else.
     Revoked { lost: bool },
@@ -37,7 +36,7 @@ pub(crate) enum Event<'a> {
 /// What is to be done.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Mail what the event asks for.
+    /// Send the mail that the event asks for.
     Start { delivery: DeliveryId, event: Arc<shared::event::Event> },
     /// Write a copy of the record, until the broker has acknowledged it.
     Write { delivery: DeliveryId, record: Arc<Record>, target: Target },
@@ -45,7 +44,7 @@ pub(crate) enum Command {
     CallBack,
     /// Interrupt all talks with the mail server, which may have taken those mails.
     Abandon,
-    /// Drop everything that was started, also what is being written.
+    /// Drop all tasks that were started, also those that write.
     Discard,
     /// Commit these records, and with each all records before it in its partition.
     Commit(Vec<Position>),
@@ -71,8 +70,8 @@ pub(crate) struct Now {
 }
 
 impl Now {
-    /// Another draw for each record, uniform as well (a rotation by the golden ratio): all records that are put off in one step
-    /// would otherwise be due at one moment.
+    /// A jitter of its own for each record, uniform as well (a rotation by the golden ratio). With one jitter, all records that
+    /// are put off in one step would be due at the same moment.
     pub(super) fn jitter_of(self, position: Position) -> f64 {
         let number = position.offset.wrapping_add(position.partition.number.into());
         (self.jitter + 0.618_033_988_749_894_8 * number as f64).fract()

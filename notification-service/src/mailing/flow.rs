@@ -5,7 +5,7 @@ use super::backlog::{Backlog, DELAYED_HIGH, DELAYED_LOW, READY_HIGH, READY_LOW};
 /// Whether too much waits, and whether little does.
 type Level = (bool, bool);
 
-/// How much waits in front of the mail server, and of the retry topic's records for their time.
+/// The levels of the two kinds of partitions: event topics and retry topic.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Levels {
     pub(super) sources: Level,

@@ -15,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-/// Names what was started; no two have the same.
+/// Identifies one delivery; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct DeliveryId(u64);
 
@@ -23,14 +23,14 @@ pub(crate) struct DeliveryId(u64);
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) item: Item,
-    /// The gate is closed and waits for what it says about the mail server.
+    /// It is the probe: the closed gate waits for its result.
     pub(super) probe: bool,
     pub(super) began: Instant,
     /// It mails: no other record of the same mail is started meanwhile.
     pub(super) mails: bool,
     /// What its try said about the mail server.
     pub(super) report: Report,
-    /// The log has no line of how it ends.
+    /// No log line says how it ends.
     pub(super) quiet: bool,
 }
 

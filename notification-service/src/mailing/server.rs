@@ -51,7 +51,7 @@ impl Server {
         }
     }
 
-    /// The first ones of a row of refusals for good have become dead letters before it was one.
+    /// The first refusals of a row became dead letters before the row was long enough to close the gate.
     fn say_how_to_replay(&self, now: Now) {
         let Some(since) = self.gate.refused_for_good_since() else { return };
         let age = SignedDuration::try_from(now.instant.saturating_duration_since(since)).unwrap_or_default();

@@ -150,8 +150,8 @@ fn reason_of(error: &DecodeError) -> Reason {
     }
 }
 
-/// When the record's time is over. One that is not understood waits a day from when it says to have been written, at most from
-/// when it was, and of a retry from its first failure.
+/// When the record's time is over. One that is not understood waits a day from the earliest of these: the time that it claims, the
+/// time of its record, its first failure.
 fn deadline(record: &Record) -> Timestamp {
     if let Content::Event(event) = &record.content {
         return email::deadline(event).unwrap_or(Timestamp::MIN);
