@@ -9,6 +9,7 @@ use rdkafka::{
 use shared::{
     account_id::AccountId,
     event::{Event, Mailing, Registered},
+    kafka::owned_headers,
     topic::Topic,
 };
 use std::{collections::HashMap, time::Duration};
@@ -128,7 +129,7 @@ impl Writer {
     pub fn write(&self, event: &Event) {
         let encoded = event.encode().expect("an event");
         let record = BaseRecord::to(encoded.topic.name()).key(&encoded.key).payload(&encoded.payload);
-        self.send(record.headers(encoded.headers));
+        self.send(record.headers(owned_headers(&encoded.headers)));
     }
 
     /// Writes the tombstone of an account; `flush` waits for it.

@@ -16,6 +16,7 @@ use shared::{
     code_secrets::{self, KeyId},
     email_address::EmailAddress,
     event::{Attempt, Event, EventId, Mailing, Registered, VERSION, Verified},
+    kafka::owned_headers,
     locale::Locale,
     person_name::PersonName,
     registration_id::RegistrationId,
@@ -160,7 +161,7 @@ pub(crate) async fn write(
             let mut record = BaseRecord::to(encoded.topic.name())
                 .key(&encoded.key)
                 .payload(&encoded.payload)
-                .headers(encoded.headers)
+                .headers(owned_headers(&encoded.headers))
                 .timestamp(event.occurred_at().as_millisecond());
             while let Err((error, refused)) = producer.send(record) {
                 let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);

@@ -16,11 +16,13 @@ use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 use rdkafka::{
     ClientConfig,
-    message::{Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer},
 };
 use serde_json::{Value, json};
-use shared::{account_id::AccountId, code_secrets::parse_secret, email_address::EmailAddress, topic::Topic};
+use shared::{
+    account_id::AccountId, code_secrets::parse_secret, email_address::EmailAddress, kafka::owned_headers,
+    topic::Topic,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     task::spawn_blocking,
@@ -101,16 +103,11 @@ fn write(brokers: &str, burst: Vec<Litter>) -> anyhow::Result<()> {
         .set("partitioner", "murmur2_random")
         .create()?;
     for litter in burst {
-        let mark = OwnedHeaders::new().insert(Header { key: MARK, value: Some("1") });
-        let headers = litter
-            .headers
-            .iter()
-            .fold(mark, |headers, (key, value)| headers.insert(Header { key, value: Some(value.as_str()) }));
-        let headers = match litter.ce_type {
-            Some(ce_type) => headers.insert(Header { key: "ce_type", value: Some(ce_type) }),
-            None => headers,
-        };
-        let mut record = BaseRecord::to(litter.topic.name()).key(&litter.key).headers(headers);
+        let mut headers = vec![(MARK, "1")];
+        headers.extend(litter.headers.iter().map(|(name, value)| (*name, value.as_str())));
+        headers.extend(litter.ce_type.map(|ce_type| ("ce_type", ce_type)));
+        let mut record =
+            BaseRecord::to(litter.topic.name()).key(&litter.key).headers(owned_headers(&headers));
         if let Some(value) = &litter.value {
             record = record.payload(value);
         }

@@ -10,10 +10,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     message::BorrowedMessage,
 };
-use shared::{
-    event::{Event, header},
-    topic::Topic,
-};
+use shared::{event::Event, kafka::header, topic::Topic};
 use std::{
     collections::HashMap,
     time::{Duration, Instant},

@@ -16,7 +16,7 @@ mod codec;
 mod id;
 
 pub use bounds::{MAX_RESENDS, MAX_SEND, MAX_VALUE_OCTETS, Origin};
-pub use codec::{DecodeError, EncodedEvent, header};
+pub use codec::{DecodeError, EncodedEvent};
 pub use id::EventId;
 
 /// The version of the events that this code writes, and the only one it reads.

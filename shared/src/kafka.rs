@@ -17,6 +17,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod headers;
 #[cfg(target_os = "linux")]
 mod leader_hints;
 mod producer;
@@ -25,6 +26,7 @@ mod topic_check;
 mod topic_settings;
 mod watch;
 
+pub use headers::{header, owned_headers};
 pub use producer::{Acked, Producer, Record};
 pub use security::KafkaSecurity;
 pub use topic_check::TopicCheck;

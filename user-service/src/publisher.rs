@@ -15,7 +15,7 @@ use serde::Deserialize;
 use shared::{
     account_id::AccountId,
     event::Event,
-    kafka::{Acked, ClientLog, KafkaConfig, KafkaWatch, Producer, Record},
+    kafka::{self, Acked, ClientLog, KafkaConfig, KafkaWatch, Producer, Record},
     topic::Topic,
 };
 use std::{
@@ -92,7 +92,7 @@ impl Publisher {
             partition: None,
             key: Some(encoded.key.as_bytes()),
             payload: Some(&encoded.payload),
-            headers: encoded.headers,
+            headers: kafka::owned_headers(&encoded.headers),
         };
         // librdkafka looks for late records once a second only.
         let sent = tokio::time::timeout_at(deadline.into(), self.producer.send(record)).await;

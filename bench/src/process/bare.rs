@@ -10,12 +10,15 @@ use actix_web::{
 };
 use anyhow::Context as _;
 use rdkafka::{
-    message::OwnedHeaders,
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
 };
 use serde::{Deserialize, Serialize};
-use shared::{env::Env, event::EncodedEvent, kafka::KafkaConfig};
+use shared::{
+    env::Env,
+    event::EncodedEvent,
+    kafka::{KafkaConfig, owned_headers},
+};
 use std::{io::Write as _, net::Ipv4Addr, time::Duration};
 use uuid::Uuid;
 
@@ -82,7 +85,7 @@ impl Bare {
     }
 
     async fn publish(&self, event: &EncodedEvent, key: &str) -> bool {
-        let headers: OwnedHeaders = event.headers.clone();
+        let headers = owned_headers(&event.headers);
         let record = FutureRecord::to(TOPIC).key(key).payload(&event.payload).headers(headers);
         self.producer.send(record, Timeout::After(Duration::ZERO)).await.is_ok()
     }

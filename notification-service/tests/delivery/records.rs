@@ -4,28 +4,20 @@ use crate::world::{
     DEADLINE, World, address, asked, attempt, code_of, created, registered, token_of, verified,
 };
 use jiff::{SignedDuration, Timestamp};
-use rdkafka::{
-    message::{Header, OwnedHeaders},
-    producer::FutureRecord,
-};
+use rdkafka::producer::FutureRecord;
 use sandbox::smtp::{Action, Script};
 use shared::{
     event::{Event, Mailing, Registered},
+    kafka::owned_headers,
     topic::Topic,
 };
 use std::{sync::Mutex, time::Duration};
-
-fn headers(pairs: &[(&str, &str)]) -> OwnedHeaders {
-    pairs.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-        headers.insert(Header { key, value: Some(*value) })
-    })
-}
 
 async fn write(world: &World, topic: Topic, pairs: &[(&str, &str)], value: &[u8], written_at: Timestamp) {
     let record = FutureRecord::to(topic.name())
         .key("k")
         .payload(value)
-        .headers(headers(pairs))
+        .headers(owned_headers(pairs))
         .timestamp(written_at.as_millisecond());
     world.producer.send(record, DEADLINE).await.unwrap();
 }

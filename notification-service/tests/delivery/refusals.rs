@@ -1,11 +1,8 @@
 use crate::world::{DEADLINE, World, address, created, created_until};
 use jiff::{SignedDuration, Timestamp};
-use rdkafka::{
-    message::{Header, OwnedHeaders},
-    producer::FutureRecord,
-};
+use rdkafka::producer::FutureRecord;
 use sandbox::smtp::{Action, Script, Stage};
-use shared::topic::Topic;
+use shared::{kafka::owned_headers, topic::Topic};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recipient_that_is_refused_for_good_is_one_dead_letter_and_holds_up_nobody() {
@@ -37,13 +34,11 @@ async fn a_recipient_that_is_refused_for_good_is_one_dead_letter_and_holds_up_no
 async fn a_record_that_is_no_event_is_a_dead_letter_and_the_next_one_is_mailed() {
     let world = World::new(1).await;
     let service = world.start(&[]).await;
-    let with_type =
-        OwnedHeaders::new().insert(Header { key: "ce_type", value: Some("user_account_created") });
+    let with_type: &[_] = &[("ce_type", "user_account_created")];
     let large = "x".repeat(64 * 1024);
-    for (payload, headers) in
-        [("\u{0}garbage", with_type), ("{}", OwnedHeaders::new()), (&large, OwnedHeaders::new())]
-    {
-        let record = FutureRecord::to(Topic::Created.name()).key("k").payload(payload).headers(headers);
+    for (payload, headers) in [("\u{0}garbage", with_type), ("{}", &[]), (&large, &[])] {
+        let record =
+            FutureRecord::to(Topic::Created.name()).key("k").payload(payload).headers(owned_headers(headers));
         world.producer.send(record, DEADLINE).await.unwrap();
     }
     world.publish(&[created(1)]).await;
@@ -120,7 +115,7 @@ async fn an_event_of_a_newer_version_or_with_an_unknown_key_waits_for_a_service_
         let record = FutureRecord::to(Topic::Created.name())
             .key(key)
             .payload(&payload)
-            .headers(encoded.headers.clone());
+            .headers(owned_headers(&encoded.headers));
         world.producer.send(record, DEADLINE).await.unwrap();
     }
     world.wait_for_committed(Topic::Created, 2).await;

@@ -5,7 +5,7 @@ use notification_service::{Application, Config};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    message::{Header, Headers},
+    message::Headers,
     producer::{FutureProducer, FutureRecord},
 };
 use sandbox::{
@@ -17,7 +17,7 @@ use shared::{
     code_secrets::{CodeSecrets, KeyId},
     env::Env,
     event::{Attempt, Event, EventId, EventKind, Mailing, Registered, VERSION, Verified},
-    kafka::{KafkaConfig, KafkaSecurity},
+    kafka::{KafkaConfig, KafkaSecurity, owned_headers},
     locale::Locale,
     registration_id::RegistrationId,
     request_id::RequestId,
@@ -122,7 +122,7 @@ impl World {
             let record = FutureRecord::to(encoded.topic.name())
                 .key(&encoded.key)
                 .payload(&encoded.payload)
-                .headers(encoded.headers);
+                .headers(owned_headers(&encoded.headers));
             self.producer.send(record, DEADLINE).await.unwrap();
         }
     }
@@ -130,17 +130,16 @@ impl World {
     /// Writes an event to the retry topic as a service does after a temporary refusal.
     pub(crate) async fn publish_retry(&self, event: &Event, not_before: Timestamp) {
         let encoded = event.encode().unwrap();
-        let (not_before, source) = (not_before.to_string(), format!("t/0/{}", encoded.key));
-        let headers =
-            [("retry_not_before", not_before.as_str()), ("retry_attempt", "1"), ("retry_source", &source)]
-                .into_iter()
-                .fold(encoded.headers, |headers, (key, value)| {
-                    headers.insert(Header { key, value: Some(value) })
-                });
+        let mut headers = encoded.headers.to_vec();
+        headers.extend([
+            ("retry_not_before", not_before.to_string()),
+            ("retry_attempt", "1".to_owned()),
+            ("retry_source", format!("t/0/{}", encoded.key)),
+        ]);
         let record = FutureRecord::to(Topic::MailRetry.name())
             .key(&encoded.key)
             .payload(&encoded.payload)
-            .headers(headers);
+            .headers(owned_headers(&headers));
         self.producer.send(record, DEADLINE).await.unwrap();
     }
 

@@ -3,7 +3,6 @@
 use super::{Event, EventId, EventKind, MAX_VALUE_OCTETS, Mailing, Origin, Registered, VERSION, bounds};
 use crate::topic::Topic;
 use jiff::Timestamp;
-use rdkafka::message::{BorrowedHeaders, Header, Headers, OwnedHeaders};
 use serde::{Deserialize, de::DeserializeOwned};
 
 /// The `ce_source` of everything the user service writes.
@@ -20,8 +19,8 @@ pub struct EncodedEvent {
     pub key: String,
     /// The record's value.
     pub payload: Vec<u8>,
-    /// CloudEvents attributes and the content type.
-    pub headers: OwnedHeaders,
+    /// The record's headers, names and values, in order: CloudEvents attributes and the content type.
+    pub headers: [(&'static str, String); 6],
 }
 
 /// Why a record is not an event that this code understands. What the record held is not repeated.
@@ -165,25 +164,15 @@ fn read<T: DeserializeOwned>(payload: &[u8], version: impl Fn(&T) -> u32) -> Res
     }
 }
 
-fn headers(event_id: EventId, kind: EventKind, occurred_at: Timestamp) -> OwnedHeaders {
-    let (ce_id, ce_time) = (event_id.to_string(), rfc3339::text(&occurred_at));
-    let pairs = [
-        ("ce_specversion", "1.0"),
-        ("ce_id", &ce_id),
-        ("ce_source", SOURCE),
-        ("ce_type", kind.name()),
-        ("ce_time", &ce_time),
-        ("content-type", "application/json"),
-    ];
-    pairs.into_iter().fold(OwnedHeaders::new_with_capacity(pairs.len()), |headers, (key, value)| {
-        headers.insert(Header { key, value: Some(value) })
-    })
-}
-
-/// The value of a record's first header of that name.
-#[must_use]
-pub fn header<'a>(headers: Option<&'a BorrowedHeaders>, name: &str) -> Option<&'a [u8]> {
-    headers?.iter().find(|header| header.key == name)?.value
+fn headers(event_id: EventId, kind: EventKind, occurred_at: Timestamp) -> [(&'static str, String); 6] {
+    [
+        ("ce_specversion", "1.0".to_owned()),
+        ("ce_id", event_id.to_string()),
+        ("ce_source", SOURCE.to_owned()),
+        ("ce_type", kind.name().to_owned()),
+        ("ce_time", rfc3339::text(&occurred_at)),
+        ("content-type", "application/json".to_owned()),
+    ]
 }
 
 /// Times as RFC 3339 in UTC with milliseconds, always three digits of them.

@@ -2,7 +2,6 @@
 
 use crate::golden;
 use jiff::{SignedDuration, Timestamp};
-use rdkafka::message::Headers;
 use shared::{
     event::{DecodeError, Event, EventId, EventKind, MAX_RESENDS, MAX_SEND, MAX_VALUE_OCTETS, Origin},
     topic::Topic,
@@ -82,13 +81,8 @@ fn records_of_version_1_are_recognised_and_never_half_understood() {
 fn headers_are_cloud_events_in_binary_mode() {
     let event = decode(EventKind::Created, &golden("v2", EventKind::Created)).unwrap();
     let encoded = event.encode().unwrap();
-    let headers: Vec<_> = encoded
-        .headers
-        .iter()
-        .map(|header| (header.key, std::str::from_utf8(header.value.unwrap()).unwrap()))
-        .collect();
     assert_eq!(
-        headers,
+        encoded.headers.each_ref().map(|(name, value)| (*name, value.as_str())),
         [
             ("ce_specversion", "1.0"),
             ("ce_id", "dc2d504d-8145-8b0e-9286-4533bf2ddb3c"),

@@ -1,7 +1,6 @@
 //! The JSON Schemas and the codec agree: on every field, and on what they refuse.
 
 use crate::{document, golden, names, schema::problems, texts};
-use rdkafka::message::Headers;
 use serde_json::{Value, json};
 use shared::event::{Event, EventKind, MAX_RESENDS, MAX_SEND};
 use std::{fs, path::Path};
@@ -181,7 +180,7 @@ fn headers_have_a_schema_too() {
             .unwrap()
             .headers
             .iter()
-            .map(|header| (header.key.to_owned(), json!(std::str::from_utf8(header.value.unwrap()).unwrap())))
+            .map(|(name, value)| (name.to_owned(), json!(value)))
             .collect();
         assert_eq!(problems(&schema_of_headers, &headers), [""; 0]);
         assert_eq!(names(&headers), properties("cloud_events_headers"));

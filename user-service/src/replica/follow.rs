@@ -30,8 +30,8 @@ use rdkafka::{
 use room::Intake;
 use shared::{
     caught::{Panicked, caught},
-    event::{DecodeError, EventId, VERSION, header},
-    kafka::{ClientLog, KafkaConfig, KafkaWatch},
+    event::{DecodeError, EventId, VERSION},
+    kafka::{ClientLog, KafkaConfig, KafkaWatch, header},
     telemetry::LineLimit,
     topic::Topic,
 };

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    message::{Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
 };
 use reqwest::{Client, Response, StatusCode};
@@ -16,7 +15,8 @@ use shared::{
     code_secrets::CodeSecrets,
     email_address::EmailAddress,
     env::Env,
-    event::{Event, EventId, EventKind, Mailing, Registered, VERSION, Verified, header},
+    event::{Event, EventId, EventKind, Mailing, Registered, VERSION, Verified},
+    kafka::{header, owned_headers},
     locale::Locale,
     person_name::PersonName,
     registration_id::RegistrationId,
@@ -154,7 +154,7 @@ impl World {
 
     /// Writes any record; without a value, a tombstone.
     pub(crate) async fn write_record(&self, topic: Topic, kind: &str, key: &str, value: Option<&[u8]>) {
-        let headers = OwnedHeaders::new().insert(Header { key: "ce_type", value: Some(kind) });
+        let headers = owned_headers(&[("ce_type", kind)]);
         let record = FutureRecord { payload: value, ..FutureRecord::to(topic.name()) };
         self.producer.send(record.key(key).headers(headers), DEADLINE).await.expect("written");
     }
