@@ -1,17 +1,17 @@
 //! What stands in a topic, and records that no service wrote.
 
+use contract::{
+    account_id::AccountId,
+    event::{Event, Mailing, Registered},
+    topic::Topic,
+};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     message::{Headers, OwnedHeaders, OwnedMessage},
     producer::{BaseProducer, BaseRecord, Producer},
 };
-use shared::{
-    account_id::AccountId,
-    event::{Event, Mailing, Registered},
-    kafka::owned_headers,
-    topic::Topic,
-};
+use runtime::kafka::owned_headers;
 use std::{collections::HashMap, time::Duration};
 
 const LIMIT: Duration = Duration::from_secs(30);

@@ -2,13 +2,13 @@
 //! too short for a mail.
 
 use crate::world::{CODE_SECRETS, ID_SECRET};
-use jiff::Timestamp;
-use shared::{
+use contract::{
     account_id::AccountId,
     code_secrets::{self, CodeSecrets},
     email_address::EmailAddress,
     verification_code::{LinkToken, VerificationCode},
 };
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// The window that a moment is in.

@@ -3,6 +3,16 @@
 use crate::progress;
 use acceptance::world::ID_SECRET;
 use anyhow::Context as _;
+use contract::{
+    account_id::AccountId,
+    code_secrets::{self, KeyId},
+    email_address::EmailAddress,
+    event::{Attempt, Event, EventId, Mailing, Registered, VERSION, Verified},
+    locale::Locale,
+    person_name::PersonName,
+    registration_id::RegistrationId,
+    request_id::RequestId,
+};
 use jiff::Timestamp;
 use rdkafka::{
     ClientConfig,
@@ -11,17 +21,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
 };
-use shared::{
-    account_id::AccountId,
-    code_secrets::{self, KeyId},
-    email_address::EmailAddress,
-    event::{Attempt, Event, EventId, Mailing, Registered, VERSION, Verified},
-    kafka::owned_headers,
-    locale::Locale,
-    person_name::PersonName,
-    registration_id::RegistrationId,
-    request_id::RequestId,
-};
+use runtime::kafka::owned_headers;
 use std::{ops::Range, time::Duration};
 
 /// Length of a window, as by default.

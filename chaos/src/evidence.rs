@@ -2,13 +2,13 @@
 //!
 //! The ledger judges this and nothing else.
 
-use jiff::Timestamp;
-use shared::{
+use contract::{
     account_id::AccountId,
     code_secrets::CodeSecrets,
     event::{Event, EventId},
     topic::Topic,
 };
+use jiff::Timestamp;
 use std::collections::HashMap;
 
 /// See the module's text.

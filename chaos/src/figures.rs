@@ -1,7 +1,7 @@
 //! How much happened in a round: what makes its counts worth something.
 
 use crate::evidence::Evidence;
-use shared::topic::Topic;
+use contract::topic::Topic;
 use std::time::Duration;
 
 /// See the module's text.

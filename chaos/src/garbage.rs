@@ -12,17 +12,17 @@ use crate::{
     schedule::{Fault, Garbage, Lane, Planned},
 };
 use acceptance::world::{ID_SECRET, World};
+use contract::{
+    account_id::AccountId, code_secrets::parse_secret, email_address::EmailAddress, topic::Topic,
+};
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 use rdkafka::{
     ClientConfig,
     producer::{BaseProducer, BaseRecord, Producer},
 };
+use runtime::kafka::owned_headers;
 use serde_json::{Value, json};
-use shared::{
-    account_id::AccountId, code_secrets::parse_secret, email_address::EmailAddress, kafka::owned_headers,
-    topic::Topic,
-};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     task::spawn_blocking,

@@ -2,11 +2,11 @@
 
 use crate::chronicle::Chronicle;
 use anyhow::Context as _;
+use contract::topic::Topic;
 use rdkafka::{
     ClientConfig,
     producer::{FutureProducer, FutureRecord},
 };
-use shared::topic::Topic;
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 

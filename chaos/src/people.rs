@@ -125,7 +125,7 @@ pub(crate) fn words() -> impl Iterator<Item = &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::{email_address::EmailAddress, person_name::PersonName};
+    use contract::{email_address::EmailAddress, person_name::PersonName};
 
     #[test]
     fn the_same_seed_brings_the_same_people_in_the_same_order() {

@@ -20,7 +20,7 @@ use acceptance::{
     world::{CODE_SECRETS, ID_SECRET},
 };
 use anyhow::Context as _;
-use shared::code_secrets::{CodeSecrets, parse_secret};
+use contract::code_secrets::{CodeSecrets, parse_secret};
 use std::{
     fmt::Debug,
     path::{Path, PathBuf},

@@ -4,13 +4,14 @@
 
 use crate::{evidence::Record, garbage::MARK};
 use anyhow::Context as _;
+use contract::{event::Event, topic::Topic};
 use jiff::Timestamp;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     message::BorrowedMessage,
 };
-use shared::{event::Event, kafka::header, topic::Topic};
+use runtime::kafka::header;
 use std::{
     collections::HashMap,
     time::{Duration, Instant},

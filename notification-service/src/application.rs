@@ -14,12 +14,12 @@ use crate::{
     writer::Writer,
 };
 use anyhow::Context;
+use contract::topic::Topic;
 use futures_util::FutureExt;
-use shared::{
+use runtime::{
     kafka::{KafkaWatch, TopicCheck},
     tasks::Tasks,
     telemetry,
-    topic::Topic,
 };
 use std::{
     convert::Infallible,
@@ -149,7 +149,7 @@ impl Application {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::env::Env;
+    use runtime::env::Env;
     use std::time::{Duration, Instant};
 
     const LIMIT: Duration = Duration::from_secs(20);

@@ -5,9 +5,9 @@ use crate::{
     mailer::{self, Certificates, Encryption, SmtpConfig, SmtpCredentials},
     mailing::CommitConfig,
 };
+use contract::code_secrets::CodeSecrets;
 use lettre::message::Mailbox;
-use shared::{
-    code_secrets::CodeSecrets,
+use runtime::{
     env::{self, Env, EnvError},
     kafka::KafkaConfig,
     secret_check,

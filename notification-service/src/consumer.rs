@@ -19,7 +19,7 @@ use rdkafka::{
     consumer::{CommitMode, Consumer as _},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
-use shared::kafka::{KafkaConfig, KafkaWatch};
+use runtime::kafka::{KafkaConfig, KafkaWatch};
 use std::{
     collections::HashMap,
     sync::Arc,

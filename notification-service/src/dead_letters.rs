@@ -11,9 +11,10 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use contract::{characters::printable, topic::Topic};
 use jiff::Timestamp;
 use letter::Letter;
-use shared::{characters::printable, kafka::KafkaConfig, topic::Topic};
+use runtime::kafka::KafkaConfig;
 use std::{fmt::Write as _, time::Duration};
 
 mod letter;

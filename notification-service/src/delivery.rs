@@ -14,9 +14,10 @@ use crate::{
     retry::Retry,
     writer::{NotTaken, Outgoing, Writer},
 };
+use contract::{event::Event, topic::Topic};
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
-use shared::{event::Event, telemetry::LineLimit, topic::Topic};
+use runtime::telemetry::LineLimit;
 use std::{
     sync::Arc,
     time::{Duration, Instant},

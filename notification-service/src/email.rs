@@ -5,14 +5,14 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use askama::Template;
-use jiff::{SignedDuration, Timestamp};
-use lettre::{Address, message::Mailbox};
-use shared::{
+use contract::{
     code_secrets::CodeSecrets,
     email_address::EmailAddress,
     event::{Event, Mailing, Registered},
     verification_code::{LinkToken, VerificationCode},
 };
+use jiff::{SignedDuration, Timestamp};
+use lettre::{Address, message::Mailbox};
 
 mod language;
 mod mime;

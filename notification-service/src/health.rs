@@ -9,12 +9,12 @@ use crate::{metrics::Metrics, status::Status};
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer, Route, dev::Server, guard, http::header::ACCEPT, web,
 };
-use serde_json::json;
-use shared::{
+use runtime::{
     kafka::{KafkaWatch, TopicCheck},
     metrics_text::MetricsFormat,
     tasks::Tasks,
 };
+use serde_json::json;
 use std::{net::TcpListener, sync::Arc};
 use tokio_util::sync::CancellationToken;
 

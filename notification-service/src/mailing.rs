@@ -23,10 +23,10 @@ use crate::{
     status::{Ledger, Work},
 };
 use assignment::Assignment;
+use contract::topic::Topic;
 use ending::{Ending, Endings};
 use running::Running;
 use server::Server;
-use shared::topic::Topic;
 use std::{
     collections::HashSet,
     time::{Duration, Instant},

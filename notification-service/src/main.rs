@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use notification_service::{Application, Config, DeadLetters, run_dead_letters};
-use shared::{
+use runtime::{
     env::Env,
     health::Probe,
     kafka::KafkaConfig,

@@ -14,7 +14,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use shared::{kafka::TopicCheck, process_metrics::ProcessMetrics};
+use runtime::{kafka::TopicCheck, process_metrics::ProcessMetrics};
 use std::{fmt, sync::Arc};
 
 /// Upper bounds in seconds: an idle system takes milliseconds, an outage minutes.

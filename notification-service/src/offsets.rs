@@ -3,8 +3,8 @@
 //! Records finish in any order. What is known of partitions dies with their assignment: each assignment has an epoch, and
 //! what finishes under an old one changes nothing. Pure: no Kafka, no clock.
 
+use contract::topic::Topic;
 use jiff::Timestamp;
-use shared::topic::Topic;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A partition of one of the project's topics.

@@ -3,12 +3,10 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::{offsets::Position, retry::Retry};
+use contract::event::{DecodeError, Event, MAX_VALUE_OCTETS, Origin, VERSION};
 use jiff::Timestamp;
+use runtime::caught::caught;
 use sha2::{Digest, Sha256};
-use shared::{
-    caught::caught,
-    event::{DecodeError, Event, MAX_VALUE_OCTETS, Origin, VERSION},
-};
 use std::{sync::Arc, time::Duration};
 
 /// Most octets of key and headers together; those of a retry record have about five hundred.

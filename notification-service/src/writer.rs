@@ -1,14 +1,12 @@
 //! Writes records of our own: to the retry topic and to the dead-letter topic, with the broker's ack.
 
 use crate::record::Header;
+use contract::topic::{MAX_COPIED_RECORD, Topic};
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     message::OwnedHeaders,
 };
-use shared::{
-    kafka::{self, ClientLog, KafkaConfig, KafkaWatch, Producer},
-    topic::{MAX_COPIED_RECORD, Topic},
-};
+use runtime::kafka::{self, ClientLog, KafkaConfig, KafkaWatch, Producer};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -108,7 +106,7 @@ mod tests {
         mocking::MockCluster,
         types::{RDKafkaApiKey, RDKafkaRespErr},
     };
-    use shared::env::Env;
+    use runtime::env::Env;
 
     const RECORD: Outgoing<'_> = Outgoing {
         topic: Topic::MailRetry,

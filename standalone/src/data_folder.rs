@@ -95,7 +95,7 @@ fn refuse_in_use(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn random_secret() -> anyhow::Result<String> {
-    let mut secret = [0; shared::code_secrets::SECRET_OCTETS];
+    let mut secret = [0; contract::code_secrets::SECRET_OCTETS];
     SysRng.try_fill_bytes(&mut secret).context("the operating system gives no random numbers")?;
     Ok(STANDARD.encode(secret))
 }
@@ -129,7 +129,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = DataFolder::open(folder.path()).unwrap().secrets().unwrap();
         assert_eq!(first.len(), 2);
-        assert!(shared::code_secrets::CodeSecrets::parse(&first["CODE_SECRETS"]).is_ok());
+        assert!(contract::code_secrets::CodeSecrets::parse(&first["CODE_SECRETS"]).is_ok());
         assert_eq!(DataFolder::open(folder.path()).unwrap().secrets().unwrap(), first);
         let other = tempfile::tempdir().unwrap();
         assert_ne!(DataFolder::open(other.path()).unwrap().secrets().unwrap(), first);

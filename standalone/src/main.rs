@@ -1,7 +1,7 @@
 //! `cargo run`: the whole system, for a first look.
 
 use clap::Parser;
-use shared::{env::Env, shutdown, telemetry};
+use runtime::{env::Env, shutdown, telemetry};
 use standalone::{Ports, System, data_folder, terminal};
 use std::{path::Path, process::ExitCode};
 

@@ -2,11 +2,11 @@
 
 use crate::data_folder::DataFolder;
 use anyhow::{Context, anyhow};
+use runtime::env::Env;
 use sandbox::{
     broker::{Broker, Storage},
     inbox::Inbox,
 };
-use shared::env::Env;
 use std::{
     error::Error,
     io::{self, ErrorKind::AddrInUse},

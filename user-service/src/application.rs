@@ -9,8 +9,9 @@ use crate::{
 };
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web::Data};
 use anyhow::Context as _;
+use contract::account_id::AccountId;
 use futures_util::FutureExt;
-use shared::{account_id::AccountId, tasks::Tasks, telemetry};
+use runtime::{tasks::Tasks, telemetry};
 use std::{
     convert::Infallible,
     net::{SocketAddr, TcpListener},
@@ -194,7 +195,7 @@ async fn tidy(limits: Data<Limits>, signup: Signup, stop: CancellationToken) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::env::Env;
+    use runtime::env::Env;
     use std::time::Instant;
 
     const LIMIT: Duration = Duration::from_secs(20);

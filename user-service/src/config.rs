@@ -1,9 +1,9 @@
 //! The user service's part of the environment.
 
 use crate::{http::Patience, identity::IdSecret, rate_limit::RateLimit, rules::Rules};
+use contract::code_secrets::CodeSecrets;
 use ipnet::IpNet;
-use shared::{
-    code_secrets::CodeSecrets,
+use runtime::{
     env::{self, Env, EnvError},
     kafka::KafkaConfig,
     secret_check,

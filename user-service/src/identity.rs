@@ -2,7 +2,7 @@
 //!
 //! Both are MACs: nobody can compute the id from the address alone, nor find out from an attempt which code was tried.
 
-use shared::{
+use contract::{
     account_id::AccountId,
     code_secrets,
     email_address::EmailAddress,

@@ -1,7 +1,8 @@
 //! Starts one user service, or runs a command: environment, log, start, wait.
 
 use actix_web::rt::System;
-use shared::{account_id::AccountId, env::Env, health::Probe, shutdown, telemetry};
+use contract::account_id::AccountId;
+use runtime::{env::Env, health::Probe, shutdown, telemetry};
 use std::process::ExitCode;
 use user_service::{Application, Config};
 

@@ -1,16 +1,14 @@
 //! What an operator can see in numbers. No address, code or id is ever a label.
 
 use crate::rules::Decision;
+use contract::event::{DecodeError, Mailing};
 use jiff::SignedDuration;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use shared::{
-    event::{DecodeError, Mailing},
-    process_metrics::ProcessMetrics,
-};
+use runtime::process_metrics::ProcessMetrics;
 use std::time::Duration;
 
 /// Bounds of the latency histogram, in seconds: from a quick ack to the publish time-out and beyond.

@@ -4,6 +4,7 @@
 //! at once, and the request becomes a 503. A record that timed out may be in the log after all, which is why
 //! what was decided counts until it is known to be not.
 
+use contract::{account_id::AccountId, event::Event, topic::Topic};
 use jiff::Timestamp;
 use rdkafka::{
     ClientContext,
@@ -11,13 +12,8 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     message::OwnedHeaders,
 };
+use runtime::kafka::{self, Acked, ClientLog, KafkaConfig, KafkaWatch, Producer, Record};
 use serde::Deserialize;
-use shared::{
-    account_id::AccountId,
-    event::Event,
-    kafka::{self, Acked, ClientLog, KafkaConfig, KafkaWatch, Producer, Record},
-    topic::Topic,
-};
 use std::{
     sync::{
         Arc,

@@ -49,7 +49,7 @@ impl RateLimit {
         }
         let (requests, per) = text.split_once('/').ok_or(EXPECTED)?;
         let requests = requests.parse().map_err(|_| EXPECTED)?;
-        let per = shared::env::duration(per).map_err(|_| EXPECTED)?;
+        let per = runtime::env::duration(per).map_err(|_| EXPECTED)?;
         Ok(Some(Self { requests, per }))
     }
 

@@ -10,12 +10,12 @@ use acceptance::{
     service::Service,
     world::World,
 };
-use jiff::Timestamp;
-use reqwest::StatusCode;
-use shared::{
+use contract::{
     event::{Event, Mailing},
     topic::Topic,
 };
+use jiff::Timestamp;
+use reqwest::StatusCode;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 

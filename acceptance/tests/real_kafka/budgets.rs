@@ -8,14 +8,14 @@ use acceptance::{
     service::Service,
     world::{World, show},
 };
+use contract::{
+    event::{Event, EventId},
+    topic::Topic,
+};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde_json::json;
-use shared::{
-    event::{Event, EventId},
-    topic::Topic,
-};
 use std::{
     collections::HashMap,
     sync::{

@@ -7,10 +7,10 @@ use acceptance::{
     service::Service,
     world::{World, show},
 };
+use contract::event::Mailing;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde_json::Value;
-use shared::event::Mailing;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 

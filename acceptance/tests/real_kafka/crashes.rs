@@ -7,12 +7,12 @@ use acceptance::{
     log,
     world::{World, show},
 };
-use jiff::Timestamp;
-use reqwest::StatusCode;
-use shared::{
+use contract::{
     event::{Event, Mailing},
     topic::Topic,
 };
+use jiff::Timestamp;
+use reqwest::StatusCode;
 use std::{
     collections::HashMap,
     time::{Duration, Instant},

@@ -4,11 +4,11 @@
 //! had been written. The embedded broker knows neither.
 
 use acceptance::{inbox::VERIFY, ledger::Registration, world::World};
+use contract::topic::Topic;
 use rdkafka::{
     ClientConfig,
     producer::{BaseProducer, BaseRecord, Producer},
 };
-use shared::topic::Topic;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);

@@ -13,11 +13,7 @@ use acceptance::{
     proxy::{LinkFault, Proxy},
     world::{World, show},
 };
-use futures_util::{StreamExt, future::join_all, stream};
-use jiff::Timestamp;
-use rand::seq::SliceRandom;
-use reqwest::StatusCode;
-use shared::{
+use contract::{
     email_address::EmailAddress,
     event::{self, Event, EventId},
     locale::Locale,
@@ -26,6 +22,10 @@ use shared::{
     request_id::RequestId,
     topic::Topic,
 };
+use futures_util::{StreamExt, future::join_all, stream};
+use jiff::Timestamp;
+use rand::seq::SliceRandom;
+use reqwest::StatusCode;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,

@@ -9,16 +9,16 @@ use actix_web::{
     web::{self, Data, Json},
 };
 use anyhow::Context as _;
+use contract::event::EncodedEvent;
 use rdkafka::{
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
 };
-use serde::{Deserialize, Serialize};
-use shared::{
+use runtime::{
     env::Env,
-    event::EncodedEvent,
     kafka::{KafkaConfig, owned_headers},
 };
+use serde::{Deserialize, Serialize};
 use std::{io::Write as _, net::Ipv4Addr, time::Duration};
 use uuid::Uuid;
 

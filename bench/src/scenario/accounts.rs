@@ -11,12 +11,12 @@ use crate::{
 use acceptance::world::CODE_SECRETS;
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
-use jiff::Timestamp;
-use serde_json::Value;
-use shared::{
+use contract::{
     code_secrets::CodeSecrets, email_address::EmailAddress, registration_id::RegistrationId,
     verification_code::VerificationCode,
 };
+use jiff::Timestamp;
+use serde_json::Value;
 use std::{
     net::SocketAddr,
     ops::Range,

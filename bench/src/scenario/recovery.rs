@@ -10,8 +10,8 @@ use crate::{
     spread::Spread,
     stage::Stage,
 };
+use contract::{event::Event, topic::Topic};
 use jiff::{SignedDuration, Timestamp};
-use shared::{event::Event, topic::Topic};
 use start::Start;
 use std::ops::Range;
 

@@ -8,11 +8,11 @@ use crate::{
     evidence::{Ask, Reply, Request},
     rules,
 };
-use jiff::Timestamp;
-use shared::{
+use contract::{
     event::{Event, EventId},
     topic::Topic,
 };
+use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 
 /// A 202 means that the request's own record is in the log, with the id that was answered.
@@ -126,6 +126,6 @@ pub(super) fn accepted_after_its_end(index: &Index<'_>) -> Count {
 }
 
 /// An event of the account's verification.
-pub(super) fn verified_line(event: &shared::event::Verified) -> String {
+pub(super) fn verified_line(event: &contract::event::Verified) -> String {
     super::index::event_line(&Event::Verified(event.clone()))
 }

@@ -6,8 +6,8 @@
 
 use super::{Count, index::Index};
 use crate::evidence::{Incident, Mail};
+use contract::event::EventId;
 use jiff::SignedDuration;
-use shared::event::EventId;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// An incident's effect may show only after a session with the group, a commit and a mail have run out of time.

@@ -13,8 +13,8 @@ use crate::{
     evidence::{Ask, Reply, Request},
     rules,
 };
+use contract::{account_id::AccountId, event::EventId, registration_id::RegistrationId};
 use jiff::Timestamp;
-use shared::{account_id::AccountId, event::EventId, registration_id::RegistrationId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Where a guess stands.

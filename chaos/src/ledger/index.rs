@@ -6,8 +6,7 @@ use crate::{
     evidence::{Ask, Evidence, Mail, Record, Reply, Request},
     rules,
 };
-use jiff::{SignedDuration, Timestamp};
-use shared::{
+use contract::{
     account_id::AccountId,
     email_address::EmailAddress,
     event::{Attempt, Event, EventId, Mailing, Registered, Verified},
@@ -15,6 +14,7 @@ use shared::{
     topic::Topic,
     verification_code::{LinkToken, VerificationCode},
 };
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The last try of a mail is a second before its end; what is out of time then has expired.

@@ -6,7 +6,7 @@ use super::{
     places::unsettled,
 };
 use crate::{evidence::Mail, garbage, rules};
-use shared::event::{Event, Mailing, Registered};
+use contract::event::{Event, Mailing, Registered};
 
 /// Whoever was told that a mail may be on its way has one, or had one whose code is right, or it was refused for good, or its
 /// time was over first.

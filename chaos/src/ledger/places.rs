@@ -8,11 +8,11 @@ use super::{
     index::{Account, Index, Registration, SETTLED},
 };
 use crate::{rules, schedule::REPLICAS};
-use jiff::{SignedDuration, Timestamp};
-use shared::{
+use contract::{
     account_id::AccountId,
     event::{EventId, Mailing},
 };
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So old may the end of the log be that a replica decides by (`NextMail` in the user service's rules).

@@ -6,8 +6,7 @@ use crate::{
     rules,
 };
 use acceptance::world::{CODE_SECRETS, ID_SECRET};
-use jiff::{SignedDuration, Timestamp};
-use shared::{
+use contract::{
     account_id::AccountId,
     code_secrets::{CodeSecrets, KeyId, parse_secret},
     email_address::EmailAddress,
@@ -19,6 +18,7 @@ use shared::{
     topic::Topic,
     verification_code::{LinkToken, VerificationCode},
 };
+use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 
 /// It begins at second 0 of these tests.

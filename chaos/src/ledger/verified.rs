@@ -9,8 +9,8 @@ use crate::{
     evidence::{Reply, Request},
     rules,
 };
+use contract::event::{EventId, Verified};
 use jiff::{SignedDuration, Timestamp};
-use shared::event::{EventId, Verified};
 
 /// A replica may read a tombstone as late as this, after a fault of its process or of its connection.
 const LATE_READER: SignedDuration = SignedDuration::from_secs(20);

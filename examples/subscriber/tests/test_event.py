@@ -6,7 +6,7 @@ from pathlib import Path
 
 from welcome.event import NotUnderstood, read
 
-GOLDEN = Path(__file__).parents[3] / "shared/tests/contract/golden"
+GOLDEN = Path(__file__).parents[3] / "shared/contract/tests/wire/golden"
 HEADERS = {"ce_type": b"user_account_verified"}
 FIELDS = {
     "event_id": "af5a43c7-0a52-8f3e-9d7c-2a1b3c4d5e6f",

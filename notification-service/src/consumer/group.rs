@@ -9,6 +9,7 @@
 //! gets all partitions of the first topics by name, and members behind it mail no code of a new registration.
 
 use crate::{mailing::Event, offsets::Partition, record::Lent, status::Status};
+use contract::topic::Topic;
 use rdkafka::{
     ClientContext, Message, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
@@ -17,10 +18,7 @@ use rdkafka::{
     message::{BorrowedMessage, Headers},
     types::RDKafkaRespErr,
 };
-use shared::{
-    kafka::{ClientLog, KafkaConfig},
-    topic::Topic,
-};
+use runtime::kafka::{ClientLog, KafkaConfig};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 

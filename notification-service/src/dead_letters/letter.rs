@@ -4,9 +4,9 @@ use crate::{
     dead_letter, email,
     record::{self, Header},
 };
+use contract::{characters::printable, event::Event};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::{characters::printable, event::Event};
 use std::fmt::Write;
 
 /// A dead letter, where it stands, and what it says.

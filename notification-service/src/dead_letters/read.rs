@@ -6,15 +6,13 @@ use crate::{
     record::{self, Header},
 };
 use anyhow::{Context, bail};
+use contract::topic::Topic;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     message::Headers,
 };
-use shared::{
-    kafka::{ClientLog, KafkaConfig},
-    topic::Topic,
-};
+use runtime::kafka::{ClientLog, KafkaConfig};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},

@@ -1,8 +1,8 @@
 //! The languages that there are emails in.
 
-use shared::locale::Locale;
+use contract::locale::Locale;
 
-/// Chosen by the event's locale; English for all that is not here. `shared::locale::OF_MAILS` names the same.
+/// Chosen by the event's locale; English for all that is not here. `contract::locale::OF_MAILS` names the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Language {
     English,
@@ -29,7 +29,7 @@ impl Language {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::locale::OF_MAILS;
+    use contract::locale::OF_MAILS;
 
     #[test]
     fn what_the_services_agree_on_is_what_there_is() {

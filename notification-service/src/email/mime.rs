@@ -3,6 +3,7 @@
 //! Nothing a person typed gets into a header but the address, which its type keeps free of CR, LF and spaces.
 
 use super::{Email, Letterhead, Parts, UnwritableError};
+use contract::{email_address::EmailAddress, event::Event};
 use jiff::Timestamp;
 use lettre::{
     Address, Message,
@@ -12,7 +13,6 @@ use lettre::{
         header::{HeaderName, HeaderValue},
     },
 };
-use shared::{email_address::EmailAddress, event::Event};
 use std::time::SystemTime;
 
 pub(super) fn compose(

@@ -3,8 +3,7 @@
 //! After a wanted change of a text: `UPDATE_SNAPSHOTS=1 cargo test -p notification-service email`, then look at them.
 
 use super::*;
-use proptest::prelude::*;
-use shared::{
+use contract::{
     account_id::AccountId,
     code_secrets::KeyId,
     event::{EventId, VERSION, Verified},
@@ -12,6 +11,7 @@ use shared::{
     person_name::PersonName,
     request_id::RequestId,
 };
+use proptest::prelude::*;
 use std::{fs, path::PathBuf};
 
 const REGISTRATION: &str = "8f14e45f-ceea-467f-9c7e-1a2b3c4d5e6f";
@@ -117,7 +117,7 @@ fn hostile_and_unusual_names_stay_text() {
         "a.example.com",
         "&amp;",
     ] {
-        assert!(shared::person_name::PersonName::parse(name).is_err(), "{name:?}");
+        assert!(contract::person_name::PersonName::parse(name).is_err(), "{name:?}");
     }
     for (name, file) in [
         ("O'Brien", "apostrophe"),
@@ -295,7 +295,7 @@ proptest! {
     ) {
         let accepted: Result<EmailAddress, _> = format!("{local}@{domain}").try_into();
         let Ok(address) = accepted else { return Ok(()) };
-        let name = if shared::person_name::PersonName::parse(&name).is_ok() { name } else { "Ada".to_owned() };
+        let name = if contract::person_name::PersonName::parse(&name).is_ok() { name } else { "Ada".to_owned() };
         let to = to_header(&name, address.as_str());
         prop_assert_eq!(EmailAddress::try_from(to).unwrap(), address.clone());
         let email = write(&first_code(registered(&name, address.as_str(), "en")), &letterhead(), at("2026-11-21T10:00:01Z"));

@@ -1,7 +1,7 @@
 //! The texts: templates that are checked when the service is compiled, a file for each email, language and format.
 //!
 //! What goes into the HTML part is escaped by the template engine. A new language is a variant of `Language` and
-//! its tag in `shared::locale`, six files, and an arm in each function here.
+//! its tag in `contract::locale`, six files, and an arm in each function here.
 
 use super::{Language, Parts, UnwritableError};
 use askama::Template;

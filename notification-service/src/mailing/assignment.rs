@@ -15,8 +15,8 @@ use crate::{
     record::{Lent, Record},
     retry,
 };
+use contract::topic::Topic;
 use jiff::Timestamp;
-use shared::topic::Topic;
 use std::time::Instant;
 
 /// A record whose turn it is.

@@ -221,8 +221,8 @@ impl Backlog {
 mod tests {
     use super::*;
     use crate::{offsets::Partition, record::Lent, retry::Retry};
+    use contract::topic::Topic;
     use proptest::prelude::*;
-    use shared::topic::Topic;
     use std::time::Duration;
 
     fn record(offset: i64, size: usize, retry: Option<(u32, i64)>, now: Timestamp) -> Record {

@@ -87,8 +87,8 @@ mod tests {
         offsets::{Partition, Position},
         record::Lent,
     };
+    use contract::topic::Topic;
     use proptest::prelude::*;
-    use shared::topic::Topic;
     use std::time::Duration;
 
     const NOW: i64 = 1_800_000_000;

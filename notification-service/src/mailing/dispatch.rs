@@ -14,7 +14,7 @@ use crate::{
     offsets::Position,
     outcome::{End, Outcome, Reason, Report},
 };
-use shared::caught::caught;
+use runtime::caught::caught;
 use std::sync::Arc;
 
 /// For each session one delivery that uses it and one that is next.

@@ -37,7 +37,7 @@ pub(crate) enum Event<'a> {
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Send the mail that the event asks for.
-    Start { delivery: DeliveryId, event: Arc<shared::event::Event> },
+    Start { delivery: DeliveryId, event: Arc<contract::event::Event> },
     /// Write a copy of the record, until the broker has acknowledged it.
     Write { delivery: DeliveryId, record: Arc<Record>, target: Target },
     /// Interrupt all deliveries that wait for a session.

@@ -53,8 +53,8 @@ mod tests {
         record::{Lent, Record},
         retry::Retry,
     };
+    use contract::topic::Topic;
     use jiff::{SignedDuration, Timestamp};
-    use shared::topic::Topic;
     use std::time::Duration;
 
     const MOST: usize = 4 * 1024 * 1024;

@@ -7,13 +7,12 @@ use crate::{
     outcome::{Outcome, Reason, Report},
     record::{Content, Record},
 };
-use log::Level;
-use shared::{
-    caught::Panicked,
+use contract::{
     event::{DecodeError, Event},
-    telemetry::LineLimit,
     topic::Topic,
 };
+use log::Level;
+use runtime::{caught::Panicked, telemetry::LineLimit};
 use std::borrow::Cow;
 
 /// Lines about records that somebody else wrote.

@@ -1,10 +1,10 @@
 //! The mails that were sent lately, so that one whose event was written or replayed twice is mailed once.
 
-use sha2::{Digest, Sha256};
-use shared::{
+use contract::{
     email_address::EmailAddress,
     event::{Event, Mailing},
 };
+use sha2::{Digest, Sha256};
 use std::collections::{HashSet, VecDeque};
 
 /// So many are remembered, 40 octets each: about a minute's work at full speed.

@@ -11,8 +11,8 @@ use crate::{
     record::{self, Content, Record},
     retry::{self, Retry},
 };
+use contract::event::{DecodeError, Event};
 use jiff::{SignedDuration, Timestamp};
-use shared::event::{DecodeError, Event};
 use std::sync::Arc;
 
 /// How long a record that this version does not understand waits for a service that does.
@@ -179,7 +179,7 @@ mod tests {
         offsets::{Partition, Position},
         record::Lent,
     };
-    use shared::topic::Topic;
+    use contract::topic::Topic;
     use std::time::Duration;
 
     #[test]

@@ -9,9 +9,9 @@ use crate::{
     outcome::Reason,
     retry::{self, NOT_BEFORE},
 };
+use contract::{code_secrets::CodeSecrets, event::EventKind, topic::Topic};
 use jiff::Timestamp;
 use proptest::prelude::*;
-use shared::{code_secrets::CodeSecrets, event::EventKind, topic::Topic};
 
 /// Of the writers' clocks.
 const TOLERANCE: Duration = Duration::from_secs(125);

@@ -1,6 +1,6 @@
 use crate::world::{DEADLINE, World, address, asked, created};
+use contract::{event::Mailing, topic::Topic};
 use sandbox::smtp::{Action, Script, Stage};
-use shared::{event::Mailing, topic::Topic};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,8 @@
 use crate::world::{World, address, created, created_until};
+use contract::topic::Topic;
 use jiff::{SignedDuration, Timestamp};
 use notification_service::{DeadLetters, run_dead_letters};
 use sandbox::smtp::{Action, Script};
-use shared::topic::Topic;
 
 /// The command as it is typed.
 fn typed(arguments: &[&str]) -> DeadLetters {

@@ -1,13 +1,13 @@
 use crate::world::{
     World, address, asked, attempt, code_of, created, created_until, registered, token_of, verified,
 };
-use jiff::{SignedDuration, Timestamp};
-use rdkafka::producer::FutureRecord;
-use sandbox::smtp::ReceivedMail;
-use shared::{
+use contract::{
     event::{Event, Mailing, Registered},
     topic::Topic,
 };
+use jiff::{SignedDuration, Timestamp};
+use rdkafka::producer::FutureRecord;
+use sandbox::smtp::ReceivedMail;
 
 fn text(mail: &ReceivedMail) -> String {
     String::from_utf8(mail.data.clone()).unwrap()

@@ -1,6 +1,6 @@
 use crate::world::{Service, World, created};
+use contract::topic::Topic;
 use sandbox::smtp::{Action, Script, Stage};
-use shared::topic::Topic;
 use std::{
     collections::HashMap,
     sync::Mutex,

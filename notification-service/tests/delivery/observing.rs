@@ -1,7 +1,7 @@
 use crate::world::{DEADLINE, World, address, asked, created, created_until};
+use contract::event::Mailing;
 use jiff::{SignedDuration, Timestamp};
 use sandbox::smtp::{Action, Script, Stage};
-use shared::event::Mailing;
 use std::time::{Duration, Instant};
 
 /// The sum of a metric's samples, whatever their labels.

@@ -1,8 +1,8 @@
 //! Replies as servers really give them: what follows the code is nobody's business.
 
 use crate::world::{World, created, created_to};
+use contract::topic::Topic;
 use sandbox::smtp::{Action, Script, Stage};
-use shared::topic::Topic;
 
 /// The server says this once in place of a good reply. One mail arrives, in the first session, and the gate stays open.
 async fn is_taken(stage: Stage, reply: &[u8]) {

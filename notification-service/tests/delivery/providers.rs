@@ -4,9 +4,9 @@ use crate::{
     front::{Certificate, Front, LOGIN, Mode},
     world::{World, address, created, created_to, created_until},
 };
+use contract::{event::Event, topic::Topic};
 use jiff::{SignedDuration, Timestamp};
 use sandbox::smtp::{Action, Script, Stage};
-use shared::{event::Event, topic::Topic};
 use std::time::{Duration, Instant};
 
 /// Mails one event over this front, with this configuration.

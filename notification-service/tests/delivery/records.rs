@@ -3,14 +3,14 @@
 use crate::world::{
     DEADLINE, World, address, asked, attempt, code_of, created, registered, token_of, verified,
 };
-use jiff::{SignedDuration, Timestamp};
-use rdkafka::producer::FutureRecord;
-use sandbox::smtp::{Action, Script};
-use shared::{
+use contract::{
     event::{Event, Mailing, Registered},
-    kafka::owned_headers,
     topic::Topic,
 };
+use jiff::{SignedDuration, Timestamp};
+use rdkafka::producer::FutureRecord;
+use runtime::kafka::owned_headers;
+use sandbox::smtp::{Action, Script};
 use std::{sync::Mutex, time::Duration};
 
 async fn write(world: &World, topic: Topic, pairs: &[(&str, &str)], value: &[u8], written_at: Timestamp) {
@@ -238,7 +238,7 @@ async fn a_forged_retry_mails_a_thief_a_code_that_is_worth_nothing() {
     assert!(!text.contains(&code_of(1)) && !text.contains(&token_of(1)), "{text}");
 
     // It took the same place, with a key that the account does not have.
-    let key = shared::code_secrets::KeyId::parse("k2").unwrap();
+    let key = contract::code_secrets::KeyId::parse("k2").unwrap();
     world.publish(&[Event::Registered(Mailing::FirstCode, Registered { key, ..victim.clone() })]).await;
     world.publish(&[Event::Registered(Mailing::FirstCode, victim)]).await;
     assert!(world.smtp.wait_for_count(2, DEADLINE).await);

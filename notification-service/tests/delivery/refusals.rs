@@ -1,8 +1,9 @@
 use crate::world::{DEADLINE, World, address, created, created_until};
+use contract::topic::Topic;
 use jiff::{SignedDuration, Timestamp};
 use rdkafka::producer::FutureRecord;
+use runtime::kafka::owned_headers;
 use sandbox::smtp::{Action, Script, Stage};
-use shared::{kafka::owned_headers, topic::Topic};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recipient_that_is_refused_for_good_is_one_dead_letter_and_holds_up_nobody() {

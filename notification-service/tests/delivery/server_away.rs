@@ -1,7 +1,7 @@
 use crate::world::{DEADLINE, World, created, created_to, created_until, distinct_ids};
+use contract::topic::Topic;
 use jiff::{SignedDuration, Timestamp};
 use sandbox::smtp::{Action, Script, Stage};
-use shared::topic::Topic;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

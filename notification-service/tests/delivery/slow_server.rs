@@ -1,8 +1,8 @@
 //! A server may take minutes for a reply (RFC 5321, section 4.5.3.2): that costs sessions, and no copies.
 
 use crate::world::{World, address, created};
+use contract::topic::Topic;
 use sandbox::smtp::{Action, Script, Stage, Step};
-use shared::topic::Topic;
 use std::{
     sync::{
         Arc,

@@ -1,7 +1,7 @@
 use crate::world::{World, created};
+use contract::topic::Topic;
 use jiff::{SignedDuration, Timestamp};
 use sandbox::smtp::{Action, Script, Stage};
-use shared::topic::Topic;
 use std::{
     sync::{
         Arc,

@@ -2,9 +2,9 @@ use crate::{
     dead_letters::run,
     world::{World, created, created_to, distinct_ids},
 };
+use contract::topic::Topic;
 use jiff::Timestamp;
 use sandbox::smtp::{Action, Script, Stage};
-use shared::topic::Topic;
 use std::time::{Duration, Instant};
 
 /// Refuses every recipient for good without a reason, but for those who are served.

@@ -1,5 +1,15 @@
 //! A broker, a mail server and a service, all on free ports, and what a test can do with them.
 
+use contract::{
+    account_id::AccountId,
+    code_secrets::{CodeSecrets, KeyId},
+    event::{Attempt, Event, EventId, EventKind, Mailing, Registered, VERSION, Verified},
+    locale::Locale,
+    registration_id::RegistrationId,
+    request_id::RequestId,
+    topic::Topic,
+    verification_code::{LinkToken, VerificationCode},
+};
 use jiff::{SignedDuration, Timestamp};
 use notification_service::{Application, Config};
 use rdkafka::{
@@ -8,21 +18,13 @@ use rdkafka::{
     message::Headers,
     producer::{FutureProducer, FutureRecord},
 };
+use runtime::{
+    env::Env,
+    kafka::{KafkaConfig, KafkaSecurity, owned_headers},
+};
 use sandbox::{
     broker::{Broker, Storage},
     smtp::{ReceivedMail, SmtpServer},
-};
-use shared::{
-    account_id::AccountId,
-    code_secrets::{CodeSecrets, KeyId},
-    env::Env,
-    event::{Attempt, Event, EventId, EventKind, Mailing, Registered, VERSION, Verified},
-    kafka::{KafkaConfig, KafkaSecurity, owned_headers},
-    locale::Locale,
-    registration_id::RegistrationId,
-    request_id::RequestId,
-    topic::Topic,
-    verification_code::{LinkToken, VerificationCode},
 };
 use std::{
     collections::BTreeMap,

@@ -1,6 +1,6 @@
 //! `.env.example` is what the services read: no more, no less, and with their defaults.
 
-use shared::{
+use runtime::{
     env::Env,
     telemetry::{self, LogFormat},
 };

@@ -1,9 +1,9 @@
 //! The dashboard and the alerts ask for what the services really show: a metric that was renamed would silence them.
 
 use crate::person::Person;
+use contract::topic::Topic;
 use reqwest::StatusCode;
 use serde_json::json;
-use shared::topic::Topic;
 use std::{
     collections::BTreeSet,
     fs,

@@ -1,8 +1,8 @@
 //! The system in this process, and somebody who uses it.
 
 use reqwest::{Client, StatusCode};
+use runtime::env::Env;
 use serde_json::Value;
-use shared::env::Env;
 use standalone::{Ports, System};
 use std::{
     net::SocketAddr,

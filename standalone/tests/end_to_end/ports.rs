@@ -1,6 +1,6 @@
 //! A port that is taken or wrong is reported with the variable that changes it.
 
-use shared::env::Env;
+use runtime::env::Env;
 use standalone::{Ports, System};
 use std::net::TcpListener;
 

@@ -2,9 +2,9 @@
 
 use crate::person::{DEADLINE, Person};
 use reqwest::{Client, StatusCode};
+use runtime::env::Env;
 use sandbox::inbox::ParsedMail;
 use serde_json::json;
-use shared::env::Env;
 use standalone::{Ports, System};
 use std::{
     sync::Arc,

@@ -5,7 +5,7 @@ use super::{
     problem::{Kind, Problem},
 };
 use actix_web::{HttpRequest, HttpResponse, http::header::ACCEPT, web::Data};
-use shared::metrics_text::MetricsFormat;
+use runtime::metrics_text::MetricsFormat;
 
 pub(super) async fn metrics(request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, Problem> {
     let numbers = context.signup.numbers().await;

@@ -33,9 +33,9 @@ pub(crate) use limits::Limits;
 pub use patience::Patience;
 use problem::Problem;
 pub(crate) use request_id::identify;
+use runtime::tasks::Tasks;
 use serde::Serialize;
 pub(crate) use server::{Http, serve};
-use shared::tasks::Tasks;
 use std::sync::Arc;
 use utoipa::ToSchema;
 

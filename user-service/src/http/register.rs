@@ -13,9 +13,9 @@ use actix_web::{
     http::header::ACCEPT_LANGUAGE,
     web::{Data, Payload, ReqData},
 };
+use contract::{email_address::EmailAddress, locale::Locale, person_name::PersonName, request_id::RequestId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::{email_address::EmailAddress, locale::Locale, person_name::PersonName, request_id::RequestId};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{AllOfBuilder, ObjectBuilder, Ref, RefOr, Schema, Type},

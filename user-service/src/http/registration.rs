@@ -13,9 +13,9 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload},
 };
+use contract::verification_code::LinkToken;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::verification_code::LinkToken;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{AllOfBuilder, RefOr, Schema},

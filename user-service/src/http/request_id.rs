@@ -12,7 +12,7 @@ use actix_web::{
     middleware::Next,
     web::Data,
 };
-use shared::request_id::RequestId;
+use contract::request_id::RequestId;
 use std::time::Instant;
 
 /// Taken over from the client when it is harmless, made here when not; returned in every answer.

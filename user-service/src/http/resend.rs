@@ -13,9 +13,9 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload, ReqData},
 };
+use contract::request_id::RequestId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::request_id::RequestId;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{AllOfBuilder, RefOr, Schema},

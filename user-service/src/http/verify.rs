@@ -12,13 +12,13 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload, ReqData},
 };
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use shared::{
+use contract::{
     registration_id::RegistrationId,
     request_id::RequestId,
     verification_code::{LinkToken, VerificationCode},
 };
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::convert::Infallible;
 use utoipa::{
     PartialSchema, ToSchema,

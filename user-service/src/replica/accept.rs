@@ -5,12 +5,12 @@ use crate::{
     identity::IdSecret,
     rules::{Rules, earlier, later},
 };
-use jiff::Timestamp;
-use serde::Deserialize;
-use shared::{
+use contract::{
     account_id::AccountId,
     event::{DecodeError, Event, EventKind, Origin, VERSION},
 };
+use jiff::Timestamp;
+use serde::Deserialize;
 
 /// What an event has to agree with.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ impl Acceptance {
     /// Where a record stands, and what its time is held against.
     pub(crate) fn origin(
         &self,
-        topic: shared::topic::Topic,
+        topic: contract::topic::Topic,
         timestamp: Option<i64>,
         now: Timestamp,
     ) -> Origin {

@@ -18,6 +18,10 @@ use crate::{
     metrics::{Metrics, PANICKED},
     publisher::Written,
 };
+use contract::{
+    event::{DecodeError, EventId, VERSION},
+    topic::Topic,
+};
 pub(crate) use end::BehindLog;
 use jiff::Timestamp;
 use own::OwnRecords;
@@ -28,12 +32,10 @@ use rdkafka::{
     message::BorrowedMessage,
 };
 use room::Intake;
-use shared::{
+use runtime::{
     caught::{Panicked, caught},
-    event::{DecodeError, EventId, VERSION},
     kafka::{ClientLog, KafkaConfig, KafkaWatch, header},
     telemetry::LineLimit,
-    topic::Topic,
 };
 use std::{
     collections::HashMap,
@@ -416,7 +418,7 @@ mod tests {
         mocking::MockCluster,
         producer::{BaseProducer, BaseRecord, Producer},
     };
-    use shared::env::Env;
+    use runtime::env::Env;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     #[test]

@@ -22,15 +22,12 @@ use crate::{
 pub(crate) use accept::Acceptance;
 #[cfg(test)]
 pub(crate) use accept::Accepted;
+use contract::{event::EventId, registration_id::RegistrationId};
 pub(crate) use follow::BehindLog;
 use follow::Follower;
 use jiff::Timestamp;
 pub(crate) use registration::{Person, Registration};
-use shared::{
-    event::EventId,
-    kafka::{KafkaConfig, KafkaWatch, TopicCheck},
-    registration_id::RegistrationId,
-};
+use runtime::kafka::{KafkaConfig, KafkaWatch, TopicCheck};
 use std::{
     sync::{
         Arc,

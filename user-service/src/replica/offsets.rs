@@ -2,16 +2,14 @@
 //!
 //! Asked on a connection of its own: on the follower's every answer would queue behind a fetch that waits for records.
 
+use contract::topic::Topic;
 use jiff::Timestamp;
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
-use shared::{
-    kafka::{ClientLog, KafkaWatch},
-    topic::Topic,
-};
+use runtime::kafka::{ClientLog, KafkaWatch};
 use std::{
     collections::HashMap,
     time::{Duration, Instant},

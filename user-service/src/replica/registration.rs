@@ -1,11 +1,11 @@
 //! One request to register, as the log has it.
 
 use crate::rules::{Rules, later};
-use jiff::Timestamp;
-use shared::{
+use contract::{
     account_id::AccountId, email_address::EmailAddress, event::Registered, locale::Locale,
     person_name::PersonName,
 };
+use jiff::Timestamp;
 
 /// Who registers, as of one request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,8 +1,8 @@
 //! How far a replay has come, for the log and for the moment when it is over.
 
 use super::offsets::{Offsets, Partition};
+use contract::topic::Topic;
 use rdkafka::{Message, message::BorrowedMessage};
-use shared::topic::Topic;
 use std::time::{Duration, Instant};
 
 /// How far the replay has come.

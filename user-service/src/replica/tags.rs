@@ -4,8 +4,8 @@
 //! without a tag is neither counted nor limited.
 
 use crate::rules::Window;
+use contract::email_address::EmailAddress;
 use foldhash::fast::RandomState;
-use shared::email_address::EmailAddress;
 use std::{collections::HashMap, hash::BuildHasher, sync::LazyLock};
 
 /// A mailbox with tags, as a hash: nobody can choose one that collides.

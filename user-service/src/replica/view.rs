@@ -9,14 +9,14 @@ use super::{
     tags::{Mailbox, Tags},
 };
 use crate::rules::{Account, Circumstances, Decision, Place, Rules, Window, later};
-use foldhash::fast::RandomState;
-use jiff::Timestamp;
-use moka::{Expiry, sync::Cache};
-use shared::{
+use contract::{
     account_id::AccountId,
     event::{Attempt, Event, EventId, Registered},
     registration_id::RegistrationId,
 };
+use foldhash::fast::RandomState;
+use jiff::Timestamp;
+use moka::{Expiry, sync::Cache};
 use std::{
     collections::{HashMap, HashSet},
     sync::{

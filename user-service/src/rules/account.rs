@@ -9,8 +9,8 @@ use super::{
     guesses::{Guess, Guesses},
     later,
 };
+use contract::{event::EventId, registration_id::RegistrationId};
 use jiff::Timestamp;
-use shared::{event::EventId, registration_id::RegistrationId};
 use smallvec::SmallVec;
 
 /// A place in the schedule of mails. Sixteen octets: there may be millions.

@@ -1,6 +1,6 @@
 //! How much of the log a decision must rest on: a function of what is decided, never of the address.
 
-use shared::topic::Topic;
+use contract::topic::Topic;
 use std::time::Duration;
 
 /// What is decided.

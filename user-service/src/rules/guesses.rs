@@ -5,8 +5,8 @@
 //! whether it is compared with that window's code. Guesses without a place are beyond every budget and take no room.
 
 use super::{Rules, Window, later};
+use contract::{event::EventId, registration_id::RegistrationId};
 use jiff::Timestamp;
-use shared::{event::EventId, registration_id::RegistrationId};
 use std::collections::HashMap;
 
 /// The guesses at the codes of one account, in the order of the log.

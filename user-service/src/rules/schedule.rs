@@ -5,8 +5,8 @@
 //! a free place takes it. In between nothing is mailed, since a mail whose code is right is in the mailbox already.
 
 use super::{Account, Place, Rules, Window, later};
+use contract::event::{MAX_SEND, Mailing};
 use jiff::Timestamp;
-use shared::event::{MAX_SEND, Mailing};
 use std::time::Duration;
 
 /// A window has no more places than events can name.

@@ -8,8 +8,7 @@ use crate::{
     replica::{Mailbox, Person, Registration, Room, View},
     rules::{Account, Decision, Rules, Window, later, resend_wait},
 };
-use jiff::Timestamp;
-use shared::{
+use contract::{
     account_id::AccountId,
     code_secrets::{CodeKey, CodeSecrets},
     email_address::EmailAddress,
@@ -18,6 +17,7 @@ use shared::{
     request_id::RequestId,
     verification_code::{LinkToken, VerificationCode},
 };
+use jiff::Timestamp;
 use std::{sync::Arc, time::Duration};
 
 /// The view of one replica, and what is derived from it.

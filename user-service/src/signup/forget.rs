@@ -8,11 +8,12 @@ use crate::{
     publisher::{Publisher, Written},
 };
 use anyhow::{Context as _, bail};
+use contract::account_id::AccountId;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
 };
-use shared::{account_id::AccountId, kafka::KafkaConfig};
+use runtime::kafka::KafkaConfig;
 use std::time::{Duration, Instant};
 
 /// How long the ack of a tombstone may take: the command's first record waits for a connection and a producer id, and nobody

@@ -27,8 +27,8 @@ use crate::{
     replica::{BehindLog, Replica},
     wrong_codes::WrongCodes,
 };
+use contract::{event::Event, topic::Topic};
 use jiff::Timestamp;
-use shared::{event::Event, topic::Topic};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},

@@ -5,8 +5,8 @@ use crate::{
     replica::Person,
     rules::{Question, resend_wait},
 };
+use contract::{registration_id::RegistrationId, request_id::RequestId};
 use jiff::Timestamp;
-use shared::{registration_id::RegistrationId, request_id::RequestId};
 use std::time::{Duration, Instant};
 
 /// The answer to an accepted registration: the same for every address.

@@ -1,7 +1,7 @@
 //! Resend: another mail for the same data, as a registration of its own.
 
 use super::{Registered, Signup, Unavailable, now};
-use shared::{event::MAX_RESENDS, registration_id::RegistrationId, request_id::RequestId};
+use contract::{event::MAX_RESENDS, registration_id::RegistrationId, request_id::RequestId};
 use std::time::Duration;
 
 /// What became of the request.

@@ -2,7 +2,7 @@
 
 use super::{Signup, Unavailable, now};
 use crate::{replica::Person, rules::Question};
-use shared::{registration_id::RegistrationId, verification_code::LinkToken};
+use contract::{registration_id::RegistrationId, verification_code::LinkToken};
 
 /// What the holder of a link's token may see.
 #[derive(Debug)]

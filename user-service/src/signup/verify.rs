@@ -13,7 +13,7 @@ use crate::{
     replica::{BehindLog, Registration},
     rules::Question,
 };
-use shared::{
+use contract::{
     account_id::AccountId,
     event::Event,
     registration_id::RegistrationId,

@@ -4,15 +4,15 @@
 //! addresses of which the log says different things, and must get the same answers.
 
 use crate::world::{Answer, Replica, World, account_of, code, registered_elsewhere, verified_elsewhere};
-use futures_util::{StreamExt, stream};
-use reqwest::Method;
-use serde_json::{Value, json};
-use shared::{
+use contract::{
     event::{Attempt, Event, EventId, Mailing, Registered, VERSION},
     registration_id::RegistrationId,
     request_id::RequestId,
     topic::Topic,
 };
+use futures_util::{StreamExt, stream};
+use reqwest::Method;
+use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
 const SEQUENCES: u64 = 50;

@@ -1,9 +1,9 @@
 //! Bad input gets a clear answer and changes nothing.
 
 use crate::world::{Answer, Replica, World};
+use contract::topic::Topic;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared::topic::Topic;
 
 async fn send(replica: &Replica, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Answer {
     let request = replica.request(Method::POST, path).header("content-type", content_type).body(body);

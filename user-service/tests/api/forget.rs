@@ -3,11 +3,11 @@
 use crate::world::{
     World, account_of, code, registered_elsewhere, stop, token, verified_elsewhere, wrong_code,
 };
-use reqwest::StatusCode;
-use shared::{
+use contract::{
     event::{Event, Mailing},
     topic::Topic,
 };
+use reqwest::StatusCode;
 use std::time::Duration;
 
 /// The command waits for the sum of the two before it looks for verifications that came late.

@@ -1,13 +1,13 @@
 //! More registrations than there is room for.
 
 use crate::world::{DEADLINE, World, code, registered_elsewhere, token};
-use futures_util::future::join_all;
-use jiff::{SignedDuration, Timestamp};
-use reqwest::StatusCode;
-use shared::{
+use contract::{
     event::{Event, Mailing, Registered},
     topic::Topic,
 };
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::StatusCode;
 use std::time::{Duration, Instant};
 
 /// Registrations are over after 16 seconds. What was written late by that time-out is still believed.

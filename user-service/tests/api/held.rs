@@ -1,9 +1,9 @@
 //! Replicas that can't read the log for a while: what they answer then is never wrong.
 
 use crate::world::{DEADLINE, Replica, World, code, stop, token, wrong_code};
+use contract::topic::Topic;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
-use shared::topic::Topic;
 use std::{
     collections::VecDeque,
     sync::{

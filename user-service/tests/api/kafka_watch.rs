@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use shared::{
+use runtime::{
     env::Env,
     kafka::{KafkaConfig, KafkaWatch},
 };

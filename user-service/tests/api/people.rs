@@ -1,9 +1,9 @@
 //! What people type and paste: in their scripts, as their keyboards, phones and mail apps write it.
 
 use crate::world::{Answer, World, code};
+use contract::topic::Topic;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared::topic::Topic;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_accepted_is_kept_in_one_form_and_all_else_is_refused() {

@@ -1,11 +1,11 @@
 //! The program itself, in a process of its own: its memory and its log are nobody else's.
 
 use crate::world::{Answer, DEADLINE, World, code, environment, registered_elsewhere, token, wrong_code};
-use serde_json::{Value, json};
-use shared::{
+use contract::{
     event::{Event, Mailing},
     topic::Topic,
 };
+use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,

@@ -58,7 +58,7 @@ async fn an_encoded_body_is_refused_and_nothing_behind_it_is_done() {
     }
     let get = "GET /health/live HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
     assert!(talk(replica.address, get).await.starts_with("HTTP/1.1 411 "));
-    assert!(world.events(shared::topic::Topic::Created).await.is_empty());
+    assert!(world.events(contract::topic::Topic::Created).await.is_empty());
     replica.stop().await;
 }
 

@@ -1,15 +1,15 @@
 //! Records that no user service wrote: none ends a replica, none makes it believe what it should not.
 
 use crate::world::{DEADLINE, Replica, World, code, registered_elsewhere, token, verified_elsewhere};
-use jiff::{SignedDuration, Timestamp};
-use reqwest::StatusCode;
-use serde_json::{Value, json};
-use shared::{
+use contract::{
     email_address::EmailAddress,
     event::{Attempt, Event, EventId, Mailing, Registered, VERSION},
     registration_id::RegistrationId,
     topic::Topic,
 };
+use jiff::{SignedDuration, Timestamp};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 const FAR: &str = "9999-12-30T22:00:00.000Z";
@@ -141,7 +141,7 @@ async fn what_a_process_with_a_wrong_clock_writes_changes_nothing() {
                 panic!("verified")
             };
             let occurred_at = Timestamp::now() + ahead;
-            world.write(&Event::Verified(shared::event::Verified { occurred_at, ..verified })).await;
+            world.write(&Event::Verified(contract::event::Verified { occurred_at, ..verified })).await;
         }
         let answer = replica.verify(&event.registration.to_string(), &code(&issued)).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{minutes} min: {answer:?}");

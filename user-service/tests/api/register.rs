@@ -1,13 +1,13 @@
 //! `POST /api/register`
 
 use crate::world::{Answer, World, code, registered_elsewhere, verified_elsewhere};
-use jiff::Timestamp;
-use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
-use shared::{
+use contract::{
     event::{Event, Mailing},
     topic::Topic,
 };
+use jiff::Timestamp;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 fn fields(answer: &Answer) -> Vec<String> {

@@ -1,9 +1,9 @@
 //! `POST /api/registration`
 
 use crate::world::{World, token};
+use contract::topic::Topic;
 use reqwest::StatusCode;
 use serde_json::json;
-use shared::topic::Topic;
 
 const WRONG: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 

@@ -1,8 +1,8 @@
 //! Nothing is forgotten by a restart.
 
 use crate::world::{World, code, token, wrong_code};
+use contract::topic::Topic;
 use reqwest::StatusCode;
-use shared::topic::Topic;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mailed_code_verifies_after_a_restart() {

@@ -1,12 +1,12 @@
 //! Any replica can answer, and the budgets of guesses are exact across them.
 
 use crate::world::{World, code, stop, token, wrong_code};
-use futures_util::future::join_all;
-use reqwest::StatusCode;
-use shared::{
+use contract::{
     event::{Event, Mailing},
     topic::Topic,
 };
+use futures_util::future::join_all;
+use reqwest::StatusCode;
 use std::collections::BTreeSet;
 
 /// What was accepted anywhere is never unknown elsewhere.

@@ -1,9 +1,9 @@
 //! `POST /api/resend`
 
 use crate::world::{Answer, World, account_of, code, registered_elsewhere, verified_elsewhere};
+use contract::event::{Event, Mailing, Registered};
 use reqwest::StatusCode;
 use serde_json::json;
-use shared::event::{Event, Mailing, Registered};
 use std::time::Duration;
 
 /// The seconds that a refused client is told to wait.

@@ -1,12 +1,12 @@
 //! Rotating `CODE_SECRETS`: add a key in second place everywhere, then move it to the front, then drop the old one.
 
 use crate::world::{CODE_SECRETS, World};
-use reqwest::StatusCode;
-use shared::{
+use contract::{
     code_secrets::CodeSecrets,
     event::Registered,
     verification_code::{LinkToken, VerificationCode},
 };
+use reqwest::StatusCode;
 use std::time::Duration;
 
 const NEW_KEY: &str = "k2:WllYV1ZVVFNSUVBPTk1MS0pJSEdGRURDQkE5ODc2NTQ=";

@@ -89,5 +89,5 @@ async fn every_request_that_was_accepted_before_the_stop_gets_its_answer() {
             accepted += 1;
         }
     }
-    assert_eq!(world.events(shared::topic::Topic::Created).await.len(), accepted);
+    assert_eq!(world.events(contract::topic::Topic::Created).await.len(), accepted);
 }

@@ -1,15 +1,15 @@
 //! `POST /api/verify`
 
 use crate::world::{Answer, World, code, registered_elsewhere, token, verified_elsewhere, wrong_code};
-use futures_util::future::join_all;
-use reqwest::{Method, StatusCode};
-use serde_json::json;
-use shared::{
+use contract::{
     event::{Attempt, Event, EventId, Mailing, VERSION},
     registration_id::RegistrationId,
     request_id::RequestId,
     topic::Topic,
 };
+use futures_util::future::join_all;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,5 +1,17 @@
 //! What a test needs: a broker of its own, replicas on it, a person who signs up, and a look into the log.
 
+use contract::{
+    account_id::AccountId,
+    code_secrets::CodeSecrets,
+    email_address::EmailAddress,
+    event::{Event, EventId, EventKind, Mailing, Registered, VERSION, Verified},
+    locale::Locale,
+    person_name::PersonName,
+    registration_id::RegistrationId,
+    request_id::RequestId,
+    topic::Topic,
+    verification_code::{LinkToken, VerificationCode},
+};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use rdkafka::{
@@ -8,22 +20,12 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 use reqwest::{Client, Response, StatusCode};
+use runtime::{
+    env::Env,
+    kafka::{header, owned_headers},
+};
 use sandbox::broker::{Broker, Storage};
 use serde_json::{Value, json};
-use shared::{
-    account_id::AccountId,
-    code_secrets::CodeSecrets,
-    email_address::EmailAddress,
-    env::Env,
-    event::{Event, EventId, EventKind, Mailing, Registered, VERSION, Verified},
-    kafka::{header, owned_headers},
-    locale::Locale,
-    person_name::PersonName,
-    registration_id::RegistrationId,
-    request_id::RequestId,
-    topic::Topic,
-    verification_code::{LinkToken, VerificationCode},
-};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -167,8 +169,8 @@ impl Replica {
     }
 
     fn start_with(brokers: &str, variables: &[(&str, &str)], patience: Patience) -> Self {
-        shared::telemetry::start(
-            shared::telemetry::LogFormat::Text,
+        runtime::telemetry::start(
+            runtime::telemetry::LogFormat::Text,
             &std::env::var("RUST_LOG").unwrap_or_else(|_| "off".into()),
         );
         let env = Env::from_pairs(environment(brokers, variables));

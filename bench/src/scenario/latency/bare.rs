@@ -7,7 +7,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
 };
-use shared::{env::Env, kafka::KafkaConfig};
+use runtime::{env::Env, kafka::KafkaConfig};
 use std::{
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpStream},

@@ -5,7 +5,7 @@ use crate::http::{
     problem::{Body, FieldError, Kind, MEDIA_TYPE, Problem},
 };
 use actix_web::ResponseError;
-use shared::{
+use contract::{
     email_address::EmailAddressError, person_name::PersonNameError, verification_code::VerificationCodeError,
 };
 use std::{collections::BTreeMap, time::Duration};

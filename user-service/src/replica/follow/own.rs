@@ -4,7 +4,7 @@
 //! Of the topic of registrations alone: merging those is idempotent and in no order. What the order of a partition decides
 //! (attempts, and a verified account after a tombstone) is read by every replica.
 
-use shared::event::EventId;
+use contract::event::EventId;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, PoisonError},
@@ -37,7 +37,7 @@ impl OwnRecords {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::{event::EventKind, registration_id::RegistrationId};
+    use contract::{event::EventKind, registration_id::RegistrationId};
 
     fn event() -> EventId {
         EventId::of_registration(EventKind::Created, RegistrationId::random())

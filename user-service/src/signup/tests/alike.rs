@@ -1,11 +1,11 @@
 //! Nothing to tell apart: an attacker's calls are answered the same, whatever is known of the address.
 
 use super::model::{Log, Seen, Side, at, person, seconds_after};
-use jiff::Timestamp;
-use shared::{
+use contract::{
     registration_id::RegistrationId,
     verification_code::{LinkToken, VerificationCode},
 };
+use jiff::Timestamp;
 
 const V: &str = "victim@example.com";
 /// How many random sequences of calls are made against all classes of addresses, unless `ALIKE_SEQUENCES` says so.

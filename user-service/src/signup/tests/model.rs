@@ -6,8 +6,7 @@ use crate::{
     rules::{Rules, tests::RULES},
     signup::desk::{Desk, Right},
 };
-use jiff::Timestamp;
-use shared::{
+use contract::{
     account_id::AccountId,
     code_secrets::CodeSecrets,
     email_address::EmailAddress,
@@ -19,6 +18,7 @@ use shared::{
     topic::Topic,
     verification_code::{LinkToken, VerificationCode},
 };
+use jiff::Timestamp;
 use std::{collections::HashMap, sync::Arc};
 
 const ID_SECRET: &str = "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=";
@@ -130,7 +130,7 @@ impl Log {
         mailings.next().expect("a record")
     }
 
-    pub(super) fn verified(&self) -> Vec<&shared::event::Verified> {
+    pub(super) fn verified(&self) -> Vec<&contract::event::Verified> {
         let events = self.records.iter().filter_map(|record| record.event.as_ref());
         events
             .filter_map(|event| if let Event::Verified(event) = event { Some(event) } else { None })
@@ -287,7 +287,7 @@ impl Side {
         if !wait.is_zero() {
             return (id, Seen::Wait(wait.as_millis().div_ceil(1000).try_into().unwrap()));
         }
-        let resends = (registration.resends + 1).min(shared::event::MAX_RESENDS);
+        let resends = (registration.resends + 1).min(contract::event::MAX_RESENDS);
         self.register_as(log, registration.person, resends, now, now)
     }
 

@@ -7,10 +7,7 @@ use crate::{
     replica::{Acceptance, Accepted, Registration},
     rules::tests::RULES,
 };
-use jiff::{SignedDuration, Timestamp};
-use proptest::prelude::*;
-use serde_json::{Value, json};
-use shared::{
+use contract::{
     account_id::AccountId,
     event::{DecodeError, Event, EventKind, MAX_RESENDS, MAX_SEND, MAX_VALUE_OCTETS, Mailing, Origin},
     registration_id::RegistrationId,
@@ -18,6 +15,9 @@ use shared::{
     topic::Topic,
     verification_code::{LinkToken, VerificationCode},
 };
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
 const SECRET: &str = "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=";
 /// Within the window 500,000.

@@ -2,13 +2,13 @@
 
 use super::model::{Log, Seen, Side, at, person, seconds_after};
 use crate::rules::{Rules, tests::RULES};
-use jiff::Timestamp;
-use proptest::prelude::*;
-use shared::{
+use contract::{
     event::{Event, Mailing},
     registration_id::RegistrationId,
     topic::Topic,
 };
+use jiff::Timestamp;
+use proptest::prelude::*;
 use std::time::Duration;
 
 const V: &str = "victim@example.com";
@@ -354,7 +354,7 @@ fn two_replicas_that_take_the_same_place_ask_for_one_mail() {
     // Neither has read what the other has written.
     let drafts = [(&a, e()), (&b, v())].map(|(side, person)| {
         side.desk
-            .register(RegistrationId::random(), person, 0, shared::request_id::RequestId::random(), now)
+            .register(RegistrationId::random(), person, 0, contract::request_id::RequestId::random(), now)
             .event
     });
     assert_eq!(drafts[0].mail_id(), drafts[1].mail_id());
@@ -374,7 +374,7 @@ fn a_place_without_an_ack_is_free_again_and_leads_to_one_mail() {
     for is_in_log in [false, true] {
         for email in [V, "victim+1@example.com"] {
             let (mut side, mut log) = (Side::new(), Log::default());
-            let request = shared::request_id::RequestId::random();
+            let request = contract::request_id::RequestId::random();
             let lost = side.desk.register(
                 RegistrationId::random(),
                 person("Ada", email),
@@ -397,7 +397,8 @@ fn a_place_without_an_ack_is_free_again_and_leads_to_one_mail() {
 fn tagged_places_without_an_ack_leave_the_limit_as_it_was() {
     let (mut side, mut log) = (Side::new(), Log::default());
     for second in 0..10 {
-        let (request, now) = (shared::request_id::RequestId::random(), seconds_after(at("10:00:00"), second));
+        let (request, now) =
+            (contract::request_id::RequestId::random(), seconds_after(at("10:00:00"), second));
         let lost = side.desk.register(
             RegistrationId::random(),
             person("Ada", "victim+0@example.com"),
@@ -416,7 +417,7 @@ fn tagged_places_without_an_ack_leave_the_limit_as_it_was() {
 #[test]
 fn a_request_between_places_does_not_take_one_that_is_given_back() {
     let (mut side, mut log) = (Side::new(), Log::default());
-    let request = shared::request_id::RequestId::random();
+    let request = contract::request_id::RequestId::random();
     let lost = side.desk.register(RegistrationId::random(), v(), 0, request, at("10:00:00"));
     registered(&mut side, &mut log, e(), at("10:00:03"));
     side.desk.take_back(&lost);
@@ -445,7 +446,7 @@ fn a_verification_by_a_slow_clock_counts_from_when_all_learnt_of_it() {
     let token = b.token(log.newest(V));
     // A is twenty minutes slow, and its verification is taken in by all.
     let registration = b.registration(id, at("10:22:01")).unwrap();
-    let request = shared::request_id::RequestId::random();
+    let request = contract::request_id::RequestId::random();
     let (event, _) = a.desk.verification(id, registration, request, at("10:05:00"));
     log.write(&event, at("10:25:00"));
     a.read_all(&log, at("10:25:01"));
@@ -636,7 +637,7 @@ fn of_two_verifications_the_one_with_the_higher_offset_holds_for_all() {
     ];
     let registrations = ids.map(|id| a.registration(id, at("10:00:02")).unwrap());
     for (id, registration) in ids.into_iter().zip(registrations) {
-        let request = shared::request_id::RequestId::random();
+        let request = contract::request_id::RequestId::random();
         let (event, _) = a.desk.verification(id, registration, request, at("10:01:00"));
         log.write(&event, at("10:01:00"));
     }

@@ -6,7 +6,7 @@
 //! watch's own looks first; the service's clients are asked only when that one has seen a broker.
 
 use super::KafkaConfig;
-use crate::topic::Topic;
+use contract::topic::Topic;
 use rdkafka::{
     ClientContext,
     client::Client,

@@ -6,10 +6,8 @@
 mod line_limit;
 mod lines;
 
-use crate::{
-    characters::printable,
-    env::{self, Env},
-};
+use crate::env::{self, Env};
+use contract::characters::printable;
 use env_logger::{Builder, Target};
 use jiff::Timestamp;
 pub use line_limit::LineLimit;
@@ -249,7 +247,7 @@ mod tests {
                 .unwrap();
             let line = String::from_utf8(out).unwrap();
             let line = line.strip_suffix('\n').unwrap();
-            assert_eq!(crate::characters::printable(line), line);
+            assert_eq!(contract::characters::printable(line), line);
             assert!(line.contains("\\u001b[2J\\u009b31m\\u202ex"), "{line}");
         }
     }

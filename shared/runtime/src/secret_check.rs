@@ -3,10 +3,8 @@
 //!
 //! A wrong secret works like a right one until somebody guesses codes with it, so the start is the time to say it.
 
-use crate::{
-    code_secrets::{CodeSecrets, SECRET_OCTETS, is_development_secret},
-    env::Problem,
-};
+use crate::env::Problem;
+use contract::code_secrets::{CodeSecrets, SECRET_OCTETS, is_development_secret};
 use std::{collections::BTreeSet, net::SocketAddr};
 
 /// Different octets that a secret must have at least. 32 random ones have 30 on average; fewer than 16 come once in 10^15 keys.

@@ -1,9 +1,7 @@
 //! How both services reach Kafka: client settings, the topics, and a log that an outage can't flood.
 
-use crate::{
-    env::{self, Env},
-    topic::Topic,
-};
+use crate::env::{self, Env};
+use contract::topic::Topic;
 use rdkafka::{
     ClientConfig, ClientContext,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},

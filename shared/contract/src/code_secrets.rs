@@ -70,7 +70,8 @@ impl CodeKey {
     }
 
     /// The secret itself, to compare it with another.
-    pub(crate) fn secret(&self) -> &[u8; SECRET_OCTETS] {
+    #[must_use]
+    pub fn secret(&self) -> &[u8; SECRET_OCTETS] {
         &self.secret
     }
 

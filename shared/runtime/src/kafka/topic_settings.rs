@@ -3,7 +3,7 @@
 //! Pure: the settings that the brokers tell go in, problems come out. A setting that they don't tell is not judged.
 
 use super::watch::TopicShape;
-use crate::topic::Topic;
+use contract::topic::Topic;
 use std::{
     collections::BTreeMap,
     fmt::{self, Write},

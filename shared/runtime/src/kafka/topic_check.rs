@@ -8,7 +8,7 @@ use super::{
     ClientLog, KafkaConfig, KafkaWatch,
     topic_settings::{Found, Judgement},
 };
-use crate::topic::Topic;
+use contract::topic::Topic;
 use rdkafka::{
     admin::{AdminClient, AdminOptions, OwnedResourceSpecifier, ResourceSpecifier},
     error::KafkaResult,

@@ -1,6 +1,6 @@
 //! Puts the guard of `src/kafka/leader_hints.rs` in the place of librdkafka's function, in every binary that this package links.
 //!
-//! Cargo gives a linker argument to the package that asks for it, so each package with a binary of `shared` has this as its
+//! Cargo gives a linker argument to the package that asks for it, so each package with a binary of `runtime` has this as its
 //! build script. One that forgets it does not link: `undefined symbol: __real_rd_kafka_metadata_update_op`.
 
 fn main() {

@@ -3,18 +3,19 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod asyncapi;
+mod border;
 mod events;
 mod schema;
 mod schemas;
 mod tables;
 
+use contract::event::EventKind;
 use serde_json::Value;
-use shared::event::EventKind;
 use std::{fs, path::Path};
 
 /// The event of this kind as that version (`v1`, `v2`) writes it.
 fn golden(version: &str, kind: EventKind) -> Vec<u8> {
-    read(&format!("shared/tests/contract/golden/{version}/{}.json", kind.name())).into_bytes()
+    read(&format!("shared/contract/tests/wire/golden/{version}/{}.json", kind.name())).into_bytes()
 }
 
 /// A JSON document of `docs/`.
@@ -39,6 +40,6 @@ fn texts(array: &Value) -> Vec<&str> {
 
 /// The text of a file of the repository.
 fn read(path: &str) -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

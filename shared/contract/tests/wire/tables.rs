@@ -2,7 +2,7 @@
 //! `.env.example` says, and those of `docs/security.md` name tests that exist.
 
 use crate::{document, names, read, texts};
-use shared::{event::EventKind, topic::Topic};
+use contract::{event::EventKind, topic::Topic};
 use std::collections::BTreeMap;
 
 /// The rows of the table under a heading of a page, each as its cells; code marks are removed.

@@ -1,11 +1,11 @@
 //! What is written today is version 2 to the letter; records of version 1 are recognised and never half-understood.
 
 use crate::golden;
-use jiff::{SignedDuration, Timestamp};
-use shared::{
+use contract::{
     event::{DecodeError, Event, EventId, EventKind, MAX_RESENDS, MAX_SEND, MAX_VALUE_OCTETS, Origin},
     topic::Topic,
 };
+use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 /// `MAX_CLOCK_SKEW` and `PUBLISH_TIMEOUT` by default.

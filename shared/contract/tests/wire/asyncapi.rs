@@ -1,8 +1,8 @@
 //! The AsyncAPI document names exactly the topics, their configuration and the schemas.
 
 use crate::{document, names};
+use contract::{event::EventKind, topic::Topic};
 use serde_json::{Value, json};
-use shared::{event::EventKind, topic::Topic};
 
 /// What the notification service writes for itself, and the schema of its headers.
 const INTERNAL: [(Topic, &str, &str); 3] = [

@@ -1,8 +1,8 @@
 //! The JSON Schemas and the codec agree: on every field, and on what they refuse.
 
 use crate::{document, golden, names, schema::problems, texts};
+use contract::event::{Event, EventKind, MAX_RESENDS, MAX_SEND};
 use serde_json::{Value, json};
-use shared::event::{Event, EventKind, MAX_RESENDS, MAX_SEND};
 use std::{fs, path::Path};
 
 /// The schemas that are not those of an event: what all events share, the headers, and the record without a value.
@@ -36,7 +36,7 @@ fn properties(name: &str) -> Vec<String> {
 
 #[test]
 fn there_is_one_schema_for_each_event_and_no_other_file() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schemas");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas");
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

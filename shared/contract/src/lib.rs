@@ -1,0 +1,25 @@
+//! What the two services must agree on, and nothing else: neither a client of Kafka nor a runtime.
+//!
+//! ```text
+//!   email_address, person_name,
+//!   locale, request_id, account_id,
+//!   registration_id                   values that exist only once they are valid
+//!   characters                        what Unicode says of what people type; text that is safe to print
+//!   verification_code                 codes and link tokens, derived on both sides, carried by no event
+//!   code_secrets, mac                 what they are derived from, and how
+//!   event ──► topic                   what happened, and where it is written
+//! ```
+
+pub mod event;
+pub mod topic;
+pub mod verification_code;
+pub mod code_secrets;
+pub mod mac;
+
+pub mod characters;
+pub mod account_id;
+pub mod registration_id;
+pub mod email_address;
+pub mod person_name;
+pub mod locale;
+pub mod request_id;
