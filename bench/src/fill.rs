@@ -7,8 +7,9 @@ use contract::{
     account_id::AccountId,
     code_secrets::{self, KeyId},
     email_address::EmailAddress,
-    event::{Attempt, Event, EventId, Mailing, Registered, VERSION, Verified},
+    event::{Attempt, Event, EventId, Mailing, Place, Registered, Verified},
     locale::Locale,
+    person,
     person_name::PersonName,
     registration_id::RegistrationId,
     request_id::RequestId,
@@ -33,10 +34,8 @@ const CODE_TTL: Duration = Duration::from_secs(900);
 pub(crate) struct Person {
     id: AccountId,
     registration: RegistrationId,
-    email: EmailAddress,
+    data: person::Person,
     now: Timestamp,
-    first_name: PersonName,
-    last_name: PersonName,
 }
 
 impl Person {
@@ -49,11 +48,14 @@ impl Person {
         Ok(Self {
             id: account(&email)?,
             registration: RegistrationId::random(),
-            email,
+            data: person::Person {
+                first_name: PersonName::parse("Augusta Ada")?,
+                last_name: PersonName::parse("Lovelace-King")?,
+                email,
+                locale: Locale::default(),
+            },
             // As fine as events say it.
             now: Timestamp::from_millisecond(now.as_millisecond())?,
-            first_name: PersonName::parse("Augusta Ada")?,
-            last_name: PersonName::parse("Lovelace-King")?,
         })
     }
 
@@ -65,53 +67,24 @@ impl Person {
     /// The first mail of a window is asked for.
     pub(crate) fn created(&self) -> anyhow::Result<Event> {
         let mailing = Mailing::FirstCode;
-        let registered = Registered {
-            event_id: EventId::of_registration(mailing.kind(), self.registration),
-            occurred_at: self.now,
-            version: VERSION,
-            id: self.id,
-            registration: self.registration,
-            resends: 0,
-            first_name: self.first_name.clone(),
-            last_name: self.last_name.clone(),
-            email: self.email.clone(),
-            locale: Locale::default(),
-            window: self.window(),
-            send: 1,
-            expires_at: code_ends_at(self.window())?,
-            key: KeyId::parse("k1")?,
-            request_id: RequestId::random(),
-        };
-        Ok(Event::Registered(mailing, registered))
+        let (window, data) = (self.window(), self.data.clone());
+        let place = Place { window, send: 1, expires_at: code_ends_at(window)?, key: KeyId::parse("k1")? };
+        let (id, request_id) = (self.id, RequestId::random());
+        let new = Registered::new(mailing, id, self.registration, data, place, request_id, self.now);
+        Ok(Event::Registered(mailing, new))
     }
 
     /// A code is tried.
     pub(crate) fn attempt(&self) -> Event {
-        Event::Attempt(Attempt {
-            event_id: EventId::of_verification(self.id, self.registration),
-            occurred_at: self.now,
-            version: VERSION,
-            id: self.id,
-            registration: self.registration,
-            windows: vec![self.window()],
-            request_id: RequestId::random(),
-        })
+        let (event_id, windows) = (EventId::of_verification(self.id, self.registration), vec![self.window()]);
+        let request_id = RequestId::random();
+        Event::Attempt(Attempt::new(event_id, self.id, self.registration, windows, request_id, self.now))
     }
 
     /// The right code came in.
-    pub(crate) fn verified(&self) -> anyhow::Result<Event> {
-        Ok(Event::Verified(Verified {
-            event_id: EventId::of_verification(self.id, self.registration),
-            occurred_at: self.now,
-            version: VERSION,
-            id: self.id,
-            registration: self.registration,
-            first_name: self.first_name.clone(),
-            last_name: self.last_name.clone(),
-            email: self.email.clone(),
-            locale: Locale::default(),
-            request_id: RequestId::random(),
-        }))
+    pub(crate) fn verified(&self) -> Event {
+        let (data, request_id) = (self.data.clone(), RequestId::random());
+        Event::Verified(Verified::new(self.id, self.registration, data, request_id, self.now))
     }
 
     fn window(&self) -> u64 {

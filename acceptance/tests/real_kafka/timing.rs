@@ -15,8 +15,9 @@ use acceptance::{
 };
 use contract::{
     email_address::EmailAddress,
-    event::{self, Event, EventId},
+    event::{self, Event},
     locale::Locale,
+    person::Person as Data,
     person_name::PersonName,
     registration_id::RegistrationId,
     request_id::RequestId,
@@ -179,18 +180,15 @@ async fn prepare(api: &Api, mut person: Person, window: u64) -> Person {
 
 fn verified_long_ago(email: &str) -> Event {
     let (id, registration) = (proofs::account_id(email), RegistrationId::random());
-    Event::Verified(event::Verified {
-        event_id: EventId::of_verification(id, registration),
-        occurred_at: Timestamp::now() - Duration::from_secs(30 * 24 * 3_600),
-        version: event::VERSION,
-        id,
-        registration,
+    let person = Data {
         first_name: PersonName::parse("Ada").expect("a name"),
         last_name: PersonName::parse("Lovelace").expect("a name"),
         email: EmailAddress::parse(email).expect("an address"),
         locale: Locale::default(),
-        request_id: RequestId::parse("long-ago").expect("an id"),
-    })
+    };
+    let request_id = RequestId::parse("long-ago").expect("an id");
+    let then = Timestamp::now() - Duration::from_secs(30 * 24 * 3_600);
+    Event::Verified(event::Verified::new(id, registration, person, request_id, then))
 }
 
 /// Asks about all of them, batch by batch, and answers what took how long.

@@ -80,7 +80,7 @@ impl Bare {
             producer,
             created: person.created()?.encode()?,
             attempt: person.attempt().encode()?,
-            verified: person.verified()?.encode()?,
+            verified: person.verified().encode()?,
         })
     }
 

@@ -84,7 +84,7 @@ async fn verified(findings: &mut Findings, table: &mut Table, options: &Options)
     let stage = with_topics().await;
     let idle = start::repeated(&stage, options.rounds).await?;
     let then = Timestamp::now() - LONG_AGO;
-    let event = move |number| Person::numbered(number, then)?.verified();
+    let event = move |number| Ok(Person::numbered(number, then)?.verified());
     write_old(&stage, Topic::Verified, 0..count, "writing accounts verified long ago", event).await?;
     let starts = start::repeated(&stage, options.rounds).await?;
     start::row(table, &format!("{count} accounts verified 30 days ago"), &starts);
@@ -101,7 +101,7 @@ async fn verified(findings: &mut Findings, table: &mut Table, options: &Options)
     }
 
     let stage = with_topics().await;
-    let event = |number| Person::numbered(number, Timestamp::now())?.verified();
+    let event = |number| Ok(Person::numbered(number, Timestamp::now())?.verified());
     fill::write(&stage.brokers(), 0..count, "writing accounts verified now", event).await?;
     let starts = start::repeated(&stage, options.rounds).await?;
     start::row(table, &format!("{count} accounts verified within the hour"), &starts);

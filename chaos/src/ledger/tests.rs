@@ -10,8 +10,9 @@ use contract::{
     account_id::AccountId,
     code_secrets::{CodeSecrets, KeyId, parse_secret},
     email_address::EmailAddress,
-    event::{Attempt, Event, EventId, EventKind, Mailing, Registered, VERSION, Verified},
+    event::{Attempt, Event, EventId, EventKind, Mailing, Place, Registered, Verified},
     locale::Locale,
+    person,
     person_name::PersonName,
     registration_id::RegistrationId,
     request_id::RequestId,
@@ -59,26 +60,21 @@ fn ada() -> Person {
 /// A registration, in the window of its time.
 fn registered(mailing: Mailing, number: u32, send: u32, second: i64, person: &Person) -> Event {
     let window = rules::window_at(at(second));
-    Event::Registered(
-        mailing,
-        Registered {
-            event_id: EventId::of_registration(mailing.kind(), id(number)),
-            occurred_at: at(second),
-            version: VERSION,
-            id: account(&person.email),
-            registration: id(number),
-            resends: 0,
-            first_name: PersonName::parse(person.first_name).unwrap(),
-            last_name: PersonName::parse(person.last_name).unwrap(),
-            email: address(&person.email),
-            locale: Locale::parse(person.locale).unwrap(),
-            window,
-            send,
-            expires_at: rules::code_ends_at(window),
-            key: KeyId::parse("k1").unwrap(),
-            request_id: RequestId::parse(&format!("register-{number}")).unwrap(),
-        },
-    )
+    let (expires_at, key) = (rules::code_ends_at(window), KeyId::parse("k1").unwrap());
+    let place = Place { window, send, expires_at, key };
+    let request_id = RequestId::parse(&format!("register-{number}")).unwrap();
+    let (account, person) = (account(&person.email), data(person));
+    let new = Registered::new(mailing, account, id(number), person, place, request_id, at(second));
+    Event::Registered(mailing, new)
+}
+
+fn data(person: &Person) -> person::Person {
+    person::Person {
+        first_name: PersonName::parse(person.first_name).unwrap(),
+        last_name: PersonName::parse(person.last_name).unwrap(),
+        email: address(&person.email),
+        locale: Locale::parse(person.locale).unwrap(),
+    }
 }
 
 fn created() -> Event {
@@ -86,33 +82,17 @@ fn created() -> Event {
 }
 
 fn verified(number: u32, request: &str, second: i64) -> Verified {
-    Verified {
-        event_id: EventId::of_verification(account(ADDRESS), id(number)),
-        occurred_at: at(second),
-        version: VERSION,
-        id: account(ADDRESS),
-        registration: id(number),
-        first_name: PersonName::parse("Ada").unwrap(),
-        last_name: PersonName::parse("Lovelace").unwrap(),
-        email: address(ADDRESS),
-        locale: Locale::default(),
-        request_id: RequestId::parse(request).unwrap(),
-    }
+    let request_id = RequestId::parse(request).unwrap();
+    Verified::new(account(ADDRESS), id(number), data(&ada()), request_id, at(second))
 }
 
 /// The guess of that name, made with a registration.
 fn attempt(number: u32, guess: &str, request: &str, second: i64) -> Event {
     let mut mac = [0; 32];
     mac[..guess.len()].copy_from_slice(guess.as_bytes());
-    Event::Attempt(Attempt {
-        event_id: EventId::from_mac(&mac),
-        occurred_at: at(second),
-        version: VERSION,
-        id: account(ADDRESS),
-        registration: id(number),
-        windows: vec![rules::window_at(at(second))],
-        request_id: RequestId::parse(request).unwrap(),
-    })
+    let (event_id, windows) = (EventId::from_mac(&mac), vec![rules::window_at(at(second))]);
+    let (account, request_id) = (account(ADDRESS), RequestId::parse(request).unwrap());
+    Event::Attempt(Attempt::new(event_id, account, id(number), windows, request_id, at(second)))
 }
 
 fn mail(event: &Event, received: i64) -> Mail {

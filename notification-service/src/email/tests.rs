@@ -6,8 +6,9 @@ use super::*;
 use contract::{
     account_id::AccountId,
     code_secrets::KeyId,
-    event::{EventId, VERSION, Verified},
+    event::{EventId, Place, Verified},
     locale::Locale,
+    person::Person,
     person_name::PersonName,
     request_id::RequestId,
 };
@@ -30,23 +31,16 @@ fn letterhead() -> Letterhead {
 
 fn registered(name: &str, email: &str, locale: &str) -> Registered {
     let (id, registration) = (AccountId::from_derived([1; 16]), REGISTRATION.parse().unwrap());
-    Registered {
-        event_id: EventId::of_registration(Mailing::FirstCode.kind(), registration),
-        occurred_at: at("2026-11-21T10:00:00Z"),
-        version: VERSION,
-        id,
-        registration,
-        resends: 0,
+    let person = Person {
         first_name: name.to_owned().try_into().unwrap(),
         last_name: "Lovelace".to_owned().try_into().unwrap(),
         email: email.to_owned().try_into().unwrap(),
         locale: Locale::parse(locale).unwrap(),
-        window: 493_882,
-        send: 1,
-        expires_at: at("2026-11-21T11:15:00Z"),
-        key: KeyId::parse("k1").unwrap(),
-        request_id: RequestId::parse("request-1").unwrap(),
-    }
+    };
+    let key = KeyId::parse("k1").unwrap();
+    let place = Place { window: 493_882, send: 1, expires_at: at("2026-11-21T11:15:00Z"), key };
+    let (request_id, made_at) = (RequestId::parse("request-1").unwrap(), at("2026-11-21T10:00:00Z"));
+    Registered::new(Mailing::FirstCode, id, registration, person, place, request_id, made_at)
 }
 
 fn first_code(registered: Registered) -> Event {
@@ -63,18 +57,9 @@ fn account_exists(name: &str, locale: &str) -> Event {
 
 fn account_verified(name: &str, locale: &str) -> Event {
     let registered = registered(name, "ada@example.com", locale);
-    Event::Verified(Verified {
-        event_id: EventId::of_verification(registered.id, registered.registration),
-        occurred_at: registered.occurred_at,
-        version: VERSION,
-        id: registered.id,
-        registration: registered.registration,
-        first_name: registered.first_name,
-        last_name: registered.last_name,
-        email: registered.email,
-        locale: registered.locale,
-        request_id: registered.request_id,
-    })
+    let person = registered.person();
+    let Registered { id, registration, request_id, occurred_at, .. } = registered;
+    Event::Verified(Verified::new(id, registration, person, request_id, occurred_at))
 }
 
 fn written(event: &Event) -> String {

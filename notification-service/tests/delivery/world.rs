@@ -3,8 +3,9 @@
 use contract::{
     account_id::AccountId,
     code_secrets::{CodeSecrets, KeyId},
-    event::{Attempt, Event, EventId, EventKind, Mailing, Registered, VERSION, Verified},
+    event::{Attempt, Event, EventId, Mailing, Place, Registered, Verified},
     locale::Locale,
+    person::Person,
     registration_id::RegistrationId,
     request_id::RequestId,
     topic::Topic,
@@ -323,23 +324,16 @@ pub(crate) fn asked(mailing: Mailing, number: u8) -> Event {
 /// What every request of this person has, but for a registration of its own.
 pub(crate) fn registered(number: u8) -> Registered {
     let (now, registration) = (Timestamp::now(), RegistrationId::random());
-    Registered {
-        event_id: EventId::of_registration(EventKind::Created, registration),
-        occurred_at: now,
-        version: VERSION,
-        id: id(number),
-        registration,
-        resends: 0,
+    let person = Person {
         first_name: "Ada".to_owned().try_into().unwrap(),
         last_name: "Lovelace".to_owned().try_into().unwrap(),
         email: address(number).try_into().unwrap(),
         locale: Locale::default(),
-        window: WINDOW,
-        send: 1,
-        expires_at: now + SignedDuration::from_mins(15),
-        key: KeyId::parse("k1").unwrap(),
-        request_id: RequestId::parse(&format!("request-{number}")).unwrap(),
-    }
+    };
+    let (expires_at, key) = (now + SignedDuration::from_mins(15), KeyId::parse("k1").unwrap());
+    let place = Place { window: WINDOW, send: 1, expires_at, key };
+    let request_id = RequestId::parse(&format!("request-{number}")).unwrap();
+    Registered::new(Mailing::FirstCode, id(number), registration, person, place, request_id, now)
 }
 
 pub(crate) fn code_of(number: u8) -> String {
@@ -356,28 +350,13 @@ pub(crate) fn token_of(number: u8) -> String {
 
 pub(crate) fn verified(number: u8, occurred_at: Timestamp) -> Event {
     let registered = registered(number);
-    Event::Verified(Verified {
-        event_id: EventId::of_verification(registered.id, registered.registration),
-        occurred_at,
-        version: VERSION,
-        id: registered.id,
-        registration: registered.registration,
-        first_name: registered.first_name,
-        last_name: registered.last_name,
-        email: registered.email,
-        locale: Locale::parse("de-CH").unwrap(),
-        request_id: registered.request_id,
-    })
+    let person = Person { locale: Locale::parse("de-CH").unwrap(), ..registered.person() };
+    let Registered { id, registration, request_id, .. } = registered;
+    Event::Verified(Verified::new(id, registration, person, request_id, occurred_at))
 }
 
 pub(crate) fn attempt(number: u8) -> Event {
-    Event::Attempt(Attempt {
-        event_id: EventId::from_mac(&[number; 32]),
-        occurred_at: Timestamp::now(),
-        version: VERSION,
-        id: id(number),
-        registration: RegistrationId::random(),
-        windows: vec![WINDOW],
-        request_id: RequestId::parse("r").unwrap(),
-    })
+    let (event_id, registration) = (EventId::from_mac(&[number; 32]), RegistrationId::random());
+    let (request_id, now) = (RequestId::parse("r").unwrap(), Timestamp::now());
+    Event::Attempt(Attempt::new(event_id, id(number), registration, vec![WINDOW], request_id, now))
 }

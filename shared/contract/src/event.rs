@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 
 mod bounds;
 mod codec;
+mod constructors;
 mod id;
 
 pub use bounds::{MAX_RESENDS, MAX_SEND, MAX_VALUE_OCTETS, Origin};
 pub use codec::{DecodeError, EncodedEvent};
+pub use constructors::Place;
 pub use id::EventId;
 
 /// The version of the events that this code writes, and the only one it reads.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   email_address, person_name,
-//!   locale, request_id, account_id,
+//!   locale, person, request_id, account_id,
 //!   registration_id                   values that exist only once they are valid
 //!   characters                        what Unicode says of what people type; text that is safe to print
 //!   verification_code                 codes and link tokens, derived on both sides, carried by no event
@@ -21,5 +21,6 @@ pub mod account_id;
 pub mod registration_id;
 pub mod email_address;
 pub mod person_name;
+pub mod person;
 pub mod locale;
 pub mod request_id;

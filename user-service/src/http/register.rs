@@ -7,13 +7,15 @@ use super::{
     problem::{self, Problem},
     to_its_end::to_its_end,
 };
-use crate::replica::Person;
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::ACCEPT_LANGUAGE,
     web::{Data, Payload, ReqData},
 };
-use contract::{email_address::EmailAddress, locale::Locale, person_name::PersonName, request_id::RequestId};
+use contract::{
+    email_address::EmailAddress, locale::Locale, person::Person, person_name::PersonName,
+    request_id::RequestId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{

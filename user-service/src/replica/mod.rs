@@ -26,7 +26,7 @@ use contract::{event::EventId, registration_id::RegistrationId};
 pub(crate) use follow::BehindLog;
 use follow::Follower;
 use jiff::Timestamp;
-pub(crate) use registration::{Person, Registration};
+pub(crate) use registration::Registration;
 use runtime::kafka::{KafkaConfig, KafkaWatch, TopicCheck};
 use std::{
     sync::{

@@ -1,24 +1,8 @@
 //! One request to register, as the log has it.
 
 use crate::rules::{Rules, later};
-use contract::{
-    account_id::AccountId, email_address::EmailAddress, event::Registered, locale::Locale,
-    person_name::PersonName,
-};
+use contract::{account_id::AccountId, event::Registered, person::Person};
 use jiff::Timestamp;
-
-/// Who registers, as of one request.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Person {
-    /// As given.
-    pub(crate) first_name: PersonName,
-    /// As given.
-    pub(crate) last_name: PersonName,
-    /// As given, with an ASCII domain.
-    pub(crate) email: EmailAddress,
-    /// From the request's field or header.
-    pub(crate) locale: Locale,
-}
 
 /// A registration: whoever holds its id can be verified with exactly these data.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,16 +26,6 @@ impl Registration {
 
 impl From<&Registered> for Registration {
     fn from(event: &Registered) -> Self {
-        Self {
-            made_at: event.occurred_at,
-            account: event.id,
-            resends: event.resends,
-            person: Person {
-                first_name: event.first_name.clone(),
-                last_name: event.last_name.clone(),
-                email: event.email.clone(),
-                locale: event.locale.clone(),
-            },
-        }
+        Self { made_at: event.occurred_at, account: event.id, resends: event.resends, person: event.person() }
     }
 }

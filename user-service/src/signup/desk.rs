@@ -5,14 +5,15 @@
 
 use crate::{
     identity::IdSecret,
-    replica::{Mailbox, Person, Registration, Room, View},
+    replica::{Mailbox, Registration, Room, View},
     rules::{Account, Decision, Rules, Window, later, resend_wait},
 };
 use contract::{
     account_id::AccountId,
     code_secrets::{CodeKey, CodeSecrets},
     email_address::EmailAddress,
-    event::{self, Event, EventId},
+    event::{self, Event, Place},
+    person::Person,
     registration_id::RegistrationId,
     request_id::RequestId,
     verification_code::{LinkToken, VerificationCode},
@@ -67,24 +68,15 @@ impl Desk {
         let (id, mailbox) = (self.id_secret.account_id(&person.email), Mailbox::of(&person.email));
         let decision = self.view.decide(id, mailbox, now);
         let Decision { mailing, window, send, .. } = decision;
-        let event = event::Registered {
-            event_id: EventId::of_registration(mailing.kind(), registration),
-            occurred_at: now,
-            version: event::VERSION,
-            id,
-            registration,
-            resends,
-            first_name: person.first_name,
-            last_name: person.last_name,
-            email: person.email,
-            locale: person.locale,
+        let place = Place {
             window: window.number(),
             send: send.into(),
             expires_at: self.rules.code_expires_at(window),
             key: self.code_secrets.current().id().clone(),
-            request_id,
         };
-        Drafted { event: Event::Registered(mailing, event), decision, mailbox }
+        let new = event::Registered::new(mailing, id, registration, person, place, request_id, now);
+        let event = Event::Registered(mailing, event::Registered { resends, ..new });
+        Drafted { event, decision, mailbox }
     }
 
     /// Gives back the place of a decision whose event has no ack: whoever repeats the request is to get the mail. If the event
@@ -120,15 +112,8 @@ impl Desk {
             let windows = account.windows_of_codes(now, &self.rules).map(Window::number).collect();
             (account.guess(event_id, id).is_some(), account.guesses_with(id), windows)
         });
-        (is_known || made < self.rules.code_attempts).then_some(event::Attempt {
-            event_id,
-            occurred_at: now,
-            version: event::VERSION,
-            id: registration.account,
-            registration: id,
-            windows,
-            request_id,
-        })
+        (is_known || made < self.rules.code_attempts)
+            .then(|| event::Attempt::new(event_id, registration.account, id, windows, request_id, now))
     }
 
     /// What became of a guess, once its record was read back; `None` when it does not count.
@@ -182,19 +167,7 @@ impl Desk {
     ) -> (Event, Option<Timestamp>) {
         let Registration { account, person, .. } = registration;
         let first_mail = self.view.look_at(account, |account, _| account.first_mail_at(now, &self.rules));
-        let event = event::Verified {
-            event_id: EventId::of_verification(account, id),
-            occurred_at: now,
-            version: event::VERSION,
-            id: account,
-            registration: id,
-            first_name: person.first_name,
-            last_name: person.last_name,
-            email: person.email,
-            locale: person.locale,
-            request_id,
-        };
-        (Event::Verified(event), first_mail)
+        (Event::Verified(event::Verified::new(account, id, person, request_id, now)), first_mail)
     }
 
     /// Compares with every window and every accepted key, in constant time, also with those for which nothing can be right: it

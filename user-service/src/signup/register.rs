@@ -1,11 +1,8 @@
 //! Register: one request, one record, whatever is known of the address.
 
 use super::{Signup, Unavailable, now};
-use crate::{
-    replica::Person,
-    rules::{Question, resend_wait},
-};
-use contract::{registration_id::RegistrationId, request_id::RequestId};
+use crate::rules::{Question, resend_wait};
+use contract::{person::Person, registration_id::RegistrationId, request_id::RequestId};
 use jiff::Timestamp;
 use std::time::{Duration, Instant};
 

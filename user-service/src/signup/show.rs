@@ -1,8 +1,8 @@
 //! Show: what a mail's link would confirm.
 
 use super::{Signup, Unavailable, now};
-use crate::{replica::Person, rules::Question};
-use contract::{registration_id::RegistrationId, verification_code::LinkToken};
+use crate::rules::Question;
+use contract::{person::Person, registration_id::RegistrationId, verification_code::LinkToken};
 
 /// What the holder of a link's token may see.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 
 use crate::world::{Answer, Replica, World, account_of, code, registered_elsewhere, verified_elsewhere};
 use contract::{
-    event::{Attempt, Event, EventId, Mailing, Registered, VERSION},
+    event::{Attempt, Event, EventId, Mailing, Registered},
     registration_id::RegistrationId,
     request_id::RequestId,
     topic::Topic,
@@ -99,19 +99,11 @@ async fn prepare(world: &World, sequence: u64, class: Class) -> String {
             world.write(&mail).await;
             for number in 0..Numbers(sequence).below(26) {
                 let registration = if number < 5 { own.registration } else { RegistrationId::random() };
-                world
-                    .write(&Event::Attempt(Attempt {
-                        event_id: EventId::from_mac(&std::array::from_fn(|at| {
-                            RegistrationId::random().as_bytes()[at % 16]
-                        })),
-                        occurred_at: own.occurred_at,
-                        version: VERSION,
-                        id: own.id,
-                        registration,
-                        windows: vec![own.window],
-                        request_id: RequestId::random(),
-                    }))
-                    .await;
+                let mac = std::array::from_fn(|at| RegistrationId::random().as_bytes()[at % 16]);
+                let (event_id, windows) = (EventId::from_mac(&mac), vec![own.window]);
+                let (request_id, made_at) = (RequestId::random(), own.occurred_at);
+                let attempt = Attempt::new(event_id, own.id, registration, windows, request_id, made_at);
+                world.write(&Event::Attempt(attempt)).await;
             }
         }
         Class::VerifiedLongAgo => world.write(&verified_elsewhere(&own, ago(5 * 3600))).await,

@@ -3,7 +3,7 @@
 use crate::world::{DEADLINE, Replica, World, code, registered_elsewhere, token, verified_elsewhere};
 use contract::{
     email_address::EmailAddress,
-    event::{Attempt, Event, EventId, Mailing, Registered, VERSION},
+    event::{Attempt, Event, EventId, Mailing, Registered},
     registration_id::RegistrationId,
     topic::Topic,
 };
@@ -26,15 +26,10 @@ fn with(mut value: Value, changes: &[(&str, Value)]) -> Value {
 
 /// A guess of somebody who can compute no ids of guesses.
 fn attempt(of: &Registered) -> Value {
-    json_of(&Event::Attempt(Attempt {
-        event_id: EventId::from_mac(&[7; 32]),
-        occurred_at: of.occurred_at,
-        version: VERSION,
-        id: of.id,
-        registration: of.registration,
-        windows: vec![of.window],
-        request_id: of.request_id.clone(),
-    }))
+    let (event_id, windows) = (EventId::from_mac(&[7; 32]), vec![of.window]);
+    let request_id = of.request_id.clone();
+    let attempt = Attempt::new(event_id, of.id, of.registration, windows, request_id, of.occurred_at);
+    json_of(&Event::Attempt(attempt))
 }
 
 async fn write(world: &World, topic: Topic, kind: &str, of: &Registered, value: &Value) {

@@ -2,7 +2,7 @@
 
 use crate::world::{Answer, World, code, registered_elsewhere, token, verified_elsewhere, wrong_code};
 use contract::{
-    event::{Attempt, Event, EventId, Mailing, VERSION},
+    event::{Attempt, Event, EventId, Mailing},
     registration_id::RegistrationId,
     request_id::RequestId,
     topic::Topic,
@@ -243,19 +243,11 @@ async fn guesses_of_another_window_take_nothing_from_this_one() {
     for _ in 0..5 {
         let registration = RegistrationId::random();
         for number in 0..5_u8 {
-            world
-                .write(&Event::Attempt(Attempt {
-                    event_id: EventId::from_mac(&std::array::from_fn(|at| {
-                        registration.as_bytes()[at % 16].wrapping_add(number)
-                    })),
-                    occurred_at: issued.occurred_at,
-                    version: VERSION,
-                    id: issued.id,
-                    registration,
-                    windows: vec![issued.window - 1],
-                    request_id: RequestId::random(),
-                }))
-                .await;
+            let mac = std::array::from_fn(|at| registration.as_bytes()[at % 16].wrapping_add(number));
+            let (event_id, windows) = (EventId::from_mac(&mac), vec![issued.window - 1]);
+            let (request_id, made_at) = (RequestId::random(), issued.occurred_at);
+            let attempt = Attempt::new(event_id, issued.id, registration, windows, request_id, made_at);
+            world.write(&Event::Attempt(attempt)).await;
         }
     }
     replica.reads_all().await;

@@ -4,8 +4,9 @@ use contract::{
     account_id::AccountId,
     code_secrets::CodeSecrets,
     email_address::EmailAddress,
-    event::{Event, EventId, EventKind, Mailing, Registered, VERSION, Verified},
+    event::{Event, Mailing, Place, Registered, Verified},
     locale::Locale,
+    person::Person,
     person_name::PersonName,
     registration_id::RegistrationId,
     request_id::RequestId,
@@ -317,39 +318,27 @@ pub(crate) fn registered_elsewhere(email: &str, ago: Duration) -> Registered {
     let window = u64::try_from(occurred_at.as_second()).expect("after 1970") / 3600;
     let registration = RegistrationId::random();
     let ends_at = i64::try_from((window + 1) * 3600 + 900).expect("near");
-    Registered {
-        event_id: EventId::of_registration(EventKind::Created, registration),
-        occurred_at,
-        version: VERSION,
-        id: account_of(email),
-        registration,
-        resends: 0,
+    let person = Person {
         first_name: PersonName::parse("Grace").expect("valid"),
         last_name: PersonName::parse("Hopper").expect("valid"),
         email: EmailAddress::parse(email).expect("valid"),
         locale: Locale::parse("en").expect("valid"),
+    };
+    let place = Place {
         window,
         send: 1,
         expires_at: Timestamp::from_second(ends_at).expect("near"),
         key: secrets().current().id().clone(),
-        request_id: RequestId::random(),
-    }
+    };
+    let (account, request_id) = (account_of(email), RequestId::random());
+    Registered::new(Mailing::FirstCode, account, registration, person, place, request_id, occurred_at)
 }
 
 /// The verification of a registration, so long ago.
 pub(crate) fn verified_elsewhere(registered: &Registered, ago: Duration) -> Event {
-    Event::Verified(Verified {
-        event_id: EventId::of_verification(registered.id, registered.registration),
-        occurred_at: Timestamp::from_millisecond((Timestamp::now() - ago).as_millisecond()).expect("near"),
-        version: VERSION,
-        id: registered.id,
-        registration: registered.registration,
-        first_name: registered.first_name.clone(),
-        last_name: registered.last_name.clone(),
-        email: registered.email.clone(),
-        locale: registered.locale.clone(),
-        request_id: registered.request_id.clone(),
-    })
+    let occurred_at = Timestamp::from_millisecond((Timestamp::now() - ago).as_millisecond()).expect("near");
+    let Registered { id, registration, request_id, .. } = registered;
+    Event::Verified(Verified::new(*id, *registration, registered.person(), request_id.clone(), occurred_at))
 }
 
 /// The code that a mail of this event's window holds.

@@ -2,7 +2,7 @@
 
 use crate::{
     identity::IdSecret,
-    replica::{Acceptance, Accepted, Person, Registration, View},
+    replica::{Acceptance, Accepted, Registration, View},
     rules::{Rules, tests::RULES},
     signup::desk::{Desk, Right},
 };
@@ -12,6 +12,7 @@ use contract::{
     email_address::EmailAddress,
     event::{Event, Mailing, Origin, Registered},
     locale::Locale,
+    person::Person,
     person_name::PersonName,
     registration_id::RegistrationId,
     request_id::RequestId,

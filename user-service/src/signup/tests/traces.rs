@@ -4,6 +4,7 @@ use super::model::{Log, Seen, Side, at, person, seconds_after};
 use crate::rules::{Rules, tests::RULES};
 use contract::{
     event::{Event, Mailing},
+    person::Person,
     registration_id::RegistrationId,
     topic::Topic,
 };
@@ -14,21 +15,16 @@ use std::time::Duration;
 const V: &str = "victim@example.com";
 const TOPICS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
 
-fn e() -> crate::replica::Person {
+fn e() -> Person {
     person("Eve", V)
 }
 
-fn v() -> crate::replica::Person {
+fn v() -> Person {
     person("Ada", V)
 }
 
 /// Registers and answers the id.
-fn registered(
-    side: &mut Side,
-    log: &mut Log,
-    person: crate::replica::Person,
-    now: Timestamp,
-) -> RegistrationId {
+fn registered(side: &mut Side, log: &mut Log, person: Person, now: Timestamp) -> RegistrationId {
     let (id, seen) = side.register(log, person, now);
     assert!(matches!(seen, Seen::Accepted { .. }), "{seen:?}");
     id
