@@ -1,5 +1,7 @@
-//! One user service: its parts, their start and their end. Any number of them run in one process, but only one in an actix
-//! system: when its HTTP server ends, so do the system's threads.
+//! One user service: makes its parts, starts them and stops them.
+//!
+//! A process may run any number of these, but an actix system only one:
+//! when an HTTP server ends, it ends the threads of its actix system.
 
 use crate::{
     config::Config,
@@ -20,9 +22,10 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long a connection may be without an answer, besides the deadline of a request: idle, or while a body comes.
+/// How long a connection may go without an answer while it is idle
+/// or while a body arrives. The deadline of a request comes on top.
 const SILENCE: Duration = Duration::from_secs(90);
-/// How often clients are forgotten that have not been here lately.
+/// How often the limits forget clients that have sent nothing lately.
 const TIDY_PAUSE: Duration = Duration::from_secs(60);
 
 /// A user service that has its ports and is not serving yet.
@@ -34,17 +37,17 @@ pub struct Application {
     admin_listener: TcpListener,
 }
 
-/// Writes the tombstone that forgets an account everywhere, and makes sure that it stays forgotten: takes
-/// `PUBLISH_TIMEOUT` and `MAX_CLOCK_SKEW` at least.
+/// Writes the tombstone that forgets an account everywhere, and makes sure that the
+/// account stays forgotten. Takes at least `PUBLISH_TIMEOUT` + `MAX_CLOCK_SKEW`.
 ///
 /// # Errors
-/// When the broker does not acknowledge it within half a minute, or can't be read afterwards.
+/// When the broker does not acknowledge the tombstone within half a minute, or the topic can't be read afterwards.
 pub async fn forget(config: &Config, id: AccountId) -> anyhow::Result<()> {
     signup::forget(config, id).await.context("the account may not be forgotten; run the command again")
 }
 
 impl Application {
-    /// Takes the ports and makes all parts; neither the broker nor anything else has to be there.
+    /// Binds the ports and makes all parts. Neither the broker nor anything else has to be up.
     ///
     /// # Errors
     /// When a port is taken or librdkafka refuses its configuration.
@@ -79,18 +82,19 @@ impl Application {
         self.admin_listener.local_addr().unwrap_or(self.config.admin_address)
     }
 
-    /// Serves until `stop` is cancelled, then finishes what is under way. Needs a multi-threaded tokio runtime.
+    /// Serves until `stop` is cancelled, then finishes the requests in flight. Needs a multi-threaded tokio runtime.
     ///
     /// # Errors
-    /// When a task ends before it was asked to; then `stop` is cancelled.
+    /// When a task ends before it was asked to stop; `stop` is then cancelled.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         self.run_with(Tasks::new(stop.clone()), stop).await
     }
 
     async fn run_with(self, tasks: Tasks, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { config, signup, metrics, listener, admin_listener } = self;
-        // The follower outlives the public server: a verification that is under way waits for its attempt to be read back.
-        // The admin server outlives both, so that all can be watched. The guards end them also when this future is dropped.
+        // The follower outlives the public server: a verification in flight waits until its
+        // attempt is read back. The admin server outlives both, so that metrics and health
+        // stay visible. The guards cancel both tokens even when this future is dropped.
         let (stop_the_rest, stop_admin) = (CancellationToken::new(), CancellationToken::new());
         let _guards = [stop_the_rest.clone().drop_guard(), stop_admin.clone().drop_guard()];
         let making_topics = tasks.spawn("topic maker", &stop, {
@@ -145,7 +149,7 @@ impl Application {
         );
         let admin = serve_admin(admin_listener, context.clone(), stop_admin.clone())?;
         let admin = tasks.spawn("admin server", &stop_admin, admin);
-        // Not in a task of its own: its workers belong to the actix system of this one.
+        // The HTTP server has no task of its own: its workers belong to the actix system that runs this future.
         let parts = Http {
             context,
             limits,
@@ -200,7 +204,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    /// What `/health/live` answers.
+    /// The status and body of `/health/live`.
     async fn live(address: SocketAddr) -> (u16, String) {
         let answer = reqwest::get(format!("http://{address}/health/live")).await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
@@ -208,7 +212,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_task_that_panics_makes_the_service_not_live_and_ends_it_with_an_error_that_names_it() {
-        // Without a broker the end takes some time, in which the admin server is still there.
+        // Without a broker the shutdown takes some time. The admin server still answers during it.
         let env = Env::from_pairs([
             ("KAFKA_BROKERS", "127.0.0.1:1"),
             ("USER_SERVICE_ADDR", "127.0.0.1:0"),

@@ -1,4 +1,4 @@
-//! The user service's part of the environment.
+//! The configuration of the user service, read from the environment.
 
 use crate::{http::Patience, identity::IdSecret, rate_limit::RateLimit, rules::Rules};
 use contract::code_secrets::CodeSecrets;
@@ -25,13 +25,13 @@ pub struct Config {
     pub public_url: String,
     /// The broker.
     pub kafka: KafkaConfig,
-    /// What codes and link tokens are derived from.
+    /// The keys from which codes and link tokens are derived.
     pub code_secrets: CodeSecrets,
-    /// What ids are derived from.
+    /// The key from which the ids of accounts and guesses are derived.
     pub id_secret: IdSecret,
-    /// The numbers of the flow.
+    /// Times and limits of the signup flow.
     pub rules: Rules,
-    /// Most registrations that are held; at the limit new ones are refused.
+    /// The most registrations that are held; at the limit new ones are refused.
     pub max_pending: u64,
     /// Wrong codes per client address; `None` is `off`.
     pub wrong_codes: Option<RateLimit>,
@@ -39,24 +39,24 @@ pub struct Config {
     pub rate_limit: Option<RateLimit>,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// How many proxies stand before this service; `None`: as many as `trusted_proxies` contains.
+    /// How many proxies stand in front of this service. `None`: each address in `trusted_proxies` is a proxy.
     pub trusted_hops: Option<NonZeroUsize>,
-    /// Connections at a time, of all clients.
+    /// The most connections at a time, of all clients.
     pub max_connections: usize,
-    /// Connections at a time from an address that is not in `trusted_proxies`.
+    /// The most connections at a time from an address that is not in `trusted_proxies`.
     pub max_connections_per_address: u32,
-    /// How long a client may take; the same in every installation.
+    /// Time limits for slow clients; the same in every installation.
     pub patience: Patience,
-    /// Whether the API's description is served.
+    /// Whether `/openapi.json` and `/docs/` are served.
     pub api_docs: bool,
     /// Pages of other origins that may call the API.
     pub cors_origins: Vec<String>,
 }
 
 impl Config {
-    /// Reads the variables, and notes in `env` what is wrong with them.
+    /// Reads the variables, and reports to `env` what is wrong with them.
     ///
-    /// `None` means that a required one is missing or wrong; it is among the problems then.
+    /// `None` means that a required variable is missing or wrong; `env` then has that problem, too.
     pub fn from_env(env: &mut Env) -> Option<Self> {
         let minutes = |count: u64| Duration::from_secs(count * 60);
         let rules = Rules {
@@ -181,7 +181,7 @@ fn networks(text: &str) -> Result<Vec<IpNet>, &'static str> {
 
 fn origins(text: &str) -> Result<Vec<String>, &'static str> {
     let Ok(origins) = env::list(text);
-    // As browsers write them (RFC 6454, section 6.2), since they are compared as text.
+    // Origins are compared as text, so they must be spelled as browsers send them (RFC 6454, section 6.2).
     let is_origin = |origin: &String| {
         let (host, default_port) = match origin.split_once("://") {
             Some(("https", host)) => (host, ":443"),
@@ -248,7 +248,7 @@ mod tests {
         assert!(
             wrong(&[("CORS_ORIGINS", "https://a.example, *")]).contains("CORS_ORIGINS: expected origins")
         );
-        // No browser writes its origin like this, so these would never match.
+        // Browsers never spell an origin like this, so these would never match.
         for origin in [
             "https://Www.example.com",
             "https://a.example:443",

@@ -1,6 +1,7 @@
-//! What is derived from `ID_SECRET`: one id for each account, and one for each guess.
+//! Ids that are derived from `ID_SECRET`: one for each account, and one for each guess.
 //!
-//! Both are MACs: nobody can compute the id from the address alone, nor find out from an attempt which code was tried.
+//! Both are MACs. Without the secret nobody can compute an account's id
+//! from its address, or find out from an attempt which code was tried.
 
 use contract::{
     account_id::AccountId,
@@ -13,7 +14,7 @@ use contract::{
 };
 use std::fmt;
 
-/// The secret behind all ids. It never changes: with another one, each address would have another account.
+/// The secret behind all ids. It never changes: with another secret each address would have another account.
 #[derive(Clone)]
 pub struct IdSecret([u8; OCTETS]);
 
@@ -28,20 +29,20 @@ impl IdSecret {
             .map_err(|_| "32 random bytes in base64 (openssl rand -base64 32)")
     }
 
-    /// The id of whoever owns this address.
+    /// The id of the account that owns this address.
     #[must_use]
     pub fn account_id(&self, email: &EmailAddress) -> AccountId {
         AccountId::of(&self.0, email)
     }
 
-    /// The id of the attempt to verify a registration with this code: the same for the same guess.
+    /// The id of the attempt to verify a registration with this code. The same guess always has the same id.
     #[must_use]
     pub fn attempt_id(&self, registration: RegistrationId, code: &VerificationCode) -> EventId {
         let key = mac::tag(&self.0, &[b"two-step signup: guess, version 2\0"]);
         EventId::from_mac(&mac::tag(&key, &[registration.as_bytes(), code.digits().as_bytes()]))
     }
 
-    /// The secret itself, to check it.
+    /// The octets of the secret, for the checks at the start.
     pub(crate) fn octets(&self) -> &[u8; OCTETS] {
         &self.0
     }

@@ -6,8 +6,8 @@
 //!            └────────── what the log says ◄───────────┘
 //! ```
 //!
-//! A 2xx is answered after the broker has acknowledged the event. What is pending lives in memory, as a view of the
-//! log: a restart rebuilds it, and every replica has all of it.
+//! A 2xx is answered only after the broker has acknowledged the event. Pending registrations live
+//! in memory, as a view of the log: a restart rebuilds the view, and every replica has all of it.
 
 mod application;
 mod config;

@@ -19,7 +19,7 @@ enum Command {
 
 fn main() -> std::io::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    // In an actix system the HTTP workers are woken once for all acks that came together, not once for each.
+    // Inside an actix system the HTTP workers wake once for all acks that arrive together, not once for each.
     let ended = System::with_tokio_rt(|| runtime).block_on(begin());
     log::logger().flush();
     Ok(ended)

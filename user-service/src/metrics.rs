@@ -1,4 +1,4 @@
-//! What an operator can see in numbers. No address, code or id is ever a label.
+//! The metrics of a user service. No address, code or id is ever a label.
 
 use crate::rules::Decision;
 use contract::event::{DecodeError, Mailing};
@@ -16,23 +16,23 @@ const BUCKETS: [f64; 13] = [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.1
 
 /// Bounds of the time from a window's first mail to the verification, in seconds.
 const VERIFIED_AFTER: [f64; 8] = [15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0];
-/// Why nothing is mailed for a request: it came before the next place, or the tagged spellings of its mailbox have taken
-/// all of theirs.
+/// Why an accepted request mails nothing: it came before the next place of the
+/// schedule, or the tagged spellings of its mailbox have taken all of theirs.
 const WITHHELD: [&str; 2] = ["schedule", "tagged"];
 
-/// The reason of a record that was passed over because a bug panicked on it.
+/// The reason of a record that was passed over because the code panicked on it.
 pub(crate) const PANICKED: &str = "panicked";
 
-/// The numbers of one user service.
+/// The metrics of one user service.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<EndpointLabels, Histogram>,
     /// Events whose ack did not come.
     pub(crate) publish_failures: Counter,
-    /// Codes that were tried.
+    /// Codes that were tried and have a place in the log.
     pub(crate) guesses: Counter,
-    /// Those that were answered as wrong.
+    /// Codes that were answered as wrong.
     pub(crate) wrong_codes: Counter,
     first_mails: Counter,
     verified_after: Histogram,
@@ -55,13 +55,13 @@ pub(crate) struct Metrics {
     lag: Gauge,
 }
 
-/// What the parts of the service know of themselves.
+/// The values of the gauges.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Numbers {
-    /// What `/health/ready` says.
+    /// Whether the service is ready, as `/health/ready` says.
     pub(crate) ready: bool,
     pub(crate) registrations: u64,
-    /// New registrations are refused from here on.
+    /// `MAX_PENDING`: from this number on new registrations are refused.
     pub(crate) registrations_limit: u64,
     pub(crate) verified: u64,
     pub(crate) caught_up: bool,
@@ -69,7 +69,7 @@ pub(crate) struct Numbers {
     pub(crate) topics_fit: bool,
     pub(crate) replayed: u64,
     pub(crate) replay_total: u64,
-    /// Records in the log that are not in the view yet; `None` while the log's ends are not known.
+    /// Records in the log that are not in the view yet; `None` while the log-end offsets are not known.
     pub(crate) lag: Option<u64>,
 }
 
@@ -123,7 +123,7 @@ impl Metrics {
             Unit::Seconds,
             metrics.durations.clone(),
         );
-        // From the start, so that a first one is seen as a growth.
+        // Each reason exists from the start, so that its first record shows as an increase.
         for reason in DecodeError::NAMES.into_iter().chain([PANICKED]) {
             drop(metrics.not_understood.get_or_create(&ReasonLabels { reason }));
         }
@@ -199,7 +199,7 @@ impl Metrics {
         self.not_understood.get_or_create(&ReasonLabels { reason }).inc();
     }
 
-    /// Counts what a registration led to.
+    /// Counts the first mail that a registration asks for, or why none is due.
     pub(crate) fn registered(&self, decision: &Decision) {
         match (decision.mailing, decision.taken) {
             (Mailing::FirstCode, _) => {
@@ -214,7 +214,7 @@ impl Metrics {
         }
     }
 
-    /// Counts a verification, so long after the first mail of its window, as far as that is known.
+    /// Observes the time from the first mail of a window to a verification, if it is known.
     pub(crate) fn verified_after(&self, first_mail: Option<SignedDuration>) {
         if let Some(after) = first_mail {
             self.verified_after.observe(after.as_secs_f64());
@@ -229,7 +229,7 @@ impl Metrics {
         self.durations.get_or_create(&labels).observe(duration.as_secs_f64());
     }
 
-    /// All numbers in the OpenMetrics text format.
+    /// All metrics in the OpenMetrics text format.
     ///
     /// # Errors
     /// None in practice: writing to a string does not fail.

@@ -1,7 +1,7 @@
-//! Whom an address stands for, and how much a level of addresses may have.
+//! The networks that a client address belongs to, and how many clients each network counts as.
 //!
-//! One IPv6 customer has a whole /64, often a /48, and whoever rents a server can get a /40 for little. So an IPv6 address
-//! counts at three levels: its /64 as one client, its /48 as sixteen and its /40 as sixty-four of them.
+//! An IPv6 customer has a whole /64, often a /48, and a rented server can have a /40 for little money. So an IPv6
+//! address counts at three levels: its /64 as one client, its /48 as sixteen clients, and its /40 as sixty-four.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
-/// Those who count together.
+/// A network whose members are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Network {
     Address(Ipv4Addr),
@@ -20,25 +20,25 @@ pub(crate) enum Network {
     Site(u64),
     /// The first 40 bits.
     Block(u64),
-    /// What a proxy says instead of an address, hashed.
+    /// The hash of an element that a proxy wrote instead of an address.
     Named(u64),
 }
 
-/// A client as it is counted.
+/// A client, as the limits count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Client {
     Address(IpAddr),
-    /// What a trusted proxy says of it is no address.
+    /// The hash of an element that a trusted proxy wrote instead of an address.
     Named(u64),
 }
 
-/// How many single clients the widest levels stand for.
+/// How many clients a /48 counts as.
 pub(crate) const SITE_FACTOR: u32 = 16;
-/// As [`SITE_FACTOR`].
+/// How many clients a /40 counts as.
 pub(crate) const BLOCK_FACTOR: u32 = 64;
 
 impl Client {
-    /// A client by what a proxy calls it.
+    /// A client that a proxy names by something other than an address.
     pub(crate) fn named(name: &str) -> Self {
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         Self::Named(HASHER.hash_one(name))
@@ -63,14 +63,14 @@ impl Client {
     }
 }
 
-/// How many things of a kind each network has under way, with a bound.
+/// Counts the connections or the bodies that each network has open, up to a limit.
 #[derive(Debug)]
 pub(crate) struct Places {
     per_client: u32,
     taken: Mutex<HashMap<Network, u32>>,
 }
 
-/// One of them; it ends with this value.
+/// One place; it is given back when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     places: Arc<Places>,
@@ -82,7 +82,7 @@ impl Places {
         Arc::new(Self { per_client, taken: Mutex::default() })
     }
 
-    /// A place for this client, unless one of its networks has all that it may have.
+    /// Takes a place for this client; `None` if one of its networks has reached its limit.
     pub(crate) fn take(self: &Arc<Self>, client: Client) -> Option<Place> {
         let mut taken = self.lock();
         let is_full = |(network, factor): (Network, u32)| {

@@ -1,8 +1,8 @@
-//! Events into the log: an answer of 2xx is sent only after the broker has acknowledged them.
+//! Writes events to the log. A 2xx is answered only after the broker has acknowledged them.
 //!
-//! Idempotent and `acks=all`. Nothing queues up behind a broker that is away: a full queue and a late ack are errors
-//! at once, and the request becomes a 503. A record that timed out may be in the log after all, which is why
-//! what was decided counts until it is known to be not.
+//! The producer is idempotent and uses `acks=all`. Nothing queues up while the broker is away: a full queue
+//! and a late ack are errors at once, and the request gets a 503. A record that timed out may be in the log
+//! after all. If the client repeats the request, both records ask for the same mail, which goes out once.
 
 use contract::{account_id::AccountId, event::Event, topic::Topic};
 use jiff::Timestamp;
@@ -23,24 +23,25 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The one producer of a user service; shared by all requests.
+/// The one producer of a user service, shared by all requests.
 pub(crate) struct Publisher {
     producer: Producer<Context>,
     has_producer_id: Arc<AtomicBool>,
 }
 
-/// Where a record stands in the log.
+/// The place of a record in the log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Written {
     pub(crate) topic: Topic,
     pub(crate) partition: i32,
-    /// Not right when the broker did not tell it (below zero for one record, or one of a batch).
+    /// Not reliable for a record that a broker had already: it may be below
+    /// zero, or counted from the offset of another record of the batch.
     pub(crate) offset: i64,
     /// Its time stamp, the broker's.
     pub(crate) stamped_at: Option<Timestamp>,
 }
 
-/// The event is not known to be in the log.
+/// Why an event is not known to be in the log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublishError {
     /// No ack in time, or the broker refused the record.
@@ -49,7 +50,7 @@ pub(crate) enum PublishError {
     /// No ack before the request's deadline.
     #[error("not acknowledged by the broker in time")]
     Late,
-    /// Too much is waiting for acks already.
+    /// Too many events wait for acks already.
     #[error("too many events are waiting for the broker")]
     Overloaded,
     /// The event has no JSON form.
@@ -58,7 +59,7 @@ pub(crate) enum PublishError {
 }
 
 impl Publisher {
-    /// Makes the producer; it connects by itself, now or when the broker appears.
+    /// Makes the producer. It connects by itself, now or when the broker appears.
     ///
     /// # Errors
     /// When librdkafka refuses the configuration.
@@ -72,12 +73,13 @@ impl Publisher {
             .set("linger.ms", "0")
             .set("message.timeout.ms", ack_timeout.as_millis().to_string())
             .set("queue.buffering.max.kbytes", "65536")
-            // Tells when the producer id is there: the first send would wait for it, about half a second.
+            // The statistics show when the producer has its id. The
+            // first send would wait for the id, about half a second.
             .set("statistics.interval.ms", "500");
         Ok(Self { producer: Producer::new(&config, context)?, has_producer_id })
     }
 
-    /// Writes an event, waits for the broker's ack, but not beyond `deadline`, and answers where it stands.
+    /// Writes an event, waits for the broker's ack until `deadline`, and returns the record's place in the log.
     ///
     /// # Errors
     /// [`PublishError`]. After `NotAcknowledged` and `Late` the event may or may not be in the log.
@@ -90,12 +92,12 @@ impl Publisher {
             payload: Some(&encoded.payload),
             headers: kafka::owned_headers(&encoded.headers),
         };
-        // librdkafka looks for late records once a second only.
+        // librdkafka checks for late records only once a second, so the deadline is enforced here.
         let sent = tokio::time::timeout_at(deadline.into(), self.producer.send(record)).await;
         Ok(Written::of(encoded.topic, sent.map_err(|_| PublishError::Late)??))
     }
 
-    /// Writes the tombstone that forgets an account, waits for the broker's ack, and answers where it stands.
+    /// Writes the tombstone that forgets an account, waits for the broker's ack, and returns its place in the log.
     ///
     /// # Errors
     /// As for [`Publisher::publish`].
@@ -106,7 +108,7 @@ impl Publisher {
         Ok(Written::of(Topic::Verified, self.producer.send(record).await?))
     }
 
-    /// Whether the producer has what its first record needs.
+    /// Whether the producer has its id. Without it the first record would wait.
     #[must_use]
     pub(crate) fn is_warm(&self) -> bool {
         self.has_producer_id.load(Ordering::Relaxed)
@@ -120,15 +122,15 @@ impl Publisher {
     /// Waits until `stop` is cancelled or the producer is broken for good.
     ///
     /// # Errors
-    /// What broke it: only a restart helps.
+    /// What broke the producer; only a restart helps.
     pub(crate) async fn watch(&self, stop: &CancellationToken) -> Result<(), String> {
         self.producer.watch(stop).await
     }
 
-    /// Waits until everything handed over has its ack. Blocks.
+    /// Waits until all records that were handed over have acks. Blocks.
     ///
     /// # Errors
-    /// When that takes longer than `timeout`; what is left may or may not be in the log.
+    /// When that takes longer than `timeout`; the remaining records may or may not be in the log.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), KafkaError> {
         self.producer.flush(timeout)
     }
@@ -150,7 +152,7 @@ impl From<KafkaError> for PublishError {
     }
 }
 
-/// Logs as every client does, and watches for the producer id.
+/// Logs as every client does, and notes whether the producer has its id.
 #[derive(Default)]
 struct Context {
     log: ClientLog,
@@ -166,7 +168,8 @@ impl ClientContext for Context {
         self.log.error(error, reason);
     }
 
-    /// Twice a second: to read all of the statistics took most of an idle service's CPU time.
+    /// Called twice a second. It parses two fields only: parsing
+    /// all statistics took most of an idle service's CPU time.
     fn stats_raw(&self, statistics: &[u8]) {
         let statistics = serde_json::from_slice::<Statistics>(statistics);
         let assigned = statistics.is_ok_and(|it| it.eos.is_some_and(|eos| eos.idemp_state == "Assigned"));
@@ -174,7 +177,7 @@ impl ClientContext for Context {
     }
 }
 
-/// What is of interest of librdkafka's statistics.
+/// The part of librdkafka's statistics that is read.
 #[derive(Deserialize)]
 struct Statistics {
     eos: Option<ExactlyOnce>,

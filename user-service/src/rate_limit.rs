@@ -1,4 +1,4 @@
-//! How many requests a client may make: a token bucket for each network that it is in.
+//! How many requests a client may make: a token bucket for each network that the client is in.
 
 use crate::network::{BLOCK_FACTOR, Client, Network, SITE_FACTOR};
 use governor::{
@@ -9,16 +9,16 @@ use governor::{
 };
 use std::{num::NonZeroU32, time::Duration};
 
-/// `30/1m`: so many at once, and so many again over this time.
+/// `30/1m` allows 30 requests at once, and 30 more in each minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
     /// Requests; also the burst.
     pub requests: NonZeroU32,
-    /// Over which time.
+    /// The time over which as many requests are allowed again.
     pub per: Duration,
 }
 
-/// What a client is told, admitted or not (the `RateLimit` header fields).
+/// The state of a client's limit after a request, as in the `RateLimit` header fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Allowance {
     /// Requests that are left now.
@@ -53,7 +53,7 @@ impl RateLimit {
         Ok(Some(Self { requests, per }))
     }
 
-    /// So many times as much in the same time.
+    /// This limit multiplied by `factor`.
     pub(crate) fn times(self, factor: u32) -> Self {
         let factor = NonZeroU32::new(factor).unwrap_or(NonZeroU32::MIN);
         Self { requests: self.requests.saturating_mul(factor), ..self }
@@ -74,7 +74,8 @@ impl RateLimiter {
         Self { limit, levels, clock: DefaultClock::default() }
     }
 
-    /// Takes one request from the client's buckets, from the narrowest network to the first that has none left.
+    /// Takes one request from the bucket of each of the client's networks,
+    /// the narrowest first. It stops at the first bucket that is empty.
     pub(crate) fn admit(&self, client: Client) -> Allowance {
         let mut allowance = Allowance { remaining: u32::MAX, wait: None };
         for ((network, _), buckets) in client.levels().zip(&self.levels) {

@@ -1,7 +1,8 @@
-//! How many wrong codes a client may try: a leaky bucket for each network that it is in.
+//! How many wrong codes a client may try: a leaky bucket for each network that the client is in.
 //!
-//! A code counts before it is tried, so that many at once are no way around the limit, and is given back when it turns out not
-//! to be wrong. That is why this is not a [`RateLimiter`](crate::rate_limit::RateLimiter), which gives nothing back.
+//! A code counts before it is tried, so that many requests at once can't exceed the limit. It is
+//! given back when it turns out not to be wrong. A [`RateLimiter`](crate::rate_limit::RateLimiter)
+//! gives nothing back, so this is a type of its own.
 
 use crate::{
     network::{Client, Network},
@@ -20,14 +21,14 @@ pub(crate) struct WrongCodes {
     empty_at: Mutex<HashMap<Network, Instant>>,
 }
 
-/// A code that counts; it is given back when this is dropped.
+/// A code that counts. Dropping this gives it back.
 pub(crate) struct Counted<'a> {
     of: &'a WrongCodes,
     client: Client,
 }
 
 impl WrongCodes {
-    /// The limit: that many codes at once, and as many again over its time.
+    /// A limit of that many codes at once, and as many again over its time.
     pub(crate) fn new(limit: RateLimit) -> Self {
         Self { limit, empty_at: Mutex::default() }
     }
@@ -35,7 +36,7 @@ impl WrongCodes {
     /// Counts a code that is about to be tried.
     ///
     /// # Errors
-    /// How long to wait: one of the client's networks has had its share.
+    /// The time to wait: one of the client's networks has reached its limit.
     pub(crate) fn take(&self, client: Client) -> Result<Counted<'_>, Duration> {
         let now = Instant::now();
         let mut buckets = self.buckets();
@@ -63,7 +64,7 @@ impl WrongCodes {
         buckets.shrink_to_fit();
     }
 
-    /// What one code fills of the bucket of a network that stands for so many clients.
+    /// How much of a network's bucket one code fills. `factor` is the number of clients that the network counts as.
     fn drop_of(&self, factor: u32) -> Duration {
         self.limit.per / self.limit.times(factor).requests.get()
     }
@@ -74,7 +75,7 @@ impl WrongCodes {
 }
 
 impl Counted<'_> {
-    /// Keeps it: the code was wrong.
+    /// Keeps the code counted: it was wrong.
     pub(crate) fn keep(self) {
         std::mem::forget(self);
     }

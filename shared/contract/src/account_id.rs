@@ -1,19 +1,19 @@
-//! The identity of an account: one person, one id, one key for cache, Kafka and compaction.
+//! The identity of an account: the key of the cache, of Kafka's records, and so of compaction.
 
 use crate::{email_address::EmailAddress, mac};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
-/// A UUID that the user service derives from the normalised address, so that every replica and every retry
-/// arrives at the same one.
+/// A UUID that the user service derives from the normalised address,
+/// so that every replica and every retry gets the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AccountId(Uuid);
 
 impl AccountId {
-    /// The id of whoever owns this address: an HMAC of its normalised form under `ID_SECRET`, so that nobody can compute it
-    /// from the address alone.
+    /// The id of the account that owns this address: an HMAC of the normalised
+    /// address under `ID_SECRET`. Nobody can compute it from the address alone.
     #[must_use]
     pub fn of(secret: &[u8; mac::OCTETS], email: &EmailAddress) -> Self {
         let tag = mac::tag(secret, &[b"two-step signup: id, version 1\0", email.normalised().as_bytes()]);

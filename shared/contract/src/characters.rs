@@ -1,8 +1,8 @@
-//! What Unicode says of the characters that people type, and of those that nobody can see.
+//! Unicode properties of the characters that people type, and of those that nobody can see.
 //!
-//! Names, local parts and codes are judged by the same tables. Two texts that look the same must not be different, and
-//! nothing may hide in a text: that decides what is refused here. What a name or an address may consist of is its own
-//! module's rule.
+//! Names, local parts and codes are judged by the same tables. Two texts that look the
+//! same must not differ, and nothing may hide in a text: that decides what is refused
+//! here. Which characters a name or an address may have is the rule of its own module.
 
 use icu_properties::{
     CodePointMapData, CodePointSetData,
@@ -52,7 +52,7 @@ pub(crate) fn is_mark(c: char) -> bool {
     GeneralCategoryGroup::Mark.contains(category(c))
 }
 
-/// Whether it is shown by nothing of its own: joiners, directions, fillers, variation selectors, soft hyphens.
+/// Whether it shows nothing of its own: joiners, directions, fillers, variation selectors, soft hyphens.
 pub(crate) fn is_invisible(c: char) -> bool {
     !c.is_ascii() && (CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) || BLANKS.contains(&c))
 }
@@ -62,8 +62,8 @@ pub(crate) const fn is_joiner(c: char) -> bool {
     matches!(c, ZERO_WIDTH_NON_JOINER | ZERO_WIDTH_JOINER)
 }
 
-/// The value of a decimal digit of any script. The ten of each script follow one another, from 0 to 9, and so do the
-/// tens of scripts that stand side by side (Unicode, section 4.6).
+/// The value of a decimal digit of any script. The ten digits of a script have consecutive code points, from
+/// 0 to 9. The digits of several scripts may be adjacent; then tens follow tens (Unicode, section 4.6).
 pub(crate) fn digit(c: char) -> Option<u8> {
     let is_digit = |c| category(c) == GeneralCategory::DecimalNumber;
     let before = |distance| u32::from(c).checked_sub(distance).and_then(char::from_u32);
@@ -71,8 +71,9 @@ pub(crate) fn digit(c: char) -> Option<u8> {
     if is_digit(c) { u8::try_from(run % 10).ok() } else { None }
 }
 
-/// Whether all of the text can be seen and each mark belongs to a letter: no invisible characters, except joiners where
-/// their scripts need them; no enclosing marks; no mark without a letter or digit before it; no stack of marks.
+/// Whether all of the text can be seen and each mark belongs to a letter. It has no
+/// invisible characters, except joiners where their scripts need them; no enclosing
+/// marks; no mark without a letter or digit before it; and no stack of marks.
 pub(crate) fn is_legible(text: &str) -> bool {
     if text.is_ascii() {
         return true;
@@ -101,8 +102,8 @@ fn carries_marks(c: char) -> bool {
     is_letter(c) || is_mark(c) || category(c) == GeneralCategory::DecimalNumber
 }
 
-/// Whether a joiner may stand between these two (RFC 5892, appendices A.1 and A.2): after a virama, or, if it separates,
-/// where two letters would be joined.
+/// Whether a joiner may stand between these two texts (RFC 5892, appendices A.1 and
+/// A.2): after a virama, or, for the non-joiner, where two letters would be joined.
 fn joins(joiner: char, before: &str, after: &str) -> bool {
     let class = |c| CodePointMapData::<CanonicalCombiningClass>::new().get(c);
     let joining = |c| CodePointMapData::<JoiningType>::new().get(c);
@@ -117,9 +118,8 @@ fn joins(joiner: char, before: &str, after: &str) -> bool {
         && matches!(right, Some(JoiningType::RightJoining | JoiningType::DualJoining))
 }
 
-/// The text with everything written out that could steer a terminal, break a line, change the direction of what follows
-/// or hide: as `\u001b`, which in JSON means the same character. For whatever a command or the log shows of a text
-/// that came from outside.
+/// Escapes the characters that could steer a terminal, break a line, change the direction of the text or hide: as
+/// `\u001b`, which in JSON means the same character. Commands and the log use it for text that came from outside.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     let is_safe = |c: char| {

@@ -1,7 +1,7 @@
-//! The secrets that codes are derived from, and their rotation.
+//! The secrets from which codes are derived, and their rotation.
 //!
-//! The first key makes codes, all are accepted: to rotate, add a key in second place everywhere, then move it to
-//! the front. Events name the key that made a code, so the notification service arrives at the same one.
+//! The first key makes codes, all keys are accepted. To rotate, add a key in second place everywhere, then
+//! move it to the front. Events name the key of their code, so the notification service derives the same one.
 
 use crate::{account_id::AccountId, email_address::EmailAddress, mac};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -11,7 +11,7 @@ use std::{fmt, sync::Arc};
 /// Octets of a secret.
 pub const SECRET_OCTETS: usize = 32;
 
-/// `CODE_SECRETS` and `ID_SECRET` of `.env.example` and of the Compose file: known to everybody.
+/// The published `CODE_SECRETS` and `ID_SECRET` of `.env.example` and of the Compose file.
 const DEVELOPMENT_SECRETS: [[u8; SECRET_OCTETS]; 2] =
     [*b"well-known development secret 01", *b"well-known development secret 02"];
 
@@ -20,7 +20,7 @@ const DEVELOPMENT_SECRETS: [[u8; SECRET_OCTETS]; 2] =
 #[serde(try_from = "String")]
 pub struct KeyId(Arc<str>);
 
-/// The text can't serve as the name of a key.
+/// The text is not a valid name of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a key id must be 1 to 16 characters of A-Z, a-z, 0-9, '.', '_' and '-'")]
 pub struct KeyIdError;
@@ -36,7 +36,7 @@ pub struct CodeKey {
 #[derive(Clone)]
 pub struct CodeSecrets(Arc<[CodeKey]>);
 
-/// What was expected of `CODE_SECRETS`. The value itself is never shown.
+/// What is expected of `CODE_SECRETS`. The value itself is never shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CodeSecretsError {
     /// An element without a colon, or a key id of the wrong form.
@@ -63,7 +63,7 @@ impl KeyId {
 }
 
 impl CodeKey {
-    /// The name that events carry.
+    /// Its name, as events have it.
     #[must_use]
     pub fn id(&self) -> &KeyId {
         &self.id
@@ -75,7 +75,7 @@ impl CodeKey {
         &self.secret
     }
 
-    /// A key of its own for one purpose, one account with its address, and one window: HMAC-SHA-256 under the secret.
+    /// A key for one purpose, one account with its address, and one window: HMAC-SHA-256 under the secret.
     pub(crate) fn derive(
         &self,
         purpose: &'static [u8],
@@ -113,7 +113,7 @@ impl CodeSecrets {
         &self.0[0]
     }
 
-    /// The key of that name, if it is known here.
+    /// The key with this name, if it is listed.
     #[must_use]
     pub fn get(&self, id: &KeyId) -> Option<&CodeKey> {
         self.0.iter().find(|key| key.id == *id)
@@ -140,7 +140,7 @@ pub fn parse_secret(text: &str) -> Result<[u8; SECRET_OCTETS], CodeSecretsError>
     bytes.try_into().map_err(|_| CodeSecretsError::Secret)
 }
 
-/// Whether a secret is one of those that stand in `.env.example`.
+/// Whether a secret is one of those in `.env.example`.
 #[must_use]
 pub fn is_development_secret(secret: &[u8; SECRET_OCTETS]) -> bool {
     DEVELOPMENT_SECRETS.contains(secret)

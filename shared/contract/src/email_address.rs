@@ -1,9 +1,10 @@
 //! An address that can be mailed: the subset of RFC 5321 that real mailboxes use.
 //!
-//! Refused on purpose: quoted local parts, IP literals and domains without a dot. Outside ASCII a local part has letters,
-//! their marks and decimal digits: RFC 6531 allows all of Unicode, but nobody hands out mailboxes with symbols, and what
-//! can't be seen only deceives. What is refused says why. The spelling is kept for delivery, in NFC (RFC 6532, section
-//! 3.1); identity ignores case (`normalised`). Whatever parses here can be mailed: nothing parses it again.
+//! Refused on purpose: quoted local parts, IP literals and domains without a dot. Outside ASCII a
+//! local part may have letters, their marks and decimal digits. RFC 6531 allows all of Unicode, but
+//! nobody hands out mailboxes with symbols, and invisible characters only deceive. Each refusal
+//! says why. The spelling is kept for delivery, in NFC (RFC 6532, section 3.1). Identity ignores
+//! case (`normalised`). An address that parses here can be mailed: nothing parses it again.
 
 use crate::characters::{category, is_joiner, is_legible, is_letter, is_mark};
 use icu_properties::props::GeneralCategory;
@@ -21,7 +22,7 @@ pub const MAX_LOCAL_OCTETS: usize = 64;
 #[serde(try_from = "String")]
 pub struct EmailAddress(Box<str>);
 
-/// Why a text is not an address we can mail.
+/// Why a text is not an address that can be mailed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EmailAddressError {
     /// Nothing was given.
@@ -41,20 +42,20 @@ pub enum EmailAddressError {
         "must have only letters, digits, single inner dots and !#$%&'*+-/=?^_`{{|}}~ before the @, and no spaces"
     )]
     LocalPart,
-    /// Something that is not shown, or more marks on a letter than any script has.
+    /// An invisible character, or more marks on a letter than any script has.
     #[error("must not have invisible characters, nor many marks on one letter")]
     Illegible,
     /// `ada@[192.0.2.1]` or `ada@192.0.2.1`.
     #[error("must have a domain name after the @, not an IP address")]
     IpLiteral,
-    /// Not a domain name, also after the conversion of international names (IDNA).
+    /// Not a domain name, even after the conversion of international names (IDNA).
     #[error("must have a valid domain name with a dot after the @, such as example.com")]
     Domain,
 }
 
 impl EmailAddress {
-    /// Parses an address as a person types it. An international domain name becomes its ASCII form; the fullwidth forms
-    /// that Japanese and Chinese keyboards make of ASCII become ASCII, and letters are composed with their marks (NFC).
+    /// Parses an address as a person types it. An international domain name is converted to ASCII. So are the
+    /// fullwidth forms that Japanese and Chinese keyboards make of ASCII. Letters are composed with their marks (NFC).
     ///
     /// # Errors
     /// The first rule that the text breaks.
@@ -62,7 +63,7 @@ impl EmailAddress {
         if text.is_empty() {
             return Err(EmailAddressError::Empty);
         }
-        // A domain is longest as it is typed, and composing a huge text is work for nothing.
+        // A domain is longest as it is typed. A longer text is refused before it is composed, which costs time.
         if text.len() > 4 * MAX_OCTETS {
             return Err(EmailAddressError::TooLong);
         }
@@ -90,13 +91,13 @@ impl EmailAddress {
         Ok(Self(address.into()))
     }
 
-    /// The address as it is written into envelopes and headers: its own spelling, an ASCII domain.
+    /// The address as envelopes and headers have it: in its own spelling, with an ASCII domain.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The form that decides who somebody is: NFC, without case.
+    /// The form that decides identity: NFC, without case.
     #[must_use]
     pub fn normalised(&self) -> String {
         if self.0.is_ascii() {
@@ -105,9 +106,9 @@ impl EmailAddress {
         self.0.nfc().flat_map(char::to_lowercase).nfc().collect()
     }
 
-    /// The mailbox that spellings with a tag share, without case and without the tag: `ada@example.com` of
-    /// `Ada+news@example.com`. `None` where there is no tag. Most providers deliver all of them to one mailbox; for a limit
-    /// alone, never for identity.
+    /// The mailbox that spellings with a tag share, without case and without the tag:
+    /// `ada@example.com` for `Ada+news@example.com`. `None` if there is no tag. Most providers
+    /// deliver all of them to one mailbox. Used for a limit alone, never for identity.
     #[must_use]
     pub fn tagged_mailbox(&self) -> Option<String> {
         let normalised = self.normalised();
@@ -122,7 +123,7 @@ impl EmailAddress {
         !self.0.is_ascii()
     }
 
-    /// A form for logs from which the address can't be read: `a***@e***.com`. A part of one letter shows nothing.
+    /// A form for logs that hides the address: `a***@e***.com`. A part of one letter shows nothing.
     #[must_use]
     pub fn masked(&self) -> String {
         let (local, domain) = self.0.split_once('@').unwrap_or((&self.0, ""));
@@ -131,7 +132,7 @@ impl EmailAddress {
     }
 }
 
-/// The first character, unless there is no other but its marks.
+/// The first character, unless it is the only one besides its marks.
 fn initial(text: &str) -> String {
     let mut letters = text.chars().filter(|c| !is_mark(*c));
     letters.next().filter(|_| letters.next().is_some()).map(String::from).unwrap_or_default()
@@ -172,7 +173,7 @@ fn ascii_domain(domain: &str) -> Result<String, EmailAddressError> {
             EmailAddressError::Domain
         });
     }
-    // The case of an ASCII domain is the person's own; only international names have to be rewritten.
+    // An ASCII domain keeps the case in which it was typed; only international names are rewritten.
     Ok(if domain.is_ascii() { domain.to_owned() } else { ascii })
 }
 

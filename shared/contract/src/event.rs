@@ -1,7 +1,8 @@
 //! The events of the contract: domain facts, their JSON, and their CloudEvents headers.
 //!
-//! Readers ignore fields they don't know, and golden files of every version ever written must always be recognised.
-//! No event carries a code: it names the account, the address, the window and the key from which both sides derive it.
+//! Readers ignore fields that they don't know. They recognise the golden files of
+//! every version that was ever written. No event carries a code: it names the
+//! account, the address, the window and the key from which both services derive it.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::{
@@ -35,7 +36,7 @@ pub enum Event {
     Verified(Verified),
 }
 
-/// What is mailed for a registration. Its record's `ce_type` says it.
+/// What is mailed for a registration, as the record's `ce_type` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mailing {
     /// The code, for the first time in this window: `user_account_created`.
@@ -65,92 +66,92 @@ pub enum EventKind {
     Verified,
 }
 
-/// What `register` and `resend` write, whatever is mailed for it: exactly one record for each accepted request.
+/// The event of `register` and `resend`, whatever is mailed for it: exactly one record for each accepted request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registered {
-    /// The same for the same fact, however often it is written.
+    /// Identifies the fact: duplicates have the same id.
     pub event_id: EventId,
     /// When the request was accepted.
     #[serde(with = "codec::rfc3339")]
     pub occurred_at: Timestamp,
     /// [`VERSION`].
     pub version: u32,
-    /// Whose account: the record's key.
+    /// The account; also the record's key.
     pub id: AccountId,
-    /// This one request.
+    /// The id of this one registration.
     pub registration: RegistrationId,
-    /// How many requests for another mail lie between this and the first registration, at most [`MAX_RESENDS`].
+    /// How many resends lie between this and the first registration, at most [`MAX_RESENDS`].
     pub resends: u32,
     /// As given.
     pub first_name: PersonName,
     /// As given.
     pub last_name: PersonName,
-    /// Where the mail goes.
+    /// The address of the mail.
     pub email: EmailAddress,
-    /// Which language the mail should have.
+    /// The language of the mail.
     pub locale: Locale,
-    /// Number of the account's present window: its beginning divided by the window's length.
+    /// Number of the account's present window: the time at which it begins, divided by the window's length.
     pub window: u64,
-    /// The place taken in the window's schedule of mails, from 1; a request between two places repeats the last one, and
-    /// 0 says that none is taken yet.
+    /// The place taken in the window's schedule of mails, from 1. A request
+    /// between two places repeats the last one; 0 says that none is taken yet.
     pub send: u32,
-    /// When the window's code stops being accepted and being mailed.
+    /// When the window's code expires. It is not mailed after that.
     #[serde(with = "codec::rfc3339")]
     pub expires_at: Timestamp,
-    /// The key that the code and the link's token are derived with.
+    /// The key from which the code and the link's token are derived.
     pub key: KeyId,
-    /// The request that led here.
+    /// The HTTP request that led to this event.
     pub request_id: RequestId,
 }
 
-/// `attempt`: a code was tried. Which code is not said.
+/// `attempt`: a code was tried. The event does not say which.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// The same for the same code tried with the same registration.
+    /// Identifies the guess: the same code tried again with the same registration has the same id.
     pub event_id: EventId,
     /// When the request came in.
     #[serde(with = "codec::rfc3339")]
     pub occurred_at: Timestamp,
     /// [`VERSION`].
     pub version: u32,
-    /// Whose account: the record's key.
+    /// The account; also the record's key.
     pub id: AccountId,
-    /// With which registration.
+    /// The registration with which it was tried.
     pub registration: RegistrationId,
-    /// The one or two consecutive windows whose codes were right then.
+    /// The one or two consecutive windows whose codes were right at that moment.
     pub windows: Vec<u64>,
-    /// The request that led here.
+    /// The HTTP request that led to this event.
     pub request_id: RequestId,
 }
 
 /// `user_account_verified`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
-    /// The same for the same registration of the same account.
+    /// Identifies the fact: the same registration of the same account has the same id.
     pub event_id: EventId,
     /// When the right proof came in.
     #[serde(with = "codec::rfc3339")]
     pub occurred_at: Timestamp,
     /// [`VERSION`].
     pub version: u32,
-    /// Whose account: the record's key.
+    /// The account; also the record's key.
     pub id: AccountId,
-    /// The registration that was verified: these are its names, its spelling of the address and its language.
+    /// The registration that was proved. The names, the spelling of the address and the language are from it.
     pub registration: RegistrationId,
     /// As given with the registration.
     pub first_name: PersonName,
     /// As given with the registration.
     pub last_name: PersonName,
-    /// The address that is now known to be theirs.
+    /// The address, which is now known to be theirs.
     pub email: EmailAddress,
-    /// Which language the confirmation should have.
+    /// The language of the confirmation.
     pub locale: Locale,
-    /// The request that led here.
+    /// The HTTP request that led to this event.
     pub request_id: RequestId,
 }
 
 impl Mailing {
-    /// The kind of event that asks for this.
+    /// The kind of event that asks for this mailing.
     #[must_use]
     pub const fn kind(self) -> EventKind {
         match self {
@@ -186,14 +187,14 @@ impl EventKind {
         }
     }
 
-    /// The kind of that name.
+    /// The kind with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The topic that events of this kind are written to. All that `register` and `resend` write goes to one topic:
-    /// whoever measures an answer's time learns nothing of the address.
+    /// The topic of events of this kind. `register` and `resend` write to one
+    /// topic only, so that the time of an answer says nothing about the address.
     #[must_use]
     pub const fn topic(self) -> Topic {
         match self {
@@ -217,7 +218,7 @@ impl Event {
         }
     }
 
-    /// What identifies the fact.
+    /// The id of the fact.
     #[must_use]
     pub const fn event_id(&self) -> EventId {
         match self {
@@ -227,7 +228,8 @@ impl Event {
         }
     }
 
-    /// What identifies the mail that it asks for: for the same place of the same window the same, whoever took it.
+    /// The id of the mail that it asks for. It depends on the place
+    /// in the window, not on the registration that took the place.
     #[must_use]
     pub fn mail_id(&self) -> EventId {
         match self {
@@ -239,7 +241,7 @@ impl Event {
         }
     }
 
-    /// Whose account it is about: the record's key.
+    /// The account that it is about; also the record's key.
     #[must_use]
     pub const fn account_id(&self) -> AccountId {
         match self {
@@ -269,7 +271,7 @@ impl Event {
         }
     }
 
-    /// The request that led to it.
+    /// The HTTP request that led to it.
     #[must_use]
     pub const fn request_id(&self) -> &RequestId {
         match self {

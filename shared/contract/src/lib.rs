@@ -4,9 +4,9 @@
 //!   email_address, person_name,
 //!   locale, person, request_id, account_id,
 //!   registration_id                   values that exist only once they are valid
-//!   characters                        what Unicode says of what people type; text that is safe to print
+//!   characters                        Unicode properties of typed text; text that is safe to print
 //!   verification_code                 codes and link tokens, derived on both sides, carried by no event
-//!   code_secrets, mac                 what they are derived from, and how
+//!   code_secrets, mac                 the keys of codes, and the HMAC over them
 //!   event ──► topic                   what happened, and where it is written
 //! ```
 

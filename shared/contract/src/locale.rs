@@ -1,10 +1,10 @@
-//! The language a person reads, as a language tag (BCP 47).
+//! The language that a person reads, as a language tag (BCP 47).
 
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The languages that there are mails in.
+/// The languages in which there are mails.
 pub const OF_MAILS: [&str; 2] = ["en", "de"];
 /// Longest tag that is accepted, in characters (RFC 5646, section 4.4.1).
 pub const MAX_CHARACTERS: usize = 35;
@@ -36,13 +36,13 @@ impl Locale {
         if well_formed { Ok(Self(text.into())) } else { Err(LocaleError) }
     }
 
-    /// The language of an `Accept-Language` header (RFC 9110, section 12.5.4) that the mails should be in: the most wanted
-    /// of those that there are mails in (RFC 4647, section 3.4), otherwise the most wanted of all. None when no tag is
-    /// named. Neither tags nor `q` depend on case.
+    /// The language for the mails by an `Accept-Language` header (RFC 9110, section 12.5.4):
+    /// the most wanted in which there are mails (RFC 4647, section 3.4), otherwise the most
+    /// wanted of all. `None` if the header names no tag. Neither tags nor `q` depend on case.
     #[must_use]
     pub fn from_accept_language(header: &str) -> Option<Self> {
         let mut wanted: Vec<(f32, Self)> = header.split(',').filter_map(weighted).collect();
-        // Stable: of the same weight, the first is wanted most.
+        // A stable sort: of equal weights the first is wanted most.
         wanted.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         let mailed = wanted.iter().position(|(_, locale)| OF_MAILS.contains(&locale.language().as_str()));
         let at = mailed.unwrap_or(0);
@@ -62,7 +62,8 @@ impl Locale {
     }
 }
 
-/// One range of an `Accept-Language` header and its weight. None for `*`, for what is refused (`q=0`), and for nonsense.
+/// One range of an `Accept-Language` header and its weight. `None`
+/// for `*`, for a refused range (`q=0`), and for a malformed one.
 fn weighted(range: &str) -> Option<(f32, Locale)> {
     let (tag, parameter) = range.split_once(';').unwrap_or((range, "q=1"));
     let (name, weight) = parameter.split_once('=')?;
@@ -128,7 +129,7 @@ mod tests {
             ("en ; q=0.1 , DE-at ; q = 0.2", "DE-at"),
             ("de_DE", "de-DE"),
             ("en, de", "en"),
-            // There are no French mails; whoever reads French and German gets German.
+            // There are no French mails, so a reader of French and German gets German.
             ("fr, de;q=0.9, en;q=0.8", "de"),
             ("fr;q=0.9, en;q=0.5, *;q=0.1", "en"),
             ("pt-BR, fr;q=0.9", "pt-BR"),

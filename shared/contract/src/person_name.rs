@@ -1,8 +1,8 @@
-//! A person's first or last name, as it may stand in a mail.
+//! A person's first or last name, as a mail may show it.
 //!
-//! Names that become links are the best known abuse of signup mails, so a period is allowed only where an
-//! abbreviation has it, and digits, slashes and colons are not allowed at all. Otherwise a name is written as its
-//! script writes names, with the script's own punctuation. What nobody can see is refused.
+//! Names that become links are the best known abuse of signup mails. So a period is allowed only where an
+//! abbreviation has it, and digits, slashes and colons are not allowed at all. Otherwise a name is written
+//! as its script writes names, with the script's own punctuation. Invisible characters are refused.
 
 use crate::characters::{is_joiner, is_legible, is_letter, is_mark};
 use compact_str::CompactString;
@@ -15,11 +15,11 @@ mod greeting;
 
 /// Most characters (Unicode scalar values) of a name.
 pub const MAX_CHARACTERS: usize = 100;
-/// By how much NFC can shorten a text, in octets (UAX 15, section 12).
+/// The factor by which NFC can shorten a text, in octets (UAX 15, section 12).
 const MOST_COMPOSED: usize = 3;
 
-/// A valid name, in NFC and with plain spaces and hyphens; `Debug` hides it. Up to 24 octets take no memory beside the
-/// value's own: millions of these are kept.
+/// A valid name, in NFC and with plain spaces and hyphens; `Debug` hides it. Millions
+/// of these are kept, so a name of up to 24 octets takes no memory on the heap.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PersonName(CompactString);
@@ -30,12 +30,12 @@ pub enum PersonNameError {
     /// Not between 1 and [`MAX_CHARACTERS`] characters.
     #[error("must have between 1 and 100 characters")]
     Length,
-    /// Something other than letters, marks, spaces, `'`, `’`, `-`, `.`, `,` and what single scripts write in names.
+    /// A character other than letters, marks, spaces, `'`, `’`, `-`, `.`, `,` and the punctuation of single scripts.
     #[error(
         "must have only letters, spaces, ' ’ -, periods after abbreviations, commas before a space, and the marks that its script has between letters"
     )]
     Character,
-    /// Something that is not shown, or more marks on a letter than any script has.
+    /// An invisible character, or more marks on a letter than any script has.
     #[error("must not have invisible characters, nor many marks on one letter")]
     Illegible,
     /// `example.com` and the like.
@@ -53,7 +53,7 @@ impl PersonName {
     /// # Errors
     /// The first rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, PersonNameError> {
-        // The octets are compared first: composing and counting a huge text is work for nothing.
+        // The octets are compared first, because composing and counting a huge text costs time.
         if text.is_empty() || text.len() > 4 * MOST_COMPOSED * MAX_CHARACTERS {
             return Err(PersonNameError::Length);
         }
@@ -76,7 +76,7 @@ impl PersonName {
     }
 }
 
-/// Spaces and hyphens have many code points that look the same or nearly so, and keyboards and word processors choose.
+/// Many code points look like a space or a hyphen, and keyboards and word processors choose one of them.
 fn plain(c: char) -> char {
     match c {
         // HYPHEN, NON-BREAKING HYPHEN, FIGURE DASH, EN DASH, FULLWIDTH HYPHEN-MINUS
@@ -108,7 +108,7 @@ fn check_punctuation(name: &str) -> Result<(), PersonNameError> {
     Ok(())
 }
 
-/// What some scripts write between the parts of a name.
+/// Punctuation that some scripts write between the parts of a name.
 const fn joins_names(c: char) -> bool {
     matches!(
         c,
@@ -122,7 +122,7 @@ const fn joins_names(c: char) -> bool {
     )
 }
 
-/// What some scripts write after a letter, in a name or at its end.
+/// Punctuation that some scripts write after a letter, in a name or at its end.
 const fn follows_letters(c: char) -> bool {
     matches!(
         c,

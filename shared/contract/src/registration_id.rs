@@ -1,10 +1,11 @@
-//! The identity of one request to register: whoever holds it can try codes and be verified with exactly its data.
+//! The identity of one request to register. Its holder can try codes, and be verified with exactly its data.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
-/// A random UUID (version 4, RFC 9562, section 5.4): 122 bits that nobody can guess, and that say nothing of the address.
+/// A random UUID (version 4, RFC 9562, section 5.4): 122 bits
+/// that nobody can guess and that say nothing about the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RegistrationId(Uuid);

@@ -1,4 +1,4 @@
-//! The name of one request, from the HTTP header to the log line of the mail it led to.
+//! The id of one request, from the HTTP header to the log line of the mail that it led to.
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ pub struct RequestId(Box<str>);
 pub struct RequestIdError;
 
 impl RequestId {
-    /// Parses an id that somebody else made.
+    /// Parses an id that came from outside.
     ///
     /// # Errors
     /// [`RequestIdError`] when it has another length or other characters.

@@ -1,28 +1,28 @@
-//! The topics of the contract: names, keys of their configuration, and how long each one keeps its records.
+//! The topics of the contract: their names, their settings, and how long each keeps its records.
 
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// How long the compacted topic keeps all records, outdated ones and tombstones too: longer than a user service remembers
-/// a tombstone, which is at most 24 h (`LINK_TTL`) and three windows of 6 h.
+/// How long the compacted topic keeps all records, including outdated ones and tombstones. This is
+/// longer than a user service remembers a tombstone: at most 24 h (`LINK_TTL`) and three windows of 6 h.
 const COMPACTION_LAG: Duration = Duration::from_secs(48 * 60 * 60);
 
-/// Room in bytes for a record that is written again with its provenance: any record that a broker takes by default
-/// (`max.message.bytes`, 1,048,588) and as much again for the headers.
+/// Room in bytes for a record that is written again with its provenance: the largest record that
+/// a broker takes by default (`max.message.bytes`, 1,048,588), and as much again for the headers.
 pub const MAX_COPIED_RECORD: u32 = 2 * 1024 * 1024;
 
-/// The settings that a topic is made with, and held to afterwards: names as in Kafka, and values.
+/// The settings that a topic is made with and checked against: Kafka's names, and values.
 pub type Settings = Vec<(&'static str, String)>;
 
 /// One of the five topics. All are keyed by the account's id, in text form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
-    /// All that `register` and `resend` write, one record for each.
+    /// The events of `register` and `resend`, one record for each.
     Created,
     /// Codes that were tried.
     Activity,
-    /// Verified accounts, the newest record of each; a null value forgets one.
+    /// Verified accounts, the newest record of each; a null value forgets the account.
     Verified,
     /// Records to mail again.
     MailRetry,
@@ -47,7 +47,7 @@ impl Topic {
         }
     }
 
-    /// The topic of that name, if it is one of ours.
+    /// The topic with this name, if it is one of the five.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|topic| topic.name() == name)
@@ -59,20 +59,20 @@ impl Topic {
         matches!(self, Self::MailRetry | Self::DeadLetter)
     }
 
-    /// The settings of this topic with so many replicas; what is not among them is as the broker has it.
+    /// The settings of this topic with this many replicas. All other settings are the broker's.
     #[must_use]
     pub fn settings(self, replicas: i32) -> Settings {
         let mut settings = vec![
-            // With one replica away everything goes on, and an ack still means two of three.
+            // With one replica away writes continue, and an ack still means two of three.
             ("min.insync.replicas", (replicas - 1).max(1).to_string()),
             // Only closed segments are deleted or compacted.
             ("segment.ms", HOUR.as_millis().to_string()),
-            // A broker unpacks what a producer has compressed, and refuses what is then too large. Otherwise one batch of a
-            // megabyte can have a gigabyte for each reader.
+            // The broker decompresses a producer's batch, and refuses it if it is then too
+            // large. Otherwise a batch of a megabyte could be a gigabyte for each reader.
             ("compression.type", "uncompressed".to_owned()),
         ];
         if !self.takes_copies() {
-            // Whether a writer's clock is right is seen by the broker's.
+            // The broker's time shows whether a writer's clock is right.
             settings.push(("message.timestamp.type", "LogAppendTime".to_owned()));
         }
         match self.retention() {
@@ -82,11 +82,11 @@ impl Topic {
             ]),
             None => settings.extend([
                 ("cleanup.policy", "compact".to_owned()),
-                // A replica that starts must find what one that runs still remembers: that an account was forgotten, even if it
-                // was verified again since.
+                // A replica that starts must find what a running one still remembers:
+                // that an account was forgotten, even if it was verified again since.
                 ("min.compaction.lag.ms", COMPACTION_LAG.as_millis().to_string()),
                 ("delete.retention.ms", COMPACTION_LAG.as_millis().to_string()),
-                // Otherwise a forgotten account stays in a quiet topic until half of it is outdated.
+                // Otherwise a forgotten account stays in a quiet topic until half of the topic is outdated.
                 ("max.compaction.lag.ms", COMPACTION_LAG.saturating_add(HOUR * 24).as_millis().to_string()),
             ]),
         }

@@ -1,9 +1,9 @@
 //! Codes and link tokens: derived where they are needed, stored and sent nowhere.
 //!
-//! A code is an HOTP value (RFC 4226, with SHA-256 and six digits) at the counter 0. Its key is made from the secret, the
-//! account, its normalised address and the window: a window has one code. The token of the mail's link is 128 bits of an
-//! HMAC over the same, under another label. A record that names somebody else's address thus mails a code that verifies
-//! nothing.
+//! A code is an HOTP value (RFC 4226, with SHA-256 and six digits) at the counter 0. Its key is
+//! made from the secret, the account, its normalised address and the window, so a window has one
+//! code. The token of the mail's link is 128 bits of an HMAC over the same data, under another
+//! label. A record that names somebody else's address therefore mails a code that verifies nothing.
 
 use crate::{
     account_id::AccountId,
@@ -55,12 +55,12 @@ impl VerificationCode {
         Self(digits)
     }
 
-    /// Parses what a person typed or pasted: six digits of any script, with spaces, dashes and invisible characters
-    /// between them, and words and punctuation around, such as `Code: 940-863.`
+    /// Parses a code as a person typed or pasted it: six digits of any script, with spaces, dashes and
+    /// invisible characters between them, and words and punctuation around them, such as `Code: 940-863.`
     ///
     /// # Errors
-    /// [`VerificationCodeError`] when the text has more or fewer digits, anything else between them, or a Latin or other
-    /// cased letter that touches them: what may be another number or a word is not guessed at.
+    /// [`VerificationCodeError`] when the text has more or fewer digits, other characters between them, or a
+    /// Latin or other cased letter that touches them. A text that may be another number or a word is refused.
     pub fn parse(text: &str) -> Result<Self, VerificationCodeError> {
         let is_digit = |c| digit(c).is_some();
         let first = text.find(is_digit).ok_or(VerificationCodeError)?;
@@ -126,7 +126,7 @@ impl LinkToken {
     }
 }
 
-/// Whether phones and mail apps put it between the digits of a number: spaces, dashes, U+2212 MINUS SIGN, zero widths.
+/// Whether phones and mail apps put it between digits: spaces, dashes, U+2212 MINUS SIGN, zero widths.
 fn separates_digits(c: char) -> bool {
     c.is_whitespace() || c == '\u{2212}' || is_invisible(c) || category(c) == GeneralCategory::DashPunctuation
 }
@@ -225,7 +225,8 @@ mod tests {
 
     #[test]
     fn the_derivation_stays_as_it_is() {
-        // Both services must agree across versions: a change here makes every mailed code invalid in a rolling deploy.
+        // Both services must agree across versions: a change here
+        // makes every mailed code wrong during a rolling deploy.
         let id = AccountId::from_derived([1; 16]);
         let (key, ada) = (key('A'), address("ada@example.com"));
         assert_eq!(VerificationCode::derive(key.current(), id, &ada, 493_882).digits(), "272045");

@@ -1,8 +1,8 @@
-//! Work on one record that must not end the work on all others.
+//! Isolates the work on one record: its panic does not end the work on all others.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A bug ended the work on a record. What the record held is not repeated.
+/// A bug ended the work on a record. The record's content is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the work on the record ended in a bug")]
 pub struct Panicked;
@@ -10,7 +10,7 @@ pub struct Panicked;
 /// Runs the work on one record, and turns its panic into an error.
 ///
 /// # Errors
-/// [`Panicked`]. What the work was changing may be half done: its owner must tolerate that.
+/// [`Panicked`]. The work may have left its changes half done: their owner must tolerate that.
 pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)
 }

@@ -1,10 +1,10 @@
 //! Configuration from the environment: the process' variables first, then `.env`.
 //!
-//! An empty variable counts as absent in both. A value in quotes is taken without them in both: `docker run --env-file` leaves
-//! them where they are, so that one file means the same either way.
+//! An empty variable counts as absent in both. Quotes around a value are removed in both:
+//! `docker run --env-file` passes them on, and a file should mean the same either way.
 //!
-//! Every wrong value is collected, so that a start is refused once, with the whole list. Secrets are never repeated
-//! in it.
+//! Every wrong value is collected, so that a start is refused
+//! once, with the whole list. The list never repeats a secret.
 
 mod file;
 
@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-/// The variables that a service reads, and what was wrong with them.
+/// The variables that a service reads, and the problems with them.
 #[derive(Clone, Default)]
 pub struct Env {
     values: HashMap<String, Value>,
@@ -24,10 +24,10 @@ pub struct Env {
     problems: Vec<Problem>,
 }
 
-/// A value, or why it can't be used.
+/// A value, or the reason why it can't be used.
 type Value = Result<String, &'static str>;
 
-/// One variable and what was expected of it.
+/// A variable, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The variable's name.
@@ -36,13 +36,13 @@ pub struct Problem {
     pub detail: String,
 }
 
-/// Everything that is wrong with the configuration, a line each.
+/// All problems of the configuration, a line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvError(Vec<Problem>);
 
 impl Env {
-    /// Reads the environment of this process and, for what it lacks, the file `.env` here or in a parent folder. What is wrong
-    /// with the file is among the problems.
+    /// Reads the environment of this process and, for variables that it lacks, the file
+    /// `.env` here or in a parent folder. A problem with the file is reported like any other.
     #[must_use]
     pub fn load() -> Self {
         let mut env = Self::default();
@@ -54,7 +54,7 @@ impl Env {
         env
     }
 
-    /// Takes the variables of a file in the form of `.env` instead.
+    /// Reads only this file, which is in the form of `.env`.
     #[must_use]
     pub fn from_file(file: &[u8]) -> Self {
         let mut env = Self::default();
@@ -79,18 +79,18 @@ impl Env {
         }
     }
 
-    /// Takes the values of a map instead: for a service inside another process, and for tests.
+    /// Takes only the values of a map: for a service inside another process, and for tests.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), Ok(value.into()))).collect();
         Self { values, ..Self::default() }
     }
 
-    /// Sets a value, whatever the environment says.
+    /// Sets a value, which overrides the environment.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.values.insert(name.to_owned(), Ok(value.into()));
     }
 
-    /// Sets a value that the environment does not have.
+    /// Sets a value, unless the environment has one.
     pub fn set_default(&mut self, name: &str, value: impl Into<String>) {
         if self.values.get(name).is_none_or(|value| value.as_ref().is_ok_and(String::is_empty)) {
             self.set(name, value);
@@ -109,7 +109,7 @@ impl Env {
             .ok()
     }
 
-    /// Reads a variable with a default, which also stands in for a wrong value until [`Env::finish`] reports it.
+    /// Reads a variable with a default. The default also replaces a wrong value until [`Env::finish`] reports it.
     pub fn or<T, E: fmt::Display>(
         &mut self,
         name: &'static str,
@@ -119,7 +119,7 @@ impl Env {
         self.optional(name, parse).unwrap_or(default)
     }
 
-    /// Reads a variable that must be there and must not be shown.
+    /// Reads a required variable whose value must not be shown.
     pub fn required_secret<T, E: fmt::Display>(
         &mut self,
         name: &'static str,
@@ -128,7 +128,7 @@ impl Env {
     ) -> Option<T> {
         let known = self.problems.len();
         let Some(value) = self.read(name) else {
-            // Unless it is there and can't be used.
+            // Unless `read` has reported that the value can't be used.
             if self.problems.len() == known {
                 self.problem(name, format!("is required: expected {expected}"));
             }
@@ -139,7 +139,7 @@ impl Env {
             .ok()
     }
 
-    /// Adds a problem that shows only when values are seen together.
+    /// Adds a problem that shows only when several values are compared.
     pub fn problem(&mut self, name: &'static str, detail: impl Into<String>) {
         self.problems.push(Problem { name, detail: detail.into() });
     }
@@ -149,16 +149,16 @@ impl Env {
         self.problems.extend(problems);
     }
 
-    /// The names of all variables that were asked for.
+    /// The names of all variables that were read.
     #[must_use]
     pub fn names(&self) -> &BTreeSet<&'static str> {
         &self.names
     }
 
-    /// Hands out the configuration that `build` makes, unless something was wrong.
+    /// Returns the configuration that `build` makes, unless there are problems.
     ///
     /// # Errors
-    /// All problems. `build` may answer `None` only for a value whose absence is among them.
+    /// All problems. `build` may return `None` only if the problems name the missing value.
     pub fn finish<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, EnvError> {
         let problems = self.problems;
         if problems.is_empty() { build().ok_or(EnvError(problems)) } else { Err(EnvError(problems)) }
@@ -193,14 +193,14 @@ impl fmt::Display for EnvError {
 
 impl std::error::Error for EnvError {}
 
-/// The file `.env` of this folder or the nearest one above that has one; empty when there is none.
+/// The file `.env` of this folder or of the nearest one above that has it; empty if there is none.
 fn dot_env() -> io::Result<Vec<u8>> {
     let folder = std::env::current_dir()?;
     let file = folder.ancestors().map(|folder| folder.join(".env")).find(|file| file.is_file());
     file.map_or_else(|| Ok(Vec::new()), std::fs::read)
 }
 
-/// What a variable of the process means. No other program than `docker run --env-file` leaves quotes or comments in it.
+/// The meaning of a variable of the process. Only `docker run --env-file` leaves quotes or comments in it.
 fn of_process(value: &str) -> Value {
     let value = value.trim();
     let in_quotes = |quote| value.len() > 1 && value.starts_with(quote) && value.ends_with(quote);
@@ -217,7 +217,7 @@ fn of_process(value: &str) -> Value {
     }
 }
 
-/// Parses `250ms`, `60s`, `15m`, `1h`; zero and negative ones are refused.
+/// Parses `250ms`, `60s`, `15m`, `1h`; zero and negative durations are refused.
 ///
 /// # Errors
 /// What was expected.
@@ -246,7 +246,7 @@ pub fn socket_address(text: &str) -> Result<std::net::SocketAddr, &'static str> 
     text.parse().map_err(|_| "an IP address and a port such as 127.0.0.1:3006 or [::1]:3006")
 }
 
-/// Parses a list with commas; empty elements are dropped.
+/// Parses a list separated by commas; empty elements are dropped.
 ///
 /// # Errors
 /// None: any text is a list.
@@ -266,8 +266,8 @@ pub fn yes_or_no(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-/// Parses a web address to which a path may be appended, such as `https://signup.example.com`, and answers it without a
-/// slash at its end.
+/// Parses a web address to which a path can be appended, such as
+/// `https://signup.example.com`. Returns it without a slash at its end.
 ///
 /// # Errors
 /// What was expected.
@@ -320,7 +320,7 @@ mod tests {
         assert!(env.finish(|| Some(())).is_ok());
     }
 
-    /// What a process with these variables and this file reads; `None` where it takes the default.
+    /// The value that a process with these variables and this file reads; `None` if it takes the default.
     fn read(file: &str, process: &[(&str, &str)], name: &'static str) -> Result<Option<String>, EnvError> {
         let mut env = Env::from_file(file.as_bytes());
         env.add_process(process.iter().map(|(name, value)| (name.into(), value.into())));
@@ -352,7 +352,7 @@ mod tests {
             ("SMTP_PASSWORD", "pa$$w0rd$x#1", "pa$$w0rd$x#1"),
         ];
         for (name, written, expected) in lines {
-            // `docker run --env-file` makes a variable of what is behind the `=`, as it stands there.
+            // `docker run --env-file` takes the text behind the `=` as it is.
             assert_eq!(read("", &[(name, written)], name).unwrap().as_deref(), Some(expected));
             let file = format!("{name}={written}");
             assert_eq!(read(&file, &[], name).unwrap().as_deref(), Some(expected));
@@ -365,7 +365,7 @@ mod tests {
             let process = [("SMTP_PASSWORD", written)];
             let error = read("", &process, "SMTP_PASSWORD").unwrap_err().to_string();
             assert!(error.contains("SMTP_PASSWORD: ") && !error.contains("hunter2"), "{written}: {error}");
-            // Others' variables are none of our business.
+            // The variables of other programs don't matter.
             assert_eq!(read("", &process, "SMTP_HOST").unwrap(), None);
         }
     }

@@ -1,4 +1,4 @@
-//! The health check that a container or an operator runs: the service's binary asks the service that runs beside it.
+//! The health check for containers and operators: the service's binary asks the running service.
 //!
 //! An image then needs neither a shell nor an HTTP client, and the check follows the configured address.
 
@@ -10,17 +10,18 @@ use std::{
     time::Duration,
 };
 
-/// How long connecting and each wait for the answer may take; longer than a service waits for its broker there.
+/// The time limit for connecting and for each read of the answer. A
+/// service waits for its broker for less than that before it answers.
 const TIMEOUT: Duration = Duration::from_secs(4);
 /// The longest answer that is read, in octets.
 const MAX_ANSWER: u64 = 64 * 1024;
 
-/// What is asked.
+/// The probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
-    /// Whether the process works; if not, restart it.
+    /// Whether the process works; if not, it must be restarted.
     Live,
-    /// Whether it takes part; if not, wait.
+    /// Whether the service can take requests or records; if not, wait.
     Ready,
 }
 
@@ -37,10 +38,11 @@ impl FromStr for Probe {
 }
 
 impl Probe {
-    /// Asks the service that listens on `address`, by loopback if that stands for all addresses. Blocks for some seconds at most.
+    /// Asks the service that listens on `address`, or on loopback if
+    /// `address` stands for all addresses. Blocks for some seconds at most.
     ///
     /// # Errors
-    /// When it does not answer, or with anything but 200; the error repeats the answer.
+    /// When it does not answer, or answers anything but 200; the error repeats the answer.
     pub fn ask(self, address: SocketAddr) -> anyhow::Result<()> {
         let path = match self {
             Self::Live => "/health/live",
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
     use std::{net::TcpListener, thread};
 
-    /// A service that gives one answer; returns its address as configured, and the request once it was asked.
+    /// A service that gives one answer. Returns its address as configured, and the request that it got.
     fn answering(answer: &'static str) -> (SocketAddr, thread::JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let configured = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), listener.local_addr().unwrap().port());

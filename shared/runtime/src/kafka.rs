@@ -30,18 +30,18 @@ pub use security::KafkaSecurity;
 pub use topic_check::TopicCheck;
 pub use watch::{KafkaWatch, TopicShape};
 
-/// Where the broker is, and how topics are made when they are missing.
+/// The brokers, and how missing topics are created.
 #[derive(Debug, Clone)]
 pub struct KafkaConfig {
     /// Bootstrap list, `host:port[,host:port…]`.
     pub brokers: String,
-    /// Partitions of each topic, fixed when it is created.
+    /// Partitions of each topic, fixed at its creation.
     pub partitions: i32,
-    /// Copies of each partition.
+    /// Replicas of each partition.
     pub replication: i32,
-    /// Whether topics with other settings than ours make a service not ready.
+    /// Whether a topic whose settings break a promise makes a service not ready.
     pub check_topics: bool,
-    /// What the brokers ask of a connection.
+    /// Encryption and login of a connection.
     pub security: KafkaSecurity,
 }
 
@@ -66,11 +66,11 @@ impl KafkaConfig {
             .set("client.id", concat!("two-step-signup-", env!("CARGO_PKG_VERSION")))
             .set("socket.keepalive.enable", "true")
             .set("socket.nagle.disable", "true")
-            // A broker whose machine vanishes closes no connection. Its partitions have other leaders some ten seconds
-            // later; by default a client waits a minute for the old one.
+            // A broker whose machine vanishes does not close its connections. Some ten seconds later its
+            // partitions have other leaders, but by default a client waits a minute for the old one.
             .set("socket.timeout.ms", "10000")
             .set("socket.connection.setup.timeout.ms", "10000")
-            // The defaults (100 ms to 10 s) let a service sleep for seconds after its broker is back.
+            // With the defaults (100 ms to 10 s) a service may sleep for seconds after its broker has returned.
             .set("reconnect.backoff.ms", "20")
             .set("reconnect.backoff.max.ms", "500")
             .set("retry.backoff.ms", "20")
@@ -90,15 +90,15 @@ impl KafkaConfig {
         consumer
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "earliest")
-            // The services write without transactions. By default an open one, of anybody, would hide all that is written after
-            // it, for as long as it stays open.
+            // The services write without transactions. By default, an open transaction
+            // of anybody would hide all later records for as long as it stays open.
             .set("isolation.level", "read_uncommitted");
         consumer
     }
 
-    /// Creates the topics that are missing, and tries again until that is done or `stop` is cancelled.
+    /// Creates missing topics, and tries again until that succeeds or `stop` is cancelled.
     ///
-    /// A lack of rights is only a warning: the topics may be somebody else's to create.
+    /// A lack of rights is only a warning: somebody else may be in charge of the topics.
     pub async fn ensure_topics(&self, stop: &CancellationToken) {
         let mut pause = Duration::from_millis(100);
         loop {
@@ -179,7 +179,8 @@ impl ClientContext for ClientLog {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // Each broker's own reason came before this, and would be hidden by it: a wrong password, say.
+        // `AllBrokersDown` gives no reason. Each broker's own, such as
+        // a wrong password, came before it and would be hidden by it.
         let says_why = error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown);
         if says_why && self.is_due() {
             log::warn!(target: "librdkafka", "error" = error.to_string().as_str(); "{reason} (further ones are not shown for 10 s)");

@@ -1,11 +1,11 @@
-//! What both services use to run, and need not agree on.
+//! How both services start, log and reach Kafka. They need not agree on any of it.
 //!
 //! ```text
 //!   env ──► telemetry, kafka          how a service starts, logs and reaches the broker
-//!   secret_check                      which secrets it starts with
-//!   caught                            one record whose bug must not end the work on all others
-//!   process_metrics, metrics_text     what it costs, and since when it runs; how that is sent
-//!   shutdown, tasks, health           one signal, one token; tasks whose end is noticed; a process that asks the service beside it
+//!   secret_check                      which secrets a service starts with
+//!   caught                            isolates the work on one record from the others
+//!   process_metrics, metrics_text     metrics of the process; the formats of metrics
+//!   shutdown, tasks, health           one signal, one token; supervised tasks; the health check
 //! ```
 
 pub mod env;

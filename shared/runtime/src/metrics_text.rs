@@ -1,6 +1,6 @@
-//! The format in which metrics are sent: OpenMetrics 1.0, or Prometheus' older text format 0.0.4 for who asks for that.
+//! The formats of metrics: OpenMetrics 1.0, or Prometheus' older text format 0.0.4 for clients that ask for it.
 //!
-//! The two differ in what a family is called and in lines that the older one does not know; the samples are the same.
+//! The two differ in the names of families, and in lines that the older one does not have. The samples are the same.
 
 use std::fmt::Write;
 
@@ -32,7 +32,7 @@ impl MetricsFormat {
         }
     }
 
-    /// Rewrites text in the OpenMetrics format to this one.
+    /// Converts text in the OpenMetrics format to this one.
     #[must_use]
     pub fn from_open_metrics(self, text: String) -> String {
         match self {
@@ -42,7 +42,7 @@ impl MetricsFormat {
     }
 }
 
-/// How welcome a media type is, from 0 to 1: what the most specific range says of it (RFC 9110, 12.5.1).
+/// The quality of a media type, from 0 to 1, by the most specific range (RFC 9110, 12.5.1).
 fn quality(accept: &str, media_type: &str, version: &str) -> f32 {
     let any_subtype = media_type.split('/').next().unwrap_or_default();
     let of_range = |range: &str| {
@@ -71,7 +71,8 @@ fn quality(accept: &str, media_type: &str, version: &str) -> f32 {
     best.map_or(0.0, |(_, quality)| quality)
 }
 
-/// A counter is called as its samples are; there are no units, no end, and what is unknown is untyped.
+/// In the older format a counter's family has the name of its samples,
+/// there are no units and no end marker, and an unknown type is `untyped`.
 fn to_prometheus(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut help = None;

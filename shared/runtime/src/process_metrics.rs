@@ -1,6 +1,6 @@
-//! What a service costs and since when it runs, for its `/metrics`.
+//! Metrics of the process: its start, memory and CPU time.
 //!
-//! Read from Linux' `/proc` at each scrape; elsewhere only the start is known.
+//! They are read from Linux' `/proc` at each scrape. On other systems only the start is known.
 
 use jiff::Timestamp;
 use prometheus_client::{
@@ -14,14 +14,14 @@ use std::{fmt, fs};
 /// Ticks a second in `/proc/self/stat`: `USER_HZ`, 100 on every architecture that this runs on (proc(5)).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Start, memory and CPU time; to be registered once by each service.
+/// Start, memory and CPU time. Each service registers this once.
 #[derive(Debug)]
 pub struct ProcessMetrics {
     started_at: Timestamp,
 }
 
 impl ProcessMetrics {
-    /// Those of a service that starts now.
+    /// The metrics of a service that starts now.
     #[must_use]
     pub fn of_service_started_now() -> Self {
         Self { started_at: Timestamp::now() }

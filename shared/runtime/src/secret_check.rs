@@ -1,16 +1,18 @@
-//! Which secrets a service starts with: random ones, each for one purpose. The published ones only where nobody but this
-//! machine's users can reach the service, or where the operator says so.
+//! Which secrets a service starts with: random ones, each for one purpose. Published ones are accepted
+//! only if nobody but this machine's users can reach the service, or if the operator allows them.
 //!
-//! A wrong secret works like a right one until somebody guesses codes with it, so the start is the time to say it.
+//! A wrong secret works like a right one until somebody guesses codes with it, so it must be found at the start.
 
 use crate::env::Problem;
 use contract::code_secrets::{CodeSecrets, SECRET_OCTETS, is_development_secret};
 use std::{collections::BTreeSet, net::SocketAddr};
 
-/// Different octets that a secret must have at least. 32 random ones have 30 on average; fewer than 16 come once in 10^15 keys.
+/// The fewest different octets that a secret may have. 32 random
+/// ones have 30 on average; fewer than 16 come once in 10^15 keys.
 const MIN_DISTINCT: usize = 16;
 
-/// What is wrong with these secrets. `published_allowed`: the service [`is_local`], or `ALLOW_DEVELOPMENT_SECRETS` is set.
+/// The problems with these secrets. `published_allowed`: the
+/// service [`is_local`], or `ALLOW_DEVELOPMENT_SECRETS` is set.
 #[must_use]
 pub fn problems(
     code_secrets: Option<&CodeSecrets>,
@@ -52,8 +54,8 @@ pub fn problems(
     problems
 }
 
-/// Whether a service with these addresses is there for its own machine alone: all of them are loopback, and so is the host of
-/// `PUBLIC_URL`, as `localhost` or by its address.
+/// Whether only its own machine can reach a service with these addresses: all of them
+/// are loopback, and so is the host of `PUBLIC_URL`, as `localhost` or by its address.
 #[must_use]
 pub fn is_local(listeners: &[SocketAddr], public_url: &str) -> bool {
     let loopback = |listener: &SocketAddr| listener.ip().to_canonical().is_loopback();

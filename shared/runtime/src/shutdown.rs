@@ -1,4 +1,4 @@
-//! One signal, one token: every task of a service ends because its token was cancelled.
+//! One signal, one token: every task of a service ends when its token is cancelled.
 
 use tokio_util::sync::CancellationToken;
 

@@ -1,8 +1,8 @@
-//! The tasks that a service needs: the first that ends before it was asked to ends the service, and is named.
+//! The tasks that a service needs. If one ends before it was asked to stop, the service ends and names the task.
 //!
-//! A service whose log reader is gone answers, looks alive, and does nothing right any more; a restart costs seconds and loses
-//! nothing. So a task that returns, fails or panics stops the others, `/health/live` says 503 until they have ended, and the
-//! process ends with an error.
+//! A service whose log reader has ended still answers and looks alive, but does nothing right any
+//! more. A restart costs seconds and loses nothing. So a task that returns, fails or panics stops
+//! the others. `/health/live` answers 503 until they have ended, and the process ends with an error.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use std::{
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-/// Cheap to clone: all clones stand for the tasks of one service.
+/// The tasks of one service; all clones share them.
 #[derive(Debug, Clone)]
 pub struct Tasks(Arc<Inner>);
 
@@ -22,7 +22,7 @@ pub struct Tasks(Arc<Inner>);
 struct Inner {
     /// Cancelled when a task ends too early.
     stop: CancellationToken,
-    /// The first that did, and how.
+    /// The first such task, and how it ended.
     ended: OnceLock<String>,
 }
 
@@ -33,7 +33,7 @@ impl Tasks {
         Self(Arc::new(Inner { stop, ended: OnceLock::new() }))
     }
 
-    /// Starts a task that is needed until `until` is cancelled. Awaiting the handle waits for its end, nothing else.
+    /// Starts a task that is needed until `until` is cancelled. The handle ends with the task and has no result.
     pub fn spawn<E: fmt::Display>(
         &self,
         name: &'static str,
@@ -58,7 +58,7 @@ impl Tasks {
         })
     }
 
-    /// Runs a task that is needed until `until` is cancelled here, to its end.
+    /// Runs a task here, to its end. It is needed until `until` is cancelled.
     pub async fn supervise<E: fmt::Display>(
         &self,
         name: &'static str,
@@ -67,7 +67,7 @@ impl Tasks {
     ) {
         let mut task = pin!(task);
         let ended = std::future::poll_fn(|context| {
-            // The service ends with it: nobody sees what a panic leaves behind.
+            // The service ends with the task, so nobody sees what a panic leaves behind.
             match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))) {
                 Ok(poll) => poll.map_err(|error| format!("failed: {error:#}")),
                 Err(_) => Poll::Ready(Err(PANICKED.to_owned())),
@@ -103,7 +103,7 @@ impl Tasks {
     }
 }
 
-/// What it said stands on standard error already.
+/// The panic's own text is on standard error already.
 const PANICKED: &str = "panicked";
 
 #[cfg(test)]

@@ -23,10 +23,10 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Between two looks whether the log's thread is there.
+/// The pause between two checks that the log's thread is alive.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
-/// The thread that writes the log of this process, of which there is one as there is one logger.
+/// The thread that writes the log of this process. There is one, as there is one logger.
 static WRITER: OnceLock<JoinHandle<()>> = OnceLock::new();
 
 /// How a log line looks.
@@ -53,7 +53,7 @@ impl LogFormat {
     }
 }
 
-/// Starts the log as `LOG_FORMAT` and `RUST_LOG` say; a wrong value is noted in `env`.
+/// Starts the log as `LOG_FORMAT` and `RUST_LOG` say; a wrong value is reported to `env`.
 pub fn start_from_env(env: &mut Env) {
     let format = env.or("LOG_FORMAT", LogFormat::Text, LogFormat::parse);
     let filter = env.or("RUST_LOG", "info".to_owned(), env::text);
@@ -62,8 +62,9 @@ pub fn start_from_env(env: &mut Env) {
 
 /// Sends the log of this process to standard error; `filter` is in `env_logger`'s syntax, such as `info`.
 ///
-/// Errors and warnings are there at once, all else within some hundredths of a second, or with `log::logger().flush()`, which
-/// belongs at the end of `main`. The first call of a process wins; later ones change nothing, so that tests may all call it.
+/// Errors and warnings are written at once. All other lines are written within some hundredths
+/// of a second, or by `log::logger().flush()`, which belongs at the end of `main`. The first
+/// call of a process wins. Later ones change nothing, so that tests may all call it.
 pub fn start(format: LogFormat, filter: &str) {
     let lines = Arc::new(Lines::new(std::io::stderr()));
     let mut builder = filtered(filter);
@@ -77,22 +78,22 @@ pub fn start(format: LogFormat, filter: &str) {
     // An error means that a logger is there already.
     if log::set_boxed_logger(Box::new(Logger { formatting, lines: Arc::clone(&lines) })).is_ok() {
         log::set_max_level(level);
-        // Without the thread lines come late: when many wait, with a warning, and at the end.
+        // Without the thread, lines are written late: when many wait, with a warning, and at the end.
         if let Ok(writer) = lines.keep_writing() {
             let _ = WRITER.set(writer);
         }
     }
 }
 
-/// A logger that lets through what `filter` says. What a stranger sends is no error of ours: actix-http logs each request
-/// that it can't parse as one, so its lines appear only where its module is named.
+/// A logger with this filter. actix-http logs each request that it can't parse as an error. A stranger's
+/// input is no error of this service, so those lines appear only if the filter names that module.
 fn filtered(filter: &str) -> Builder {
     let mut builder = Builder::new();
     builder.filter_module("actix_http::h1::dispatcher", LevelFilter::Off).parse_filters(filter);
     builder
 }
 
-/// Waits until `stop` is cancelled, and looks once a second whether the thread that writes the log is still there.
+/// Waits until `stop` is cancelled, and checks once a second that the thread that writes the log is alive.
 ///
 /// # Errors
 /// When it is not.
@@ -132,11 +133,11 @@ impl Log for Logger {
 }
 
 fn write_text(out: &mut impl Write, record: &Record<'_>) -> std::io::Result<()> {
-    // What a command says when it fails is a line of the log, too, with words of brokers and mail servers in it.
+    // The failure of a command is a line of the log, too. It may quote brokers and mail servers.
     let message = record.args().as_str().map_or_else(|| Cow::Owned(record.args().to_string()), Cow::Borrowed);
     let message = printable(&message);
     write!(out, "{:.3} {:<5} {} {message}", Timestamp::now(), record.level(), record.target())?;
-    // Straight into the line: there is one for each request.
+    // Written straight into the line, because there is one for each request.
     record.key_values().visit(&mut TextFields(out)).map_err(std::io::Error::other)?;
     writeln!(out)
 }
@@ -145,7 +146,7 @@ struct TextFields<'a, W>(&'a mut W);
 
 impl<'kvs, W: Write> kv::VisitSource<'kvs> for TextFields<'_, W> {
     fn visit_pair(&mut self, name: kv::Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
-        // Numbers and truth values are plain as well.
+        // Numbers and booleans are plain as well.
         let text = value.to_borrowed_str().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed);
         let written = match is_plain(&text) {
             true => write!(self.0, " {name}={text}"),
@@ -165,7 +166,7 @@ fn write_json(out: &mut impl Write, record: &Record<'_>) -> std::io::Result<()> 
     writeln!(out, "{}", printable(&serde_json::to_string(&line)?))
 }
 
-/// Text that can't be taken for another field or another line.
+/// Whether a text can't be mistaken for another field or another line.
 fn is_plain(text: &str) -> bool {
     let plain = |b: u8| {
         b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'@' | b'*')
@@ -242,7 +243,7 @@ mod tests {
         for json in [false, true] {
             let write = if json { write_json } else { write_text };
             let mut out = Vec::new();
-            // Within one statement: the arguments live no longer.
+            // In one statement, because the arguments live no longer.
             write(&mut out, &Record::builder().args(format_args!("{args}")).key_values(&fields).build())
                 .unwrap();
             let line = String::from_utf8(out).unwrap();

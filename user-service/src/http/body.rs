@@ -16,14 +16,17 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, error::Category};
 use std::fmt;
 
-/// Most octets of a body: many times what the longest valid registration needs.
+/// The largest body, in octets: many times what the longest valid registration needs.
 pub(crate) const MAX_OCTETS: usize = 16 * 1024;
 
-/// Reads a body into a structure whose fields are all optional JSON values. One of another media type or character encoding
-/// is not read, and its connection ends. All is UTF-8, also what a form has percent-encoded; a byte order mark is passed over.
+/// Reads a body into a structure whose fields are all optional JSON values.
+///
+/// The body must be UTF-8, and so must the octets that a form has percent-encoded. A byte order mark
+/// is skipped. A body of another media type or character set is not read, and its connection ends.
 ///
 /// # Errors
-/// 408, 413, 415 or 400: the body can't be read at all.
+/// 408, 413, 415 or 400: the body can't be read at all. 429: the client
+/// sends too many bodies at a time. 503: too many requests are in flight.
 pub(crate) async fn read<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Problem> {
     let content_type =
         request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -45,14 +48,14 @@ pub(crate) async fn read<T: DeserializeOwned>(request: &HttpRequest, payload: Pa
         return serde_json::from_str(text)
             .map_err(|error| Problem::new(Kind::MalformedBody, json_detail(&error)));
     }
-    // The form's reader would put U+FFFD in the place of what it does not understand.
+    // `serde_urlencoded` would replace invalid UTF-8 with U+FFFD.
     percent_decode_str(text).decode_utf8().map_err(|_| not_utf8())?;
     serde_urlencoded::from_str(text).map_err(|_| {
         Problem::new(Kind::MalformedBody, "expected a form with each field once: name=value&name=value")
     })
 }
 
-/// Whether a parameter of the content type says that the body is not in UTF-8.
+/// Whether a parameter of the content type names a character set other than UTF-8.
 fn names_another_charset(parameter: &str) -> bool {
     let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
     let charset = value.trim().trim_matches('"');
@@ -86,12 +89,12 @@ async fn receive(request: &HttpRequest, payload: Payload) -> Result<Bytes, Probl
     })?;
     drop(place);
     body_was_read(request);
-    // It is kept until the request has been answered.
+    // The request keeps its place until it has been answered.
     request.extensions_mut().insert(limits.begin_work()?);
     Ok(body)
 }
 
-/// What was wrong with the JSON, without a word of it.
+/// Says what is wrong with the JSON, without quoting any of it.
 fn json_detail(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Data => "expected one JSON object with each field once".to_owned(),
@@ -100,12 +103,12 @@ fn json_detail(error: &serde_json::Error) -> String {
     }
 }
 
-/// Converts fields to what they stand for, and collects what is wrong with them.
+/// Parses fields into their types, and collects the errors.
 #[derive(Default)]
 pub(crate) struct Fields(Vec<FieldError>);
 
 impl Fields {
-    /// A field that must be there.
+    /// Parses a required field.
     pub(crate) fn required<T, E: fmt::Display>(
         &mut self,
         field: &'static str,
@@ -118,7 +121,7 @@ impl Fields {
         }
     }
 
-    /// A field that may be missing, null or empty.
+    /// Parses a field that may be missing, null or empty.
     pub(crate) fn optional<T, E: fmt::Display>(
         &mut self,
         field: &'static str,
@@ -132,18 +135,18 @@ impl Fields {
         }
     }
 
-    /// Notes what is wrong with a field.
+    /// Records what is wrong with a field.
     pub(crate) fn refuse<T>(&mut self, field: &'static str, detail: impl Into<String>) -> Option<T> {
         self.0.push(FieldError { field, detail: detail.into() });
         None
     }
 
-    /// The problem with all wrong fields.
+    /// The problem that lists all wrong fields.
     pub(crate) fn into_problem(self) -> Problem {
         Problem::invalid_fields(self.0)
     }
 
-    /// Whether no field was wrong so far.
+    /// Whether no field has been wrong so far.
     pub(crate) fn are_valid(&self) -> bool {
         self.0.is_empty()
     }

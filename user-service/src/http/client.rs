@@ -1,8 +1,8 @@
-//! Which client a request comes from: the peer, or what trusted proxies say of it in `X-Forwarded-For`.
+//! Which client a request comes from: the peer, or the address that trusted proxies report in `X-Forwarded-For`.
 //!
-//! Each proxy appends the address from which it got the request, so only the right end of the list can be believed: what
-//! stands further left anybody may have written. Proxies write addresses in many ways, and sometimes none; what can't be read
-//! as one is a client by its text, never everybody's.
+//! Each proxy appends the address from which it got the request. So only the right end of the list can be trusted: a
+//! client may have sent everything further left. Proxies write addresses in many forms, and some write none. An
+//! element that is not an IP address counts as a client of its own, by its text. Such clients don't share one limit.
 
 use crate::network::Client;
 use actix_web::http::header::HeaderMap;
@@ -15,11 +15,11 @@ use std::{
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Who is believed, and how.
+/// The proxies whose `X-Forwarded-For` is trusted.
 #[derive(Debug)]
 pub(crate) struct Proxies {
     trusted: Vec<IpNet>,
-    /// Exactly so many proxies stand before this service; `None`: as many as are in the trusted networks.
+    /// The exact number of proxies in front of this service. `None`: each address in the trusted networks is a proxy.
     hops: Option<NonZeroUsize>,
     warned_of_stranger: AtomicBool,
     warned_of_text: AtomicBool,
@@ -35,12 +35,12 @@ impl Proxies {
         }
     }
 
-    /// Whether this peer may say who the client is.
+    /// Whether this peer is a trusted proxy.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(&address.to_canonical()))
     }
 
-    /// The client that counts.
+    /// The client for which the request counts.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
         if !headers.contains_key(FORWARDED_FOR) {
             return Client::Address(peer);
@@ -63,7 +63,7 @@ impl Proxies {
         }
     }
 
-    /// The rightmost element that is no trusted proxy; the leftmost where all are.
+    /// The rightmost element that is not a trusted proxy, or the leftmost if all are trusted.
     fn nearest_stranger<'a>(&self, elements: impl Iterator<Item = &'a str>) -> Option<Client> {
         let mut nearest = None;
         for element in elements {

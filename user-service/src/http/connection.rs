@@ -1,13 +1,17 @@
-//! One client's connection, between the socket and the HTTP/1.1 machine of actix-http: what one client may make us hold.
+//! One client's connection, between the socket and the HTTP/1.1 dispatcher
+//! of actix-http. It bounds what one client can make the service hold.
 //!
-//! The machine reads ahead up to 128 KiB for each connection, takes in all requests that it finds there, and answers them
-//! whether or not anybody reads the answers; after the first request it waits for a head without a time limit; what it refuses
-//! itself has no body; and it goes on with the requests behind a body that nobody read. So here:
+//! By itself, actix-http reads up to 128 KiB ahead on each connection and parses all requests that it
+//! finds there. It answers them even if the client reads no answers. After the first request it waits for
+//! the next head without a time limit. A request that it refuses itself gets an answer without a body. It
+//! continues with the requests behind a body that no handler has read. So this module adds four rules:
 //!
-//! - nothing more is read while the peer does not take its answers, and little ([`STEP`], [`READ_AHEAD`]) without an answer;
-//! - a peer that takes nothing for [`Silence::of_peer`], or gets no answer for long, loses its connection;
-//! - a refusal of the machine becomes a problem document (`refusal`);
-//! - after a request whose body was not read the connection ends (`track`): whatever comes on it is thrown away.
+//! - It stops reading while the peer does not read its answers. Before
+//!   an answer it reads only a little ([`STEP`], [`READ_AHEAD`]).
+//! - A peer that reads nothing for [`Silence::of_peer`], or gets
+//!   no answer for [`Silence::of_service`], loses its connection.
+//! - A refusal by actix-http becomes a problem document (`refusal`).
+//! - After a request whose body was not read the connection ends, and further input is discarded (`track`).
 
 mod refusal;
 mod track;
@@ -39,40 +43,42 @@ use tokio::{
 };
 use track::Connected;
 
-/// Octets that are read before the machine looks at them. It takes in all requests that it finds, 6 kB of memory each.
+/// Octets that are read before actix-http parses them. It parses
+/// all requests that it finds, and each takes 6 kB of memory.
 const STEP: usize = 1024;
-/// Octets that are read while no answer is written: 16 KiB of a body, and a head of 24 KiB.
+/// The most octets that are read before an answer is written: 16 KiB of a body, and a head of 24 KiB.
 const READ_AHEAD: usize = 40 * 1024;
-/// What the kernel holds of unsent answers.
+/// The kernel's buffer for unsent answers, in octets.
 const SEND_BUFFER: usize = 64 * 1024;
-/// How long a connection that is to end waits for its peer to read the answer and close.
+/// How long a connection that is to end waits until its peer has read the answer and closed.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// How long nothing may happen on a connection.
+/// Time limits for a connection on which nothing happens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Silence {
-    /// How long a peer may take nothing of what waits for it. Not `TCP_USER_TIMEOUT`: Linux counts a window that opens again and
-    /// again, but never wide enough for all that is queued, as closed all the time, and resets clients that read slowly.
+    /// How long a peer may read nothing while data waits for it. `TCP_USER_TIMEOUT` is not
+    /// suitable: if the peer's window opens again and again, but never wide enough for all
+    /// queued data, Linux counts it as closed all the time, and resets clients that read slowly.
     pub(crate) of_peer: Duration,
-    /// How long it may be without an answer.
+    /// How long the connection may go without an answer.
     pub(crate) of_service: Duration,
 }
 
-/// A client's socket, with what it holds of the bounds.
+/// A client's socket, with its places in the limits on connections.
 pub(crate) struct Connection {
     stream: TcpStream,
-    /// Where it comes from.
+    /// The peer's address.
     pub(crate) peer: SocketAddr,
     connected: Rc<Connected>,
-    /// Octets since the last answer.
+    /// Octets read since the last answer.
     read: usize,
-    /// Octets of the present step.
+    /// Octets read in the present step.
     step: usize,
-    /// The peer did not take the last octets.
+    /// The last write was blocked: the peer does not read.
     is_blocked: bool,
-    /// Reading goes on with the next answer that is taken.
+    /// Woken by the next write that is not blocked; reading then continues.
     reader: Option<Waker>,
-    /// What is left to write of a refusal of our own; nothing else is written after it.
+    /// The rest of a refusal that this module writes. Nothing else is written after it.
     refusal: Option<Bytes>,
     silence: Silence,
     answered_at: Instant,
@@ -106,16 +112,17 @@ impl Connection {
         }
     }
 
-    /// Lets the requests on it reach its state.
+    /// Gives the requests of this connection access to its state.
     pub(crate) fn introduce(&self, data: &mut Extensions) {
         data.insert(Rc::clone(&self.connected));
     }
 
-    /// Fails when nothing has been answered for too long, or the connection should have ended.
+    /// Fails when the connection went without an answer for too long, or should have ended by now.
     fn poll_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.connected.ends.get() && self.ends_at.is_none() {
             self.ends_at = Some(Instant::now() + LINGER);
-            // The machine waits for more of a body; from now on its reads are ours.
+            // actix-http may be waiting for more of a body. It is
+            // woken to read again: from now on its input is discarded.
             context.waker().wake_by_ref();
         }
         let patience = if self.is_blocked { self.silence.of_peer } else { self.silence.of_service };
@@ -126,7 +133,7 @@ impl Connection {
         while self.timer.as_mut().poll(context).is_ready() {
             if Instant::now() >= until {
                 if self.is_blocked {
-                    // What nobody takes is not left to the kernel, either.
+                    // The kernel drops the unsent data, too, instead of keeping it for a peer that does not read.
                     SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?;
                 }
                 return Err(ErrorKind::TimedOut.into());
@@ -136,7 +143,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Throws away what comes, until the peer closes.
+    /// Discards input until the peer closes.
     fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut octets = [0; 4096];
         for _ in 0..16 {
@@ -150,7 +157,7 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Goes on with a refusal of our own.
+    /// Continues to write a refusal of this module.
     fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { refusal, stream, .. } = self;
         while let Some(refusal) = refusal.as_mut().filter(|left| !left.is_empty()) {

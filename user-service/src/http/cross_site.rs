@@ -1,14 +1,15 @@
-//! Pages of other sites can't make a visitor's browser sign somebody up.
+//! Keeps pages of other sites from making a visitor's browser sign somebody up.
 //!
-//! A browser sends forms to any site, without asking. It says where they come from: newer ones in `Sec-Fetch-Site`, which no
-//! page can set, all in `Origin`. A program that sends neither is no browser, and no visitor's. `X-Forwarded-Host` is not
-//! looked at: the proxy's word for the host is not needed where `Sec-Fetch-Site` is, and anybody can send it.
+//! A browser sends a form to any site without asking that site first. It says where the form comes
+//! from: newer browsers in `Sec-Fetch-Site`, which no page can set, all browsers in `Origin`. A
+//! request without either comes from a program, not from a visitor's browser. `X-Forwarded-Host`
+//! is ignored: it is not needed where browsers send `Sec-Fetch-Site`, and anybody can send it.
 
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether a request that changes something may come from where it says; `listed` are the origins in `CORS_ORIGINS`.
+/// Whether a request from its origin may change something here. `listed` are the origins in `CORS_ORIGINS`.
 pub(super) fn is_allowed(headers: &HeaderMap, listed: &[String]) -> bool {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let origin = text(&ORIGIN);
@@ -22,7 +23,7 @@ pub(super) fn is_allowed(headers: &HeaderMap, listed: &[String]) -> bool {
     }
 }
 
-/// Whether this origin names this host: `https://example.com` is `example.com` as well as `example.com:443`.
+/// Whether this origin names this host: `https://example.com` matches `example.com` and `example.com:443`.
 fn is_of_host(origin: &str, host: &str) -> bool {
     let (rest, port) = match origin.split_once("://") {
         Some(("https", rest)) => (rest, ":443"),

@@ -1,7 +1,7 @@
-//! Files that are served as they are: held compressed, sent in pieces, asked for again only to learn whether they changed.
+//! Static files: held compressed in memory, sent in pieces, and revalidated by clients with an `ETag`.
 //!
-//! What a connection has of an answer that its peer does not read is a piece or two, however large the file. Nearly every
-//! client takes gzip; for one that does not, the pieces are unpacked as they are sent.
+//! A connection whose peer does not read holds a piece or two of an answer, however large the file is.
+//! Nearly every client accepts gzip. For one that does not, each piece is decompressed as it is sent.
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
@@ -27,14 +27,14 @@ use std::{
     task::{Context, Poll},
 };
 
-/// Octets of a body that are handed out at once.
+/// The size of a piece, in octets.
 const PIECE: usize = 16 * 1024;
 
-/// A file and what is said of it.
+/// A file and the headers of its answers.
 pub(super) struct File {
     media_type: Cow<'static, str>,
     compressed: Bytes,
-    /// Octets when unpacked.
+    /// The size in octets when decompressed.
     length: usize,
     digest: String,
     headers: &'static [(&'static str, &'static str)],
@@ -48,7 +48,7 @@ struct Pieces<R> {
 }
 
 impl File {
-    /// Compresses a file; `headers` go with each of its answers.
+    /// Compresses a file. `headers` are part of each of its answers.
     pub(super) fn new(
         media_type: impl Into<Cow<'static, str>>,
         content: &[u8],
@@ -60,19 +60,20 @@ impl File {
         Self::compressed(media_type, compressed.into(), headers)
     }
 
-    /// Takes a file that gzip has compressed.
+    /// Takes a file that is compressed with gzip already.
     pub(super) fn compressed(
         media_type: impl Into<Cow<'static, str>>,
         compressed: Bytes,
         headers: &'static [(&'static str, &'static str)],
     ) -> Self {
-        // The last four octets are the length of what was compressed (RFC 1952, 2.3.1).
+        // The last four octets are the length before compression (RFC 1952, 2.3.1).
         let length = compressed.last_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
         let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(&compressed));
         Self { media_type: media_type.into(), compressed, length, digest, headers }
     }
 
-    /// Browsers keep the file and ask each time whether it is still the same: a new version shows at once.
+    /// Answers a request for the file. Browsers keep the file and
+    /// revalidate it each time, so a new version shows at once.
     pub(super) fn answer(&self, request: &HttpRequest) -> HttpResponse {
         let is_packed = takes_gzip(request);
         let tag = EntityTag::new_strong(format!("{}{}", self.digest, if is_packed { "-gzip" } else { "" }));
@@ -93,7 +94,7 @@ impl File {
         }
         response.content_type(&*self.media_type);
         let packed = Cursor::new(self.compressed.clone());
-        // To HEAD goes the size alone.
+        // HEAD gets the size alone.
         let left = |size| if request.method() == Method::HEAD { 0 } else { size };
         if is_packed {
             let size = self.compressed.len();
@@ -106,7 +107,7 @@ impl File {
     }
 }
 
-/// Whether gzip is acceptable and not less welcome than the plain file.
+/// Whether the client accepts gzip and does not prefer the plain file.
 fn takes_gzip(request: &HttpRequest) -> bool {
     let gzip = Encoding::gzip();
     request

@@ -10,24 +10,26 @@ struct Liveness {
     status: String,
 }
 
-/// How ready it is, part by part.
+/// Readiness, part by part.
 #[derive(Serialize, ToSchema)]
 struct Readiness {
-    /// All of the log that matters has been read.
+    /// The replay at the start has read all records of the log that matter.
     caught_up: bool,
-    /// All that was in the log five seconds ago has been read; false also without room for more registrations.
+    /// All records that were in the log five seconds ago have
+    /// been read. Also false without room for more registrations.
     at_log_end: bool,
-    /// The first registration will not have to wait for a connection.
+    /// The producer is ready: the first registration will not have to wait for a connection.
     producer_warm: bool,
     /// The broker answered a moment ago.
     broker_answers: bool,
-    /// No record of this process was of another time than the broker's, within a minute.
+    /// The time of this process agrees with the broker's. A record whose time does not
+    /// agree makes this false for a minute, or until the next record whose time does.
     clock_agrees: bool,
     /// What is wrong with Kafka's topics; null when nothing is.
     topics: Option<String>,
 }
 
-/// Alive, unless a task that it needs has ended: then only a restart helps, and the process is about to end.
+/// Live unless a task that the service needs has ended. Then only a restart helps, and the process is about to end.
 #[utoipa::path(
     get,
     path = "/health/live",
@@ -44,7 +46,8 @@ pub(super) async fn live(context: Data<Context>) -> HttpResponse {
     }
 }
 
-/// Ready: caught up with the log and still at its end, producer warm, broker answers, clock right, topics as they have to be.
+/// Ready when the replay is over, the view is at the log-end offset, the producer is warm, the
+/// broker answers, the clock agrees with the broker's, and the topics are as they must be.
 #[utoipa::path(
     get,
     path = "/health/ready",

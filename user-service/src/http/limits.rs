@@ -1,8 +1,8 @@
-//! What keeps one client, or many, from taking the service away from the others.
+//! Limits that keep one client, or many, from taking the service away from the others.
 //!
-//! A token bucket per client for POSTs, and a larger one for all else; few bodies under way per client; a bound on requests
-//! that are worked on, so that overload is answered quickly instead of queueing. A place among the latter is taken only once
-//! the body is here: whoever sends slowly takes nobody's.
+//! A client has a token bucket for POSTs, a larger one for all other requests, and may send a few bodies
+//! at a time. The number of requests in flight is bounded, so that overload is answered quickly instead of
+//! queued. A request is in flight once its body has arrived, so a slow sender takes no place from others.
 
 use super::{
     client::Proxies,
@@ -32,11 +32,11 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Requests that are worked on, of all clients together; a request takes some ten kilobytes.
+/// The most requests in flight, of all clients together. Each takes some ten kilobytes.
 const MAX_IN_FLIGHT: usize = 4096;
-/// Bodies of one client that have not come whole; in all there are at most as many as connections.
+/// The most bodies that one client may be sending. In all there are at most as many as connections.
 const MAX_BODIES: u32 = 64;
-/// So many times as many requests that change nothing as POSTs.
+/// The factor from the limit for POSTs to the limit for other requests.
 const READS: u32 = 20;
 pub(super) const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 pub(super) const STATE: HeaderName = HeaderName::from_static("ratelimit");
@@ -55,7 +55,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// `origins` are those of pages elsewhere that may call the API.
+    /// `origins` are the other origins whose pages may call the API.
     pub(crate) fn new(
         rate: Option<RateLimit>,
         proxies: Arc<Proxies>,
@@ -75,17 +75,17 @@ impl Limits {
         }
     }
 
-    /// Forgets clients that have not been here lately.
+    /// Forgets clients that have sent nothing lately.
     pub(crate) fn tidy(&self) {
         for rate in [&self.posts, &self.reads].into_iter().flatten() {
             rate.tidy();
         }
     }
 
-    /// A place for a body while it comes.
+    /// Takes a place for a body while it arrives.
     ///
     /// # Errors
-    /// 429: the client has too many of them under way.
+    /// 429: the client is sending too many bodies already.
     pub(super) fn begin_body(&self, request: &HttpRequest) -> Result<Place, Problem> {
         self.bodies.take(self.client(request)).ok_or_else(|| {
             self.metrics.rate_limited.inc();
@@ -93,10 +93,10 @@ impl Limits {
         })
     }
 
-    /// A place among the requests that are worked on.
+    /// Takes a place among the requests in flight.
     ///
     /// # Errors
-    /// 503: all are taken.
+    /// 503: all places are taken.
     pub(super) fn begin_work(&self) -> Result<OwnedSemaphorePermit, Problem> {
         Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| {
             self.metrics.overloaded.inc();
@@ -104,7 +104,7 @@ impl Limits {
         })
     }
 
-    /// Whom the request counts for.
+    /// The client for which the request counts.
     pub(super) fn client(&self, request: &HttpRequest) -> Client {
         let peer =
             request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
@@ -112,7 +112,8 @@ impl Limits {
     }
 }
 
-/// Admits a request, or refuses it: 403 from a page of another site, 429 beyond the rate limit. Probes of health are not counted.
+/// Admits a request, or refuses it: 403 for a page of another
+/// site, 429 beyond the rate limit. Health probes are not limited.
 pub(crate) async fn limit<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,

@@ -39,10 +39,10 @@ pub(crate) use server::{Http, serve};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// What an accepted request for a mail is answered with: whether one is sent depends on the address, and the answer must not.
+/// The answer to every accepted request for a mail. Whether a mail is sent depends on the address; the answer must not.
 const MAIL_IF_DUE: &str = "If this address can get another mail now, one is on its way.";
 
-/// What every request may use.
+/// The parts of the service that every request may use.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) signup: Signup,
@@ -50,7 +50,7 @@ pub(crate) struct Context {
     pub(crate) tasks: Tasks,
 }
 
-/// The shape of every success: the one that existing clients of this API read.
+/// The shape of every success, as existing clients of this API read it.
 #[derive(Serialize, ToSchema)]
 struct Success<T> {
     /// Always true.
@@ -92,7 +92,7 @@ pub(crate) fn admin_routes(context: Context) -> impl FnOnce(&mut ServiceConfig) 
     }
 }
 
-/// Other origins' pages may call the API only when they are listed.
+/// Pages of other origins may call the API only when their origin is listed.
 fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST])
@@ -108,7 +108,7 @@ fn resource(path: &'static str, allow: &'static str) -> Resource {
     }))
 }
 
-/// What can only be read: HEAD is answered as GET is, and the server leaves the body out (RFC 9110, 9.3.2).
+/// A read-only resource. HEAD is answered as GET is, and the server leaves the body out (RFC 9110, 9.3.2).
 fn get<F, Args>(path: &'static str, answer: F) -> Resource
 where
     F: Handler<Args> + Clone,

@@ -1,7 +1,7 @@
 //! The API's description, made from the code: OpenAPI 3.1 at `/openapi.json`, Swagger UI at `/docs/`.
 //!
-//! The endpoints say what they take and answer; what all of them share is added here, once. Each problem that is
-//! shown as an example is one that the service itself made.
+//! Each endpoint describes its own input and answers. This module adds what all
+//! endpoints share. Each example of a problem is one that the service itself made.
 
 mod problems;
 mod swagger_ui;
@@ -39,7 +39,7 @@ use utoipa::{
 )]
 struct Document;
 
-/// What all operations have in common.
+/// Adds what all operations have in common.
 struct Shared;
 
 static DOCUMENT: LazyLock<serde_json::Result<File>> = LazyLock::new(|| {
@@ -104,7 +104,7 @@ fn header(description: &str, example: &str) -> Header {
         .build()
 }
 
-/// Exactly one of these fields has to be there.
+/// A schema that requires exactly one of these fields.
 pub(super) fn one_of_fields<const N: usize>(fields: [&str; N]) -> Schema {
     fields.into_iter().fold(OneOfBuilder::new(), |one, field| one.item(required(field))).build().into()
 }

@@ -1,7 +1,8 @@
 //! The signup page at `/`: static files in the binary, which call the API as any other client does.
 //!
-//! Nothing is inlined and nothing comes from elsewhere, so the policy can forbid everything else. The mail's link
-//! leads here with its token in the fragment, which no server ever sees; the page posts it on a click.
+//! Nothing is inlined and nothing comes from elsewhere, so the content security policy
+//! can forbid everything else. The mail's link leads here with its token in the
+//! fragment, which browsers send to no server. The page posts the token on a click.
 
 use super::{file::File, get};
 use actix_web::{
@@ -53,8 +54,8 @@ pub(super) fn routes(app: &mut ServiceConfig) {
     }
 }
 
-/// The headers of every answer that does not set its own: nothing is stored, sniffed, framed, embedded or run; and where
-/// the public address is HTTPS, no browser comes without it for a year (RFC 6797).
+/// The headers of every answer that does not set its own. They forbid storing, sniffing, framing, embedding
+/// and running it. If the public address is HTTPS, browsers use nothing but HTTPS for a year (RFC 6797).
 pub(crate) fn default_headers(public_url: &str) -> DefaultHeaders {
     let headers = DefaultHeaders::new()
         .add((CACHE_CONTROL, "no-store"))

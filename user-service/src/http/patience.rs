@@ -1,6 +1,6 @@
 //! How long a client may take before it loses its connection.
 //!
-//! Not from the environment: what a slow line needs does not depend on the installation. Tests wait for shorter times.
+//! Not configurable: the time that a slow line needs does not depend on the installation. Tests set shorter times.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub struct Patience {
     pub head: Duration,
     /// To send a body.
     pub body: Duration,
-    /// To take some of the answers that wait for it.
+    /// To read some of the answers that wait for it.
     pub answers: Duration,
 }
 

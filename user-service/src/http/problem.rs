@@ -1,7 +1,7 @@
-//! Errors as the person or program that gets them needs them: `application/problem+json` (RFC 9457).
+//! Error answers: `application/problem+json` (RFC 9457).
 //!
-//! Each has a stable `type`; `detail` says what was wrong and what to do. The cause of a 5xx goes to the log, once,
-//! where it is handled; here its class is shown.
+//! Each has a stable `type`; `detail` says what was wrong and what to do. The cause
+//! of a 5xx is logged once, where it is handled; the answer shows only its class.
 
 mod kind;
 
@@ -47,10 +47,10 @@ pub(crate) struct Problem {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(super) struct Body<'a> {
-    /// Stable: programs tell problems apart by it.
+    /// Never changes: programs tell problems apart by it.
     #[schema(format = "uri")]
     r#type: String,
-    /// The same for every problem of a type.
+    /// One title for all problems of a type.
     #[schema(value_type = String)]
     title: &'static str,
     /// The status of the answer.
@@ -83,7 +83,7 @@ impl Problem {
         }
     }
 
-    /// All fields that are wrong, at once.
+    /// Lists all wrong fields at once.
     pub(crate) fn invalid_fields(errors: Vec<FieldError>) -> Self {
         Self {
             errors,
@@ -107,55 +107,55 @@ impl Problem {
         Self::new(Kind::UnknownId, "nobody registered under this id lately; register first")
     }
 
-    /// The token of the link is not the mailed one.
+    /// The token of the link is wrong.
     pub(crate) fn wrong_token() -> Self {
         Self::new(Kind::WrongToken, "open the link of the newest mail, or type its code")
     }
 
-    /// With this id as many codes have been tried as may be.
+    /// The guesses with this id are used up.
     pub(crate) fn guesses_used_up() -> Self {
         let detail = "too many wrong codes were tried with this id; open the link in the mail, which still works, or register again";
         Self::new(Kind::NoLongerValid, detail)
     }
 
-    /// The client has tried as many wrong codes as it may, with whatever ids.
+    /// The client has reached its limit of wrong codes, over all ids.
     pub(crate) fn too_many_wrong_codes(wait: Duration) -> Self {
         let detail = "too many wrong codes came from this address; open the link in the mail, which still works, or wait for the \
                       time in Retry-After";
         Self { retry_after: Some(wait), ..Self::new(Kind::TooManyWrongCodes, detail) }
     }
 
-    /// Another mail was asked for with this id not long ago.
+    /// It is too soon for another mail with this id.
     pub(crate) fn too_soon(wait: Duration) -> Self {
         let detail =
             "look for the mail in all folders; another can be asked for after the time in Retry-After";
         Self { retry_after: Some(wait), ..Self::new(Kind::TooSoon, detail) }
     }
 
-    /// The client's bucket is empty.
+    /// The client has reached its rate limit.
     pub(crate) fn too_many_requests(wait: Duration) -> Self {
         let detail = "there were too many requests from this address; wait for the time in Retry-After";
         Self { retry_after: Some(wait), ..Self::new(Kind::TooManyRequests, detail) }
     }
 
-    /// Too much is under way here.
+    /// Too many requests are in flight.
     pub(crate) fn overloaded() -> Self {
         let detail = "too many requests are under way; repeat this one after the time in Retry-After";
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Kind::Unavailable, detail) }
     }
 
-    /// A page of another site had a browser send this.
+    /// A page of another site made a browser send this.
     pub(crate) fn cross_site() -> Self {
         let detail = "open the signup page itself; a page of another origin must be listed in CORS_ORIGINS";
         Self::new(Kind::CrossSite, detail)
     }
 
-    /// The body's end can't be told for certain.
+    /// The body has `Transfer-Encoding`, so its end is not certain.
     pub(crate) fn length_required() -> Self {
         Self::new(Kind::LengthRequired, "send the body with Content-Length, not with Transfer-Encoding")
     }
 
-    /// The head does not end within what is read of one.
+    /// The head of the request is longer than the limit.
     pub(crate) fn head_too_large() -> Self {
         Self::new(Kind::HeadTooLarge, "send fewer or shorter header fields, and a shorter path")
     }
@@ -165,28 +165,28 @@ impl Problem {
         Self::new(Kind::NotFound, "check the path")
     }
 
-    /// A fault of ours, whose cause is in the log.
+    /// A fault of this service; its cause is in the log.
     pub(crate) fn internal() -> Self {
         Self::new(Kind::Internal, "the fault is on our side; try again later")
     }
 
-    /// The path exists, the method does not.
+    /// The path does not have this method.
     pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
         let detail = format!("this path takes {allow}");
         Self { allow: Some(allow), ..Self::new(Kind::MethodNotAllowed, detail) }
     }
 
-    /// Which kind of problem it is.
+    /// Its kind.
     pub(super) const fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// How long to wait, where the answer says so.
+    /// The time in `Retry-After`, if the answer has one.
     pub(super) const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// What is sent.
+    /// The body of the answer.
     pub(super) fn body(&self) -> Body<'_> {
         Body {
             r#type: self.kind.uri(),
@@ -198,7 +198,7 @@ impl Problem {
         }
     }
 
-    /// An error that the framework made of a request.
+    /// The problem for an error answer of the framework.
     pub(crate) fn from_framework(status: StatusCode) -> Self {
         let problem = match status {
             StatusCode::NOT_FOUND => Self::not_found(),
@@ -224,7 +224,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Seconds of a wait, rounded up: a client that comes back then does not have to wait again.
+/// A wait in seconds, rounded up so that a client that returns then does not have to wait again.
 pub(super) fn seconds(wait: Duration) -> u64 {
     wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }

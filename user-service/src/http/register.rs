@@ -26,10 +26,10 @@ use utoipa::{
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Registration)]
 struct Body {
-    /// Letters of any script with their marks, spaces, `' ’ -`, a comma only before a space, a period only before a space or
-    /// at the end, and between letters what their script has there, such as `·` `・` `־` `׳` `་`; at least one letter. Nothing
-    /// invisible, except ZWJ and ZWNJ where Persian or Indic scripts need them (RFC 5892, appendix A). It is kept in NFC, with
-    /// plain spaces and hyphens.
+    /// Letters of any script with their marks, spaces and `' ’ -`; at least one letter. A comma is allowed only
+    /// before a space, a period only before a space or at the end. Between letters, the punctuation of their
+    /// script is allowed, such as `·` `・` `־` `׳` `་`. Nothing invisible, except ZWJ and ZWNJ where Persian or
+    /// Indic scripts need them (RFC 5892, appendix A). It is kept in NFC, with plain spaces and hyphens.
     #[schema(
         value_type = String,
         required = true,
@@ -39,7 +39,7 @@ struct Body {
         example = "Ada",
     )]
     first_name: Option<Value>,
-    /// As the first name.
+    /// The same rules as for the first name.
     #[schema(
         value_type = String,
         required = true,
@@ -49,9 +49,9 @@ struct Body {
         example = "Lovelace",
     )]
     last_name: Option<Value>,
-    /// At most 64 octets before the `@` and 254 in all, with the domain in ASCII; a dot in the domain; neither a
-    /// quoted part nor an IP address. Outside ASCII, letters of any script, their marks and digits: no symbols, and nothing
-    /// invisible. It is kept in NFC.
+    /// At most 64 octets before the `@` and 254 in all, with the domain in ASCII. The domain has a
+    /// dot. A quoted part or an IP address is not allowed. Outside ASCII, letters of any script with
+    /// their marks and digits are allowed: no symbols, and nothing invisible. It is kept in NFC.
     #[schema(
         value_type = String,
         required = true,
@@ -59,8 +59,8 @@ struct Body {
         example = "ada@example.com",
     )]
     email: Option<Value>,
-    /// The language of the mails, as a language tag in any case, with `-` or `_`. Missing, null or empty: taken from
-    /// `Accept-Language`.
+    /// The language of the mails: a language tag in any case, with `-` or
+    /// `_`. If it is missing, null or empty, `Accept-Language` decides.
     #[schema(
         value_type = String,
         required = false,
@@ -75,30 +75,30 @@ struct Body {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Registered)]
 struct Accepted {
-    /// The id of this one registration. Whoever holds it can ask for another mail, and with a code or token of the mailbox be
-    /// verified with exactly these data.
+    /// The id of this one registration. Its holder can ask for another mail and,
+    /// with a code or token from the mailbox, be verified with exactly these data.
     #[schema(format = "uuid")]
     id: String,
     #[schema(value_type = String)]
     first_name: PersonName,
     #[schema(value_type = String)]
     last_name: PersonName,
-    /// As it was spelled in the request.
+    /// As the request spelled it.
     email: String,
     /// When the code of the present window stops working (RFC 3339). The mail says how long its own code works.
     #[schema(format = DateTime)]
     expires_at: String,
-    /// In how many seconds another mail can be asked for with this id.
+    /// Seconds until another mail can be asked for with this id.
     resend_after: u64,
 }
 
-/// The same as a form, which can't say null.
+/// The same fields as a form, in which nothing can be null.
 struct Form;
 
 /// Register a person.
 ///
-/// The answer is the same for every address, and says nothing about it. A repeated request makes another registration, which is as
-/// good.
+/// The answer does not depend on the address, and says nothing about
+/// it. A repeated request makes another registration, which is as good.
 #[utoipa::path(
     post,
     path = "/api/register",
@@ -175,7 +175,7 @@ impl ToSchema for Form {
     }
 }
 
-/// The person, and the address as it was spelled in the request.
+/// The person, and the address as the request spelled it.
 fn parse(request: &HttpRequest, body: Body) -> Result<(Person, String), Problem> {
     let mut fields = Fields::default();
     let spelled = |text: &str| EmailAddress::parse(text).map(|email| (email, text.to_owned()));

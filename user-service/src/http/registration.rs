@@ -26,7 +26,7 @@ struct Body {
     /// The id in the mail's link, or another of the same address.
     #[schema(value_type = String, format = "uuid", required = false)]
     id: Option<Value>,
-    /// The field's name in older clients.
+    /// The name of `id` in older clients.
     #[schema(value_type = String, format = "uuid", required = false, deprecated)]
     uid: Option<Value>,
     /// The token in the mail's link: 128 bits in base64url.
@@ -53,8 +53,8 @@ struct Registration {
 
 /// See what a mail's link would confirm.
 ///
-/// Shows the names and the address of this registration to whoever has a token of the address. It costs no guess and confirms
-/// nothing.
+/// Shows the names and the address of this registration to the holder
+/// of a token of the address. It costs no guess and confirms nothing.
 #[utoipa::path(
     post,
     path = "/api/registration",

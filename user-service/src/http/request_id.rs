@@ -1,4 +1,4 @@
-//! Around every request: its id, and an error body that programs can read.
+//! Around every request: gives it an id, and turns errors of the framework into problem documents.
 
 use super::{
     Context,
@@ -15,7 +15,7 @@ use actix_web::{
 use contract::request_id::RequestId;
 use std::time::Instant;
 
-/// Taken over from the client when it is harmless, made here when not; returned in every answer.
+/// The request's id: the client's if it is harmless, else a random one. Every answer returns it.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 pub(crate) async fn identify<B: MessageBody>(
@@ -26,7 +26,8 @@ pub(crate) async fn identify<B: MessageBody>(
     let id = given.and_then(|text| RequestId::parse(text).ok()).unwrap_or_else(RequestId::random);
     request.extensions_mut().insert(id.clone());
     let (began, context) = (Instant::now(), request.app_data::<Data<Context>>().cloned());
-    // What endpoints refuse is a response already; an error here is the framework's own, with a body for nobody.
+    // Endpoints answer their refusals as responses. Any other error
+    // is the framework's, and its body is no problem document.
     let answered = next.call(request).await;
     let mut response = answered
         .map_err(|error| match error.as_error::<Problem>() {
@@ -41,7 +42,7 @@ pub(crate) async fn identify<B: MessageBody>(
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(HEADER, value);
     }
-    // The route's pattern: what somebody made up as a path is no label, and may hold an id or a code.
+    // The label is the route's pattern, not the path: clients invent paths, and a path may hold an id or a code.
     let endpoint = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
     log::debug!(
         "request.id" = id.as_str(), "http.method" = response.request().method().as_str(),
@@ -54,7 +55,7 @@ pub(crate) async fn identify<B: MessageBody>(
     Ok(response)
 }
 
-/// An error with a body that is neither a problem nor one of ours in JSON (health).
+/// Whether this is an error whose body is neither a problem document nor the JSON of a health probe.
 fn is_foreign_error<B>(response: &ServiceResponse<B>) -> bool {
     let status = response.status();
     let content_type =

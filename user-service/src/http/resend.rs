@@ -26,7 +26,7 @@ struct Body {
     /// The id from the answer to the registration, or to an earlier request for another mail.
     #[schema(value_type = String, format = "uuid", required = false)]
     id: Option<Value>,
-    /// The field's name in older clients.
+    /// The name of `id` in older clients.
     #[schema(value_type = String, format = "uuid", required = false, deprecated)]
     uid: Option<Value>,
 }
@@ -37,19 +37,19 @@ struct Resend;
 #[derive(Serialize, ToSchema)]
 #[schema(as = Resent)]
 struct Accepted {
-    /// A new one with the same data; the old one stays what it is.
+    /// The id of a new registration with the same data. The old registration does not change.
     #[schema(format = "uuid")]
     id: String,
     /// When the code of the present window stops working (RFC 3339). The mail says how long its own code works.
     #[schema(format = DateTime)]
     expires_at: String,
-    /// In how many seconds another mail can be asked for with the new id: each time twice as many.
+    /// Seconds until another mail can be asked for with the new id. They double with each resend.
     resend_after: u64,
 }
 
 /// Ask for another mail.
 ///
-/// It registers the same data again, under a new id, whatever became of the address or the registration.
+/// Registers the same data again, under a new id, no matter what became of the address or of the registration.
 #[utoipa::path(
     post,
     path = "/api/resend",

@@ -1,4 +1,4 @@
-//! The public server: routes, what wraps them, and the connections below.
+//! The public HTTP server: the routes, their middleware, and the connections.
 
 use super::{Admission, Context, Limits, connection, cors, identify, limits, page, routes};
 use actix_http::{HttpService, Protocol};
@@ -13,30 +13,30 @@ use actix_web::{
 use std::{future::ready, io, net::TcpListener, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// How long requests that are under way may take to finish when the service stops, in seconds.
+/// How long requests in flight may take to finish when the service stops, in seconds.
 const DRAIN_SECONDS: u64 = 20;
-/// How long an idle connection is kept; longer than what proxies commonly keep theirs.
+/// How long an idle connection is kept; longer than proxies commonly keep theirs.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// What the public server consists of.
+/// The parts of the public server.
 #[derive(Clone)]
 pub(crate) struct Http {
     pub(crate) context: Context,
     pub(crate) limits: Data<Limits>,
     pub(crate) admission: Arc<Admission>,
-    /// Pages of other origins that may call the API.
+    /// Other origins whose pages may call the API.
     pub(crate) origins: Vec<String>,
-    /// Where browsers reach it.
+    /// The URL at which browsers reach this server.
     pub(crate) public_url: String,
     /// How long a client may take for the head of its first request.
     pub(crate) head_timeout: Duration,
-    /// Whether the API's description is served.
+    /// Whether `/openapi.json` and `/docs/` are served.
     pub(crate) has_docs: bool,
 }
 
-/// Serves until `stop` is cancelled, and finishes what is under way.
+/// Serves until `stop` is cancelled, then finishes the requests in flight.
 ///
-/// It is actix-web's own `HttpServer` but for one thing: between a socket and its HTTP lies a [`connection`].
+/// This is actix-web's own `HttpServer` with one difference: a [`connection`] lies between each socket and HTTP.
 ///
 /// # Errors
 /// When the listener can't be used.

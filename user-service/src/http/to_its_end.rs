@@ -1,4 +1,4 @@
-//! A request's work that is not broken off: what was published must also be recorded.
+//! Work that a disconnect does not cancel: an event that was published must also be recorded here.
 
 use super::problem::Problem;
 use actix_web::{HttpMessage, HttpRequest};
@@ -18,13 +18,13 @@ pub(super) fn to_its_end<T: Send + 'static, Work: Future<Output = T> + Send + 's
     request: &HttpRequest,
     work: Work,
 ) -> impl Future<Output = Result<T, Problem>> + use<T, Work> {
-    // The work holds its place among those that are worked on for as long as it lasts, also without its request.
+    // The work keeps its place among the requests in flight until it ends, even if its request has gone.
     let place = request.extensions_mut().remove::<OwnedSemaphorePermit>();
     let work = async move {
         let _place = place;
         work.await
     };
-    // Nobody sees what a panic leaves behind: the work is dropped, and what it shares with others is changed in one piece.
+    // A panic leaves nothing half-done: the work is dropped, and each change to shared state is made in one piece.
     let work = AssertUnwindSafe(work).catch_unwind();
     let logged = work.map(|ended| {
         ended.map_err(|panic| {
@@ -37,10 +37,10 @@ pub(super) fn to_its_end<T: Send + 'static, Work: Future<Output = T> + Send + 's
     ToItsEnd(Some(Box::pin(logged)))
 }
 
-/// Work that its handler polls. When the handler's future is dropped before the end, because its client has reset the
-/// connection, the work goes on in a task of its own; such a task for every request would cost a second wake-up.
+/// Work that its handler polls. The handler's future is dropped before the end if the client resets the connection;
+/// the work then goes on in a task of its own. Such a task for every request would cost a second wake-up.
 ///
-/// At the end of the service what still goes on is dropped: the log has what was published.
+/// At the end of the service, unfinished work is dropped: the log has what was published.
 struct ToItsEnd<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
 
 impl<T: Send + 'static> Future for ToItsEnd<T> {

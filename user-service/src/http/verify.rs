@@ -30,12 +30,12 @@ struct Body {
     /// The id from the answer to the registration, or to a request for another mail.
     #[schema(value_type = String, format = "uuid", required = false)]
     id: Option<Value>,
-    /// The field's name in older clients.
+    /// The name of `id` in older clients.
     #[schema(value_type = String, format = "uuid", required = false, deprecated)]
     uid: Option<Value>,
-    /// The six digits from the mail, as they are pasted: digits of any script, with spaces, dashes and invisible characters
-    /// between them, and words and punctuation around, such as `Code: 123-456.` No other digits, and no Latin or other cased
-    /// letter that touches them.
+    /// The six digits from the mail, in any pasted form: digits of any script, with spaces, dashes and
+    /// invisible characters between them, and words and punctuation around them (`Code: 123-456.`).
+    /// There may be no other digits, and no Latin or other cased letter may touch the digits.
     #[schema(
         value_type = String,
         required = false,
@@ -58,16 +58,16 @@ struct Verification;
 
 #[derive(Serialize, ToSchema)]
 struct Verified {
-    /// The account's own id: the same for every registration of this address, and answered only to whoever has proved the mailbox.
+    /// The account's own id. All registrations of this address share it, and only the answer to a right proof shows it.
     #[schema(format = "uuid")]
     id: String,
 }
 
 /// Verify with the code or the link's token.
 ///
-/// The account is verified with exactly the data of this registration. Each code that is tried costs a guess, but the same one
-/// never twice; the link's token costs none and works even after too many wrong codes. If the account has been verified since this
-/// registration was made, the answer is the same, and nothing changes.
+/// The account is verified with exactly the data of this registration. Each code that is tried costs a guess,
+/// but the same code never costs two. The link's token costs none and works even after too many wrong codes. If
+/// the account has been verified since this registration was made, the answer is the same, and nothing changes.
 #[utoipa::path(
     post,
     path = "/api/verify",
@@ -142,7 +142,8 @@ fn parse(body: Body) -> Result<(RegistrationId, Proof), Problem> {
     }
 }
 
-/// Parses the id of a registration, under its name or that in older clients. What is no id is one that nobody registered under.
+/// Parses the id of a registration from `id` or, for older clients,
+/// from `uid`. A malformed id becomes one that no registration has.
 pub(super) fn parse_id(fields: &mut Fields, id: Option<Value>, uid: Option<Value>) -> Option<RegistrationId> {
     if id.is_some() && uid.is_some() {
         return fields.refuse("uid", "must not be there together with an id");

@@ -1,5 +1,5 @@
-//! Which records the view takes in: events of their topics, written by a process whose clock is right, with numbers that a
-//! user service writes, about the account of the address that they name.
+//! Decides which records the view takes in. A record must be an event of its topic, from a process whose
+//! clock is right, with numbers that a user service writes, about the account of the address that it names.
 
 use crate::{
     identity::IdSecret,
@@ -12,14 +12,14 @@ use contract::{
 use jiff::Timestamp;
 use serde::Deserialize;
 
-/// What an event has to agree with.
+/// The rules and the secret that records are checked against.
 #[derive(Debug, Clone)]
 pub(crate) struct Acceptance {
     pub(crate) rules: Rules,
     pub(crate) id_secret: IdSecret,
 }
 
-/// What a record says.
+/// A record that the view takes in.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time, for a moment")]
 #[derive(Debug)]
 pub(crate) enum Accepted {
@@ -29,7 +29,7 @@ pub(crate) enum Accepted {
 }
 
 impl Acceptance {
-    /// Where a record stands, and what its time is held against.
+    /// The topic of a record, and the times against which its event is checked.
     pub(crate) fn origin(
         &self,
         topic: contract::topic::Topic,
@@ -59,14 +59,15 @@ impl Acceptance {
         }
         let mut event = self.check(Event::read(origin, ce_type, payload)?)?;
         if let Event::Verified(verified) = &mut event {
-            // Restored from a backup, or written by a process whose clock is slow: what counts is when all learnt of it.
+            // A verification may be older than its record: it comes from a backup, or its writer's clock is slow.
+            // Other replicas learnt of it when its record was written, so it counts from then, less the tolerance.
             let latest = earlier(origin.written_at, self.rules.clock_tolerance());
             verified.occurred_at = verified.occurred_at.max(latest);
         }
         Ok(Accepted::Event(event))
     }
 
-    /// Whether an event's windows are near its time, and its account is the one of its address.
+    /// Checks that an event's windows are near its time, and that its account is the one of its address.
     fn check(&self, event: Event) -> Result<Event, DecodeError> {
         let occurred_at = event.occurred_at();
         let windows_fit = match &event {
@@ -83,7 +84,7 @@ impl Acceptance {
         Ok(event)
     }
 
-    /// Millions of these are read at a start. Of the value only what decides whether it is taken in is read.
+    /// A replay reads millions of these, so only the fields that decide on the record are parsed.
     fn verified_long_ago(
         &self,
         origin: Origin,
@@ -117,7 +118,8 @@ impl Acceptance {
         Ok(head.id)
     }
 
-    /// Whether an event of this moment may name the window: clocks differ, and after a tombstone an account is ahead of them.
+    /// Whether an event of this moment may name the window. The range allows for clocks
+    /// that differ, and for accounts whose windows begin later because of a tombstone.
     fn fits(&self, window: u64, moment: Timestamp) -> bool {
         let clock = self.rules.window_at(moment).number();
         (clock.saturating_sub(1)..=clock.saturating_add(2)).contains(&window)

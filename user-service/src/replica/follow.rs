@@ -1,8 +1,8 @@
-//! From the log into the view: a replay of what still counts, then the tail.
+//! Reads the log into the view: first a replay of the records that still count, then the tail.
 //!
-//! Every replica reads all partitions by itself (`assign`, nothing is ever committed). Until the replay has reached
-//! the ends that the partitions had when it began, the replica knows less than the log and takes no requests. Of
-//! registrations it reads no more than the memory was measured for: at the bound it stops until enough have expired.
+//! Every replica reads all partitions itself, with `assign`, and commits nothing. It takes no requests until the replay
+//! has reached the log-end offsets of the moment at which it began: until then the replica knows less than the log. The
+//! memory for registrations is bounded: at the bound the follower stops reading them until enough have expired.
 
 mod end;
 mod own;
@@ -48,55 +48,56 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// How soon a thread notices that it should end. rdkafka spins through the last millisecond of each wait, so that short ones
-/// cost.
+/// The longest wait for a record: a thread notices within this time that it should end.
+/// Shorter waits cost CPU time, because rdkafka spins through the last millisecond of each.
 const POLL: Duration = Duration::from_millis(500);
 
 /// How long the patient reader pauses after each portion.
 const PAUSE: Duration = Duration::from_millis(75);
-/// A portion is what comes in this time: more than `FETCH_BACKOFF`, so that each broker is asked.
+/// A portion is the records that arrive in this time. It is longer
+/// than `FETCH_BACKOFF`, so that the client asks each broker.
 const PORTION: Duration = Duration::from_millis(25);
-/// Between two looks for what has come: while the client holds anything of one broker's, it asks no other one.
+/// The pause between two polls in a portion. While the client holds records of one broker, it asks no other one.
 const TAKE: Duration = Duration::from_millis(2);
-/// Between two looks for markers of transactions.
+/// The pause between two checks for transaction markers.
 const MARKER_PAUSE: Duration = Duration::from_millis(250);
-/// Between two looks for what has expired.
+/// The pause between two removals of expired data.
 const TIDY_PAUSE: Duration = Duration::from_secs(5);
-/// How long the client waits until it looks again whether it may fetch, in milliseconds.
+/// How long the client waits before it checks again whether it may fetch, in milliseconds.
 const FETCH_BACKOFF: &str = "20";
 
-/// What a broker's reply to a fetch has at most, in octets; a single record that is larger comes alone.
+/// The largest reply of a broker to a fetch, in octets. A single record that is larger comes alone.
 const LARGEST_FETCH: &str = "16777216";
 
-/// The log's ends, and when they were asked for.
+/// The log-end offsets, and when they were asked for.
 type KnownEnds = Option<(Instant, Arc<Offsets>)>;
 
 /// Reads the log into a view.
 pub(crate) struct Follower {
-    /// Reads what a verification waits for: its attempt, and whether the account is verified already.
+    /// Reads the records that verifications wait for: attempts, and verified accounts.
     prompt: BaseConsumer<ClientLog>,
-    /// Reads registrations, in portions: this replica's own are in the view already.
+    /// Reads registrations, in portions. This replica's own are in the view already.
     patient: BaseConsumer<ClientLog>,
     inquirer: Inquirer,
     view: Arc<View>,
     own: OwnRecords,
     acceptance: Acceptance,
     metrics: Arc<Metrics>,
-    /// Of records that are passed over.
+    /// Limits the log lines about records that are passed over.
     passed_over: LineLimit,
     /// The topics in which records of another version were found.
     other_versions: Mutex<Vec<Topic>>,
     intake: Intake,
     /// The next offset of each partition, once they are assigned.
     next: OnceLock<HashMap<Partition, AtomicI64>>,
-    /// How many partitions of each topic that are.
+    /// The number of partitions of each topic, once they are assigned.
     assigned: OnceLock<[(Topic, usize); TOPICS.len()]>,
     caught_up: AtomicBool,
     replayed: AtomicU64,
     replay_total: AtomicU64,
     moved: Notify,
     ends: Arc<tokio::sync::Mutex<KnownEnds>>,
-    /// All that was in the log at this moment is in the view.
+    /// Everything that was in the log at this moment is in the view.
     at_end: Mutex<Option<Instant>>,
 }
 
@@ -117,22 +118,23 @@ impl Follower {
             // `assign` needs a group id; nothing is committed under it.
             .set("group.id", "user-service-view")
             .set("enable.auto.offset.store", "false")
-            // Bounds what each reader keeps in memory ahead of the view: this, and a reply of each broker beside it.
+            // Bounds the memory of each reader: this queue, and a reply of each broker beside it.
             .set("queued.max.messages.kbytes", "8192")
             .set("fetch.max.bytes", LARGEST_FETCH)
             .set("fetch.queue.backoff.ms", FETCH_BACKOFF)
-            // Kafka answers a waiting fetch as soon as there is a record; brokers that look again only after a while
-            // would delay every verification by that while.
+            // Kafka answers a waiting fetch as soon as there is a record. Other brokers may look
+            // again only at the end of the wait, and a longer one would delay every verification.
             .set("fetch.wait.max.ms", "100");
         let mut patient = settings.clone();
         patient
-            // The client fetches nothing while it holds something that was not taken: one fetch for each portion, which the
-            // first record answers. A long poll would be no cheaper, however much it waits for (`fetch.min.bytes`): the broker
-            // re-checks the waiting fetch of each replica on every write.
+            // The client fetches nothing while its queue holds a record. So there is one fetch for each
+            // portion, and the first record answers it. A long poll would be no cheaper, whatever its
+            // `fetch.min.bytes`: the broker re-checks the waiting fetch of each replica on every write.
             .set("queued.min.messages", "1")
-            // For each partition. Large, so that a replay is quick in spite of the pauses.
+            // For each partition. Large, so that a replay is quick
+            // although the client fetches only when its queue is empty.
             .set("fetch.message.max.bytes", "4194304")
-            // No request waits for these as it does for an attempt.
+            // Requests rarely wait for a registration, but each guess waits for its attempt.
             .set("fetch.wait.max.ms", "250");
         Ok(Self {
             prompt: settings.create_with_context(ClientLog::default())?,
@@ -204,7 +206,7 @@ impl Follower {
         }
     }
 
-    /// Takes in the next record and answers whether there was one within the time.
+    /// Takes in the next record; returns whether one came within the time.
     fn read(&self, consumer: &BaseConsumer<ClientLog>, within: Duration, replay: &Mutex<Replay>) -> bool {
         match consumer.poll(within) {
             Some(Ok(record)) => {
@@ -217,7 +219,7 @@ impl Follower {
                 }
                 true
             }
-            // The client's context reports what is wrong with the connection; it recovers by itself.
+            // The client's context logs connection errors. The client recovers by itself.
             Some(Err(error)) => {
                 log::debug!("error" = error.to_string().as_str(); "nothing read from the log");
                 false
@@ -226,8 +228,9 @@ impl Follower {
         }
     }
 
-    /// Goes past what the client passes on to nobody: the markers that end transactions have offsets of their own, and where one
-    /// is the last of its partition, the end would never be reached. To be called where the records were taken.
+    /// Advances past offsets that hold transaction markers: the client passes these to nobody, and if one
+    /// is the last of its partition, the log-end offset would never be reached. Must run on the thread
+    /// that takes the consumer's records, so that all records before the position are in the view.
     fn pass_markers(&self, consumer: &BaseConsumer<ClientLog>, looked: &mut Instant, replay: &Mutex<Replay>) {
         if looked.elapsed() < MARKER_PAUSE {
             return;
@@ -255,7 +258,7 @@ impl Follower {
         }
     }
 
-    /// Notes a record that was written here and is in the view already.
+    /// Notes a record of this process that is in the view already.
     pub(super) fn note_own(&self, written: Written, event: EventId) {
         if written.topic == Topic::Created {
             self.own.note(written.partition, written.offset, event);
@@ -268,15 +271,15 @@ impl Follower {
         self.own.take(record.partition(), record.offset(), event)
     }
 
-    /// Whether the broker answers all three clients. Blocks for a second each at most.
+    /// Whether the broker answers all three clients. Blocks for at most a second each.
     pub(crate) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
         watch.ask(self.prompt.client())
             & watch.ask(self.patient.client())
             & self.inquirer.broker_answers(watch)
     }
 
-    /// What to do about partitions that were added since this replica began to read, or taken away with their topic. Ids have
-    /// moved to other partitions then, and this replica does not read those.
+    /// The problem and its remedy, if partitions were added since this replica began to read, or went
+    /// away with their topic. Ids have then moved to partitions that this replica does not read.
     pub(crate) fn moved_partitions(&self, watch: &KafkaWatch) -> Option<String> {
         self.assigned.get()?.iter().find_map(|(topic, assigned)| {
             let there = watch.shape(*topic)?.partitions;
@@ -289,7 +292,7 @@ impl Follower {
         })
     }
 
-    /// How many records the replay has read, and of how many.
+    /// How many records the replay has read, and how many it has to read.
     pub(crate) fn progress(&self) -> (u64, u64) {
         (self.replayed.load(Ordering::Relaxed), self.replay_total.load(Ordering::Relaxed))
     }
@@ -317,7 +320,7 @@ impl Follower {
             let assignment = if *topic == Topic::Created { &mut patient } else { &mut prompt };
             assignment.add_partition_offset(topic.name(), *partition, Offset::Offset(*offset))?;
         }
-        // Before the assignment: the first record may arrive at once.
+        // Set before the assignment: the first record may arrive at once.
         let next = start.iter().map(|(partition, offset)| (*partition, AtomicI64::new(*offset))).collect();
         let _ = self.next.set(next);
         let count = |topic: Topic| start.keys().filter(|(of, _)| *of == topic).count();
@@ -367,7 +370,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Counts a record that changes nothing, and notes it by its place: what it holds may be anything.
+    /// Counts a record that is passed over, and logs only its place: its content may be anything.
     fn pass_over(&self, record: &BorrowedMessage<'_>, reason: &'static str, error: &str) {
         self.metrics.not_understood(reason);
         let Some(left_out) = self.passed_over.admit(Instant::now()) else { return };
@@ -378,7 +381,7 @@ impl Follower {
         );
     }
 
-    /// Says once for each topic that it has records of another version.
+    /// Logs once for each topic that it has records of another version.
     fn note_version(&self, topic: Topic, version: u32) {
         let mut noted = self.other_versions.lock().unwrap_or_else(PoisonError::into_inner);
         if !noted.contains(&topic) {
@@ -392,8 +395,8 @@ impl Follower {
     }
 }
 
-/// Runs two readers on a thread each until `stop` is cancelled. If one ends or panics, the other is stopped: a view
-/// of half the log is none. Panics when one of them did.
+/// Runs two readers until `stop` is cancelled, the first on a thread of its own. If one ends or
+/// panics, the other is stopped: a view of half the log is useless. Panics when one of them did.
 fn run_both(
     stop: &CancellationToken,
     one: impl FnOnce(&CancellationToken) + Send,
@@ -437,7 +440,7 @@ mod tests {
         assert!(!stop.is_cancelled());
     }
 
-    /// Less than librdkafka waits by default.
+    /// Shorter than librdkafka's default time-out.
     const LIMIT: Duration = Duration::from_secs(40);
 
     #[tokio::test]

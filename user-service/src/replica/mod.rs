@@ -1,8 +1,8 @@
-//! What this process knows of the log: one view, and how fresh it is.
+//! The log as this process knows it: one view, and how fresh it is.
 //!
 //! ```text
-//! log ──► follow ──► accept ──► view        offsets: where the log ends; replay: how far the start has come
-//!            └── end: has the view read as much of the log as a decision must rest on?
+//! log ──► follow ──► accept ──► view        offsets: where the log begins and ends; replay: its progress
+//!            └── end: is the view fresh enough for a decision?
 //! ```
 
 mod registration;
@@ -39,13 +39,13 @@ pub(crate) use tags::Mailbox;
 use tokio_util::sync::CancellationToken;
 pub(crate) use view::{Room, View};
 
-/// Between two looks at the log's ends.
+/// The pause between two checks that the view is at the log-end offset.
 const END_PAUSE: Duration = Duration::from_secs(1);
-/// The same while this replica is not there.
+/// The same pause while the view is behind.
 const SHORT_END_PAUSE: Duration = Duration::from_millis(100);
-/// How long it may take to get there.
+/// How long one check may take to reach the log-end offset.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
-/// The longest that a replica ever reads back: attempts are kept for a day, and older ones count no more.
+/// The longest time that a replica reads back: attempts are kept for a day, and older ones no longer count.
 const LONGEST_LOOK_BACK: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The log as one process knows it; cheap to share.
@@ -83,12 +83,12 @@ impl Replica {
         })
     }
 
-    /// What is known, however fresh.
+    /// The view, fresh or stale.
     pub(crate) fn view(&self) -> &Arc<View> {
         &self.view
     }
 
-    /// The registration of that id. That there is none is certain only at the end of the log as of now.
+    /// The registration with this id. Before it answers that there is none, it reads to the present log-end offset.
     ///
     /// # Errors
     /// [`BehindLog`] when `deadline` passes first.
@@ -104,7 +104,7 @@ impl Replica {
         Ok(self.view.registration(id, Timestamp::now()))
     }
 
-    /// Waits until the view rests on as much of the log as this decision must.
+    /// Waits until the view is fresh enough for this decision.
     ///
     /// # Errors
     /// [`BehindLog`] when `deadline` passes first.
@@ -112,7 +112,7 @@ impl Replica {
         self.follower.reach(Freshness::of(question), deadline).await
     }
 
-    /// Notes a record that was written here and is in the view already.
+    /// Notes a record of this process that is in the view already.
     pub(crate) fn note_own(&self, written: Written, event: EventId) {
         self.follower.note_own(written, event);
     }
@@ -122,26 +122,29 @@ impl Replica {
         self.follower.run(stop);
     }
 
-    /// Looks at the topics' settings, until `stop` is cancelled.
+    /// Checks the topics' settings until `stop` is cancelled.
     pub(crate) async fn watch_topics(&self, stop: CancellationToken) {
         Arc::clone(&self.topics).run(stop).await;
     }
 
-    /// Goes to the log's end again and again until `stop` is cancelled, so that requests need not, and this replica is ready.
+    /// Checks again and again, until `stop` is cancelled, that the view is at the
+    /// log-end offset. So this replica is ready, and requests need not wait for that.
     pub(crate) async fn watch_end(&self, stop: CancellationToken) {
         let mut pause = SHORT_END_PAUSE;
         while tokio::time::timeout(pause, stop.cancelled()).await.is_err() {
             if self.follower.is_caught_up() && self.watch.brokers_answer() {
                 let deadline = Instant::now().checked_add(END_TIMEOUT).unwrap_or_else(Instant::now);
                 let reached = self.follower.reach(Freshness::END, deadline);
-                // A request that needs the end goes there by itself, and says when it can't.
+                // A failure is not reported: a request that needs the log-end
+                // offset waits for it itself, and reports why it can't.
                 let reached = stop.run_until_cancelled(reached).await;
                 pause = if matches!(reached, Some(Ok(()))) { END_PAUSE } else { SHORT_END_PAUSE };
             }
         }
     }
 
-    /// Watches whether the brokers answer all clients, this one's and those that `also` asks, until `stop` is cancelled.
+    /// Watches until `stop` is cancelled whether the brokers answer
+    /// all clients: those of this replica, and those that `also` asks.
     pub(crate) async fn watch_clients(
         self: Arc<Self>,
         also: impl Fn(&KafkaWatch) -> bool + Send + Sync + 'static,
@@ -164,12 +167,12 @@ impl Replica {
         self.follower.is_caught_up()
     }
 
-    /// Whether all that was in the log five seconds ago has been read.
+    /// Whether everything that was in the log five seconds ago has been read, and there is room for more.
     pub(crate) fn is_at_end(&self) -> bool {
         self.follower.is_at_end(Instant::now())
     }
 
-    /// Whether registrations are not read for now, because there are too many.
+    /// Whether reading registrations is paused, because there are too many.
     pub(crate) fn holds_too_many(&self) -> bool {
         self.follower.holds_too_many()
     }
@@ -189,12 +192,12 @@ impl Replica {
         self.moved_partitions().or_else(|| self.topics.broken_promises()).is_none()
     }
 
-    /// How many records of the log are not in the view; `None` when the log's ends are not known by the deadline.
+    /// How many records of the log are not in the view; `None` when the log-end offsets are not known by the deadline.
     pub(crate) async fn lag(&self, deadline: Instant) -> Option<u64> {
         self.follower.lag(deadline).await
     }
 
-    /// How many records the replay has read, and of how many.
+    /// How many records the replay has read, and how many it has to read.
     pub(crate) fn progress(&self) -> (u64, u64) {
         self.follower.progress()
     }

@@ -1,6 +1,7 @@
-//! Where the partitions of the log begin and end.
+//! The offsets at which the partitions of the log begin and end.
 //!
-//! Asked on a connection of its own: on the follower's every answer would queue behind a fetch that waits for records.
+//! They are asked for on a connection of its own: on the follower's
+//! connection, each answer would queue behind a fetch that waits for records.
 
 use contract::topic::Topic;
 use jiff::Timestamp;
@@ -15,10 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a user service reads and writes.
+/// The topics that a user service reads and writes.
 pub(super) const TOPICS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
 const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
-/// Between two tries.
+/// The pause between two tries.
 const TRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// One partition of one of our topics.
@@ -30,7 +31,7 @@ pub(super) type Offsets = HashMap<Partition, i64>;
 pub(super) struct Inquirer(BaseConsumer<ClientLog>);
 
 impl Inquirer {
-    /// Makes a client of its own.
+    /// Makes the client for these queries.
     ///
     /// # Errors
     /// When librdkafka refuses the configuration.
@@ -43,11 +44,11 @@ impl Inquirer {
         watch.ask(self.0.client())
     }
 
-    /// From where each partition has to be read, and its end as of now: the topic of verified accounts from its
-    /// beginning, the others from this time.
+    /// The offset from which each partition has to be read, and its present log-end offset.
+    /// The topic of verified accounts is read from its beginning, the others from `since`.
     ///
     /// # Errors
-    /// When it can't be learnt within some seconds.
+    /// When the brokers don't answer within some seconds.
     pub(super) fn span(&self, since: Timestamp) -> KafkaResult<(Offsets, Offsets)> {
         let mut partitions = Vec::new();
         for topic in TOPICS {
@@ -59,7 +60,7 @@ impl Inquirer {
             partitions.into_iter().filter(|(topic, _)| *topic != Topic::Verified).collect();
         let found = self.offsets(&by_time, Offset::Offset(since.as_millisecond()), QUERY_TIMEOUT)?;
         for partition in by_time {
-            // Where nothing is that young, there is nothing to read yet.
+            // A partition without a record since then has nothing to read yet.
             let first = found.get(&partition).or_else(|| end.get(&partition)).copied();
             if let (Some(start), Some(first)) = (start.get_mut(&partition), first) {
                 *start = first.max(*start);
@@ -68,11 +69,12 @@ impl Inquirer {
         Ok((start, end))
     }
 
-    /// The ends of these partitions as of now; tried again and again while there is time, since a partition may be between two
-    /// leaders. librdkafka looks for the next one every second, in the topics that it has been asked for by name: `span` does that.
+    /// The present log-end offsets of these partitions. It tries for some seconds, because
+    /// a partition may be between two leaders. librdkafka looks every second for the next
+    /// leader, in the topics that it has been asked for by name; `span` does that.
     ///
     /// # Errors
-    /// When they can't be learnt within some seconds.
+    /// When the brokers don't answer within that time.
     pub(super) fn ends(&self, partitions: &[Partition]) -> KafkaResult<Offsets> {
         let began = Instant::now();
         loop {
@@ -94,8 +96,9 @@ impl Inquirer {
         }
     }
 
-    /// Where these partitions begin or end; or their first records that are not older than a time, in milliseconds since
-    /// 1970: partitions without one are left out. Takes one request to each broker that leads some of them.
+    /// The offsets at which these partitions begin or end. For a time (in milliseconds
+    /// since 1970): the offsets of the first records that are not older, without the
+    /// partitions that have none. Sends one request to each broker that leads some of them.
     fn offsets(&self, partitions: &[Partition], wanted: Offset, within: Duration) -> KafkaResult<Offsets> {
         let mut query = TopicPartitionList::with_capacity(partitions.len());
         for (topic, partition) in partitions {
@@ -169,7 +172,7 @@ mod tests {
         let cluster = MockCluster::new(1).unwrap();
         let inquirer = inquirer(&cluster);
         give_leader(&cluster, &PARTITIONS, None);
-        // The first error makes the client look, and what it sees counts until it looks again.
+        // The first error makes the client look for leaders. It uses what it finds until it looks again.
         let seen = || inquirer.offsets(&PARTITIONS, Offset::End, QUERY_TIMEOUT).unwrap_err();
         while seen().rdkafka_error_code() != Some(RDKafkaErrorCode::UnknownPartition) {}
 

@@ -4,21 +4,21 @@ use crate::rules::{Rules, later};
 use contract::{account_id::AccountId, event::Registered, person::Person};
 use jiff::Timestamp;
 
-/// A registration: whoever holds its id can be verified with exactly these data.
+/// A registration. The holder of its id can be verified with exactly these data.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Registration {
     /// When it was made.
     pub(crate) made_at: Timestamp,
-    /// Whose account.
+    /// The account of its address.
     pub(crate) account: AccountId,
-    /// How many requests for another mail it descends from.
+    /// How many resends it descends from.
     pub(crate) resends: u32,
     /// Who registered.
     pub(crate) person: Person,
 }
 
 impl Registration {
-    /// When it is forgotten.
+    /// When it expires.
     pub(crate) fn ends_at(&self, rules: &Rules) -> Timestamp {
         later(self.made_at, rules.link_ttl)
     }

@@ -1,11 +1,11 @@
-//! How far a replay has come, for the log and for the moment when it is over.
+//! The progress of a replay: for the log lines, and for the moment when it is over.
 
 use super::offsets::{Offsets, Partition};
 use contract::topic::Topic;
 use rdkafka::{Message, message::BorrowedMessage};
 use std::time::{Duration, Instant};
 
-/// How far the replay has come.
+/// The progress of a replay.
 pub(super) struct Replay {
     missing: Offsets,
     pub(super) total: i64,
@@ -40,7 +40,7 @@ impl Replay {
         }
     }
 
-    /// Notes that all before this offset was read.
+    /// Notes that all records before this offset have been read.
     pub(super) fn reached(&mut self, partition: Partition, next: i64) {
         if self.missing.get(&partition).is_some_and(|end| next >= *end) {
             self.missing.remove(&partition);
@@ -51,7 +51,7 @@ impl Replay {
         self.missing.is_empty()
     }
 
-    /// Notes the end in the log.
+    /// Logs that the replay is over.
     pub(super) fn report_end(&self) {
         let duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         log::info!("duration_ms" = duration_ms; "caught up after {} records", self.read);

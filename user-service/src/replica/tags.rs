@@ -1,14 +1,14 @@
-//! How many places the spellings with a tag of one mailbox have taken in a window together.
+//! How many places the tagged spellings of one mailbox have taken in a window, all together.
 //!
-//! `ada+1@example.com`, `ada+2@example.com` … are accounts of their own and, with most providers, one mailbox. The spelling
-//! without a tag is neither counted nor limited.
+//! `ada+1@example.com`, `ada+2@example.com` … are accounts of their own and, with most
+//! providers, one mailbox. The spelling without a tag is neither counted nor limited.
 
 use crate::rules::Window;
 use contract::email_address::EmailAddress;
 use foldhash::fast::RandomState;
 use std::{collections::HashMap, hash::BuildHasher, sync::LazyLock};
 
-/// A mailbox with tags, as a hash: nobody can choose one that collides.
+/// A mailbox with tagged spellings, as a hash with a random key: nobody can choose one that collides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Mailbox(u64);
 
@@ -20,7 +20,7 @@ impl Mailbox {
     }
 }
 
-/// The places that were taken, by mailbox and window.
+/// The number of places taken, by mailbox and window.
 #[derive(Debug, Default)]
 pub(super) struct Tags(HashMap<(Mailbox, Window), u32, RandomState>);
 

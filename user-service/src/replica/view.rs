@@ -1,8 +1,8 @@
-//! What the log says: registrations in moka, accounts beside them.
+//! The state of the log: registrations in moka, accounts beside them.
 //!
-//! A view, never a store: rebuilt from the topics at start and followed ever after. The cache has no capacity limit
-//! (at capacity moka would refuse new entries, and a mailed code would be unknown); only admission is bounded. What
-//! this replica has decided on counts from the moment of the decision, before its record is read back.
+//! It is a view, never a store: a start rebuilds it from the topics, and the follower keeps it up to date. The cache
+//! has no capacity limit, since at capacity moka would refuse new entries, and a mailed code would be unknown. Only
+//! admission is bounded. A decision of this replica counts from its own moment, before its record is read back.
 
 use super::{
     registration::Registration,
@@ -27,14 +27,14 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// How many changes may be under way at once, each to another account.
+/// The number of locks that share the accounts: this many changes may run at once, each to another account.
 const STRIPES: usize = 64;
-/// The bits of an id that tell its stripe.
+/// The bits of an id's first octet that select its stripe.
 const STRIPE_BITS: u8 = 63;
 
 /// The view; all methods may be called from any thread.
 pub(crate) struct View {
-    // Only ids that a service made are ever put in: random ones, and MACs. Nobody can choose some that collide.
+    // All keys are ids that a service made: random ones, and MACs. Nobody can choose keys that collide.
     registrations: Cache<RegistrationId, Registration, RandomState>,
     held: Arc<AtomicU64>,
     stripes: [Mutex<Stripe>; STRIPES],
@@ -43,14 +43,14 @@ pub(crate) struct View {
     rules: Rules,
 }
 
-/// The accounts whose ids have some bits in common.
+/// The accounts under one lock: some bits of their ids are equal.
 #[derive(Default)]
 struct Stripe {
     accounts: HashMap<AccountId, Account, RandomState>,
     verified: HashSet<AccountId, RandomState>,
 }
 
-/// Waits until a record was read back; dropping it gives up waiting.
+/// Waits until a record is read back; dropping it gives up waiting.
 pub(crate) struct Awaited<'a> {
     view: &'a View,
     event_id: EventId,
@@ -60,7 +60,7 @@ pub(crate) struct Awaited<'a> {
 /// Room for one registration; it counts as held until this is dropped.
 pub(crate) struct Room<'a>(&'a AtomicU64);
 
-/// When moka removes a registration. What is alive is decided from the registration's own time.
+/// When moka removes a registration. Whether one has expired is decided by its own time, not by moka.
 struct EndsAt(Rules);
 
 impl View {
@@ -71,8 +71,8 @@ impl View {
         let counted = Arc::clone(&held);
         let registrations = Cache::builder()
             .expire_after(EndsAt(rules))
-            // Also bounds moka's upkeep to 100 ms at a time: without a listener, a request that finds a million registrations
-            // expired removes them all.
+            // The listener also bounds moka's upkeep to 100 ms at a time. Without one,
+            // a request that finds a million registrations expired removes them all.
             .eviction_listener(move |_, _, cause| {
                 if cause.was_evicted() {
                     counted.fetch_sub(1, Ordering::Relaxed);
@@ -83,13 +83,13 @@ impl View {
         Self { registrations, held, stripes, tags: Mutex::default(), awaited: Mutex::default(), rules }
     }
 
-    /// The registration of that id, if the log has it and it is not over.
+    /// The registration with this id, if the log has it and it has not expired.
     #[must_use]
     pub(crate) fn registration(&self, id: RegistrationId, now: Timestamp) -> Option<Registration> {
         self.registrations.get(&id).filter(|registration| now < registration.ends_at(&self.rules))
     }
 
-    /// Looks at what is known of an account: the rules say what follows, also whether it is verified.
+    /// Calls `look` with the state of an account, and whether it is verified.
     pub(crate) fn look_at<T>(&self, id: AccountId, look: impl FnOnce(&Account, bool) -> T) -> T {
         let stripe = self.stripe(id);
         let is_verified = stripe.verified.contains(&id);
@@ -99,7 +99,7 @@ impl View {
         }
     }
 
-    /// How many registrations are held, those that are about to be published among them.
+    /// The number of registrations that are held, including those about to be published.
     #[must_use]
     pub(crate) fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
@@ -117,7 +117,7 @@ impl View {
         u64::try_from(self.stripes.iter().map(count).fold(0, usize::saturating_add)).unwrap_or(u64::MAX)
     }
 
-    /// Decides what a request leads to that is accepted now. A place that it takes counts from here on, for all who ask.
+    /// Decides what an accepted request leads to. A place that it takes counts at once, for all requests.
     pub(crate) fn decide(&self, id: AccountId, mailbox: Option<Mailbox>, now: Timestamp) -> Decision {
         let mut stripe = self.stripe(id);
         let is_verified = stripe.verified.contains(&id);
@@ -136,7 +136,7 @@ impl View {
         decision
     }
 
-    /// Gives back a place whose record is not in the log.
+    /// Gives back a place whose record has no ack, unless a record of that place has been read.
     pub(crate) fn give_back(&self, id: AccountId, mailbox: Option<Mailbox>, place: Place) {
         let mut stripe = self.stripe(id);
         if stripe.accounts.entry(id).or_default().give_back(place)
@@ -146,7 +146,7 @@ impl View {
         }
     }
 
-    /// Takes in an event as it was read from the log, in the order of its partition.
+    /// Takes in an event from the log. The events of a partition must come in its order.
     pub(crate) fn apply(&self, event: &Event, now: Timestamp) {
         match event {
             Event::Registered(_, event) => {
@@ -161,7 +161,7 @@ impl View {
         }
     }
 
-    /// Takes in that an account is verified: of several times the one that was read last holds.
+    /// Takes in that an account is verified. Of several verifications the last one that was read holds.
     pub(crate) fn verify(&self, id: AccountId, at: Timestamp, now: Timestamp) {
         let mut stripe = self.stripe(id);
         stripe.verified.insert(id);
@@ -174,13 +174,13 @@ impl View {
     pub(crate) fn forget(&self, id: AccountId, at: Timestamp, now: Timestamp) {
         let mut stripe = self.stripe(id);
         stripe.verified.remove(&id);
-        // The compacted topic may keep old ones for a long time.
+        // The compacted topic may keep an old tombstone for a long time.
         if self.is_recent(at, now) {
             stripe.accounts.entry(id).or_default().forget(at);
         }
     }
 
-    /// Announces an attempt or a verification that is about to be published.
+    /// Registers the wait for an attempt or a verification that is about to be published.
     #[must_use]
     pub(crate) fn await_record(&self, event_id: EventId) -> Awaited<'_> {
         let (sender, read) = oneshot::channel();
@@ -188,7 +188,7 @@ impl View {
         Awaited { view: self, event_id, read }
     }
 
-    /// Forgets what can't matter any more.
+    /// Removes expired data.
     pub(crate) fn tidy(&self, now: Timestamp) {
         self.registrations.run_pending_tasks();
         for stripe in &self.stripes {
@@ -209,7 +209,8 @@ impl View {
         let stripe = &self.stripes[usize::from(event.registration.as_bytes()[0] & STRIPE_BITS)];
         let _one_after_the_other = locked(stripe);
         match self.registrations.get(&event.registration) {
-            // Written twice; of two that differ, which no service writes, every replica holds the same one.
+            // The record was written twice. If the two differ, which
+            // no service writes, every replica holds the same one.
             Some(known) if known <= registration => {}
             Some(_) => self.registrations.insert(event.registration, registration),
             None => {
@@ -241,10 +242,10 @@ impl View {
         self.wake(event.event_id);
     }
 
-    /// Wakes the requests that wait for a record to be read.
+    /// Wakes the requests that wait until this record is read.
     fn wake(&self, event_id: EventId) {
         for waiting in locked(&self.awaited).remove(&event_id).into_iter().flatten() {
-            // The request may have given up in this very moment.
+            // The request may have given up at this moment.
             let _ = waiting.send(());
         }
     }
@@ -263,7 +264,7 @@ impl View {
 }
 
 impl Awaited<'_> {
-    /// Waits until the record was read, and answers whether that happened.
+    /// Waits until the record is read; returns whether it was.
     pub(crate) async fn read(mut self) -> bool {
         (&mut self.read).await.is_ok()
     }

@@ -1,8 +1,9 @@
-//! What the log says of one account.
+//! The state of one account.
 //!
-//! Merging is a join, window by window: commutative, associative and idempotent, because across topics there is no order.
-//! Only guesses need the order of their partition, which is the same for every replica. Merging never depends on
-//! the tombstone: what a tombstone ends is left out when the account is looked at.
+//! Merging is a join, window by window: commutative, associative and idempotent, because records of
+//! different topics come in no fixed order. Two things need the order of a partition, which is the
+//! same for every replica: the places of guesses, and which of several verifications holds. Merging
+//! never depends on the tombstone: data that a tombstone ended are left out when the account is read.
 
 use super::{
     Rules, Window,
@@ -13,23 +14,24 @@ use contract::{event::EventId, registration_id::RegistrationId};
 use jiff::Timestamp;
 use smallvec::SmallVec;
 
-/// A place in the schedule of mails. Sixteen octets: there may be millions.
+/// A place in the schedule of mails. It takes sixteen octets, since there may be millions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Of which window.
+    /// Its window.
     pub(crate) window: Window,
-    /// Which place of the window, from 1.
+    /// Its number in the window, from 1.
     pub(crate) send: u8,
-    /// Whether a record of it was read; without, this process has decided on it and does not know whether it was written.
+    /// Whether a record of it was read. If not, this process has decided
+    /// on it and does not know whether its record is in the log.
     pub(crate) is_in_log: bool,
     /// When it was taken, in milliseconds since 1970.
     pub(crate) taken_at: i64,
 }
 
-/// What is known of one account, besides its registrations. Kept small: there may be millions.
+/// The state of one account, besides its registrations. Kept small: there may be millions.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Account {
-    /// Mostly one.
+    /// Mostly one place.
     places: SmallVec<[Place; 1]>,
     guesses: Option<Box<Guesses>>,
     milestones: Option<Box<Milestones>>,
@@ -39,12 +41,12 @@ pub(crate) struct Account {
 struct Milestones {
     /// Time of the newest tombstone.
     forgotten_at: Option<Timestamp>,
-    /// Of the verification that holds.
+    /// Time of the verification that holds.
     verified_at: Option<Timestamp>,
 }
 
 impl Account {
-    /// Takes a place, and answers whether it was free. Of two records of one place the earlier time holds.
+    /// Takes a place; returns whether it was free. Of two records of one place the earlier time holds.
     pub(crate) fn take(&mut self, place: Place) -> bool {
         let same = |known: &&mut Place| known.window == place.window && known.send == place.send;
         match self.places.iter_mut().find(same) {
@@ -60,7 +62,8 @@ impl Account {
         }
     }
 
-    /// Gives back a place that was not written, and answers whether it is free again: another process may have taken it.
+    /// Gives back a place whose record has no ack; returns whether
+    /// it is free again. It is not if a record of it has been read.
     pub(crate) fn give_back(&mut self, place: Place) -> bool {
         let before = self.places.len();
         self.places
@@ -68,7 +71,7 @@ impl Account {
         self.places.len() < before
     }
 
-    /// Counts a guess, in the order of the log.
+    /// Counts a guess. Guesses must come in the order of the log.
     pub(crate) fn count(
         &mut self,
         guess: EventId,
@@ -81,18 +84,18 @@ impl Account {
         guesses.count(guess, registration, windows, made_at, rules);
     }
 
-    /// Notes a tombstone of that time: of several the newest counts.
+    /// Notes a tombstone of that time. Of several the newest counts.
     pub(crate) fn forget(&mut self, at: Timestamp) {
         let milestones = self.milestones.get_or_insert_default();
         milestones.forgotten_at = milestones.forgotten_at.max(Some(at));
     }
 
-    /// Notes a verification, in the order of the log: the last one holds.
+    /// Notes a verification. They must come in the order of the log: the last one holds.
     pub(crate) fn verify(&mut self, at: Timestamp) {
         self.milestones.get_or_insert_default().verified_at = Some(at);
     }
 
-    /// Its first window: the first of all time, or one after its tombstone.
+    /// The window at which its windows begin: window 0 or, after a tombstone, a later one.
     pub(crate) fn first_window(&self, rules: &Rules) -> Window {
         let forgotten_at = self.milestones.as_ref().and_then(|milestones| milestones.forgotten_at);
         forgotten_at.map_or(Window::default(), |at| rules.first_after(at))
@@ -108,7 +111,7 @@ impl Account {
         self.places.iter().filter(|place| place.window == window).map(|place| place.send).max().unwrap_or(0)
     }
 
-    /// The highest place of a window that a record was read of, 0 if there is none.
+    /// The highest place of a window of which a record was read, 0 if there is none.
     pub(super) fn last_send_in_log(&self, window: Window) -> u8 {
         let places = self.places.iter().filter(|place| place.window == window && place.is_in_log);
         places.map(|place| place.send).max().unwrap_or(0)
@@ -121,7 +124,7 @@ impl Account {
         places.map(|place| place.taken_at).max().and_then(|time| Timestamp::from_millisecond(time).ok())
     }
 
-    /// When the first place of its present window was taken, or of the one before if that has none.
+    /// When the first place was taken in its present window or, if that has none, in the newest window before.
     pub(crate) fn first_mail_at(&self, now: Timestamp, rules: &Rules) -> Option<Timestamp> {
         let present = self.window(now, rules);
         let newest =
@@ -130,8 +133,9 @@ impl Account {
         places.map(|place| place.taken_at).min().and_then(|time| Timestamp::from_millisecond(time).ok())
     }
 
-    /// Whether a proof can be right with a registration of that time: not with one from before the account was forgotten, and,
-    /// once it is verified, not with one from after that.
+    /// Whether a proof can be right with a registration of that time. No proof is right if the account was forgotten
+    /// after that time. Once the account is verified, none is right if the registration was made later, by more than
+    /// the skew. A verification whose time is no longer known counts as earlier than every registration.
     pub(crate) fn can_be_proved(&self, registered_at: Timestamp, is_verified: bool, rules: &Rules) -> bool {
         let Milestones { forgotten_at, verified_at } =
             self.milestones.as_deref().copied().unwrap_or_default();
@@ -145,17 +149,17 @@ impl Account {
         self.codes(now, rules).filter(|(_, is_right)| *is_right).map(|(window, _)| window)
     }
 
-    /// The windows around now, and whether their codes are right.
+    /// The windows around now, each with whether its code is right.
     pub(crate) fn codes(&self, now: Timestamp, rules: &Rules) -> impl Iterator<Item = (Window, bool)> {
         rules.codes(self.first_window(rules), now)
     }
 
-    /// The windows around now and before, and whether their tokens are right.
+    /// The windows around now and before, each with whether its token is right.
     pub(crate) fn tokens(&self, now: Timestamp, rules: &Rules) -> impl Iterator<Item = (Window, bool)> {
         rules.tokens(self.first_window(rules), now)
     }
 
-    /// Where a guess stands, if it has a place among those of its registration.
+    /// The guess, if it has a place among those of its registration.
     pub(crate) fn guess(&self, guess: EventId, registration: RegistrationId) -> Option<Guess> {
         self.guesses.as_ref()?.find(guess, registration)
     }
@@ -165,7 +169,7 @@ impl Account {
         self.guesses.as_ref().map_or(0, |guesses| guesses.with(registration))
     }
 
-    /// Forgets what can't matter any more, and answers whether anything is left.
+    /// Removes expired data; returns whether anything is left.
     pub(crate) fn tidy(&mut self, now: Timestamp, rules: &Rules) -> bool {
         let oldest = *rules.held(now).start();
         self.places.retain(|place| place.window >= oldest);

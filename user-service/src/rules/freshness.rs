@@ -1,20 +1,20 @@
-//! How much of the log a decision must rest on: a function of what is decided, never of the address.
+//! How fresh the view must be for a decision. This depends on the kind of decision, never on the address.
 
 use contract::topic::Topic;
 use std::time::Duration;
 
-/// What is decided.
+/// The kinds of decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Question {
     /// Which place of the schedule a request takes.
     NextMail,
-    /// That nobody registered under an id.
+    /// Whether nobody registered under an id.
     IsUnknown,
-    /// That a right proof is accepted.
+    /// Whether a right proof is accepted.
     MayBeVerified,
 }
 
-/// The end of these topics, as it was at most that long ago, must have been read.
+/// The view must have read these topics to their log-end offsets of at most this long ago.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Freshness {
     pub(crate) topics: &'static [Topic],
@@ -22,11 +22,11 @@ pub(crate) struct Freshness {
 }
 
 impl Freshness {
-    /// All that is in the log now.
+    /// Everything that is in the log now.
     pub(crate) const END: Self =
         Self { topics: &[Topic::Created, Topic::Activity, Topic::Verified], age: Duration::ZERO };
 
-    /// What a decision of this kind rests on.
+    /// The freshness that a decision of this kind needs.
     pub(crate) const fn of(question: Question) -> Self {
         match question {
             // A replica that was frozen would otherwise answer a queued request from a stale view, and take a place that another

@@ -1,8 +1,9 @@
-//! The log hands out guesses: places by the order of its records, the same for every replica.
+//! The places of guesses. The order of the log hands them out, so they are equal at every replica.
 //!
-//! A guess is one code tried with one registration. However often its record is written, it has one place among the guesses
-//! of its registration, which decides whether it counts, and one in each window that a record of it names, which decides
-//! whether it is compared with that window's code. Guesses without a place are beyond every budget and take no room.
+//! A guess is one code that is tried with one registration. However often its record is written,
+//! it has one place among the guesses of its registration, and one in each window that a record of
+//! it names. The first decides whether the guess counts, the others whether it is compared with
+//! the code of that window. A guess without a place is beyond the budget and takes no memory.
 
 use super::{Rules, Window, later};
 use contract::{event::EventId, registration_id::RegistrationId};
@@ -23,10 +24,10 @@ struct OfRegistration {
     made_at: Timestamp,
 }
 
-/// Where a guess stands.
+/// A guess that has a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Guess {
-    /// The windows with whose codes it is compared while those are right.
+    /// The windows with whose codes it is compared, while those codes are right.
     pub(crate) compared_with: Vec<Window>,
     /// How many guesses of its registration count by now.
     pub(crate) made: u32,
@@ -75,9 +76,9 @@ impl Guesses {
         u32::try_from(guesses).unwrap_or(u32::MAX)
     }
 
-    /// Forgets the guesses of registrations and windows that are over, and answers whether any are left.
+    /// Removes the guesses of registrations and windows that are over; returns whether any are left.
     pub(super) fn tidy(&mut self, now: Timestamp, oldest: Window, rules: &Rules) -> bool {
-        // A registration is older than its guesses, but for clocks that differ.
+        // A registration is older than its guesses, unless clocks differ.
         let life = rules.link_ttl.saturating_add(rules.max_clock_skew);
         self.of_registrations.retain(|_, it| now < later(it.made_at, life));
         self.of_windows.retain(|(window, _)| *window >= oldest);
@@ -85,7 +86,7 @@ impl Guesses {
     }
 }
 
-/// Gives a guess the next place, unless it has one, and answers whether it has one now.
+/// Gives a guess the next place if it has none and the budget has one; returns whether it has a place now.
 fn take(guesses: &mut Vec<EventId>, guess: EventId, budget: u32) -> bool {
     if guesses.contains(&guess) {
         return true;

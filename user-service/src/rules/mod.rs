@@ -1,11 +1,11 @@
-//! What may happen next: pure rules over what the log says. No I/O, no clock, no randomness; `now` is an argument.
+//! Pure rules: what may happen next, by the state of the log. No I/O, no clock, no randomness; `now` is an argument.
 //!
 //! ```text
 //! windows     which window a moment is in, and which windows' codes and tokens are right
-//! account     what the log says of one account: places of mails, guesses, tombstone, verification
+//! account     the state of one account: places of mails, guesses, tombstone, verification
 //! schedule    whether a request takes the next place for a mail, and what is mailed
 //! guesses     which guesses count, and which are compared
-//! freshness   how much of the log a decision must rest on
+//! freshness   how fresh the view must be for a decision
 //! ```
 //!
 //! There is one code path for new, pending, verified and forgotten addresses.
@@ -26,12 +26,12 @@ pub(crate) use windows::Window;
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// The moment that lies this much later, or the last one that there is: a record may name any time.
+/// The moment that is this much later, or the last one that can be represented: a record may name any time.
 pub(crate) fn later(moment: Timestamp, by: Duration) -> Timestamp {
     moment.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// The moment that lies this much earlier, or the first one that there is.
+/// The moment that is this much earlier, or the first one that can be represented.
 pub(crate) fn earlier(moment: Timestamp, by: Duration) -> Timestamp {
     moment.checked_sub(by).unwrap_or(Timestamp::MIN)
 }

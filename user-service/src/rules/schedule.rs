@@ -1,15 +1,16 @@
-//! The schedule of mails: whether a request takes the next place of its window, and what is mailed then.
+//! The schedule of mails: whether a request takes the next place of its window, and what is mailed.
 //!
-//! The first place is free at once, but not within the cool-down after a place of the window before; each further one is free
-//! after a pause that doubles, so at 0, 1, 3, 7, 15 and 31 minutes at the earliest. No timer sends a mail: the first request at
-//! a free place takes it. In between nothing is mailed, since a mail whose code is right is in the mailbox already.
+//! The first place is free at once, but not within the cool-down after a place of the window before.
+//! Each further one is free after a pause that doubles: with a cool-down of a minute at 0, 1, 3, 7, 15
+//! and 31 minutes at the earliest. No timer sends a mail: the first request after a place is free takes
+//! it. A request in between mails nothing, since a mail with a right code is in the mailbox already.
 
 use super::{Account, Place, Rules, Window, later};
 use contract::event::{MAX_SEND, Mailing};
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// A window has no more places than events can name.
+/// The last place of a window: events can name no higher one.
 const LAST_SEND: u8 = {
     assert!(MAX_SEND < 256);
     MAX_SEND as u8
@@ -22,7 +23,7 @@ pub(crate) struct Decision {
     pub(crate) mailing: Mailing,
     /// The account's present window.
     pub(crate) window: Window,
-    /// The place that is taken, or the last one that was.
+    /// The place that is taken, or else the last one that the log has.
     pub(crate) send: u8,
     /// The place that is taken, if one is.
     pub(crate) taken: Option<Place>,
@@ -30,17 +31,17 @@ pub(crate) struct Decision {
     pub(crate) is_over_tag_limit: bool,
 }
 
-/// What a decision takes into account besides the account's places.
+/// The facts, besides the account's places, that a decision takes into account.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Circumstances {
     /// Whether the account is verified.
     pub(crate) is_verified: bool,
-    /// Whether the address has a tag, and the places for spellings of its mailbox with tags are all taken.
+    /// Whether the address has a tag, and the tagged spellings of its mailbox have taken all their places.
     pub(crate) is_over_tag_limit: bool,
 }
 
 impl Decision {
-    /// Decides what a request leads to that is accepted now.
+    /// Decides what an accepted request leads to.
     pub(crate) fn of(account: &Account, circumstances: Circumstances, now: Timestamp, rules: &Rules) -> Self {
         let window = account.window(now, rules);
         let last = account.last_send(window);
@@ -49,7 +50,8 @@ impl Decision {
             return Self {
                 mailing: Mailing::Nothing,
                 window,
-                // Not a place that may yet be given back: this record would take it, and mail nothing.
+                // Only a place that is in the log. Another one may be given
+                // back; this record would then take it, and mail nothing.
                 send: account.last_send_in_log(window),
                 taken: None,
                 is_over_tag_limit: false,
@@ -70,13 +72,13 @@ impl Decision {
 }
 
 impl Rules {
-    /// How long after the place with this number, 0 for one of another window, the next one is free.
+    /// How long after this place the next one is free. 0 stands for a place of another window.
     fn pause_after(&self, send: u8) -> Duration {
         doubled(self.resend_cooldown, send.saturating_sub(1).into())
     }
 }
 
-/// How long after a registration that descends from so many resends another mail can be asked for with it.
+/// How long after a registration another mail can be asked for with it. `resends`: how many it descends from.
 pub(crate) fn resend_wait(resends: u32, rules: &Rules) -> Duration {
     doubled(rules.resend_cooldown, resends)
 }

@@ -1,8 +1,8 @@
-//! The rules with the clock as an argument.
+//! Tests of the rules, with the clock as an argument.
 
 use super::*;
 
-/// As by default.
+/// The defaults of the configuration.
 pub(crate) const RULES: Rules = Rules {
     window: Duration::from_secs(3_600),
     code_ttl: Duration::from_secs(900),

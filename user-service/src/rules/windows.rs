@@ -1,13 +1,14 @@
-//! The clock's windows: nothing begins one and nothing prolongs one.
+//! Windows belong to the clock: no request begins or prolongs one.
 //!
-//! A window has one code and one token for each account. The code is right from the skew before its window until `CODE_TTL`
-//! after it, so that at any moment one or two windows have right codes; the token lasts until `LINK_TTL` after its window.
+//! A window has one code and one token for each account. The code is right from the
+//! skew before its window until `CODE_TTL` after it, so at any moment one or two
+//! windows have right codes. The token is right until `LINK_TTL` after its window.
 
 use super::{earlier, later};
 use jiff::Timestamp;
 use std::{ops::RangeInclusive, time::Duration};
 
-/// The numbers of the flow. All processes have the same ones.
+/// Times and limits of the signup flow, equal in all processes.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
     /// Length of a window, at most 6 h.
@@ -16,7 +17,7 @@ pub struct Rules {
     pub code_ttl: Duration,
     /// How long a registration is kept, and how long a link's token is right after its window; at most 24 h.
     pub link_ttl: Duration,
-    /// The most by which the clocks of two processes differ.
+    /// The most by which the clocks of any two processes may differ.
     pub max_clock_skew: Duration,
     /// Guesses of a registration that count.
     pub code_attempts: u32,
@@ -24,18 +25,18 @@ pub struct Rules {
     pub window_attempts: u32,
     /// Least time between two mails to an address.
     pub resend_cooldown: Duration,
-    /// Places of a window that spellings with a tag of one mailbox have together.
+    /// Places of a window that the tagged spellings of one mailbox may take, all together.
     pub max_tagged_mails: u32,
-    /// How long a writer waits for an ack: a record may be written this much later than its event.
+    /// How long a writer waits for an ack. A record may be written this much later than its event.
     pub publish_timeout: Duration,
 }
 
-/// The number of a window: its beginning divided by the length of all windows.
+/// The number of a window: the time at which it begins, divided by the length of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Window(u32);
 
 impl Window {
-    /// The window of that number; `None` for one in a time that no clock will show.
+    /// The window with this number; `None` if its time is one that no clock will show.
     pub(crate) fn new(number: u64) -> Option<Self> {
         u32::try_from(number).ok().map(Self)
     }
@@ -78,8 +79,8 @@ impl Rules {
         later(self.end(window), self.code_ttl)
     }
 
-    /// Where the windows of an account begin after a tombstone of that time: no code or token from before is right any more,
-    /// whichever window the clock of its process was in.
+    /// The first window of an account after a tombstone of that time. The codes and tokens of all earlier
+    /// windows are wrong from then on, even those from a process whose clock is ahead by the skew.
     pub(crate) fn first_after(&self, tombstone: Timestamp) -> Window {
         self.window_at(later(tombstone, self.max_clock_skew)).after(1)
     }
@@ -89,9 +90,9 @@ impl Rules {
         self.window_at(now).max(first)
     }
 
-    /// The windows around now, the oldest first, and whether their codes are right for an account whose windows begin at
-    /// `first`: those of one or two are. Every account has the same number of them here, so comparing with all takes
-    /// equally long.
+    /// The windows around now, the oldest first, each with whether its code is right for an
+    /// account whose windows begin at `first`. One or two codes are right. The number of windows
+    /// is equal for all accounts, so that comparing with all of them takes equally long.
     pub(crate) fn codes(&self, first: Window, now: Timestamp) -> impl Iterator<Item = (Window, bool)> {
         let clock = self.window_at(now);
         let windows = [clock.before(1), clock, clock.after(1), clock.after(2)].into_iter();
@@ -100,7 +101,7 @@ impl Rules {
         })
     }
 
-    /// The same for tokens, which are right for longer.
+    /// The windows in which a token may be right, each with whether it is. Tokens are right for longer than codes.
     pub(crate) fn tokens(&self, first: Window, now: Timestamp) -> impl Iterator<Item = (Window, bool)> {
         let newest = self.window_at(now).after(2);
         let oldest = self.window_at(earlier(now, self.link_ttl)).before(1);
@@ -114,7 +115,7 @@ impl Rules {
         window == first || (window > first && earlier(self.begin(window), self.max_clock_skew) <= now)
     }
 
-    /// The windows that are held of every account: from one before to two after the clock's.
+    /// The windows that the view holds of every account: from one before to two after the clock's.
     pub(crate) fn held(&self, now: Timestamp) -> RangeInclusive<Window> {
         let clock = self.window_at(now);
         clock.before(1)..=clock.after(2)
@@ -125,7 +126,8 @@ impl Rules {
         self.link_ttl.saturating_add(self.window.saturating_mul(3))
     }
 
-    /// From when on the log has to be read: all registrations and their guesses that are alive, and all windows that are held.
+    /// The time from which the log has to be read. The records since then hold all
+    /// registrations that are alive, their guesses, and all windows that are held.
     pub(crate) fn replay_from(&self, now: Timestamp) -> Timestamp {
         let second_before = self.begin(self.window_at(now).before(2));
         let slack = self.max_clock_skew.saturating_mul(2).max(self.clock_tolerance());

@@ -1,7 +1,7 @@
-//! What the verbs decide, step by step: nothing here waits, and `now` is an argument.
+//! The decisions of the verbs, step by step: nothing here waits, and `now` is an argument.
 //!
-//! Between two steps the verbs wait: for the log's end, for an ack, for their own record to be read back. A test
-//! drives the steps by any clock and in any order.
+//! Between two steps the verbs wait for the log-end offset, for an ack, or until their
+//! own record is read back. Tests drive the steps with any clock and in any order.
 
 use crate::{
     identity::IdSecret,
@@ -21,7 +21,7 @@ use contract::{
 use jiff::Timestamp;
 use std::{sync::Arc, time::Duration};
 
-/// The view of one replica, and what is derived from it.
+/// The view of one replica, and the rules and secrets that decisions need.
 pub(super) struct Desk {
     pub(super) view: Arc<View>,
     pub(super) rules: Rules,
@@ -30,7 +30,7 @@ pub(super) struct Desk {
     pub(super) id_secret: IdSecret,
 }
 
-/// A request that was decided on: its place counts, and its event is to be published.
+/// A request after its decision: its place counts, and its event is to be published.
 pub(super) struct Drafted {
     pub(super) event: Event,
     pub(super) decision: Decision,
@@ -51,12 +51,12 @@ pub(super) struct Right {
 }
 
 impl Desk {
-    /// Room for one more registration, whatever its address; `None` at `MAX_PENDING`.
+    /// Takes room for one more registration of any address; `None` at `MAX_PENDING`.
     pub(super) fn room(&self) -> Option<Room<'_>> {
         self.view.take_room(self.max_pending)
     }
 
-    /// Decides what a registration leads to, with an id that descends from so many resends.
+    /// Decides what a registration leads to. `resends`: how many resends it descends from.
     pub(super) fn register(
         &self,
         registration: RegistrationId,
@@ -79,26 +79,26 @@ impl Desk {
         Drafted { event, decision, mailbox }
     }
 
-    /// Gives back the place of a decision whose event has no ack: whoever repeats the request is to get the mail. If the event
-    /// is in the log after all, both ask for the same mail, which goes out once.
+    /// Gives back the place of a decision whose event has no ack, so that a repeated request gets the
+    /// mail. If the event is in the log after all, both ask for the same mail, which goes out once.
     pub(super) fn take_back(&self, drafted: &Drafted) {
         if let Some(place) = drafted.decision.taken {
             self.view.give_back(drafted.event.account_id(), drafted.mailbox, place);
         }
     }
 
-    /// When the code of the clock's window stops being right: the same for every address.
+    /// When the code of the clock's window expires. This does not depend on the address.
     pub(super) fn expires_at(&self, now: Timestamp) -> Timestamp {
         self.rules.code_expires_at(self.rules.window_at(now))
     }
 
-    /// How long it takes until another mail can be asked for with a registration.
+    /// How long until another mail can be asked for with a registration.
     pub(super) fn wait_for_resend(&self, registration: &Registration, now: Timestamp) -> Duration {
         let free_at = later(registration.made_at, resend_wait(registration.resends, &self.rules));
         Duration::try_from(free_at.duration_since(now)).unwrap_or(Duration::ZERO)
     }
 
-    /// The attempt that a guess is written as; `None` when the guesses of its registration are used up and this is a new one.
+    /// The attempt to publish for a guess; `None` if the guesses of its registration are used up and this is a new one.
     pub(super) fn guess(
         &self,
         id: RegistrationId,
@@ -116,7 +116,7 @@ impl Desk {
             .then(|| event::Attempt::new(event_id, registration.account, id, windows, request_id, now))
     }
 
-    /// What became of a guess, once its record was read back; `None` when it does not count.
+    /// The result of a guess, once its record was read back; `None` when it does not count.
     pub(super) fn guessed(&self, attempt: &event::Attempt) -> Option<Guessed> {
         let guess = self
             .view
@@ -125,7 +125,7 @@ impl Desk {
         Some(Guessed { compared_with: guess.compared_with, attempts_left })
     }
 
-    /// Whether a code is right with a registration, as far as its guess is compared.
+    /// Whether a code is right with a registration, in the windows that its guess is compared with.
     pub(super) fn is_code_right(
         &self,
         registration: &Registration,
@@ -157,7 +157,7 @@ impl Desk {
         })
     }
 
-    /// The verification of an account with a registration, and when the first mail of its window was asked for.
+    /// The event that verifies an account with a registration, and when the first mail of its window was asked for.
     pub(super) fn verification(
         &self,
         id: RegistrationId,
@@ -170,8 +170,8 @@ impl Desk {
         (Event::Verified(event::Verified::new(account, id, person, request_id, now)), first_mail)
     }
 
-    /// Compares with every window and every accepted key, in constant time, also with those for which nothing can be right: it
-    /// takes as long for every address.
+    /// Compares with every window and every accepted key in constant time, even
+    /// if nothing can be right. So it takes equally long for every address.
     fn is_right(
         &self,
         registration: &Registration,

@@ -1,7 +1,7 @@
-//! Forget: the tombstone that makes an account new.
+//! Forget: writes the tombstone after which an account is new.
 //!
-//! A verification that is under way may be written after the tombstone. So this waits until none can be any more, reads what
-//! came after it, and writes another one if the account was verified meanwhile.
+//! A verification in flight may be written after the tombstone. So this waits until none can follow any more,
+//! reads the records after the tombstone, and writes another one if the account was verified meanwhile.
 
 use crate::{
     config::Config,
@@ -16,17 +16,17 @@ use rdkafka::{
 use runtime::kafka::KafkaConfig;
 use std::time::{Duration, Instant};
 
-/// How long the ack of a tombstone may take: the command's first record waits for a connection and a producer id, and nobody
-/// waits for an answer with a deadline.
+/// How long the ack of a tombstone may take. The command's first record waits for
+/// a connection and a producer id, and no client waits for it with a deadline.
 const ACK_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the topic's end may take to be read.
+/// How long reading to the topic's log-end offset may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(200);
 
-/// Forgets an account. Takes `PUBLISH_TIMEOUT` and `MAX_CLOCK_SKEW` at least.
+/// Forgets an account. Takes at least `PUBLISH_TIMEOUT` + `MAX_CLOCK_SKEW`.
 ///
 /// # Errors
-/// When a tombstone is not acknowledged, or what came after it can't be read: the command is to be run again.
+/// When a tombstone is not acknowledged, or the records after it can't be read: the command must be run again.
 pub(crate) async fn forget(config: &Config, id: AccountId) -> anyhow::Result<()> {
     let publisher = Publisher::new(&config.kafka, ACK_TIMEOUT)?;
     let wait = config.rules.clock_tolerance();
@@ -45,7 +45,7 @@ pub(crate) async fn forget(config: &Config, id: AccountId) -> anyhow::Result<()>
     }
 }
 
-/// Whether the newest record of the account after the tombstone is none. Blocks.
+/// Whether the newest record of the account, from the tombstone on, is a verification. Blocks.
 fn was_verified_after(kafka: &KafkaConfig, tombstone: Written, id: AccountId) -> anyhow::Result<bool> {
     let mut settings = kafka.consumer();
     // `assign` needs a group id; nothing is committed under it.
@@ -71,7 +71,7 @@ fn was_verified_after(kafka: &KafkaConfig, tombstone: Written, id: AccountId) ->
                     is_verified = record.payload().is_some();
                 }
             }
-            // Markers of transactions have offsets and are passed on to nobody.
+            // Transaction markers have offsets, and the client passes them to nobody.
             None => {
                 if let Some(Offset::Offset(position)) =
                     consumer.position()?.find_partition(topic, partition).map(|at| at.offset())

@@ -1,4 +1,4 @@
-//! The verbs: each knows (what the log says), decides (by a pure rule), publishes (one event), answers.
+//! The verbs. Each reads the view, decides by a pure rule, publishes, and answers.
 //!
 //! ```text
 //! register, resend ─► schedule: which place, which mail?  ─► one record in user_account_created
@@ -35,21 +35,21 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// What is left of `PUBLISH_TIMEOUT` for the answer itself.
+/// The part of `PUBLISH_TIMEOUT` that is left for the answer itself.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
-/// How long the look at the log's ends may take when numbers are asked for.
+/// How long the metrics wait for the log-end offsets.
 const NUMBERS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a replica is not ready after its clock was seen to be wrong.
+/// How long a replica is not ready after its clock was found to be wrong.
 const CLOCK_DOUBT: Duration = Duration::from_secs(60);
 
-/// How an event's time lies to its record's, which is the broker's.
+/// How the time of an event compares with that of its record, which is the broker's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ClocksAgree {
     Yes,
-    /// The event is of later.
+    /// The event's time is too late.
     Ahead,
-    /// The event is of too long before.
+    /// The event's time is too early.
     Behind,
 }
 
@@ -73,13 +73,13 @@ struct Inner {
     replica: Arc<Replica>,
     publisher: Publisher,
     metrics: Arc<Metrics>,
-    /// `None`: they are not counted.
+    /// `None`: wrong codes are not limited.
     wrong_codes: Option<WrongCodes>,
-    /// When the clock of this process was seen to be wrong, unless it was right since.
+    /// When the clock of this process was found to be wrong, unless it was right since.
     clock_was_wrong_at: Mutex<Option<Instant>>,
 }
 
-/// Nothing was decided; the same request may succeed later or at another replica.
+/// Why a request is answered with 503; it may succeed later or at another replica.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unavailable {
     /// The replay is not over.
@@ -91,12 +91,12 @@ pub(crate) enum Unavailable {
     /// The event is not known to be in the log.
     #[error(transparent)]
     NotPublished(#[from] PublishError),
-    /// The broker's clock and this process' differ by more than all others tolerate.
+    /// The clocks of the broker and of this process differ by more than services tolerate.
     #[error(
         "the clock of this machine and that of the broker differ by more than MAX_CLOCK_SKEW and PUBLISH_TIMEOUT"
     )]
     WrongClock,
-    /// The attempt was not read back, or the log's end was not reached, in time.
+    /// The attempt was not read back, or the log-end offset was not reached, in time.
     #[error(transparent)]
     Behind(#[from] BehindLog),
     /// `MAX_PENDING` registrations are held.
@@ -104,18 +104,18 @@ pub(crate) enum Unavailable {
     Full,
 }
 
-/// How ready this replica is, part by part.
+/// The readiness of this replica, part by part.
 #[derive(Debug, Clone)]
 pub(crate) struct Readiness {
     /// The replay is over.
     pub(crate) caught_up: bool,
-    /// All that was in the log five seconds ago has been read.
+    /// All records that were in the log five seconds ago have been read.
     pub(crate) at_log_end: bool,
-    /// The producer has what its first record needs.
+    /// The producer has its id. Without it the first record would wait.
     pub(crate) producer_warm: bool,
     /// The broker answered all clients a moment ago.
     pub(crate) broker_answers: bool,
-    /// The newest event of this process was taken in by all.
+    /// The clock of this process was not found to be wrong lately.
     pub(crate) clock_agrees: bool,
     /// What is wrong with the topics, if anything is.
     pub(crate) topics: Option<String>,
@@ -147,7 +147,7 @@ impl Signup {
         })))
     }
 
-    /// What the log says, and how fresh that is.
+    /// The view of the log, and its freshness.
     pub(crate) fn replica(&self) -> &Arc<Replica> {
         &self.0.replica
     }
@@ -180,7 +180,7 @@ impl Signup {
         self.0.publisher.watch(&stop).await
     }
 
-    /// How ready this replica is.
+    /// The readiness of this replica.
     #[must_use]
     pub(crate) fn readiness(&self) -> Readiness {
         let replica = &self.0.replica;
@@ -194,14 +194,14 @@ impl Signup {
         }
     }
 
-    /// Whether the clock of this process was not seen to be wrong lately. Without requests nobody would see that it is right
-    /// again, so after a while they are let in again: each record's time is looked at.
+    /// Whether the clock of this process was not found to be wrong lately. Only a record can show that it is
+    /// right again. So after a while requests are let in again; the time of each of their records is checked.
     fn clock_agrees(&self) -> bool {
         let wrong_at = *self.0.clock_was_wrong_at.lock().unwrap_or_else(PoisonError::into_inner);
         wrong_at.is_none_or(|at| at.elapsed() >= CLOCK_DOUBT)
     }
 
-    /// What the parts know of themselves.
+    /// The values of the gauges.
     pub(crate) async fn numbers(&self) -> Numbers {
         let replica = &self.0.replica;
         let lag = replica.lag(deadline_in(NUMBERS_TIMEOUT)).await;
@@ -219,7 +219,7 @@ impl Signup {
         }
     }
 
-    /// Whether this replica may answer: it knows what the log says, and the log keeps what it is to keep.
+    /// Whether this replica may answer: the replay is over, it reads registrations, and the topics are as they must be.
     fn may_answer(&self) -> Result<(), Unavailable> {
         let replica = &self.0.replica;
         if !replica.is_caught_up() {
@@ -231,7 +231,7 @@ impl Signup {
         replica.topic_problem().map_or(Ok(()), |problem| Err(Unavailable::Topics(problem)))
     }
 
-    /// Writes an event; when this answers, the broker has acknowledged it and nobody passes over it.
+    /// Writes an event. `Ok`: the broker has acknowledged it, and its time is one that all services accept.
     async fn publish(&self, event: &Event, deadline: Instant) -> Result<Written, Unavailable> {
         let written = self.0.publisher.publish(event, deadline).await.inspect_err(|_| {
             self.0.metrics.publish_failures.inc();
@@ -240,7 +240,7 @@ impl Signup {
         let clocks = ClocksAgree::of(written.stamped_at, event.occurred_at(), rules.clock_tolerance());
         let wrong_at = (clocks != ClocksAgree::Yes).then(Instant::now);
         *self.0.clock_was_wrong_at.lock().unwrap_or_else(PoisonError::into_inner) = wrong_at;
-        // Of a verification that is older than its record all take notice.
+        // All services accept a verification that is older than its record.
         if clocks == ClocksAgree::Ahead || (clocks == ClocksAgree::Behind && written.topic != Topic::Verified)
         {
             return Err(Unavailable::WrongClock);
@@ -260,11 +260,11 @@ impl Signup {
 
 fn deadline_in(time: Duration) -> Instant {
     let now = Instant::now();
-    // Only a time-out of billions of years has no end.
+    // Only a time-out of billions of years can't be added.
     now.checked_add(time).unwrap_or(now)
 }
 
-/// Now, in the milliseconds that events have.
+/// Now, in whole milliseconds, as events have it.
 fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)

@@ -6,19 +6,19 @@ use contract::{person::Person, registration_id::RegistrationId, request_id::Requ
 use jiff::Timestamp;
 use std::time::{Duration, Instant};
 
-/// The answer to an accepted registration: the same for every address.
+/// The answer to an accepted registration. It does not depend on the address.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Registered {
-    /// This registration.
+    /// The id of this registration.
     pub(crate) id: RegistrationId,
-    /// When the code of the clock's window stops being right.
+    /// When the code of the clock's window expires.
     pub(crate) expires_at: Timestamp,
     /// How long to wait before another mail is asked for with this id.
     pub(crate) resend_after: Duration,
 }
 
 impl Signup {
-    /// Registers a person; when this answers `Ok`, the event is in the log.
+    /// Registers a person. `Ok` means that the event is in the log.
     ///
     /// Callers must poll it to its end once it has begun, even if the client disconnects.
     ///
@@ -34,7 +34,7 @@ impl Signup {
         self.register_as(person, 0, request_id, deadline).await
     }
 
-    /// Registers a person with a registration that descends from so many resends.
+    /// Registers a person. `resends`: how many resends the registration descends from.
     pub(super) async fn register_as(
         &self,
         person: Person,
@@ -43,7 +43,7 @@ impl Signup {
         deadline: Instant,
     ) -> Result<Registered, Unavailable> {
         let (desk, replica) = (&self.0.desk, &self.0.replica);
-        // Before the address is looked at.
+        // Taken before the address is looked at, so that a full replica answers every address alike.
         let _room = desk.room().ok_or(Unavailable::Full)?;
         replica.reach(Question::NextMail, deadline).await?;
 

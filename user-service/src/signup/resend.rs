@@ -4,10 +4,10 @@ use super::{Registered, Signup, Unavailable, now};
 use contract::{event::MAX_RESENDS, registration_id::RegistrationId, request_id::RequestId};
 use std::time::Duration;
 
-/// What became of the request.
+/// The outcome of the request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Resent {
-    /// There is a new registration with the same data, and that is in the log. The old one stays what it is.
+    /// A new registration with the same data is in the log. The old one does not change.
     Accepted(Registered),
     /// Another mail can be asked for with this registration after this time.
     Wait(Duration),
@@ -16,7 +16,7 @@ pub(crate) enum Resent {
 }
 
 impl Signup {
-    /// Registers the person of a registration again, whatever became of that or of the address.
+    /// Registers the person of a registration again, no matter what became of that registration or of the address.
     ///
     /// Callers must poll it to its end once it has begun, even if the client disconnects.
     ///

@@ -4,7 +4,7 @@ use super::{Signup, Unavailable, now};
 use crate::rules::Question;
 use contract::{person::Person, registration_id::RegistrationId, verification_code::LinkToken};
 
-/// What the holder of a link's token may see.
+/// The answer to the holder of a link's token.
 #[derive(Debug)]
 pub(crate) enum Shown {
     /// The data of the registration, as they were entered.
@@ -16,7 +16,7 @@ pub(crate) enum Shown {
 }
 
 impl Signup {
-    /// Shows the data of a registration to whoever has a token of its address; writes nothing.
+    /// Shows the data of a registration to the holder of a token of its address; writes nothing.
     ///
     /// # Errors
     /// [`Unavailable`].

@@ -1,7 +1,8 @@
 //! Verify: the log hands out guesses, so the budgets are exact across replicas and restarts.
 //!
-//! A code is compared only after its attempt was read back from the log, and only with the windows in whose budget it has a
-//! place. The link's token (128 bits) needs no budget, so strangers who use up a window's guesses keep nobody out.
+//! A code is compared only after its attempt was read back from the log, and only with
+//! the codes of windows in whose budget it has a place. The link's token has 128 bits
+//! and needs no budget, so strangers who use up a window's guesses lock nobody out.
 
 use super::{
     Inner, Signup, Unavailable,
@@ -22,7 +23,7 @@ use contract::{
 };
 use std::time::{Duration, Instant};
 
-/// What somebody presents to show that a mail reached them.
+/// Proof that a mail reached the person.
 #[derive(Debug, Clone)]
 pub(crate) enum Proof {
     /// The six digits.
@@ -31,7 +32,7 @@ pub(crate) enum Proof {
     Token(LinkToken),
 }
 
-/// What became of a verification.
+/// The outcome of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The account is verified, and that is in the log.
@@ -52,12 +53,12 @@ pub(crate) enum Verdict {
 }
 
 impl Signup {
-    /// Checks a code or token; when this answers `Verified`, the event is in the log.
+    /// Checks a code or token. `Verified` means that the event is in the log.
     ///
     /// Callers must poll it to its end once it has begun, even if the client disconnects.
     ///
     /// # Errors
-    /// [`Unavailable`]; an attempt that was published stays spent.
+    /// [`Unavailable`]; a published attempt stays spent.
     pub(crate) async fn verify(
         self,
         id: RegistrationId,
@@ -92,7 +93,7 @@ impl Signup {
         Ok(Verdict::Verified(account))
     }
 
-    /// Makes a guess: publishes its attempt, waits until this replica has read that back, and compares.
+    /// Makes a guess: publishes its attempt, waits until this replica has read it back, and compares.
     async fn try_code(
         &self,
         id: RegistrationId,
@@ -103,7 +104,7 @@ impl Signup {
         deadline: Instant,
     ) -> Result<Result<Right, Verdict>, Unavailable> {
         let Inner { desk, metrics, wrong_codes, .. } = &*self.0;
-        // Given back when this ends, unless the answer is that the code is wrong.
+        // Given back when this ends, unless the code is wrong.
         let counted = match wrong_codes.as_ref().map(|wrong_codes| wrong_codes.take(client)).transpose() {
             Ok(counted) => counted,
             Err(wait) => return Ok(Err(Verdict::TooManyWrongCodes(wait))),
@@ -131,7 +132,8 @@ impl Signup {
         Ok(Err(Verdict::WrongCode { attempts_left: guessed.attempts_left }))
     }
 
-    /// Whether a proof is right, once all verifications and tombstones of the log are known; a wrong one need not wait for them.
+    /// Whether a proof is right, once this replica knows all verifications
+    /// and tombstones in the log. A wrong proof does not wait for them.
     async fn at_end(
         &self,
         is_right: impl Fn(&Desk) -> Option<Right>,
@@ -155,7 +157,8 @@ impl Signup {
         let (event, first_mail) = self.0.desk.verification(id, registration, request_id, now);
         let awaited = self.0.replica.view().await_record(event.event_id());
         self.publish(&event, deadline).await?;
-        // Taken in where it stands in the log: a tombstone may stand behind it. It is verified also if that takes too long.
+        // The view takes the verification in when it is read back, since a tombstone
+        // may follow it. The account is verified even if that takes too long.
         let _ = tokio::time::timeout_at(deadline.into(), awaited.read()).await;
         self.0.metrics.verified_after(first_mail.map(|at| now.duration_since(at)));
         Ok(())

@@ -1,7 +1,7 @@
-//! Nothing that a stranger can see tells one address from another.
+//! A stranger can't tell one address from another by anything that he sees.
 //!
-//! A stranger registers, asks for mails, and tries wrong codes and tokens, in any order and with up to eight ids. He does so with
-//! addresses of which the log says different things, and must get the same answers.
+//! He registers, asks for mails, and tries wrong codes and tokens, in any order and with up to
+//! eight ids. He does so with addresses in different states, and must get the same answers.
 
 use crate::world::{Answer, Replica, World, account_of, code, registered_elsewhere, verified_elsewhere};
 use contract::{
@@ -19,7 +19,7 @@ const SEQUENCES: u64 = 50;
 const SEED: u64 = 20_261_127;
 const WRONG_TOKEN: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
-/// What the log says of an address.
+/// The state of an address in the log.
 #[derive(Debug, Clone, Copy)]
 enum Class {
     New,
@@ -39,7 +39,7 @@ const CLASSES: [Class; 6] = [
     Class::Forgotten,
 ];
 
-/// What the stranger does; numbers pick one of his ids.
+/// A call of the stranger; a number picks one of his ids.
 #[derive(Debug, Clone, Copy)]
 enum Call {
     Register,
@@ -49,7 +49,7 @@ enum Call {
     Show(u64),
 }
 
-/// SplitMix64: the same numbers for the same seed.
+/// SplitMix64: a seed always gives the same numbers.
 struct Numbers(u64);
 
 impl Numbers {
@@ -76,17 +76,17 @@ fn calls(sequence: u64) -> Vec<Call> {
     (0..length).map(|_| call(&mut numbers)).collect()
 }
 
-/// All addresses are of one length: what is echoed is, too.
+/// All addresses have one length, so the echo of an address has, too.
 fn address(sequence: u64, class: Class) -> String {
     format!("person{sequence:03}{}@example.com", class as u8)
 }
 
-/// The stranger's oldest id, with which another mail can be asked for at once.
+/// The stranger's oldest id. Another mail can be asked for with it at once.
 fn strangers(email: &str) -> Registered {
     Registered { send: 0, ..registered_elsewhere(email, Duration::from_secs(100)) }
 }
 
-/// Writes what makes an address one of its class, and answers the stranger's id.
+/// Writes the records that put an address into its class, and returns the stranger's id.
 async fn prepare(world: &World, sequence: u64, class: Class) -> String {
     let email = address(sequence, class);
     let ago = Duration::from_secs;
@@ -122,14 +122,14 @@ async fn prepare(world: &World, sequence: u64, class: Class) -> String {
     strangers.registration.to_string()
 }
 
-/// A code that is right in no window.
+/// A code that is wrong in all windows around this one.
 fn wrong_code(registered: &Registered, number: u32) -> String {
     let windows = registered.window - 2..registered.window + 4;
     let right: Vec<_> = windows.map(|window| code(&Registered { window, ..registered.clone() })).collect();
     (number * 1_000..).map(|code| format!("{code:06}")).find(|code| !right.contains(code)).unwrap()
 }
 
-/// Does what the stranger does, and answers what he sees.
+/// Makes the stranger's calls, and returns what he sees.
 async fn seen(replica: &Replica, sequence: u64, class: Class, first_id: &str) -> Vec<String> {
     let email = address(sequence, class);
     let client = format!("10.{}.{}.{}", class as u8, sequence / 250, sequence % 250);
@@ -162,7 +162,7 @@ async fn seen(replica: &Replica, sequence: u64, class: Class, first_id: &str) ->
     seen
 }
 
-/// The answer without what differs from one to the next of the same address, too: the time, ids, and the address itself.
+/// The answer with its time, its ids and the address masked: these differ between any two answers.
 fn masked(answer: &Answer, email: &str) -> String {
     let mut body = answer.body.clone();
     if body["data"]["id"].is_string() {
@@ -172,12 +172,12 @@ fn masked(answer: &Answer, email: &str) -> String {
         name @ ("date" | "x-request-id" | "retry-after") => format!("{name}: …"),
         name => format!("{name}: {value:?}"),
     });
-    // In no order.
+    // The order of headers does not matter.
     let headers: BTreeSet<_> = headers.collect();
     format!("{} {headers:?} {body}", answer.status).replace(email, "an address")
 }
 
-/// All sequences of calls with all classes of addresses; those of a sequence must see the same.
+/// Makes all sequences of calls with all classes of addresses. Within a sequence all classes must see the same.
 async fn compare(replica: &Replica, ids: &[(u64, Class, String)]) -> Vec<String> {
     let all: Vec<_> = stream::iter(ids)
         .map(|(sequence, class, id)| async move {
@@ -220,7 +220,7 @@ async fn no_sequence_of_answers_tells_one_address_from_another() {
     }
     assert_eq!(count(": 5") + count(": 404"), 0);
 
-    // As full as it gets.
+    // The same with a replica that is full.
     let metrics = replica.metrics().await;
     let held = metrics.lines().find_map(|line| line.strip_prefix("user_service_registrations ")).unwrap();
     replica.stop().await;

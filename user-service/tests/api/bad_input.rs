@@ -62,7 +62,7 @@ async fn other_content_types_are_415() {
             "{content_type}"
         );
     }
-    // What gzip makes of {}: the answer says why it can't be read.
+    // `{}` compressed with gzip. The answer says why it can't be read.
     let packed = [31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 171, 174, 5, 0, 67, 191, 166, 163, 2, 0, 0, 0];
     let request = replica.request(Method::POST, "/api/register").header("content-encoding", "gzip");
     let request = request.header("content-type", "application/json").body(packed.to_vec());
@@ -119,7 +119,7 @@ async fn oversized_bodies_are_413() {
     let body = json!({"first_name": "a".repeat(20_000)}).to_string();
     let answer = send(&replica, "/api/register", "application/json", body.clone()).await;
     assert_eq!((answer.status, answer.problem()), (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"));
-    // Without a length in advance nothing is read.
+    // A body without a length is not read.
     let chunks = futures_util::stream::iter(
         body.into_bytes()
             .chunks(1000)
@@ -153,7 +153,7 @@ async fn all_wrong_fields_are_named_at_once() {
     assert_eq!(answer.body["errors"][1]["detail"], "must have a period only before a space or at the end");
     assert_eq!(fields(&replica.post("/api/verify", json!({})).await), ["id", "code"]);
     assert_eq!(fields(&replica.post("/api/verify", json!({"id": 7, "code": 123_456})).await), ["id", "code"]);
-    // What is no id is an unknown one.
+    // A malformed id is an unknown id.
     assert_eq!(fields(&replica.post("/api/verify", json!({"id": "x", "token": "x"})).await), ["token"]);
     nothing_was_written(&world).await;
     replica.stop().await;

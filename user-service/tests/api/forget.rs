@@ -10,10 +10,10 @@ use contract::{
 use reqwest::StatusCode;
 use std::time::Duration;
 
-/// The command waits for the sum of the two before it looks for verifications that came late.
+/// The command waits for the sum of these two before it looks for late verifications.
 const SETTINGS: [(&str, &str); 2] = [("MAX_CLOCK_SKEW", "1ms"), ("PUBLISH_TIMEOUT", "2s")];
 
-/// At replicas that were there before the tombstone and that were not.
+/// Asks replicas that started before the tombstone and after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_account_begins_anew_with_other_codes_and_mails() {
     let world = World::start().await;
@@ -28,7 +28,7 @@ async fn a_forgotten_account_begins_anew_with_other_codes_and_mails() {
         assert!(replica.metrics().await.contains("user_service_verified_accounts 0"));
         assert_eq!(replica.open_link(&id, &token(&issued)).await.problem(), "wrong-token");
     }
-    // The right code of before is a wrong one now, and was the first guess.
+    // The code from before is wrong now. Trying it was the first guess.
     for replica in [&first, &second] {
         assert_eq!(replica.verify(&id, &code(&issued)).await.body["attempts_left"], 4);
     }

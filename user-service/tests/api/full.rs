@@ -1,4 +1,4 @@
-//! More registrations than there is room for.
+//! Replicas with more registrations than they have room for.
 
 use crate::world::{DEADLINE, World, code, registered_elsewhere, token};
 use contract::{
@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
 use std::time::{Duration, Instant};
 
-/// Registrations are over after 16 seconds. What was written late by that time-out is still believed.
+/// Registrations expire after 16 seconds. The long time-out makes
+/// a replica accept events that are 16 s older than their records.
 const SHORT: [(&str, &str); 7] = [
     ("PUBLISH_TIMEOUT", "15s"),
     ("MAX_PENDING", "4"),
@@ -21,7 +22,7 @@ const SHORT: [(&str, &str); 7] = [
     ("RESEND_COOLDOWN", "1s"),
 ];
 
-/// A registration by the short clock, so long ago.
+/// A registration with these short times, made that long ago.
 fn registered(email: &str, ago: Duration) -> Registered {
     let made = registered_elsewhere(email, ago);
     let window = u64::try_from(made.occurred_at.as_second()).unwrap() / 5;
@@ -32,7 +33,7 @@ fn registered(email: &str, ago: Duration) -> Registered {
 async fn a_replica_that_holds_too_many_registrations_waits_until_some_are_over_and_passes_over_none() {
     let world = World::start().await;
     let replica = world.replica_with(&SHORT).await;
-    // Far more than there is room for, all at once; the last one lives longer than the others.
+    // Far more than there is room for, all at once. The last one expires after the others.
     let written: Vec<_> = (0..40)
         .map(|number| {
             let ago = Duration::from_secs(if number < 39 { 11 } else { 0 });
@@ -60,7 +61,7 @@ async fn a_replica_that_holds_too_many_registrations_waits_until_some_are_over_a
     for answer in [replica.register("ada@example.com").await, replica.verify("no id", "123456").await] {
         assert_eq!((answer.status, answer.problem()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
     }
-    // What comes meanwhile is read later: a registration, and a tombstone of the topic that is read on.
+    // Registrations that come meanwhile are read later. The tombstone is read at once: its topic is not paused.
     let (kept, forgotten) =
         (registered("grace@example.com", Duration::ZERO), registered("eve@example.com", Duration::ZERO));
     for event in [&kept, &forgotten] {

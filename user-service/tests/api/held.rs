@@ -1,4 +1,4 @@
-//! Replicas that can't read the log for a while: what they answer then is never wrong.
+//! Replicas that can't read the log for a while: their answers are never wrong.
 
 use crate::world::{DEADLINE, Replica, World, code, stop, token, wrong_code};
 use contract::topic::Topic;
@@ -25,7 +25,7 @@ use tokio::{
 const FETCH: u16 = 1;
 const HOST: &[u8] = b"127.0.0.1";
 
-/// A way to the broker on which replies to fetches of some topic can be held up.
+/// A connection to the broker that can hold back replies to fetches of one topic.
 struct Way {
     port: u16,
     held: Arc<Held>,
@@ -73,7 +73,7 @@ impl Way {
     }
 }
 
-/// Notes of each request whether its reply may be held up: replies come in the order of requests.
+/// Notes for each request whether its reply may be held back: replies come in the order of requests.
 async fn pass_requests(
     mut client: OwnedReadHalf,
     mut broker: OwnedWriteHalf,
@@ -101,7 +101,7 @@ async fn pass_replies(
         while is_fetch && held.is_held.load(Ordering::Acquire) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        // Where the broker says how it is reached, it is reached on this way.
+        // Replaces the broker's advertised address with this one.
         let address = |port: u16| [HOST, &u32::from(port).to_be_bytes()].concat();
         while let Some(at) = frame.windows(HOST.len() + 4).position(|window| window == address(real)) {
             frame[at..at + HOST.len() + 4].copy_from_slice(&address(own));
@@ -184,7 +184,7 @@ async fn guesses_that_were_not_read_back_in_time_have_one_place_together() {
     replica.stop().await;
 }
 
-/// What was accepted anywhere is never unknown, even where it could not be read.
+/// A registration that one replica accepted is never unknown to another, even if that could not read it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registration_that_was_not_read_is_not_unknown() {
     let world = World::start().await;
@@ -201,7 +201,7 @@ async fn a_registration_that_was_not_read_is_not_unknown() {
     for answer in [one, two, three] {
         assert_eq!((answer.status, answer.problem()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
     }
-    // Nor does it take a place of the schedule that it has not read.
+    // Nor does the replica take a place of a schedule that it has not read.
     let began = std::time::Instant::now();
     while b.register("ada@example.com").await.status != StatusCode::SERVICE_UNAVAILABLE {
         assert!(began.elapsed() < DEADLINE, "a view of two seconds ago is too old");

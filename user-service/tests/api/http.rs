@@ -1,4 +1,4 @@
-//! What all endpoints share: problems for everything, request ids, CORS, health.
+//! What all endpoints share: problem documents, request ids, CORS, health.
 
 use crate::world::{Answer, Replica, World, code};
 use reqwest::{Method, StatusCode};
@@ -80,7 +80,7 @@ async fn a_page_of_another_site_cannot_sign_anybody_up() {
     ] {
         assert_eq!(ask(headers).await.status, StatusCode::ACCEPTED, "{headers:?}");
     }
-    // A client of a listed origin that knows forms and the older name of the id.
+    // A client of a listed origin that sends forms and uses the older name of the id.
     let listed = |path| replica.request(Method::POST, path).header("origin", "https://www.example.com");
     let form = [("first_name", "Ada"), ("last_name", "Lovelace"), ("email", "bob@example.com")];
     let registered = Answer::of(listed("/api/register").form(&form).send().await.unwrap()).await;

@@ -25,7 +25,7 @@ fn kafka(brokers: &str) -> KafkaConfig {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_knows_no_broker_any_more_finds_one_again() {
     let world = World::start().await;
-    // The watch wants to see a topic.
+    // The watch asks for a topic, so it must exist.
     kafka(&world.brokers()).ensure_topics(&CancellationToken::new()).await;
     let lost: BaseConsumer = kafka(NOWHERE).client().create().expect("a client");
     let watch = KafkaWatch::new(kafka(&world.brokers()));
@@ -50,7 +50,7 @@ async fn clients_are_left_alone_while_no_broker_can_be_seen() {
         move |_: &KafkaWatch| !asked.swap(true, Ordering::Relaxed)
     };
     let watching = tokio::spawn(Arc::clone(&watch).run(ask_all, stop.clone()));
-    // Long enough for several looks.
+    // Long enough for several checks.
     tokio::time::sleep(Duration::from_secs(3)).await;
     stop.cancel();
     watching.await.expect("the watch ends");

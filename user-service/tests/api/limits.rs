@@ -43,7 +43,7 @@ async fn only_a_trusted_proxy_says_who_the_client_is() {
         replica.stop().await;
         statuses
     };
-    // What stands left of the nearest address that is no proxy of ours was written by the client.
+    // The client may have written anything left of the nearest address that is no trusted proxy.
     let forged = ["198.51.100.1, 192.0.2.1", "198.51.100.2, 192.0.2.1, 10.0.0.1"];
     let (untrusted, trusted, forged) = tokio::join!(
         ask("", &["192.0.2.1", "192.0.2.2"]),

@@ -1,4 +1,4 @@
-//! Operators can see how it goes, and see nobody's data.
+//! Operators can see how the service does, and see nobody's data.
 
 use crate::world::{World, code, wrong_code};
 use reqwest::StatusCode;
@@ -14,7 +14,7 @@ async fn metrics_are_on_the_admin_address_alone_and_name_nobody() {
     replica.verify(&id, &code(&issued)).await;
     replica.get(&format!("/somewhere/{id}")).await;
     assert_eq!(replica.get("/metrics").await.status, StatusCode::NOT_FOUND);
-    // What this replica wrote is in its memory at once; that it has also read it back takes a moment.
+    // A replica's own registrations are in its view at once. Reading them back takes a moment.
     let started = std::time::Instant::now();
     let text = loop {
         let text = replica.metrics().await;

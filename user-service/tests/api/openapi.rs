@@ -1,4 +1,4 @@
-//! The API's description says what the API does: its examples are sent, and what comes back is looked up in it.
+//! The API's description matches the API: its examples are sent, and the answers are looked up in it.
 
 use crate::world::{Answer, Replica, World, code, token, wrong_code};
 use reqwest::{Method, StatusCode};
@@ -23,7 +23,7 @@ impl Description {
         examples(&self.0["paths"][path]["post"]["requestBody"]["content"][media_type])
     }
 
-    /// Checks that this answer is among those that the operation is said to have, body and headers.
+    /// Checks that the description of this operation has this answer, body and headers.
     fn holds(&self, method: &str, path: &str, answer: &Answer) {
         let stated = &self.0["paths"][path][method]["responses"][answer.status.as_str()];
         assert!(stated.is_object(), "{method} {path} is not said to answer {answer:?}");

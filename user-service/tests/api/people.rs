@@ -1,4 +1,4 @@
-//! What people type and paste: in their scripts, as their keyboards, phones and mail apps write it.
+//! Text as people type and paste it: in their scripts, from their keyboards, phones and mail apps.
 
 use crate::world::{Answer, World, code};
 use contract::topic::Topic;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 async fn what_is_accepted_is_kept_in_one_form_and_all_else_is_refused() {
     let world = World::start().await;
     let replica = world.replica_with(&[("RATE_LIMIT", "off")]).await;
-    // The field, what is typed, and what is kept: nothing for a refusal.
+    // The field, the text as typed, and the text as kept; `None` for a refusal.
     let table = [
         ("email", "संपर्क@डाटामेल.भारत", Some("संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c")),
         ("email", "ผู้ใช้@example.com", Some("ผู้ใช้@example.com")),

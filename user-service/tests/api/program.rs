@@ -1,4 +1,4 @@
-//! The program itself, in a process of its own: its memory and its log are nobody else's.
+//! The program in a process of its own, with its own memory and its own log.
 
 use crate::world::{Answer, DEADLINE, World, code, environment, registered_elsewhere, token, wrong_code};
 use contract::{
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A running service; it ends with this.
+/// A running service. Dropping this ends it.
 pub(crate) struct Program {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -107,7 +107,7 @@ async fn no_line_of_the_log_has_an_id_a_code_a_token_a_name_or_an_address() {
     ] {
         program.post(path, body).await;
     }
-    // A record that is passed over is noted by its place.
+    // A record that is passed over is logged by its place.
     let stolen = registered_elsewhere("ada.lovelace@example.com", Duration::from_secs(24 * 3600));
     world.write(&Event::Registered(Mailing::FirstCode, stolen.clone())).await;
     program.line("is passed over").await;
@@ -151,7 +151,7 @@ async fn records_of_another_version_are_said_once_for_each_topic() {
         assert!(started.elapsed() < DEADLINE, "passed over in time");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // What is written after all of that.
+    // This is written after all of that.
     program
         .post("/api/register", json!({"first_name": "A", "last_name": "B", "email": "a@example.com"}))
         .await;

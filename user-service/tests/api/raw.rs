@@ -1,4 +1,4 @@
-//! HTTP as a socket sees it: clients that do what no library does.
+//! HTTP on a raw socket: clients that do what no library does.
 
 use crate::{
     program::Program,
@@ -47,7 +47,7 @@ async fn an_encoded_body_is_refused_and_nothing_behind_it_is_done() {
         ("transfer-encoding: chunked\r\n", format!("0\r\n\n{smuggled}")),
         ("transfer-encoding: chunked\r\n", format!("0\r\n\r\n{smuggled}")),
         ("transfer-encoding: chunked\r\n", format!("2\r\n{{}}\r\n0\r\n\r\n{smuggled}")),
-        // Not whole: whoever stops there must not keep the connection.
+        // Incomplete bodies: a server that stops reading there must not keep the connection.
         ("transfer-encoding: chunked\r\n", "2\r\n{".to_owned()),
         ("transfer-encoding: chunked\r\n", String::new()),
     ] {
@@ -125,7 +125,7 @@ async fn requests_in_one_packet_are_answered_in_their_order() {
     replica.stop().await;
 }
 
-/// A client with a small window, so that little of what it does not read lies in the kernel.
+/// A client with a small receive window, so that the kernel holds little of what the client does not read.
 async fn deaf(address: SocketAddr) -> TcpStream {
     client_with_buffer(address, 4096).await
 }
@@ -174,7 +174,7 @@ async fn clients_that_read_nothing_lose_their_connections() {
     let bounds = [("MAX_CONNECTIONS", "64"), ("TRUSTED_PROXIES", "127.0.0.1")];
     let replica = world.impatient_replica(&bounds).await;
     let connections = deaf_clients(replica.address).await;
-    // One connection is that of the client that asked whether it is ready.
+    // One more connection belongs to the client that asked whether the replica is ready.
     let started = Instant::now();
     loop {
         let mut served = Vec::new();
@@ -208,7 +208,7 @@ async fn a_client_that_reads_slowly_keeps_its_connection() {
     replica.stop().await;
 }
 
-/// A new connection on which a request was answered; `None` where it was closed at once.
+/// A new connection on which a request was answered; `None` if it was closed at once.
 async fn served_by(replica: &Replica) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(replica.address).await.ok()?;
     stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n").await.ok()?;
@@ -260,7 +260,7 @@ async fn half_sent_bodies_take_nobody_s_place() {
         post(&from, "{")
     };
     let mut slow = Vec::new();
-    // Of one client at most 64 are awaited; the next is refused at once.
+    // One client may send 64 bodies at a time; the next is refused at once.
     for _ in 0..65 {
         let mut stream = TcpStream::connect(replica.address).await.unwrap();
         stream.write_all(half(1).as_bytes()).await.unwrap();
@@ -280,7 +280,7 @@ async fn half_sent_bodies_take_nobody_s_place() {
         assert!(started.elapsed() < Duration::from_secs(8), "one is refused");
     }
     assert_eq!(refused, 1);
-    // All others are served, also with half-sent bodies of many clients beside them.
+    // All others are served, even while many clients have half-sent bodies.
     for client in 2..52 {
         let mut stream = TcpStream::connect(replica.address).await.unwrap();
         stream.write_all(half(client).as_bytes()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Records that no user service wrote: none ends a replica, none makes it believe what it should not.
+//! Records that no user service wrote: none ends a replica, and none deceives it.
 
 use crate::world::{DEADLINE, Replica, World, code, registered_elsewhere, token, verified_elsewhere};
 use contract::{
@@ -24,7 +24,7 @@ fn with(mut value: Value, changes: &[(&str, Value)]) -> Value {
     value
 }
 
-/// A guess of somebody who can compute no ids of guesses.
+/// A guess of somebody who can't compute the ids of guesses.
 fn attempt(of: &Registered) -> Value {
     let (event_id, windows) = (EventId::from_mac(&[7; 32]), vec![of.window]);
     let request_id = of.request_id.clone();
@@ -36,7 +36,7 @@ async fn write(world: &World, topic: Topic, kind: &str, of: &Registered, value: 
     world.write_record(topic, kind, &of.id.to_string(), Some(value.to_string().as_bytes())).await;
 }
 
-/// Waits until the replica has passed over so many records for this reason, and none for another.
+/// Waits until the replica has passed over this many records for these reasons, and none for another.
 async fn passed_over(replica: &Replica, reasons: &[(&str, usize)]) -> String {
     let started = Instant::now();
     loop {
@@ -109,7 +109,7 @@ async fn records_with_times_and_numbers_out_of_range_are_counted_and_sign_up_goe
     restarted.stop().await;
 }
 
-/// With the clock of the writer.
+/// All times of these events are shifted, as a wrong clock shifts them.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_process_with_a_wrong_clock_writes_changes_nothing() {
     let world = World::start().await;
@@ -130,7 +130,7 @@ async fn what_a_process_with_a_wrong_clock_writes_changes_nothing() {
         world.write(&Event::Registered(Mailing::FurtherCode, event.clone())).await;
         write(&world, Topic::Activity, "attempt", &event, &attempt(&event)).await;
         if minutes > 0 {
-            // An old one may be a restored backup.
+            // An earlier one may be a restored backup.
             let ahead = Duration::from_secs(minutes.unsigned_abs() * 60);
             let Event::Verified(verified) = verified_elsewhere(&event, Duration::ZERO) else {
                 panic!("verified")
@@ -143,7 +143,7 @@ async fn what_a_process_with_a_wrong_clock_writes_changes_nothing() {
     }
     let metrics = passed_over(&replica, &[("wrong_clock", 13)]).await;
     assert!(metrics.contains("user_service_verified_accounts 0"), "{metrics}");
-    // Within the tolerance it is read.
+    // Within the tolerance the record is taken in.
     let near = registered_elsewhere("bob@example.com", Duration::from_secs(100));
     world.write(&Event::Registered(Mailing::FirstCode, near.clone())).await;
     assert_eq!(replica.verify(&near.registration.to_string(), &code(&near)).await.status, StatusCode::OK);
@@ -178,7 +178,7 @@ async fn an_event_in_the_topic_of_another_is_not_believed() {
     replica.stop().await;
 }
 
-/// A thief who may write records can have mails sent to himself, and what is in them opens nothing.
+/// A thief who may write records can have mails sent to himself, but nothing in them verifies the account.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_names_another_address_yields_no_code() {
     let world = World::start().await;
@@ -210,7 +210,7 @@ async fn records_of_another_version_and_of_no_known_type_are_counted_and_passed_
     let replica = world.replica().await;
     let id = replica.registered("ada@example.com").await;
     let issued = world.registration(&id).await;
-    // As version 1 had it.
+    // A record of version 1.
     let first_version = json!({
         "event_id": "e3bcb7a5-4f4c-81be-bd49-64d0a0b2a7c2", "occurred_at": "2026-11-21T10:00:00.123Z", "version": 1,
         "id": issued.id.to_string(), "first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com",
@@ -230,7 +230,7 @@ async fn records_of_another_version_and_of_no_known_type_are_counted_and_passed_
         world.write_record(Topic::Created, "user_account_created", "no id", Some(value)).await;
     }
     write(&world, Topic::Activity, "to_come", &issued, &first_version).await;
-    // Tombstones mean something in one topic, and there for an account only.
+    // A tombstone has a meaning in one topic only, and there only for the id of an account.
     world.write_record(Topic::Created, "user_account_created", &issued.id.to_string(), None).await;
     world.write_record(Topic::Verified, "user_account_verified", "no id", None).await;
     passed_over(&replica, &[("malformed", 5), ("unknown_type", 1), ("unknown_version", 6)]).await;

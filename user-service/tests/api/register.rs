@@ -55,7 +55,7 @@ async fn a_form_is_as_good_as_json() {
     replica.stop().await;
 }
 
-/// Inside the cool-down.
+/// Both register inside the cool-down.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_registers_first_the_owner_verifies_with_exactly_what_she_entered() {
     let world = World::start().await;

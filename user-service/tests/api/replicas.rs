@@ -9,14 +9,14 @@ use futures_util::future::join_all;
 use reqwest::StatusCode;
 use std::collections::BTreeSet;
 
-/// What was accepted anywhere is never unknown elsewhere.
+/// A registration that one replica accepted is never unknown to another.
 #[tokio::test(flavor = "multi_thread")]
 async fn registered_at_one_replica_verified_at_the_other() {
     let world = World::start().await;
     let (a, b) = (world.replica().await, world.replica().await);
     for number in 0..10 {
         let id = a.registered(&format!("person{number}@example.com")).await;
-        // At once: B reads registrations in portions.
+        // Asked at once: B reads registrations in portions.
         assert_eq!(b.verify(&id, "000000").await.status, StatusCode::UNPROCESSABLE_ENTITY);
         let code = code(&world.registration(&id).await);
         assert_eq!(b.verify(&id, &code).await.status, StatusCode::OK);
@@ -47,7 +47,7 @@ async fn of_concurrent_guesses_at_two_replicas_exactly_five_count() {
     }
 }
 
-/// Within a window and without a crash.
+/// All guesses are in one window, and nothing crashes.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_guesses_with_many_ids_at_two_replicas_25_are_compared() {
     let world = World::start().await;
@@ -72,7 +72,7 @@ async fn of_guesses_with_many_ids_at_two_replicas_25_are_compared() {
     stop([a, b]).await;
 }
 
-/// Within a window.
+/// Both requests are in one window.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_address_at_two_replicas_at_once_is_one_mail_and_two_registrations() {
     let world = World::start().await;
@@ -85,7 +85,7 @@ async fn the_same_address_at_two_replicas_at_once_is_one_mail_and_two_registrati
         let ids: BTreeSet<_> =
             mails.iter().map(|mail| Event::Registered(Mailing::FirstCode, mail.clone()).mail_id()).collect();
         assert_eq!(ids.len(), 1, "however often it was written, {} times", mails.len());
-        // The last one holds.
+        // Both registrations can be verified, each at the other replica. The last verification holds.
         for (replica, id) in [(&b, &one), (&a, &other)] {
             assert_eq!(replica.verify(id, &code(&mails[0])).await.status, StatusCode::OK);
         }

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use std::time::Duration;
 
-/// The seconds that a refused client is told to wait.
+/// The seconds that a refused client has to wait.
 fn retry_after(answer: &Answer) -> u64 {
     assert_eq!((answer.status, answer.problem()), (StatusCode::TOO_MANY_REQUESTS, "too-soon"), "{answer:?}");
     answer.headers["retry-after"].to_str().unwrap().parse().unwrap()
@@ -38,7 +38,7 @@ async fn after_the_cool_down_the_same_data_are_registered_again_and_the_code_is_
         (first_name, last_name, email, locale),
         (&again.first_name, &again.last_name, &again.email, &again.locale)
     );
-    // The old registration stays what it is.
+    // The old registration does not change.
     assert_eq!(replica.verify(&first, &code(mailed)).await.status, StatusCode::OK);
     assert_eq!(replica.verify(&second, &code(mailed)).await.status, StatusCode::OK);
     replica.stop().await;
@@ -50,7 +50,7 @@ async fn the_wait_doubles_with_each_resend_and_depends_on_the_registration_alone
     let ago = |seconds| Duration::from_secs(seconds);
     let made =
         |seconds, resends| Registered { resends, ..registered_elsewhere("ada@example.com", ago(seconds)) };
-    // Whatever others do with the address.
+    // Other requests for the address don't matter.
     replica.registered("ada@example.com").await;
     let (young, old, child, grandchild) = (made(30, 0), made(61, 0), made(61, 1), made(100, 31));
     for event in [&young, &old, &child, &grandchild] {

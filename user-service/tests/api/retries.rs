@@ -1,4 +1,4 @@
-//! Whatever a client does again or leaves undone, nothing is half done.
+//! A client may repeat or break off any request: nothing is left half done.
 
 use crate::world::{World, code};
 use reqwest::StatusCode;
@@ -38,7 +38,7 @@ async fn a_client_that_goes_away_leaves_a_registration_or_none_but_nothing_half_
         assert!(started.elapsed().as_secs() < 10, "what was received in full is carried out");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // The replica knows what it wrote: the same person again, in the cool-down, gets no second mail.
+    // The replica knows what it wrote: the same person gets no second mail in the cool-down.
     let id = replica.registered("ada@example.com").await;
     let [mail] = &world.mails_to("ada@example.com").await[..] else { panic!("one mail") };
     assert_eq!(replica.verify(&id, &code(mail)).await.status, StatusCode::OK);

@@ -1,4 +1,4 @@
-//! A replica starts in any order, and says honestly what it can't do yet.
+//! A replica starts in any order, and says what it can't do yet.
 
 use crate::world::{Replica, World};
 use reqwest::StatusCode;
@@ -76,14 +76,14 @@ async fn every_request_that_was_accepted_before_the_stop_gets_its_answer() {
         })
     });
     let requests: Vec<_> = requests.collect();
-    // The first answer shows that the others are under way as well.
+    // The first answer shows that the others are in flight, too.
     let mut answers = requests.into_iter();
     let first = answers.next().unwrap().await.unwrap().unwrap();
     assert_eq!(first.status(), StatusCode::ACCEPTED);
     replica.stop().await;
     let mut accepted = 1;
     for answer in answers {
-        // Whoever came too late for the listener got no answer at all, and no record.
+        // A request that came after the listener had closed got no answer, and wrote no record.
         if let Ok(answer) = answer.await.unwrap() {
             assert_eq!(answer.status(), StatusCode::ACCEPTED);
             accepted += 1;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A broker with a topic of verified accounts that deletes them.
+/// A broker whose topic of verified accounts deletes its records.
 async fn world() -> World {
     let world = World::start().await;
     let admin: AdminClient<DefaultClientContext> =

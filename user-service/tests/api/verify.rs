@@ -146,7 +146,7 @@ async fn whoever_guesses_learns_nothing_of_other_guesses_and_the_owner_still_has
             assert_eq!(left, [4, 3, 2, 1, 0]);
             assert_eq!(replica.verify(&id, &wrong_code(&issued, 105)).await.status, StatusCode::GONE);
         }
-        // The window's 25 guesses are used up: the right code is one more that is not compared.
+        // The window's 25 guesses are used up, so even the right code is not compared.
         let late = replica.registered(&email).await;
         let answer = replica.verify(&late, &code(&issued)).await;
         assert!(is_wrong(&answer) && answer.body["attempts_left"] == 4, "{answer:?}");
@@ -211,7 +211,7 @@ async fn whoever_guesses_at_a_verified_account_sees_a_pending_one() {
     replica.stop().await;
 }
 
-/// A record that a producer has written twice, and a guess that is sent again and again.
+/// A producer has written a record twice, and a client sends a guess again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guess_has_one_place_however_often_it_is_sent_and_written() {
     let world = World::start().await;
@@ -233,7 +233,7 @@ async fn a_guess_has_one_place_however_often_it_is_sent_and_written() {
     replica.stop().await;
 }
 
-/// What strangers do in one window is over in the next.
+/// Guesses that strangers make in one window don't count in the next.
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_of_another_window_take_nothing_from_this_one() {
     let world = World::start().await;
@@ -350,7 +350,7 @@ async fn of_a_hundred_wrong_codes_at_once_thirty_are_compared() {
     replica.stop().await;
 }
 
-/// Right codes give back what they counted for.
+/// A right code is given back to the client's limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn right_codes_do_not_count_as_wrong_ones() {
     let world = World::start().await;

@@ -1,4 +1,4 @@
-//! What a test needs: a broker of its own, replicas on it, a person who signs up, and a look into the log.
+//! The environment of a test: a broker of its own, replicas on it, a person who signs up, and a look into the log.
 
 use contract::{
     account_id::AccountId,
@@ -43,7 +43,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// A broker with nothing on it.
 pub(crate) struct World {
     broker: Broker,
-    /// Of whoever else writes records.
+    /// Writes records as other processes would.
     producer: FutureProducer,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Answer {
 }
 
 impl World {
-    /// Begins well before the end of a window of an hour: what is expected of one is not seen in two.
+    /// Begins well before a window of an hour ends, so that a test does not span two.
     pub(crate) async fn start() -> Self {
         let seconds = u64::try_from(Timestamp::now().as_second() % 3600).expect("after 1970");
         if seconds > 3600 - 20 {
@@ -85,7 +85,7 @@ impl World {
         self.broker.bootstrap()
     }
 
-    /// Ends the broker, and with it the world.
+    /// Stops the broker.
     pub(crate) async fn end(self) {
         self.broker.stop().await;
     }
@@ -97,7 +97,7 @@ impl World {
         replica
     }
 
-    /// A replica that gives clients little time, so that a test need not wait for the end of it.
+    /// A replica with short time limits for clients, so that a test need not wait long.
     pub(crate) async fn impatient_replica(&self, variables: &[(&str, &str)]) -> Replica {
         let [head, body, answers] = [1, 2, 5].map(Duration::from_secs);
         let replica = Replica::start_with(&self.brokers(), variables, Patience { head, body, answers });
@@ -115,7 +115,7 @@ impl World {
         tokio::task::spawn_blocking(move || read(&brokers, topic)).await.expect("the topic is read")
     }
 
-    /// What was written for a registration.
+    /// The event of a registration.
     pub(crate) async fn registration(&self, id: &str) -> Registered {
         let found = self.registrations().await.into_iter().find(|(_, it)| it.registration.to_string() == id);
         found.expect("it is in the log").1
@@ -132,7 +132,7 @@ impl World {
         mails.into_iter().map(|(_, it)| it).collect()
     }
 
-    /// All registrations, and what is mailed for each.
+    /// All registrations, each with its mailing.
     pub(crate) async fn registrations(&self) -> Vec<(Mailing, Registered)> {
         let created = self.events(Topic::Created).await.into_iter();
         created
@@ -225,7 +225,7 @@ impl Replica {
             .await
     }
 
-    /// Registers and answers the id.
+    /// Registers and returns the id.
     pub(crate) async fn registered(&self, email: &str) -> String {
         let answer = self.register(email).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
@@ -279,7 +279,7 @@ impl Answer {
     }
 }
 
-/// The variables of a service, and what they are set to unless a test says otherwise.
+/// The variables of a service: the defaults of these tests, and what a test overrides.
 pub(crate) fn environment<'a>(
     brokers: &'a str,
     variables: &[(&'a str, &'a str)],
@@ -312,7 +312,7 @@ pub(crate) fn account_of(email: &str) -> AccountId {
     secret.account_id(&EmailAddress::parse(email).expect("valid"))
 }
 
-/// The first registration of an address, as another replica has written it so long ago.
+/// The first registration of an address, as another replica wrote it that long ago.
 pub(crate) fn registered_elsewhere(email: &str, ago: Duration) -> Registered {
     let occurred_at = Timestamp::from_millisecond((Timestamp::now() - ago).as_millisecond()).expect("near");
     let window = u64::try_from(occurred_at.as_second()).expect("after 1970") / 3600;
@@ -334,21 +334,21 @@ pub(crate) fn registered_elsewhere(email: &str, ago: Duration) -> Registered {
     Registered::new(Mailing::FirstCode, account, registration, person, place, request_id, occurred_at)
 }
 
-/// The verification of a registration, so long ago.
+/// The verification of a registration, that long ago.
 pub(crate) fn verified_elsewhere(registered: &Registered, ago: Duration) -> Event {
     let occurred_at = Timestamp::from_millisecond((Timestamp::now() - ago).as_millisecond()).expect("near");
     let Registered { id, registration, request_id, .. } = registered;
     Event::Verified(Verified::new(*id, *registration, registered.person(), request_id.clone(), occurred_at))
 }
 
-/// The code that a mail of this event's window holds.
+/// The code in a mail of this event's window.
 pub(crate) fn code(event: &Registered) -> String {
     let secrets = secrets();
     let key = secrets.get(&event.key).expect("a known key");
     VerificationCode::derive(key, event.id, &event.email, event.window).digits().to_owned()
 }
 
-/// A code that the mail of this event does not hold; another one for each number.
+/// A code other than the one in this event's mail, a different one for each number.
 pub(crate) fn wrong_code(event: &Registered, number: u32) -> String {
     let right: u32 = code(event).parse().expect("digits");
     format!("{:06}", (right + 1 + number) % 1_000_000)

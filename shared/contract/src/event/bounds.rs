@@ -1,21 +1,21 @@
-//! What an event may say of times and numbers, given where and when its record was written.
+//! The bounds of an event's times and numbers, given where and when its record was written.
 //!
-//! Whoever may write to a topic can write anything. Readers count with what lies within these bounds, so that no sum
-//! overflows and nothing waits for a time that never comes; all else is not understood.
+//! Anybody who may write to a topic can write anything. Readers accept only what lies within these bounds, so that
+//! no sum overflows and nothing waits for a time that never comes. All other records count as not understood.
 
 use super::{DecodeError, Event, EventKind};
 use crate::{registration_id::RegistrationId, topic::Topic};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
-/// Most octets of a record's value; an event has less than two thousand.
+/// The longest value of a record, in octets; an event has less than two thousand.
 pub const MAX_VALUE_OCTETS: usize = 64 * 1024;
-/// Most mails of a window.
+/// The highest place of a window.
 pub const MAX_SEND: u32 = 100;
-/// Most requests for another mail, one after the other, that a registration descends from.
+/// The most resends that a registration descends from.
 pub const MAX_RESENDS: u32 = 32;
 
-/// Longest time between a record and its event, and between an event and its code's end.
+/// The longest time between a record and its event, and between an event and the expiry of its code.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Where and when a record was written.
@@ -23,25 +23,25 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 pub struct Origin {
     /// Its topic.
     pub topic: Topic,
-    /// The record's own time stamp, but never later than now.
+    /// The record's time stamp, but never later than now.
     pub written_at: Timestamp,
-    /// The record's own time stamp as it is: the broker's clock, where the topic has it so.
+    /// The record's time stamp as it is: the broker's time, if the topic has `LogAppendTime`.
     stamped_at: Timestamp,
     /// How far a writer's clock may be from the broker's.
     tolerance: Duration,
 }
 
 impl Origin {
-    /// A record of this topic that says of itself to be written at `timestamp` (milliseconds since 1970), as read `now`.
+    /// The origin of a record in this topic with this time stamp (milliseconds since 1970), read `now`.
     ///
-    /// `tolerance`: how far the clock of its writer may be from the broker's, `MAX_CLOCK_SKEW` and `PUBLISH_TIMEOUT` together.
+    /// `tolerance`: how far the clock of its writer may be from the broker's, `MAX_CLOCK_SKEW` + `PUBLISH_TIMEOUT`.
     #[must_use]
     pub fn new(topic: Topic, timestamp: Option<i64>, now: Timestamp, tolerance: Duration) -> Self {
         let stamped_at = timestamp.and_then(|time| Timestamp::from_millisecond(time).ok()).unwrap_or(now);
         Self { topic, written_at: stamped_at.min(now), stamped_at, tolerance }
     }
 
-    /// The record's own time stamp, the same for every reader, but not farther ahead of the reader's clock than clocks may be.
+    /// The record's time stamp, on which all readers agree, but at most the tolerance ahead of the reader's clock.
     #[must_use]
     pub fn stamped_at(&self, now: Timestamp) -> Timestamp {
         self.stamped_at.min(now.checked_add(self.tolerance).unwrap_or(now))
@@ -49,7 +49,8 @@ impl Origin {
 }
 
 impl Topic {
-    /// Whether events of this kind may stand in the topic: each in its own, and what asks for a mail in the retry topic.
+    /// Whether events of this kind belong to the topic: each to its
+    /// own, and those that ask for a mail also to the retry topic.
     #[must_use]
     pub fn takes(self, kind: EventKind) -> bool {
         let is_mailed = !matches!(kind, EventKind::RegistrationRepeated | EventKind::Attempt);
@@ -57,10 +58,10 @@ impl Topic {
     }
 }
 
-/// Whether the event's times fit its record's.
+/// Checks that the event's times fit its record's.
 ///
-/// Two kinds of records may be later than their events by any time: retries of them, and verified accounts that were
-/// restored from a backup.
+/// Two kinds of records may be later than their events by any time:
+/// retries, and verified accounts that were restored from a backup.
 pub(super) fn check_times(event: &Event, origin: Origin) -> Result<(), DecodeError> {
     let occurred_at = event.occurred_at();
     let later_by_any_time = matches!(origin.topic, Topic::MailRetry | Topic::Verified);
@@ -80,7 +81,7 @@ pub(super) fn check_times(event: &Event, origin: Origin) -> Result<(), DecodeErr
     Ok(())
 }
 
-/// Whether the writer's clock and the broker's were close enough to each other.
+/// Whether the writer's clock and the broker's were close enough.
 fn clocks_agree(occurred_at: Timestamp, origin: Origin, later_by_any_time: bool) -> bool {
     let behind = origin.stamped_at.duration_since(occurred_at);
     behind.unsigned_abs() <= origin.tolerance || (later_by_any_time && behind.is_positive())

@@ -7,13 +7,13 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 /// The `ce_source` of everything the user service writes.
 const SOURCE: &str = "/user-service";
-/// What the value of most events has room in.
+/// Initial capacity for a value, in octets. Most values fit.
 const USUAL_OCTETS: usize = 768;
 
-/// An event in the form in which it is written to its topic.
+/// An event, encoded as the record that is written to its topic.
 #[derive(Debug, Clone)]
 pub struct EncodedEvent {
-    /// Where it belongs.
+    /// Its topic.
     pub topic: Topic,
     /// The record's key: the account's id in text form.
     pub key: String,
@@ -23,10 +23,10 @@ pub struct EncodedEvent {
     pub headers: [(&'static str, String); 6],
 }
 
-/// Why a record is not an event that this code understands. What the record held is not repeated.
+/// Why a record is not an event that this code understands. The record's content is not repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The header `ce_type` is missing or names nothing known: written by a newer version, or by somebody else.
+    /// The header `ce_type` is missing or unknown: a newer version wrote the record, or somebody else.
     #[error("unknown event type")]
     UnknownType,
     /// Written by another version of this project.
@@ -40,7 +40,7 @@ pub enum DecodeError {
         /// Column of the line, from 1.
         column: usize,
     },
-    /// More than [`MAX_VALUE_OCTETS`] in the value, or more in key and headers than its reader holds.
+    /// A value of more than [`MAX_VALUE_OCTETS`], or more in key and headers than its reader holds.
     #[error("a record larger than events are")]
     TooLarge,
     /// A type that belongs to another topic.
@@ -49,16 +49,16 @@ pub enum DecodeError {
     /// A time or number that no user service writes.
     #[error("a time or number out of range")]
     OutOfRange,
-    /// Written by a process whose clock is too far from the broker's, or not at its time.
+    /// Its writer's clock was too far from the broker's, or it was written at another time than it says.
     #[error("a time too far from the record's: check the clock of its writer")]
     WrongClock,
-    /// It names an address that its account does not have, which only the user service can tell.
+    /// It names the address of another account. Only the user service can tell.
     #[error("an address of another account")]
     WrongAccount,
 }
 
 impl DecodeError {
-    /// The names of all.
+    /// The names of all errors.
     pub const NAMES: [&str; 8] = [
         "unknown_type",
         "unknown_version",
@@ -107,10 +107,10 @@ impl Event {
         })
     }
 
-    /// Reads an event from a record that stands in a topic: it must belong there, and its times must fit the record's.
+    /// Reads an event from a record of a topic: it must belong there, and its times must fit the record's.
     ///
     /// # Errors
-    /// [`DecodeError`]; another version is told apart from a broken record.
+    /// [`DecodeError`]; it distinguishes another version from a broken record.
     pub fn read(origin: Origin, ce_type: Option<&[u8]>, payload: &[u8]) -> Result<Self, DecodeError> {
         if payload.len() > MAX_VALUE_OCTETS {
             return Err(DecodeError::TooLarge);
@@ -123,10 +123,10 @@ impl Event {
         Ok(event)
     }
 
-    /// Reads an event from a record's `ce_type` header and value, wherever and whenever it was written.
+    /// Reads an event from a record's `ce_type` header and value, without a check of its topic and times.
     ///
     /// # Errors
-    /// [`DecodeError`]; another version is told apart from a broken record.
+    /// [`DecodeError`]; it distinguishes another version from a broken record.
     pub fn decode(ce_type: Option<&[u8]>, payload: &[u8]) -> Result<Self, DecodeError> {
         let registered = |mailing| {
             read(payload, |event: &Registered| event.version).map(|it| Self::Registered(mailing, it))

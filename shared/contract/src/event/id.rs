@@ -1,4 +1,4 @@
-//! What makes the same fact the same, wherever and however often it is written.
+//! The ids of events: duplicates of a fact have the same id, wherever and however often they are written.
 
 use super::EventKind;
 use crate::{account_id::AccountId, registration_id::RegistrationId};
@@ -7,25 +7,25 @@ use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
-/// A UUID of version 8 (RFC 9562, section 5.8), derived from all that tells the fact apart from others.
+/// A UUID of version 8 (RFC 9562, section 5.8), derived from everything that distinguishes the fact from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventId(Uuid);
 
 impl EventId {
-    /// The event that a registration leads to: of its kind there is one.
+    /// The id of the event that a registration leads to. There is one for each kind.
     #[must_use]
     pub fn of_registration(kind: EventKind, registration: RegistrationId) -> Self {
         Self::hashed(kind, &[registration.as_bytes()])
     }
 
-    /// The verification of an account with one of its registrations.
+    /// The id of the verification of an account with one of its registrations.
     #[must_use]
     pub fn of_verification(id: AccountId, registration: RegistrationId) -> Self {
         Self::hashed(EventKind::Verified, &[id.as_bytes(), registration.as_bytes()])
     }
 
-    /// The mail in one place of an account's schedule; no event has this id.
+    /// The id of the mail in one place of an account's schedule; no event has this id.
     #[must_use]
     pub fn of_mail(kind: EventKind, id: AccountId, window: u64, send: u32) -> Self {
         Self::hashed(kind, &[id.as_bytes(), &window.to_be_bytes(), &send.to_be_bytes()])

@@ -1,8 +1,8 @@
-//! By which name a mail may greet a person whom nobody has asked yet.
+//! The name by which a mail may greet a person who has confirmed nothing yet.
 //!
-//! Anybody can enter anybody's address together with any name, so a name in the mail is a stranger's text in a stranger's
-//! mailbox. A mail shows at most one word of it, and only in scripts that put spaces between words: in the others a word
-//! has room for a whole advertisement. Pure.
+//! Anybody can enter anybody's address with any name, so a name in the mail is a stranger's text
+//! in somebody's mailbox. A mail shows at most one word of it, and only in scripts that put
+//! spaces between words: in other scripts one word has room for a whole advertisement. Pure.
 
 use super::PersonName;
 use crate::characters::{is_letter, is_letter_of, is_mark_of, script};
@@ -28,7 +28,7 @@ impl PersonName {
             && word.chars().count() <= MAX_CHARACTERS
             && parts.clone().count() <= 2
             && parts.all(|part| part.starts_with(is_letter) && part.chars().all(belongs))
-            // Some Arabic letters are written-out phrases.
+            // Some Arabic letters are whole phrases.
             && is_nfkc(word);
         fits.then_some(word)
     }

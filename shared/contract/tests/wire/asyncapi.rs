@@ -4,7 +4,7 @@ use crate::{document, names};
 use contract::{event::EventKind, topic::Topic};
 use serde_json::{Value, json};
 
-/// What the notification service writes for itself, and the schema of its headers.
+/// The records that the notification service writes for itself, and the schemas of their headers.
 const INTERNAL: [(Topic, &str, &str); 3] = [
     (Topic::MailRetry, "mail_retry", "mail_retry_headers"),
     (Topic::DeadLetter, "dead_letter", "dead_letter_headers"),
@@ -30,7 +30,7 @@ fn channels_are_the_topics_with_their_configuration() {
                 "retention.ms" | "delete.retention.ms" => {
                     configuration[setting] = value.parse::<u64>().unwrap().into();
                 }
-                // The binding has no others, but for what is Kafka's default.
+                // The document states these settings alone.
                 _ => {}
             }
         }

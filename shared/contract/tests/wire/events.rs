@@ -1,4 +1,4 @@
-//! What is written today is version 2 to the letter; records of version 1 are recognised and never half-understood.
+//! Today's events are exactly those of version 2. Records of version 1 are recognised and never half-understood.
 
 use crate::golden;
 use contract::{
@@ -12,9 +12,9 @@ use contract::{
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
-/// `MAX_CLOCK_SKEW` and `PUBLISH_TIMEOUT` by default.
+/// The default `MAX_CLOCK_SKEW` + `PUBLISH_TIMEOUT`.
 const TOLERANCE: Duration = Duration::from_secs(125);
-/// Of a reader that does not care how far the clocks are apart.
+/// The tolerance of a reader that does not check clocks.
 const ANY: Duration = Duration::MAX;
 const MAILED: [EventKind; 3] = [EventKind::Created, EventKind::CodeResent, EventKind::AccountExists];
 const REGISTERED: [EventKind; 4] =
@@ -30,7 +30,7 @@ fn changed(kind: EventKind, change: impl FnOnce(&mut serde_json::Value)) -> Vec<
     serde_json::to_vec(&value).unwrap()
 }
 
-/// The golden event as it is read from a topic, with this time between it and its record.
+/// The golden event as read from a topic, with this time between the event and its record.
 fn read(
     kind: EventKind,
     topic: Topic,
@@ -88,7 +88,7 @@ fn records_of_version_1_are_recognised_and_never_half_understood() {
     for kind in EventKind::ALL {
         let text = golden("v1", kind);
         assert_eq!(decode(kind, &text), Err(DecodeError::UnknownVersion(1)), "{}", kind.name());
-        // Also one that says 1 and has all fields of version 2.
+        // Even a record that says 1 and has all fields of version 2.
         let mixed = changed(kind, |value| value["version"] = 1.into());
         assert_eq!(decode(kind, &mixed), Err(DecodeError::UnknownVersion(1)), "{}", kind.name());
     }
@@ -176,7 +176,7 @@ fn an_event_and_its_record_are_a_day_apart_at_most() {
         let taken = |topic, hours| read(kind, topic, SignedDuration::from_hours(hours), ANY);
         assert!(taken(kind.topic(), 23).is_ok() && taken(kind.topic(), -23).is_ok(), "{}", kind.name());
         assert_eq!(taken(kind.topic(), -25), Err(DecodeError::OutOfRange), "{}", kind.name());
-        // A backup of verified accounts is restored whenever it is needed.
+        // A backup of verified accounts may be restored at any time.
         assert_eq!(taken(kind.topic(), 25).is_ok(), kind == EventKind::Verified, "{}", kind.name());
         if Topic::MailRetry.takes(kind) {
             assert!(taken(Topic::MailRetry, 1_000).is_ok(), "{}", kind.name());
@@ -193,10 +193,10 @@ fn the_clock_of_a_writer_is_near_the_brokers() {
         let taken = |later| read(kind, kind.topic(), later, TOLERANCE);
         assert!(taken(tolerance).is_ok() && taken(-tolerance).is_ok(), "{}", kind.name());
         assert_eq!(taken(-beyond), Err(DecodeError::WrongClock), "{}", kind.name());
-        // A verified account may be written long after it was verified, and not before.
+        // A verification may be written long after it happened, but not before.
         let late = (kind != EventKind::Verified).then_some(DecodeError::WrongClock);
         assert_eq!(taken(beyond).err(), late, "{}", kind.name());
-        // A retry has the time stamp of whoever wrote it, for a time that may still come.
+        // The time stamp of a retry is its writer's, and may be a time that is still to come.
         if Topic::MailRetry.takes(kind) {
             for later in [beyond, -beyond] {
                 assert!(read(kind, Topic::MailRetry, later, TOLERANCE).is_ok(), "{}", kind.name());

@@ -13,7 +13,7 @@ use contract::event::EventKind;
 use serde_json::Value;
 use std::{fs, path::Path};
 
-/// The event of this kind as that version (`v1`, `v2`) writes it.
+/// The golden event of this kind in this version (`v1`, `v2`).
 fn golden(version: &str, kind: EventKind) -> Vec<u8> {
     read(&format!("shared/contract/tests/wire/golden/{version}/{}.json", kind.name())).into_bytes()
 }

@@ -1,5 +1,5 @@
-//! A validator for as much of JSON Schema 2020-12 as the published schemas use. Any other keyword panics, so that nothing
-//! passes unchecked; a full validator holds the same files in `examples/subscriber/tests`.
+//! A validator for the part of JSON Schema 2020-12 that the published schemas use. Any other keyword panics,
+//! so that nothing passes unchecked. A full validator checks the same files in `examples/subscriber/tests`.
 
 use crate::document;
 use jiff::Timestamp;
@@ -7,7 +7,7 @@ use regex::Regex;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// What is wrong with a value; empty when it is valid.
+/// The problems with a value; empty when it is valid.
 pub(crate) fn problems(schema: &Value, value: &Value) -> Vec<String> {
     let mut problems = Vec::new();
     for (keyword, wanted) in schema.as_object().expect("a schema is an object") {

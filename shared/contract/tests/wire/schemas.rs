@@ -1,4 +1,4 @@
-//! The JSON Schemas and the codec agree: on every field, and on what they refuse.
+//! The JSON Schemas and the codec agree on every field, and on what they refuse.
 
 use crate::{document, golden, names, schema::problems, texts};
 use contract::event::{Event, EventKind, MAX_RESENDS, MAX_SEND};
@@ -52,7 +52,7 @@ fn every_schema_is_one_of_json_schema_2020_12() {
     for name in EventKind::ALL.map(EventKind::name).into_iter().chain(OTHERS) {
         let schema = schema(name);
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
-        // Every keyword is one that is known here, and every reference leads to something.
+        // The validator knows every keyword, and every reference leads to something.
         problems(&schema, &json!({}));
         let properties = schema["properties"].as_object().into_iter().chain(schema["$defs"].as_object());
         for property in properties.flat_map(|properties| properties.values()) {

@@ -1,5 +1,5 @@
-//! The tables of `docs/events.md` say what the topics and the schemas say, those of `docs/configuration.md` what
-//! `.env.example` says, and those of `docs/security.md` name tests that exist.
+//! The tables of `docs/events.md` match the topics and the schemas, those of `docs/configuration.md`
+//! match `.env.example`, and those of `docs/security.md` name tests that exist.
 
 use crate::{document, names, read, texts};
 use contract::{event::EventKind, topic::Topic};
@@ -137,7 +137,7 @@ fn the_tables_of_configuration_have_the_variables_and_defaults_of_the_example() 
     assert!(expected.is_empty(), "not in docs/configuration.md: {expected:?}");
 }
 
-/// What a text has between such marks.
+/// The parts of a text between pairs of this mark.
 fn between(text: &str, mark: char) -> impl Iterator<Item = &str> {
     text.split(mark).skip(1).step_by(2)
 }
@@ -168,7 +168,7 @@ fn every_promise_of_security_names_a_test_that_exists() {
     }
 }
 
-/// Whether the file has this function, right behind an attribute that makes it a test.
+/// Whether the file has this function, directly behind an attribute that makes it a test.
 fn is_test(file: &str, name: &str) -> bool {
     file.split_once(&format!("fn {name}("))
         .and_then(|(before, _)| before.rsplit_once("#["))

@@ -1,13 +1,15 @@
-//! The file `.env`: a value is what stands there, or it is refused.
+//! The file `.env`: a value is taken exactly as written, or it is refused.
 //!
-//! dotenvy reads the lines. Left to itself it puts the value of another variable in place of `$NAME`, takes quotes and
-//! backslashes out of the middle of a value and drops one that begins with `#`: a password then becomes another one, without
-//! a word. It gets one line at a time, so that each problem has the number of its line, and an open quote ends with it.
+//! dotenvy reads the lines. By itself it replaces `$NAME` by the value of another variable,
+//! removes quotes and backslashes inside a value, and drops a value that begins with `#`. A
+//! password would silently become another one. dotenvy gets one line at a time, so that
+//! each problem has the number of its line, and an open quote ends with its line.
 
 use super::Problem;
 use std::collections::HashMap;
 
-/// Takes the place of `$`, which then means nothing to dotenvy. A noncharacter: no text has it (Unicode 17, section 23.7).
+/// Replaces `$` while dotenvy reads, because dotenvy would interpret
+/// `$`. A noncharacter: no text has it (Unicode 17, section 23.7).
 const DOLLAR: char = '\u{FDD0}';
 
 const LINE: &str =
@@ -16,7 +18,8 @@ const UNQUOTED: &str = "'single quotes' around a value with quotes, backslashes 
 const LINE_FEED: &str =
     "a value of one line; in \"double quotes\" \\n is a line feed, write \\\\n or use 'single quotes'";
 
-/// The variables of a file, the last of each name, and a problem for each line that is not understood. No value is repeated in one.
+/// The variables of a file, the last value of each name, and a problem
+/// for each line that is not understood. A problem repeats no value.
 pub(super) fn parse(file: &[u8]) -> (HashMap<String, String>, Vec<Problem>) {
     let (mut values, mut problems) = (HashMap::new(), Vec::new());
     let mut refuse = |line: usize, expected: &str| {
@@ -40,7 +43,7 @@ pub(super) fn parse(file: &[u8]) -> (HashMap<String, String>, Vec<Problem>) {
     (values, problems)
 }
 
-/// What a value in quotes means, as if it stood in the file.
+/// The value of a quoted text, as if it stood in the file.
 ///
 /// # Errors
 /// What was expected.
@@ -50,7 +53,7 @@ pub(super) fn unquote(value: &str) -> Result<String, &'static str> {
 
 /// Name and value of a line; `None` for an empty one or a comment.
 fn variable(line: &str) -> Result<Option<(String, String)>, &'static str> {
-    // At the end of a line that nothing ends dotenvy wants no space.
+    // dotenvy accepts spaces at the end of a line only if a line feed follows.
     let plain = format!("{}\n", without_dollars(line));
     let Some(read) = dotenvy::from_read_iter(plain.as_bytes()).next() else { return Ok(None) };
     // dotenvy's error repeats the line, which may hold a secret.
@@ -63,7 +66,7 @@ fn variable(line: &str) -> Result<Option<(String, String)>, &'static str> {
     if value.contains('\n') { Err(LINE_FEED) } else { Ok(Some((name, value))) }
 }
 
-/// The line with every `$` hidden but those behind a backslash, which dotenvy takes as they are.
+/// The line with every `$` hidden, except those behind a backslash: dotenvy takes these literally.
 fn without_dollars(line: &str) -> String {
     let mut escaped = false;
     let hide = |c| {
@@ -74,7 +77,7 @@ fn without_dollars(line: &str) -> String {
     line.chars().map(hide).collect()
 }
 
-/// Whether a value without quotes is what was written, up to a comment.
+/// Whether a value without quotes is exactly the written text, up to a comment.
 fn is_literal(written: &str, value: &str) -> bool {
     let rest = if value.is_empty() { Some(written) } else { written.trim_start().strip_prefix(value) };
     rest.is_some_and(|rest| rest.trim_end().is_empty() || rest.starts_with([' ', '\t']))

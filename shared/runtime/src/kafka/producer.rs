@@ -1,7 +1,7 @@
 //! A producer whose sends are futures, and whose acks mean that the record is in the log.
 //!
-//! rdkafka's own (`FutureProducer`, as of 0.39) asks for acks every 100 ms and spins through the last millisecond of each
-//! wait: nearly one percent of a core, in a service that has nothing to do. This one is the same in little, with longer waits.
+//! rdkafka's own (`FutureProducer`, as of 0.39) polls for acks every 100 ms and spins through the last millisecond of
+//! each wait. That takes nearly one percent of a core in an idle service. This one does the same with longer waits.
 
 use rdkafka::{
     ClientConfig, ClientContext, Message,
@@ -22,30 +22,31 @@ use std::{
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// An ack ends a wait at once; the end of the producer may have to wait so long.
+/// How long one poll waits. An ack ends it at once; dropping the producer may have to wait this long.
 const POLL: Duration = Duration::from_millis(500);
 
-/// Between two looks whether it is broken.
+/// The pause between two checks whether the producer is broken.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
-/// What a record's offset is until a broker's answer sets it (`RD_KAFKA_OFFSET_INVALID`).
+/// A record's offset until a broker's answer sets it (`RD_KAFKA_OFFSET_INVALID`).
 const OFFSET_NEVER_TOLD: i64 = -1001;
 
 type Ack = KafkaResult<Acked>;
 
-/// Where an acknowledged record stands.
+/// The place of an acknowledged record in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acked {
     /// Its partition.
     pub partition: i32,
-    /// Its offset. A broker that has the record already may not tell it: then it is below zero, or that of another record of
-    /// the batch counted from there.
+    /// Its offset. Not reliable if the broker had the record already: then it may
+    /// be below zero, or counted from the offset of another record of the batch.
     pub offset: i64,
-    /// Its time stamp in milliseconds since 1970: the broker's, where the topic has it so and the broker has told it.
+    /// Its time stamp in milliseconds since 1970: the broker's, if
+    /// the topic has `LogAppendTime` and the broker has returned it.
     pub stamped_at: Option<i64>,
 }
 
-/// See the module's text. Dropping it fails what has no ack yet; that blocks for a second at most.
+/// An idempotent producer. Dropping it fails all records without an ack; that blocks for a second at most.
 pub struct Producer<C: ClientContext + 'static> {
     client: Arc<BaseProducer<Acks<C>>>,
     stop: Arc<AtomicBool>,
@@ -57,7 +58,7 @@ pub struct Producer<C: ClientContext + 'static> {
 pub struct Record<'a> {
     /// Name of the topic.
     pub topic: &'a str,
-    /// `None`: as the key decides.
+    /// `None`: the key decides.
     pub partition: Option<i32>,
     /// Its key.
     pub key: Option<&'a [u8]>,
@@ -68,11 +69,12 @@ pub struct Record<'a> {
 }
 
 impl<C: ClientContext + 'static> Producer<C> {
-    /// Makes the producer; it connects by itself, now or when the broker appears. `context` hears of its log, errors and
-    /// statistics. Idempotent, `acks=all`, and one request at a time to each broker, whatever `config` says.
+    /// Makes the producer. It connects by itself, now or when the broker appears.
+    /// `context` receives its log, errors and statistics. The producer is idempotent,
+    /// with `acks=all` and one request at a time to each broker, whatever `config` says.
     ///
     /// # Errors
-    /// When librdkafka refuses the configuration, or there is no thread for it.
+    /// When librdkafka refuses the configuration, or the producer's thread can't be started.
     pub fn new(config: &ClientConfig, context: C) -> anyhow::Result<Self> {
         let mut config = config.clone();
         config
@@ -98,12 +100,13 @@ impl<C: ClientContext + 'static> Producer<C> {
         Ok(Self { client, stop, polling: Some(polling) })
     }
 
-    /// Writes a record, waits for the broker's ack and answers where the record stands.
+    /// Writes a record, waits for the broker's ack, and returns the record's place in the log.
     ///
-    /// Handed over when this is first polled; dropped after that, the record may be written or not.
+    /// The first poll hands the record over. If the future is dropped after that, the record may or may not be written.
     ///
     /// # Errors
-    /// The record is not known to be in the log. `MessageProduction(QueueFull)` at once when too much waits for acks.
+    /// When the record is not known to be in the log.
+    /// `MessageProduction(QueueFull)` at once, if too many records wait for acks.
     pub async fn send(&self, record: Record<'_>) -> KafkaResult<Acked> {
         let Record { topic, partition, key, payload, headers } = record;
         let (acked, ack) = oneshot::channel::<Ack>();
@@ -113,7 +116,7 @@ impl<C: ClientContext + 'static> Producer<C> {
         ack.await.unwrap_or(Err(KafkaError::Canceled))
     }
 
-    /// Waits until everything that was handed over has its ack. Blocks.
+    /// Waits until all records that were handed over have acks. Blocks.
     ///
     /// # Errors
     /// When that takes longer than `timeout`.
@@ -121,10 +124,10 @@ impl<C: ClientContext + 'static> Producer<C> {
         self.client.flush(timeout)
     }
 
-    /// Waits until `stop` is cancelled, and looks once a second whether it is broken for good.
+    /// Waits until `stop` is cancelled, and checks once a second whether the producer is broken for good.
     ///
     /// # Errors
-    /// What broke it.
+    /// What broke the producer.
     pub async fn watch(&self, stop: &CancellationToken) -> Result<(), String> {
         while tokio::time::timeout(LOOK_PAUSE, stop.cancelled()).await.is_err() {
             if let Some(reason) = self.fatal_error() {
@@ -134,7 +137,7 @@ impl<C: ClientContext + 'static> Producer<C> {
         Ok(())
     }
 
-    /// What broke it for good, if anything did: only a restart of the process helps then.
+    /// What broke the producer for good, if anything did. Then only a restart of the process helps.
     #[must_use]
     pub fn fatal_error(&self) -> Option<String> {
         if self.polling.as_ref().is_some_and(JoinHandle::is_finished) {
@@ -143,7 +146,7 @@ impl<C: ClientContext + 'static> Producer<C> {
         self.client().fatal_error().map(|(code, reason)| format!("{code}: {reason}"))
     }
 
-    /// The client below it.
+    /// The underlying client.
     #[must_use]
     pub fn client(&self) -> &Client<impl ClientContext + use<C>> {
         self.client.client()
@@ -153,12 +156,12 @@ impl<C: ClientContext + 'static> Producer<C> {
 impl<C: ClientContext + 'static> Drop for Producer<C> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // The thread must not outlive the process' end; it has nothing to say.
+        // The thread must not outlive the producer. Its result says nothing.
         let _ = self.polling.take().map(JoinHandle::join);
     }
 }
 
-/// Hands acks to those who wait for them, and all else to the user's context.
+/// Hands acks to the futures that wait for them, and all else to the user's context.
 struct Acks<C>(C);
 
 impl<C: ClientContext + 'static> ProducerContext for Acks<C> {
@@ -166,7 +169,7 @@ impl<C: ClientContext + 'static> ProducerContext for Acks<C> {
 
     fn delivery(&self, result: &DeliveryResult<'_>, acked: Self::DeliveryOpaque) {
         let ack = match result {
-            // No broker has said so: see `new`. One request at a time makes this rare, not impossible.
+            // No broker has acknowledged this one: see `new`. One request at a time makes this rare, not impossible.
             Ok(record) if record.offset() == OFFSET_NEVER_TOLD => {
                 Err(KafkaError::MessageProduction(RDKafkaErrorCode::Inconsistent))
             }
@@ -177,7 +180,7 @@ impl<C: ClientContext + 'static> ProducerContext for Acks<C> {
             }),
             Err((error, _)) => Err(error.clone()),
         };
-        // Whoever waited may have given up.
+        // The future may have been dropped.
         let _ = acked.send(ack);
     }
 }
@@ -210,7 +213,7 @@ mod tests {
     fn nobody_listens(message_timeout_ms: &str) -> Producer<ClientLog> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", "127.0.0.1:1").set("message.timeout.ms", message_timeout_ms);
-        // One record is all that may wait.
+        // Only one record may wait.
         config.set("queue.buffering.max.messages", "1");
         Producer::new(&config, ClientLog::default()).unwrap()
     }
@@ -227,7 +230,8 @@ mod tests {
         assert_eq!(second.unwrap_err().rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull));
     }
 
-    /// Sends two records while the leader refuses the first request; how many were acknowledged, how many written.
+    /// Sends two records while the leader refuses the first request.
+    /// Returns how many were acknowledged and how many written.
     async fn while_the_leader_refuses_a_request(
         start: impl Fn(&ClientConfig, ClientLog) -> anyhow::Result<Producer<ClientLog>>,
     ) -> (usize, i64) {
@@ -261,7 +265,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_record_is_acknowledged_by_the_ack_of_another() {
-        // Several requests under way, as is librdkafka's default.
+        // With several requests in flight, as is librdkafka's default.
         assert_eq!(while_the_leader_refuses_a_request(Producer::start).await, (1, 1));
     }
 

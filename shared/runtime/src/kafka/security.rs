@@ -1,7 +1,7 @@
-//! How connections to the brokers are encrypted, and as whom the services log in: what managed Kafka asks for.
+//! Encryption of the connections to the brokers, and the services' login: what managed Kafka requires.
 //!
-//! librdkafka does both with OpenSSL, which it has only when built with the feature `kafka-tls`. A build without it
-//! refuses these settings at the start, as it could not keep to them.
+//! librdkafka does both with OpenSSL, which it has only in a build with the feature
+//! `kafka-tls`. Other builds refuse these settings at the start, since they can't apply them.
 
 use crate::env::{self, Env};
 use rdkafka::ClientConfig;
@@ -14,7 +14,7 @@ const USERNAME: &str = "KAFKA_SASL_USERNAME";
 const PASSWORD: &str = "KAFKA_SASL_PASSWORD";
 const CA_FILE: &str = "KAFKA_CA_FILE";
 
-/// What the brokers ask of a connection; by default neither TLS nor a login.
+/// Encryption and login of a connection; by default it has neither.
 #[derive(Debug, Clone, Default)]
 pub struct KafkaSecurity {
     protocol: Protocol,
@@ -70,7 +70,7 @@ impl KafkaSecurity {
         let mechanism = env.or(MECHANISM, Mechanism::ScramSha512, Mechanism::parse);
         let username = env.optional(USERNAME, env::text);
         let password = env.optional(PASSWORD, env::text);
-        // What goes with a protocol that nobody knows can't be said.
+        // Without a known protocol, the other variables can't be judged.
         if known {
             if protocol != Protocol::Plaintext && !built_in {
                 env.problem(
@@ -92,7 +92,7 @@ impl KafkaSecurity {
     pub(super) fn apply(&self, client: &mut ClientConfig) {
         client.set("security.protocol", self.protocol.name());
         if self.protocol.has_tls() {
-            // `probe` looks where the distributions keep their certificates, whichever OpenSSL is linked.
+            // `probe` searches where distributions keep their certificates, whichever OpenSSL is linked.
             client.set("ssl.ca.location", self.ca_file.as_deref().unwrap_or("probe"));
         }
         if let Some(login) = &self.login {
@@ -123,7 +123,7 @@ impl Protocol {
             .ok_or("plaintext, ssl, sasl_plaintext or sasl_ssl")
     }
 
-    /// As librdkafka's `security.protocol` has it.
+    /// The value of librdkafka's `security.protocol`.
     fn name(self) -> &'static str {
         match self {
             Self::Plaintext => "plaintext",
@@ -150,7 +150,7 @@ impl Mechanism {
             .ok_or("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
     }
 
-    /// As librdkafka's `sasl.mechanisms` has it.
+    /// The value of librdkafka's `sasl.mechanisms`.
     fn name(self) -> &'static str {
         match self {
             Self::Plain => "PLAIN",
@@ -160,7 +160,7 @@ impl Mechanism {
     }
 }
 
-/// Looks into the file now: librdkafka would name neither it nor the variable.
+/// Reads the file now: librdkafka's error would name neither the file nor the variable.
 fn certificates(path: &str) -> Result<String, &'static str> {
     const EXPECTED: &str = "a readable file with certificates in PEM";
     let certificates = CertificateDer::pem_file_iter(path)

@@ -1,8 +1,9 @@
-//! Whether the topics are as the services would have made them: at the start, and every few minutes.
+//! Checks that the topics are as the services would have made them: at the start, and every few minutes.
 //!
-//! Topics can be there already, made by an administrator, by an older version, or by any client that asked for one
-//! (`auto.create.topics.enable`). A topic that would break a promise makes the service not ready. Brokers that don't show
-//! settings (no right to `DescribeConfigs`, or a managed Kafka that has no such request) leave it ready.
+//! Topics may exist already, made by an administrator, by an older version, or by any client
+//! that asked for one (`auto.create.topics.enable`). A topic that would break a promise
+//! makes the service not ready. Brokers that don't show settings leave it ready: the service
+//! may lack the right to `DescribeConfigs`, or a managed Kafka may not have that request.
 
 use super::{
     ClientLog, KafkaConfig, KafkaWatch,
@@ -20,38 +21,39 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Between two looks when all is well or can't be seen.
+/// The pause between two checks when all is well or can't be seen.
 const PAUSE: Duration = Duration::from_secs(2 * 60);
-/// Between two looks while a topic makes the service not ready: it is ready soon after the topic is mended.
+/// The pause between two checks while a topic makes the service not ready.
+/// It is short, so that the service is ready soon after the topic is mended.
 const SHORT_PAUSE: Duration = Duration::from_secs(5);
-/// Between two looks for a topic that is not there yet.
+/// The pause between two checks for a topic that does not exist yet.
 const TOPIC_PAUSE: Duration = Duration::from_millis(50);
 /// How long the brokers may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Compares the settings of the topics with what the services need, and knows what breaks a promise.
+/// Compares the settings of the topics with what the services need, and remembers which promises are broken.
 #[derive(Debug)]
 pub struct TopicCheck {
     kafka: KafkaConfig,
     watch: Arc<KafkaWatch>,
     topics: &'static [Topic],
     least_retention: Duration,
-    /// Of the last look; `None` before the first.
+    /// The result of the last check; `None` before the first.
     seen: Mutex<Option<Seen>>,
 }
 
-/// What a look found.
+/// The result of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Seen {
     flawed: Vec<Judgement>,
     /// Topics whose settings the brokers do not show.
     hidden: Vec<Topic>,
-    /// Topics with fewer replicas than `KAFKA_REPLICATION`, and how many those have.
+    /// Topics with fewer replicas than `KAFKA_REPLICATION`, each with its number of replicas.
     thin: Vec<(Topic, usize)>,
 }
 
 impl TopicCheck {
-    /// A check of these topics that has not looked yet. `least_retention`: how long a record must be there to be read.
+    /// Makes the check of these topics; `run` starts it. `least_retention`: how long a record must stay to be read.
     #[must_use]
     pub fn new(
         kafka: KafkaConfig,
@@ -62,7 +64,7 @@ impl TopicCheck {
         Arc::new(Self { kafka, watch, topics, least_retention, seen: Mutex::default() })
     }
 
-    /// Why the service is not ready, if it is because of the topics' settings.
+    /// Why the service is not ready, if the topics' settings are the reason.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         if !self.kafka.check_topics {
@@ -71,7 +73,7 @@ impl TopicCheck {
         if self.has_looked() { self.broken_promises() } else { Some("not looked at yet".to_owned()) }
     }
 
-    /// What breaks a promise, as far as the topics have been looked at.
+    /// The settings that break a promise, as far as the topics have been checked.
     #[must_use]
     pub fn broken_promises(&self) -> Option<String> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +87,7 @@ impl TopicCheck {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Looks again and again until `stop` is cancelled; not at all with `KAFKA_TOPIC_SETTINGS=ignore`.
+    /// Checks again and again until `stop` is cancelled; never with `KAFKA_TOPIC_SETTINGS=ignore`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         if !self.kafka.check_topics {
             log::warn!(
@@ -95,7 +97,7 @@ impl TopicCheck {
         }
         let mut pause = TOPIC_PAUSE;
         while tokio::time::timeout(pause, stop.cancelled()).await.is_err() {
-            // Until then there is no broker, or the topics are not made.
+            // There is no broker yet, or a topic does not exist yet.
             if self.topics.iter().any(|topic| self.watch.shape(*topic).is_none()) {
                 continue;
             }
@@ -112,7 +114,7 @@ impl TopicCheck {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let now = match settings {
             Ok(settings) => self.judge(&settings),
-            // What is known stays known.
+            // The last result stays valid.
             Err(_) if seen.is_some() => return,
             Err(error) => {
                 log::warn!("error" = error.to_string().as_str(); "the topics' settings can't be read");
@@ -125,16 +127,16 @@ impl TopicCheck {
         }
     }
 
-    /// The settings that the brokers tell of each topic.
+    /// The settings of each topic, as far as the brokers show them.
     async fn settings(&self) -> KafkaResult<HashMap<Topic, Found>> {
         let admin: AdminClient<ClientLog> = self.kafka.client().create_with_context(ClientLog::default())?;
         let resources: Vec<_> =
             self.topics.iter().map(|topic| ResourceSpecifier::Topic(topic.name())).collect();
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
         let answer = admin.describe_configs(&resources, &options).await;
-        // Its end waits for its thread.
+        // Dropping the client waits for its thread.
         tokio::task::spawn_blocking(move || drop(admin));
-        // rdkafka hides a refusal: such a topic has no settings.
+        // rdkafka hides a refusal: the topic then has no settings.
         let resources = answer?.into_iter().flatten().filter_map(|resource| {
             let OwnedResourceSpecifier::Topic(name) = resource.specifier else { return None };
             let entries = resource.entries.into_iter();

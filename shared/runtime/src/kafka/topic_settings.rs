@@ -1,6 +1,6 @@
 //! What is wrong with a topic that somebody else has made or changed, and the command that mends it.
 //!
-//! Pure: the settings that the brokers tell go in, problems come out. A setting that they don't tell is not judged.
+//! Pure: the settings that the brokers show go in, problems come out. A setting that they don't show is not judged.
 
 use super::watch::TopicShape;
 use contract::topic::Topic;
@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-/// In bytes: more than any event has.
+/// In bytes; every event is smaller.
 const LARGEST_EVENT: i64 = 64 * 1024;
-/// What `retention.ms` and `retention.bytes` say when nothing is deleted.
+/// The value of `retention.ms` and `retention.bytes` when nothing is deleted.
 const UNLIMITED: i64 = -1;
 
-/// A topic's settings as the brokers tell them, their defaults included.
+/// A topic's settings as the brokers show them, including their defaults.
 pub(super) type Found = BTreeMap<String, String>;
 
 /// All that is wrong with one topic.
@@ -35,11 +35,11 @@ struct Problem {
 }
 
 impl Judgement {
-    /// Judges a topic's settings; `least_retention` is how long a reader has to find a record there.
+    /// Judges a topic's settings. `least_retention`: how long a record must stay to be read.
     pub(super) fn of(topic: Topic, shape: TopicShape, found: &Found, least_retention: Duration) -> Self {
         let replicas = i32::try_from(shape.replicas).unwrap_or(i32::MAX);
         let mut expected = topic.settings(replicas);
-        // Not set when a topic is made, since brokers have them so by default.
+        // Not set when a topic is made, because they are the brokers' defaults.
         if !topic.takes_copies() {
             expected.push(("max.message.bytes", LARGEST_EVENT.to_string()));
         }
@@ -65,13 +65,13 @@ impl Judgement {
         self.problems.is_empty()
     }
 
-    /// What of it keeps the services from keeping a promise, if anything does.
+    /// The problems that break a promise, if there are any.
     pub(super) fn broken_promises(&self) -> Option<Self> {
         let problems: Vec<_> = self.problems.iter().filter(|it| it.breaks_promise).cloned().collect();
         (!problems.is_empty()).then_some(Self { topic: self.topic, problems })
     }
 
-    /// Sets all that is not as it should be.
+    /// The command that corrects all problems.
     pub(super) fn command(&self, brokers: &str) -> String {
         let settings: Vec<_> =
             self.problems.iter().map(|it| format!("{}={}", it.setting, it.expected)).collect();
@@ -95,7 +95,7 @@ impl fmt::Display for Judgement {
     }
 }
 
-/// What follows from a setting, and whether that breaks a promise; `None` when it is fine.
+/// The consequence of a setting, and whether it breaks a promise; `None` when the setting is fine.
 fn consequence(
     topic: Topic,
     setting: &str,
@@ -156,7 +156,7 @@ mod tests {
     const ONE: TopicShape = TopicShape { partitions: 6, replicas: 1 };
     const THREE: TopicShape = TopicShape { partitions: 6, replicas: 3 };
 
-    /// As the services make it, on a broker with Kafka's defaults, but for these.
+    /// The settings as the services make them, on a broker with Kafka's defaults, except for these.
     fn found(topic: Topic, shape: TopicShape, changes: &[(&str, &str)]) -> Found {
         let defaults = [
             ("max.message.bytes", "1048588"),

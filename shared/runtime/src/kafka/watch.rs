@@ -1,9 +1,9 @@
-//! A watch over a service's Kafka clients: whether the brokers answer them, and a way back for one that has lost them.
+//! Watches whether the brokers answer a service's Kafka clients, and brings back a client that has lost all brokers.
 //!
-//! librdkafka 2.12 can lose its last broker for good: one that has just returned may answer a look at the cluster with no
-//! broker at all, and the client then forgets even those it was configured with (confluentinc/librdkafka#5301).
-//! Naming them once more brings it back. To look just when a broker returns is what provokes the loss, so a client of the
-//! watch's own looks first; the service's clients are asked only when that one has seen a broker.
+//! librdkafka 2.12 can lose its last broker for good. A broker that has just returned may answer a metadata request
+//! with no broker at all, and the client then forgets even those it was configured with (confluentinc/librdkafka#5301).
+//! Adding them once more brings the client back. A request just when a broker returns is what provokes the loss. So a
+//! client of the watch's own asks first, and the service's clients are asked only when it has seen a broker.
 
 use super::KafkaConfig;
 use contract::topic::Topic;
@@ -27,11 +27,11 @@ use std::{
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-/// Between two looks while all is well.
+/// The pause between two checks while all is well.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Between two looks while the brokers don't answer.
+/// The pause between two checks while the brokers don't answer.
 const SHORT_PAUSE: Duration = Duration::from_millis(100);
-/// How long one look may take.
+/// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 type Scout = BaseConsumer<Quiet>;
@@ -46,7 +46,7 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
-/// See the module's text.
+/// The watch over the Kafka clients of one service.
 #[derive(Debug)]
 pub struct KafkaWatch {
     kafka: KafkaConfig,
@@ -54,7 +54,7 @@ pub struct KafkaWatch {
     shapes: Mutex<HashMap<Topic, TopicShape>>,
 }
 
-/// What the cluster says of a topic.
+/// The size of a topic, as the cluster reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopicShape {
     /// How many partitions it has.
@@ -64,27 +64,27 @@ pub struct TopicShape {
 }
 
 impl KafkaWatch {
-    /// A watch that has not looked yet.
+    /// Makes the watch; `run` starts it.
     #[must_use]
     pub fn new(kafka: KafkaConfig) -> Arc<Self> {
         Arc::new(Self { kafka, answered: AtomicBool::new(false), shapes: Mutex::default() })
     }
 
-    /// Whether the brokers answered all clients at the last look, at most two seconds ago or, with many clients that
-    /// miss them, a second more for each.
+    /// Whether the brokers answered all clients at the last check. That was at
+    /// most two seconds ago, plus a second for each client without an answer.
     #[must_use]
     pub fn brokers_answer(&self) -> bool {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// How many partitions and replicas a topic had at the last look that saw it.
+    /// The partitions and replicas that a topic had at the last check that saw it.
     #[must_use]
     pub fn shape(&self, topic: Topic) -> Option<TopicShape> {
         self.shapes.lock().unwrap_or_else(PoisonError::into_inner).get(&topic).copied()
     }
 
-    /// Looks again and again until `stop` is cancelled. `ask_all` asks each client of the service with
-    /// [`KafkaWatch::ask`]; it may block.
+    /// Checks again and again until `stop` is cancelled. `ask_all` asks
+    /// each client of the service with [`KafkaWatch::ask`]; it may block.
     pub async fn run(
         self: Arc<Self>,
         ask_all: impl Fn(&Self) -> bool + Send + Sync + 'static,
@@ -98,7 +98,7 @@ impl KafkaWatch {
                 let answered = watch.sees_a_broker(&mut sent) && ask_all(&watch);
                 (answered, sent)
             });
-            // One that panicked ends the watch, and is noticed there.
+            // A check that panicked ends the watch, and the owner of this task notices.
             let Ok((answered, used)) = look.await else { return };
             scout = used;
             self.answered.store(answered, Ordering::Relaxed);
@@ -107,11 +107,11 @@ impl KafkaWatch {
         }
     }
 
-    /// Asks a client for a topic of ours; names the brokers to it once more when it gets no answer. Blocks for a second
-    /// at most.
+    /// Asks a client for a topic. If it gets no answer, the brokers
+    /// are added to it once more. Blocks for a second at most.
     pub fn ask<C: ClientContext>(&self, client: &Client<C>) -> bool {
         match client.fetch_metadata(Some(Topic::Created.name()), TIMEOUT) {
-            // Also a topic that somebody deleted is nothing to work with.
+            // A topic that somebody deleted is not an answer to work with.
             Ok(metadata) => metadata.topics().iter().all(|topic| topic.error().is_none()),
             Err(_) => {
                 log::info!(
@@ -143,7 +143,8 @@ impl KafkaWatch {
         self.shapes.lock().unwrap_or_else(PoisonError::into_inner).insert(topic, shape);
     }
 
-    /// Looks with a client that is made anew when it has failed: it may lose its brokers like any other.
+    /// Asks with the watch's own client. A client that failed is
+    /// replaced, since it may lose its brokers like any other.
     fn sees_a_broker(&self, scout: &mut Option<Scout>) -> bool {
         if scout.is_none() {
             *scout = self.kafka.client().create_with_context(Quiet).ok();

@@ -1,18 +1,20 @@
-//! A limit for log lines that anybody can cause who may write a record: the first of a time are written, the others counted.
+//! A limit for log lines that anybody with the right to write a record can
+//! cause: in each period the first lines are written, the others are counted.
 //!
-//! At a hundred thousand broken records a second, a line for each fills a disk in an hour. Each of them stays in its topic and is
-//! counted in a metric; the line is for the person who looks for the cause, and a few lines show it.
+//! At a hundred thousand broken records a second, a line for each would fill a disk
+//! in an hour. Each such record stays in its topic and is counted in a metric. The
+//! line is for the person who looks for the cause, and a few lines show it.
 
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// So many lines are written in [`TIME`].
+/// The most lines that are written in [`TIME`].
 const LINES: u32 = 20;
 const TIME: Duration = Duration::from_secs(10);
 
-/// One kind of lines.
+/// The limit for one kind of lines.
 #[derive(Debug, Default)]
 pub struct LineLimit(Mutex<State>);
 
@@ -24,13 +26,13 @@ struct State {
 }
 
 impl LineLimit {
-    /// No line was written yet.
+    /// A limit for lines of which none was written yet.
     #[must_use]
     pub const fn new() -> Self {
         Self(Mutex::new(State { began: None, written: 0, left_out: 0 }))
     }
 
-    /// Whether a line is to be written `now`, and then how many were left out since the last one.
+    /// Whether a line is to be written `now`. If so: how many were left out since the last one.
     pub fn admit(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.began.is_none_or(|began| now.saturating_duration_since(began) >= TIME) {
@@ -57,7 +59,7 @@ mod tests {
             let now = began + Duration::from_secs(second);
             lines.extend((0..1_000).filter_map(|_| limit.admit(now)));
         }
-        // In the seconds 0, 10 and 20; what was left out is said by the first line after it.
+        // Lines are written in the seconds 0, 10 and 20. The first line after a pause says how many were left out.
         assert_eq!(lines.len(), 3 * 20);
         assert_eq!(lines.iter().sum::<u64>(), 2 * (10_000 - 20));
         assert_eq!(lines[20], 10_000 - 20);

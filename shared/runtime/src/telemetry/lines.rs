@@ -1,7 +1,8 @@
-//! The log's lines on their way out: who logs does not wait for standard error, which all threads would queue for.
+//! The log's lines on their way out. A thread that logs does not
+//! wait for standard error, for which all threads would queue.
 //!
-//! Lines are gathered for a moment and written together. What a process that crashes or is killed has not written yet is
-//! lost: the lines of its last moment, but no error or warning, as these are written at once.
+//! Lines are gathered for a moment and written together. A process that crashes or is killed
+//! loses the lines of its last moment, but no error or warning: these are written at once.
 
 use std::{
     io::Write,
@@ -12,7 +13,7 @@ use std::{
 
 /// How long lines are gathered.
 const GATHERING: Duration = Duration::from_millis(10);
-/// How many octets wait at most. Whoever logs more writes them itself, and waits for as long as that takes.
+/// The most octets that wait. A thread that logs more writes them itself, and waits until they are written.
 const LIMIT: usize = 1 << 20;
 
 /// Lines that wait to be written to `W`.
@@ -24,11 +25,11 @@ pub(super) struct Lines<W> {
 
 struct Out<W> {
     stream: W,
-    /// What is being written; empty otherwise.
+    /// The lines that are being written; empty otherwise.
     lines: Vec<u8>,
 }
 
-/// Where lines are put in.
+/// The writer that adds lines to [`Lines`].
 pub(super) struct Entrance<W>(pub(super) Arc<Lines<W>>);
 
 impl<W: Write + Send + 'static> Lines<W> {
@@ -37,10 +38,10 @@ impl<W: Write + Send + 'static> Lines<W> {
         Self { waiting: Mutex::default(), some_wait: Condvar::new(), out }
     }
 
-    /// Writes lines from now on, in a thread of its own that lasts as long as the process.
+    /// Writes lines from now on, in a thread of its own that lives as long as the process.
     ///
     /// # Errors
-    /// When there is no thread for it.
+    /// When the thread can't be started.
     pub(super) fn keep_writing(self: Arc<Self>) -> std::io::Result<thread::JoinHandle<()>> {
         thread::Builder::new().name("log".to_owned()).spawn(move || {
             loop {
@@ -52,12 +53,12 @@ impl<W: Write + Send + 'static> Lines<W> {
         })
     }
 
-    /// Writes what waits, in the order in which it was put in.
+    /// Writes the lines that wait, in their order.
     pub(super) fn write_all(&self) {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         let Out { stream, lines } = &mut *out;
         std::mem::swap(lines, &mut self.waiting());
-        // There is nowhere else to tell that standard error is closed.
+        // If standard error is closed, there is no other place to say so.
         let _ = stream.write_all(lines);
         lines.clear();
     }
@@ -86,7 +87,7 @@ impl<W: Write + Send + 'static> Write for Entrance<W> {
         Ok(line.len())
     }
 
-    /// Nothing: after each line it would be asked for.
+    /// Does nothing, because it is called after each line.
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 
-    /// Tells what is written, and is done with it only when it is told to.
+    /// Reports each write, and ends it only when told to.
     struct Stream(Sender<Vec<u8>>, Receiver<()>);
 
     impl Write for Stream {

@@ -1,4 +1,4 @@
-//! How many connections there may be: in all, and from one client address.
+//! Limits the number of connections: in all, and from one client address.
 
 use super::{Connection, SEND_BUFFER, Silence};
 use crate::{
@@ -11,7 +11,7 @@ use socket2::SockRef;
 use std::{io, sync::Arc};
 use tokio::sync::Semaphore;
 
-/// The bounds, and what is open now.
+/// The limits, and the connections that count against them.
 pub(crate) struct Admission {
     all: Arc<Semaphore>,
     per_address: Arc<Places>,
@@ -21,7 +21,7 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// `silence` is that of each connection.
+    /// `silence` applies to each connection.
     pub(crate) fn new(
         connections: usize,
         per_address: u32,
@@ -38,10 +38,10 @@ impl Admission {
         }
     }
 
-    /// Takes a connection that was accepted.
+    /// Admits a connection that was accepted.
     ///
     /// # Errors
-    /// When it is gone already, or there are too many; it is closed then.
+    /// When the peer has gone already, or there are too many connections. The connection is then closed.
     pub(crate) fn admit(&self, stream: TcpStream) -> io::Result<Connection> {
         let peer = stream.peer_addr()?;
         let refused = || {

@@ -1,12 +1,12 @@
-//! What the HTTP machine refuses before any route sees it, as a problem document.
+//! Problem documents for the requests that actix-http refuses before any route sees them.
 //!
-//! It writes a bare head for a request that it can't parse (400) or that came too slowly (408). For heads that are too large
-//! it would wait for 128 KiB, so that refusal (431) is made here.
+//! actix-http answers with a bare head when it can't parse a request (400) or the request came too slowly
+//! (408). It would read 128 KiB before it refused a head as too large, so this module makes that refusal (431).
 
 use crate::http::problem::{Kind, MEDIA_TYPE, Problem};
 use actix_web::{ResponseError, web::Bytes};
 
-/// The document to send in the place of what the machine writes, if that is such a bare head.
+/// The document to send instead of what actix-http writes, if that is such a bare head.
 pub(super) fn instead_of(written: &[u8]) -> Option<Bytes> {
     const STATUS_AT: usize = "HTTP/1.1 ".len();
     let head = written.strip_suffix(b"\r\n\r\n")?;
@@ -15,7 +15,7 @@ pub(super) fn instead_of(written: &[u8]) -> Option<Bytes> {
     is_bare.then(|| document(head.get(STATUS_AT..STATUS_AT + 3).unwrap_or_default()))
 }
 
-/// The head of the request does not end.
+/// The refusal of a head that does not end within the limit.
 pub(super) fn head_too_large() -> Bytes {
     document("431")
 }

@@ -1,4 +1,4 @@
-//! What the connection has to know of the requests on it.
+//! Tracks the requests of a connection: those without an answer, and a body that was left unread.
 
 use crate::http::problem::{Kind, Problem};
 use actix_web::{
@@ -13,23 +13,23 @@ use actix_web::{
 };
 use std::{cell::Cell, rc::Rc};
 
-/// The state of a connection, which its requests share with it.
+/// The state of a connection, shared with its requests.
 #[derive(Debug, Default)]
 pub(super) struct Connected {
     /// Requests that have no answer yet.
     pub(super) open: Cell<u32>,
     /// Answers that are not written yet.
     pub(super) answers: Cell<u32>,
-    /// A body was announced that nobody has read.
+    /// A request announced a body that nobody has read.
     pub(super) unread: Cell<bool>,
-    /// It ends with the present answer; what else comes on it is thrown away.
+    /// The connection ends with the present answer; further input is discarded.
     pub(super) ends: Cell<bool>,
 }
 
-/// Refuses what can't be told from the next request, and ends the connection where a body was left unread.
+/// Refuses a body with `Transfer-Encoding` (411), and ends the connection of a request whose body was left unread.
 ///
-/// A body with `Transfer-Encoding` is refused (411): actix-http up to 3.20 takes a bare LF for the end of one, which a proxy
-/// may take for a part of it, and then a client can slip in a request between those of others.
+/// The reason for 411: up to 3.20, actix-http accepts a bare LF as the end of such a body. A proxy may take
+/// that LF for a part of the body, and a client could then smuggle a request in between those of others.
 pub(crate) async fn track<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
@@ -63,7 +63,7 @@ pub(crate) async fn track<B: MessageBody>(
     Ok(response)
 }
 
-/// The whole body of this request has been taken.
+/// Notes that the whole body of this request has been read.
 pub(in crate::http) fn body_was_read(request: &HttpRequest) {
     if let Some(connected) = request.conn_data::<Rc<Connected>>() {
         connected.unread.set(false);

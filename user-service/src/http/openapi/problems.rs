@@ -1,4 +1,4 @@
-//! What each endpoint may refuse a request with: problems as the service makes them, grouped by status.
+//! The problems that each endpoint may answer with, as the service makes them, grouped by status.
 
 use crate::http::{
     body,
@@ -21,9 +21,9 @@ pub(in crate::http) struct RegisterProblems;
 pub(in crate::http) struct VerifyProblems;
 pub(in crate::http) struct ResendProblems;
 pub(in crate::http) struct RegistrationProblems;
-/// Of whatever only looks something up.
+/// Problems of endpoints that only look something up.
 pub(in crate::http) struct CheckProblems;
-/// What requests get that reach no operation.
+/// Problems of requests that reach no operation.
 pub(super) struct Elsewhere;
 
 impl IntoResponses for RegisterProblems {
@@ -89,7 +89,7 @@ impl Modify for Elsewhere {
     }
 }
 
-/// What any POST may get.
+/// The problems that any POST may get.
 fn any_post() -> impl Iterator<Item = Problem> {
     [
         Problem::new(Kind::MalformedBody, "the JSON ends too early"),
@@ -120,7 +120,7 @@ fn by_status(problems: impl IntoIterator<Item = Problem>) -> BTreeMap<String, Re
     grouped.into_iter().map(|(status, problems)| (status, response(&problems).into())).collect()
 }
 
-/// One status: its types, and an example of each problem.
+/// The response for one status: its types, and an example of each problem.
 fn response(problems: &[Problem]) -> Response {
     let mut types: Vec<String> = problems.iter().map(|problem| problem.kind().uri()).collect();
     types.dedup();

@@ -1,7 +1,7 @@
-//! Swagger UI at `/docs/`: a third party's program, shut in by a policy of its own.
+//! Swagger UI at `/docs/`: third-party code, confined by a content security policy of its own.
 //!
-//! Its files are in the binary. It may run its own scripts, read the API's description and send requests to this
-//! origin, and nothing else.
+//! Its files are in the binary. It may run its own scripts, read the
+//! API's description and send requests to this origin, and nothing else.
 
 use crate::http::{file::File, get, problem::Problem};
 use actix_web::{
@@ -16,7 +16,7 @@ use std::{
 };
 use utoipa_swagger_ui::Config;
 
-/// Its bundle writes one style element, named here by its hash, and has its pictures as `data:` URLs.
+/// The bundle writes one style element, named here by its hash, and has its pictures as `data:` URLs.
 const POLICY: &str = "default-src 'none'; script-src 'self'; \
                       style-src 'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; \
                       img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
@@ -24,7 +24,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; \
 
 const HEADERS: &[(&str, &str)] = &[("content-security-policy", POLICY)];
 
-/// The page, and what it names.
+/// The page and the files that it loads.
 const NAMES: [&str; 9] = [
     "",
     "index.html",
@@ -44,7 +44,7 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
     app.service(get("/docs", redirect)).service(get("/docs/{file:[^/]*}", file));
 }
 
-/// The page names its files relative to a folder.
+/// Redirects to the folder, because the page names its files relative to it.
 async fn redirect() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/")).finish()
 }
@@ -53,7 +53,7 @@ async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpResponse, 
     Ok(FILES.get(name.as_str()).ok_or_else(Problem::not_found)?.answer(&request))
 }
 
-/// A file of the crate. All are compressed in the binary, but for the one that names the API's description.
+/// Loads a file of the crate. All are compressed in the binary except the one that names the API's description.
 fn load(name: &str) -> Option<File> {
     let config = Config::new(["/openapi.json"]).try_it_out_enabled(true);
     let file = utoipa_swagger_ui::serve(name, Arc::new(config)).ok()??;

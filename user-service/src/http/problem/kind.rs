@@ -30,12 +30,12 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// What `title` says.
+    /// Its `title`.
     pub(in crate::http) const fn title(self) -> &'static str {
         self.parts().1
     }
 
-    /// What `type` says.
+    /// Its `type`.
     pub(in crate::http) fn uri(self) -> String {
         format!("{TYPE_PREFIX}{}", self.parts().0)
     }

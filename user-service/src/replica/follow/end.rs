@@ -1,4 +1,4 @@
-//! Whether this replica has read to the end of the log, and how far it is from there.
+//! Whether this replica has read to the log-end offset, and how far behind it is.
 
 use super::{Follower, Offsets, Partition};
 use crate::rules::Freshness;
@@ -8,16 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A replica is ready for as long as it was at the log's end within this time: five looks, as one is made every second.
+/// A replica is ready if it has been at the log-end offset within
+/// this time. It checks every second, so this is five checks.
 const READY: Duration = Duration::from_secs(5);
 
-/// The log's end could not be learnt or reached in time.
+/// The log-end offset was not learnt, or not reached, in time.
 #[derive(Debug, thiserror::Error)]
 #[error("this replica has not reached the end of the log in time")]
 pub(crate) struct BehindLog;
 
 impl Follower {
-    /// How many records of the log are not in the view; `None` when the log's ends are not known by the deadline.
+    /// How many records of the log are not in the view; `None` when the log-end offsets are not known by the deadline.
     pub(crate) async fn lag(self: &Arc<Self>, deadline: Instant) -> Option<u64> {
         let ends =
             tokio::time::timeout_at(deadline.into(), self.ends_since(Instant::now())).await.ok()?.ok()?;
@@ -29,19 +30,19 @@ impl Follower {
         Some(ends.iter().map(behind).fold(0, u64::saturating_add))
     }
 
-    /// Whether this replica has read all that was in the log five seconds before `now`. It is not, either, when the log's
-    /// ends could not be learnt for that long.
+    /// Whether this replica has read everything that was in the log five seconds before `now`. False also if the
+    /// log-end offsets could not be learnt for that long, or if registrations are not read for lack of room.
     pub(crate) fn is_at_end(&self, now: Instant) -> bool {
         let at_end = *self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
         was_within(READY, at_end, now) && !self.holds_too_many()
     }
 
-    /// Whether registrations are not read for now, because there are too many.
+    /// Whether reading registrations is paused, because there are too many.
     pub(crate) fn holds_too_many(&self) -> bool {
         self.intake.is_paused()
     }
 
-    /// Waits until the view rests on as much of the log as is wanted; mostly it does.
+    /// Waits until the view is as fresh as `wanted`. Usually it is already.
     ///
     /// # Errors
     /// [`BehindLog`] when `deadline` passes first.
@@ -60,7 +61,7 @@ impl Follower {
             loop {
                 let moved = self.moved.notified();
                 tokio::pin!(moved);
-                // From here on no progress is missed, also none between the check and the wait.
+                // The wait is registered before the check, so that no progress between the two is missed.
                 moved.as_mut().enable();
                 if self.has_reached(&ends, wanted) {
                     if wanted.topics == Freshness::END.topics {
@@ -76,10 +77,10 @@ impl Follower {
         .map_err(|_| BehindLog)?
     }
 
-    /// The partitions' ends, asked for at `since` or later. One query serves all who wait for it.
+    /// The log-end offsets, asked for at `since` or later. One query serves all requests that wait for it.
     ///
-    /// A query outlives who asked for it: otherwise, with many waiting for a broker that is away, each of them would begin
-    /// one in the last moment of its patience, and none would ever be answered.
+    /// A query outlives the request that began it. Otherwise, with many requests waiting for a broker that
+    /// is away, each would begin a query just before its own deadline, and none would ever be answered.
     async fn ends_since(self: &Arc<Self>, since: Instant) -> Result<Arc<Offsets>, BehindLog> {
         let next = self.next.get().ok_or(BehindLog)?;
         let mut known = Arc::clone(&self.ends).lock_owned().await;

@@ -1,8 +1,8 @@
-//! Registrations that this replica wrote itself: they are in the view since their ack, and reading each of them again would
-//! be a seventh of a registration's CPU time.
+//! Registrations that this replica wrote itself. They are in the view since their ack,
+//! and reading each of them again would take a seventh of a registration's CPU time.
 //!
-//! Of the topic of registrations alone: merging those is idempotent and in no order. What the order of a partition decides
-//! (attempts, and a verified account after a tombstone) is read by every replica.
+//! This covers the topic of registrations alone: merging those is idempotent and needs no order. Attempts,
+//! and a verification after a tombstone, depend on the order of their partition, so every replica reads them.
 
 use contract::event::EventId;
 use std::{
@@ -10,23 +10,23 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// The offsets of these records, by partition, until the follower has come to them; each with its event, since a log that
-/// was cut off has other records there.
+/// The offsets of these records, by partition, until the follower has reached them.
+/// Each is kept with its event: a log that was truncated has other records there.
 #[derive(Debug, Default)]
 pub(super) struct OwnRecords(Mutex<HashMap<i32, BTreeMap<i64, EventId>>>);
 
 impl OwnRecords {
-    /// Notes a record that is in the view.
+    /// Notes a record that is in the view already.
     pub(super) fn note(&self, partition: i32, offset: i64, event: EventId) {
         let mut partitions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         partitions.entry(partition).or_default().insert(offset, event);
     }
 
-    /// Whether the record that the follower has come to is one of them; forgets it and all before it.
+    /// Whether the record that the follower has reached is one of them. Forgets it and all before it.
     pub(super) fn take(&self, partition: i32, offset: i64, event: Option<EventId>) -> bool {
         let mut partitions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(offsets) = partitions.get_mut(&partition) else { return false };
-        // Noted after the follower had read it.
+        // These were noted after the follower had read them.
         while offsets.first_key_value().is_some_and(|(first, _)| *first < offset) {
             offsets.pop_first();
         }

@@ -1,8 +1,8 @@
-//! No more registrations are read than there is memory for.
+//! Bounds the memory for registrations: at the bound the follower stops reading them.
 //!
-//! Every replica refuses new ones at `MAX_PENDING`, so that half as many again are there only if others write more than they
-//! should. Then this one pauses the topic of registrations: it passes over nothing, it is not ready, and it reads on when
-//! enough have expired.
+//! Every replica refuses new registrations at `MAX_PENDING`. There can be 1.5 times as many only
+//! if others write more than they should. This replica then pauses the topic of registrations.
+//! It skips nothing and is not ready. It reads on when enough registrations have expired.
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,13 +22,13 @@ impl Intake {
         self.is_paused.load(Ordering::Relaxed)
     }
 
-    /// Whether this many are too many to read on; once they were, it takes a quarter of `MAX_PENDING` less to read on.
+    /// Whether this many are too many to read on: 1.5 × `MAX_PENDING`, and 1.25 × once it is paused.
     pub(super) fn is_full(&self, held: u64) -> bool {
         let quarters = if self.is_paused.load(Ordering::Relaxed) { 5 } else { 6 };
         u128::from(held) * 4 >= u128::from(self.max_pending) * quarters
     }
 
-    /// Pauses the consumer of registrations while there are too many of them.
+    /// Pauses the consumer of registrations while there are too many of them, and resumes it afterwards.
     pub(super) fn hold_or_go_on<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, held: u64) {
         let is_full = self.is_full(held);
         if is_full == self.is_paused.load(Ordering::Relaxed) {

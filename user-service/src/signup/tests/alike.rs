@@ -1,4 +1,4 @@
-//! Nothing to tell apart: an attacker's calls are answered the same, whatever is known of the address.
+//! An attacker can't tell addresses apart: the answers to his calls don't depend on the state of the address.
 
 use super::model::{Log, Seen, Side, at, person, seconds_after};
 use contract::{
@@ -8,17 +8,17 @@ use contract::{
 use jiff::Timestamp;
 
 const V: &str = "victim@example.com";
-/// How many random sequences of calls are made against all classes of addresses, unless `ALIKE_SEQUENCES` says so.
+/// How many random sequences of calls are made against all classes of addresses; `ALIKE_SEQUENCES` overrides it.
 const SEQUENCES: u64 = 1_000;
 const MOST_IDS: usize = 8;
 
-/// What an address has been through before the attacker comes.
+/// The history of an address before the attacker comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     New,
-    /// Somebody registered it, and the mail is on its way, in a mailbox, or dead-lettered: nobody but its owner knows.
+    /// Somebody registered it. The mail is on its way, in a mailbox, or dead-lettered: only its owner knows.
     Pending,
-    /// Its owner has tried so many wrong codes.
+    /// Its owner has tried this many wrong codes.
     Tried(usize),
     VerifiedLongAgo,
     VerifiedASecondAgo,
@@ -40,7 +40,7 @@ const CLASSES: [Class; 8] = [
 /// When the attacker comes: within a window, and within minutes of a boundary.
 const BEGINNINGS: [&str; 2] = ["09:40:00", "09:57:30"];
 
-/// One call, with an id by the order in which they were answered.
+/// One call. A number picks one of the ids, in the order in which they were answered.
 #[derive(Debug, Clone)]
 enum Call {
     Wait(i64),
@@ -52,7 +52,7 @@ enum Call {
     Elsewhere(usize, usize),
 }
 
-/// A sequence that anybody can repeat by its number.
+/// The sequence of calls of a seed, which anybody can repeat.
 fn calls(seed: u64) -> (Timestamp, Vec<Call>) {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut below = move |bound: u64| {
@@ -117,7 +117,7 @@ fn prepare(class: Class, side: &mut Side, log: &mut Log, wrong: &[VerificationCo
     }
 }
 
-/// What the attacker sees of these calls, at two replicas by turns.
+/// What the attacker sees of these calls, made at two replicas by turns.
 fn seen(class: Class, mut log: Log, seed: u64, wrong: &[VerificationCode], token: &LinkToken) -> Vec<Seen> {
     let (begin, calls) = calls(seed);
     let (mut a, mut b) = (Side::new(), Side::new());
@@ -127,7 +127,7 @@ fn seen(class: Class, mut log: Log, seed: u64, wrong: &[VerificationCode], token
         if class == Class::VerifiedLongAgo {
             side.desk.view.verify(side.account(V), Timestamp::MIN, begin);
         }
-        // So many registrations more are taken, whoever has made those that are held.
+        // Each class has room for the same number of further registrations, however many it holds.
         side.desk.max_pending = side.desk.view.held() + 6;
     }
     let (mut now, mut ids) = (begin, Vec::<RegistrationId>::new());

@@ -1,4 +1,5 @@
-//! What the contract promises, situation by situation, with the clock as an argument: E is a stranger, V the owner of the address, A and B are replicas.
+//! The promises of the contract, situation by situation, with the clock as an
+//! argument. E is a stranger, V the owner of the address, A and B are replicas.
 
 mod model;
 mod traces;

@@ -1,4 +1,4 @@
-//! A log in memory and replicas that read it when they are told to: the verbs' steps in any order, at any clock.
+//! A log in memory, and replicas that read it on demand: tests take the verbs' steps in any order, with any clock.
 
 use crate::{
     identity::IdSecret,
@@ -25,7 +25,8 @@ use std::{collections::HashMap, sync::Arc};
 const ID_SECRET: &str = "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=";
 const CODE_SECRETS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-/// A moment of the day of these tests, such as `09:59:59`: in a time to come, where moka's own clock removes nothing.
+/// A moment of the day of these tests, such as `09:59:59`. The
+/// day is in the future, so moka's own clock removes nothing.
 pub(super) fn at(time: &str) -> Timestamp {
     format!("2099-11-21T{time}Z").parse().unwrap()
 }
@@ -43,7 +44,7 @@ pub(super) fn person(first_name: &str, email: &str) -> Person {
     }
 }
 
-/// What a caller sees, with its own id for each registration.
+/// The answer that a caller sees, without the registration's id, which always differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
     Accepted { expires_at: Timestamp, resend_after: u64 },
@@ -57,7 +58,7 @@ pub(super) enum Seen {
     UsedUp,
 }
 
-/// One record: where it stands is its place in its topic, and an account's records stand in one partition.
+/// One record. Its index gives its place in its topic; all records of an account are in one partition.
 #[derive(Clone)]
 struct Record {
     topic: Topic,
@@ -83,12 +84,12 @@ pub(super) struct Side {
     read: HashMap<Topic, usize>,
     acceptance: Acceptance,
     pub(super) passed_over: u32,
-    /// Takes events as they are, without their way through bytes and back: for many thousands of them.
+    /// Takes events directly, without encoding and decoding them: for tests with many thousands of them.
     pub(super) trusts_the_log: bool,
 }
 
 impl Log {
-    /// Writes an event at the broker's time. The mail it asks for goes out at once, unless the same one did before.
+    /// Writes an event at the broker's time. The mail that it asks for goes out at once, unless it is a duplicate.
     pub(super) fn write(&mut self, event: &Event, now: Timestamp) {
         if let Event::Registered(mailing, registered) = event {
             let is_new = !self.mails.iter().any(|(_, mailed)| {
@@ -121,7 +122,7 @@ impl Log {
         mails.find(|mail| mail.email.normalised() == email.normalised()).expect("a mail")
     }
 
-    /// What is mailed for a registration, and the place it names.
+    /// The mailing that a registration asks for, and the place that its event names.
     pub(super) fn mailing_of(&self, id: RegistrationId) -> (Mailing, u32) {
         let events = self.records.iter().filter_map(|record| record.event.as_ref());
         let mut mailings = events.filter_map(|event| match event {
@@ -142,7 +143,8 @@ impl Log {
         self.records.iter().filter(|record| matches!(record.event, Some(Event::Attempt(_)))).count()
     }
 
-    /// Compacts the topic of verified accounts: of each account the last record before this time remains, and all after it.
+    /// Compacts the topic of verified accounts: of each account the
+    /// last record before this time remains, and all later ones.
     pub(super) fn compact(&mut self, before: Timestamp) {
         let last: HashMap<AccountId, usize> = self
             .records
@@ -160,7 +162,7 @@ impl Log {
         });
     }
 
-    /// A copy of the records from this time on, but for the compacted topic, which has all: what a replica reads at its start.
+    /// The records that a replica reads at its start: those from this time on, and the whole compacted topic.
     fn since(&self, time: Timestamp) -> Vec<Record> {
         let records = self.records.iter();
         records
@@ -193,7 +195,7 @@ impl Side {
         }
     }
 
-    /// A replica that starts now, and has read what there is to read; the topics in this order.
+    /// A replica that starts now and has read the log, topic by topic in this order.
     pub(super) fn started(log: &Log, topics: [Topic; 3], now: Timestamp, rules: Rules) -> Self {
         let mut side = Self::with(rules);
         let records = log.since(rules.replay_from(now));
@@ -359,7 +361,7 @@ impl Side {
         Seen::Verified
     }
 
-    /// The code that a mail holds.
+    /// The code in a mail.
     pub(super) fn code(&self, mail: &Registered) -> VerificationCode {
         self.code_of(&mail.email, mail.window)
     }
@@ -375,7 +377,7 @@ impl Side {
         LinkToken::derive(self.desk.code_secrets.current(), mail.id, &mail.email, mail.window)
     }
 
-    /// Codes that are right in no window of these tests' day for this address.
+    /// Codes that are wrong for this address in all windows of these tests' day.
     pub(super) fn wrong_codes(&self, email: &str) -> impl Iterator<Item = VerificationCode> + use<> {
         let email = EmailAddress::parse(email).unwrap();
         let day = self.desk.rules.window_at(at("00:00:00")).number();

@@ -1,5 +1,5 @@
-//! The whole way of records that anybody may have written: from bytes over the view to what people are answered. Whatever
-//! times and numbers they hold, nothing panics, and what is taken in lies within its bounds.
+//! Records with any content, followed from their bytes through the view to the answers. Whatever
+//! times and numbers they have, nothing panics, and what the view takes in lies within its bounds.
 
 use super::model::{Side, person};
 use crate::{
@@ -45,7 +45,7 @@ fn read(origin: Origin, name: Option<&[u8]>, payload: &[u8]) -> Result<Accepted,
     acceptance().read(origin, name, Some(key.as_bytes()), payload, at(NOW))
 }
 
-/// Any moment there is, and often one near now or near an end of time.
+/// Any moment, often one near now or near either end of time.
 fn moment() -> impl Strategy<Value = Timestamp> {
     // In whole milliseconds.
     let (first, last) = (Timestamp::MIN.as_second() * 1_000, Timestamp::MAX.as_second() * 1_000);
@@ -63,7 +63,7 @@ fn number() -> impl Strategy<Value = u64> {
     prop_oneof![any::<u64>(), Just(u64::MAX), Just(u64::from(u32::MAX)), 0..6_u64, 499_998..500_004_u64]
 }
 
-/// The value of an event of any kind: the fields of all of them, with anything as times and numbers.
+/// The value of an event of any kind: the fields of all kinds, with any times and numbers.
 fn value() -> impl Strategy<Value = Value> {
     let numbers = [number().boxed(), number().boxed(), number().boxed()];
     ([moment().boxed(), moment().boxed()], numbers, prop::collection::vec(number(), 0..3), any::<bool>()).prop_map(
@@ -83,7 +83,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
     prop::sample::select(&EventKind::ALL[..])
 }
 
-/// The event without any look at its times and numbers.
+/// The event, without a check of its times and numbers.
 fn unchecked(kind: EventKind, value: Value) -> Event {
     match kind {
         EventKind::Attempt => Event::Attempt(serde_json::from_value(value).unwrap()),

@@ -23,7 +23,7 @@ fn v() -> Person {
     person("Ada", V)
 }
 
-/// Registers and answers the id.
+/// Registers and returns the id.
 fn registered(side: &mut Side, log: &mut Log, person: Person, now: Timestamp) -> RegistrationId {
     let (id, seen) = side.register(log, person, now);
     assert!(matches!(seen, Seen::Accepted { .. }), "{seen:?}");
@@ -56,7 +56,8 @@ fn at_every_second_the_newest_mails_link_works_with_the_owners_own_registration(
         let (mail, token) = (log.newest(V).registration, side.token(log.newest(V)));
         assert_eq!(side.show(log, mail, &token, now), Seen::Shown(e()), "{now}");
         if now.as_second() % 1_001 == 0 {
-            // V's own registration takes no place of the schedule here, and is proved by the newest mail, whoever asked for it.
+            // V's own registration takes no place of the schedule here.
+            // The newest mail proves it, whoever asked for that mail.
             let mails = log.mails.len();
             let id = registered(side, log, v(), now);
             assert_eq!(log.mails.len(), mails, "{now}");
@@ -110,7 +111,7 @@ fn an_owner_who_has_deleted_all_mails_has_the_next_window() {
     let id = registered(&mut side, &mut log, v(), at("10:50:00"));
     assert_eq!(log.mails.len(), 6, "the next place is at 63 minutes");
     let kept = side.code(log.newest(V));
-    // Of the window's 25 guesses 24 are made.
+    // 24 of the window's 25 guesses are made.
     assert_eq!(side.verify(&mut log, id, &kept, at("10:52:00")), Seen::Verified);
 
     let (mut side, mut log) = (Side::new(), Log::default());
@@ -178,7 +179,7 @@ fn whoever_registered_before_the_verification_is_answered_alike_and_changes_noth
     assert_eq!(side.verify(&mut log, later, &code, at("10:09:00")), Seen::WrongCode(4));
     assert_eq!(side.follow_link(&mut log, later, &token, at("10:09:00")), Seen::WrongToken);
     assert_eq!(side.show(&log, later, &token, at("10:09:00")), Seen::WrongToken);
-    // Within the skew nobody can tell which was first.
+    // Within the skew nobody can tell which came first.
     let at_once = registered(&mut side, &mut log, e(), at("10:06:59"));
     assert_eq!(side.follow_link(&mut log, at_once, &token, at("10:09:00")), Seen::Verified);
     assert_eq!(log.verified().len(), 1);
@@ -440,7 +441,7 @@ fn a_verification_by_a_slow_clock_counts_from_when_all_learnt_of_it() {
     let (mut a, mut b, mut log) = (Side::new(), Side::new(), Log::default());
     let id = registered(&mut b, &mut log, v(), at("10:22:00"));
     let token = b.token(log.newest(V));
-    // A is twenty minutes slow, and its verification is taken in by all.
+    // A is twenty minutes slow. All replicas take its verification in.
     let registration = b.registration(id, at("10:22:01")).unwrap();
     let request = contract::request_id::RequestId::random();
     let (event, _) = a.desk.verification(id, registration, request, at("10:05:00"));
@@ -672,7 +673,7 @@ fn mails_that_come_late_hold_a_code_that_is_right() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever two people do, and wherever a replica starts: what it knows is what one knows that ran through.
+    /// Whatever two people do, and whenever a replica starts: it knows what a replica knows that ran all the time.
     #[test]
     fn a_replica_that_starts_knows_what_one_knows_that_ran(
         steps in prop::collection::vec((0..5_u8, 0..6_usize, 1..900_i64), 1..60),

@@ -1,4 +1,4 @@
-//! What the guard is for, on the wire. Without it this test's process ends by SIGSEGV.
+//! The reason for the guard, shown on the wire: without it, this test's process ends with SIGSEGV.
 
 use crate::{env::Env, kafka::KafkaConfig};
 use broker::{Broker, PARTITIONS, TOPIC};
@@ -12,7 +12,7 @@ mod broker;
 mod wire;
 
 const ROUNDS: usize = 1_000;
-/// Of each partition, after the last round.
+/// In each partition, after the last round.
 const RECORDS: usize = 20;
 const LIMIT: Duration = Duration::from_secs(60);
 

@@ -15,7 +15,7 @@ fn path(file: &NamedTempFile) -> &str {
     file.path().to_str().unwrap()
 }
 
-/// What a build with `kafka-tls` makes of these variables.
+/// The settings that a build with `kafka-tls` reads from these variables, and the problems.
 fn read(pairs: &[(&str, &str)]) -> (KafkaSecurity, Vec<Problem>) {
     read_in_a_build(true, pairs)
 }
@@ -31,7 +31,7 @@ fn named(problems: &[Problem]) -> Vec<&str> {
     problems.iter().map(|problem| problem.name).collect()
 }
 
-/// What librdkafka is told of the protocol, the certificates, the mechanism, the name and the password.
+/// librdkafka's settings for the protocol, the certificates, the mechanism, the name and the password.
 fn settings(pairs: &[(&str, &str)]) -> [Option<String>; 5] {
     let (security, problems) = read(pairs);
     assert_eq!(problems, [], "{pairs:?}");

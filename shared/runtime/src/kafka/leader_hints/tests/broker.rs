@@ -1,7 +1,9 @@
-//! A broker of one topic: it refuses the first fetches with hints at leaders, some of which are "none", and then serves records.
+//! A broker with one topic. It refuses the first fetches with
+//! leader hints, some of which are "none", and then serves records.
 //!
-//! What librdkafka would read in their place is what its heap held before. So each poisoned reply comes after one of the
-//! length of librdkafka's list of hints, full of one pattern: glibc hands the freed buffer of the one out as the list.
+//! In place of such a hint, librdkafka reads what its heap held before. So each
+//! poisoned reply follows a reply that is as long as librdkafka's list of hints and
+//! full of one pattern: glibc reuses the freed buffer of that reply for the list.
 
 use super::wire::{Reply, Request};
 use std::{
@@ -31,12 +33,14 @@ const FETCH: i16 = 1;
 const METADATA: i16 = 3;
 const FIND_COORDINATOR: i16 = 10;
 const API_VERSIONS: i16 = 18;
-/// Least and greatest version of each. Produce is announced only: librdkafka takes a broker without it for an old one.
+/// The lowest and highest version of each API. Produce is only
+/// announced: librdkafka takes a broker without it for an old one.
 const APIS: [[i16; 3]; 5] =
     [[PRODUCE, 3, 8], [FETCH, 4, 16], [METADATA, 12, 12], [FIND_COORDINATOR, 0, 2], [API_VERSIONS, 0, 3]];
 
-/// Of the list for eight partitions of one topic and one node, as of librdkafka 2.12.1 on 64 bits: 88 + 24 + 24 + 16 + 16 +
-/// 32 + 56 + 8 x 40 + 8 x 24 octets. With another layout the test proves less without the guard, and no less with it.
+/// The length of the list for eight partitions of one topic and one node, as of librdkafka
+/// 2.12.1 on 64 bits: 88 + 24 + 24 + 16 + 16 + 32 + 56 + 8 x 40 + 8 x 24 octets. With
+/// another layout the test proves less without the guard, and no less with it.
 const LIST_LENGTH: usize = 768;
 /// Partition, error, leader, replicas of a hint: a partition far outside of every topic, and a leader that is known.
 const PATTERN: [i32; 4] = [-457_233_024, 7, NODE, 7];
@@ -78,7 +82,7 @@ impl Broker {
 struct Connection {
     port: u16,
     rounds: usize,
-    /// Of all connections.
+    /// The number of fetches on all connections.
     fetches: Arc<AtomicUsize>,
 }
 
@@ -165,7 +169,7 @@ fn fetched(correlation: i32) -> Reply {
     Reply::to(correlation, true).int32(0).int16(0).int32(0)
 }
 
-/// A partition's part of an answer, but for its tags.
+/// A partition's part of an answer, without its tags.
 fn answered(reply: Reply, partition: i32, error: i16, records: &[u8]) -> Reply {
     // The high watermark, the last stable offset and the start of the log.
     let offsets = if error == 0 { [i64::MAX, i64::MAX, 0] } else { [-1, -1, 0] };
@@ -175,7 +179,7 @@ fn answered(reply: Reply, partition: i32, error: i16, records: &[u8]) -> Reply {
     reply.bytes(&[0]).int32(NOBODY).length(records.len()).bytes(records)
 }
 
-/// No topic, and one tag that nobody knows: librdkafka skips it and frees its buffer.
+/// No topic, and one unknown tag: librdkafka skips it and frees its buffer.
 fn groom(correlation: i32) -> Reply {
     const TAG: usize = 9;
     let head = fetched(correlation).bytes(&[1, 1]).varint(TAG);
@@ -186,7 +190,7 @@ fn groom(correlation: i32) -> Reply {
     head.varint(content.len()).bytes(&content)
 }
 
-/// Of each partition that is asked for, the record at that offset.
+/// The record at the requested offset, for each partition.
 fn records(correlation: i32, mut request: Request<'_>) -> Reply {
     request.skip_tags();
     // Time, least and greatest size, isolation, session and its epoch.
@@ -210,7 +214,7 @@ fn records(correlation: i32, mut request: Request<'_>) -> Reply {
     reply.bytes(&[0])
 }
 
-/// One record without key and value, as a batch of format 2 whose checksum nobody looks at.
+/// One record without key and value, as a batch of format 2. Its checksum is not checked.
 fn batch(offset: i64) -> Vec<u8> {
     // Attributes, time and offset, no key, no value, no headers; lengths are doubled (zigzag).
     let record = [6 * 2, 0, 0, 0, 1, 1, 0];

@@ -1,4 +1,4 @@
-//! The few forms of Kafka's protocol that the broker beside this needs: big-endian numbers, and the lengths of KIP-482.
+//! The few encodings of Kafka's protocol that this broker needs: big-endian numbers, and the lengths of KIP-482.
 
 /// A reply that is being written.
 #[derive(Default)]
@@ -52,7 +52,7 @@ impl Reply {
         numbers.iter().fold(self.length(numbers.len()), |reply, number| reply.int32(*number))
     }
 
-    /// A field of later versions, by its number; how many there are stands before the first.
+    /// A tagged field with its number. The number of such fields stands before the first.
     pub(super) fn tag(self, number: usize, content: &[u8]) -> Self {
         self.varint(number).varint(content.len()).bytes(content)
     }
