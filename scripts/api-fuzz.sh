@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# api-fuzz.sh - schemathesis against the running system: whatever it makes of /openapi.json has to be answered as described.
+# api-fuzz.sh - schemathesis against the running system: it generates requests from /openapi.json, and every answer must match it.
 #
 #   api-fuzz.sh [options of `schemathesis run`]     for instance --max-time 600, or --seed 1
 #
-# Needs Python 3.10+ with venv. Installs schemathesis below target/; standalone.sh says what is started. What is
-# tolerated stands in api-fuzz.toml and api_fuzz_hooks.py.
+# Needs Python 3.10+ with venv. Installs schemathesis below target/; standalone.sh has the system that it starts. The
+# exceptions are in api-fuzz.toml and api_fuzz_hooks.py.
 set -euo pipefail
 source "$(dirname "$(realpath "$0")")/standalone.sh"
 

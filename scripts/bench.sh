@@ -2,9 +2,9 @@
 # bench.sh - builds the release binaries of both services and of the bench, and measures.
 #
 #   bench.sh SCENARIO [OPTIONS]      see bench.sh --help; `all` runs every scenario
-#   bench.sh refill                  all scenarios, and their tables into docs/results/performance.md
+#   bench.sh refill                  runs all scenarios and writes their tables to docs/results/performance.md
 #
-# Needs JDK 17+, and Maven for the first run (see kafka.sh). `drain` compares with Postfix's smtp-source where that is installed
+# Needs JDK 17+, and Maven for the first run (see kafka.sh). `drain` compares with Postfix's smtp-source if that is installed
 # (Debian: apt-get install postfix). Nothing else should run on the machine.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."

@@ -5,22 +5,22 @@
 #   browser.sh tests/link.test.js  run some (paths below browser-tests)
 #   browser.sh --screenshot        write docs/signup-page.png instead
 #
-# Installs what is missing (Debian's chromium, the locked npm packages); standalone.sh says what is started.
+# Installs missing packages (Debian's chromium, the locked npm packages); standalone.sh has the system that it starts.
 # Environment: CHROMIUM (/usr/bin/chromium); every variable of the services.
 set -euo pipefail
 source "$(dirname "$(realpath "$0")")/standalone.sh"
 
 TESTS=$ROOT/browser-tests
 export CHROMIUM=${CHROMIUM:-/usr/bin/chromium} PAGE_URL=$URL
-# All tests come from one address, and wait for the end of the cool-down; the picture shows the usual one. Another site may
-# call the API: the port of a test's own page.
+# All tests come from one address and wait for the end of the cool-down, so it is short; the picture shows the usual one.
+# CORS_ORIGINS has the origin of a test's own page.
 export RATE_LIMIT=off WRONG_CODES=off RESEND_COOLDOWN=3s CORS_ORIGINS=http://localhost:3999
 [[ ${1:-} != --screenshot ]] || RESEND_COOLDOWN=60s
 
 if [[ ! -x $CHROMIUM ]]; then
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null || die "install chromium, or set CHROMIUM"
 fi
-# npm writes this file last: older than the lock file means not installed, or another version.
+# npm writes this file last. If it is older than the lock file, the packages are missing or have other versions.
 if [[ ! $TESTS/node_modules/.package-lock.json -nt $TESTS/package-lock.json ]]; then
   PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --prefix "$TESTS" --no-audit --no-fund --loglevel=error
 fi

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# chaos-selftest.sh - shows that the ledger can fail: breaks the services on purpose, by one patch of chaos/broken at a time, in a
-# work tree of its own, and expects that the counts which that must break are broken, and that the same seed passes unbroken.
+# chaos-selftest.sh - shows that the ledger can fail. It breaks the services on purpose, with one patch of chaos/broken at a time, in a
+# work tree of its own. It expects the counts of that patch to be broken, and the same seed to pass without the patch.
 #
 #   chaos-selftest.sh [--seed S] [--keep DIR]     seed 1 by default; DIR keeps the builds for the next time
 #
-# Breaks what is committed, not what is in the work tree. Builds services four times; takes half an hour.
+# It breaks the last commit, not the work tree. It builds the services four times and takes half an hour.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 

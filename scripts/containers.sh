@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the images, brings docker-compose.yml up in a project of its own, and holds it to what docs/containers.md says: a
-# signup through the published ports, restarts, one service without the other, codes that outlive `down`.
+# Builds the images, starts docker-compose.yml in a project of its own, and tests the statements of docs/containers.md: a
+# signup through the published ports, restarts, one service without the other, codes that survive `down`.
 # Needs Docker with Compose 2.24, Python 3, curl, and the published ports free.   usage: containers.sh [--no-build]
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the suites need and this machine lacks (Debian; needs root when something is missing).
+# Installs the missing tools of the test suites (Debian; needs root if a tool is missing).
 set -euo pipefail
 
 wanted=()
@@ -8,7 +8,7 @@ need cc build-essential
 need perl perl
 need curl curl
 need git git
-# OpenSSL for the feature `kafka-tls`, which finds it by pkg-config.
+# OpenSSL for the feature `kafka-tls`, which finds it through pkg-config.
 need pkg-config pkg-config
 [[ -e /usr/include/openssl/ssl.h ]] || wanted+=(libssl-dev)
 need java openjdk-17-jre-headless
@@ -23,7 +23,7 @@ if ((${#wanted[@]})); then
   apt-get -qq update
   apt-get -qq install -y --no-install-recommends "${wanted[@]}" >/dev/null
 fi
-# Of Debian's prometheus only promtool: the package would also start a server.
+# Only promtool of Debian's package prometheus, which would also start a server.
 tools=$(dirname "$(dirname "$(realpath "$0")")")/target/tools
 if ! command -v promtool >/dev/null 2>&1 && [[ ! -x $tools/promtool ]]; then
   package=$(mktemp -d)
@@ -32,7 +32,7 @@ if ! command -v promtool >/dev/null 2>&1 && [[ ! -x $tools/promtool ]]; then
   mv "$package/usr/bin/promtool" "$tools/"
   rm -r "$package"
 fi
-# The toolchain file pins the compiler; components may be missing where the toolchain was installed without them.
+# The toolchain file pins the compiler. Its components may be missing if the toolchain was installed without them.
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 printf '%s\n' "$(rustc --version)" "$(cc --version | head -1)" "$(java -version 2>&1 | head -1)" "$(mvn --version | head -1)"

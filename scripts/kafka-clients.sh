@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# kafka-clients.sh - the embedded broker used by clients that people have: kafkajs, kafka-python and Kafka's console tools.
+# kafka-clients.sh - the embedded broker with other clients: kafkajs, kafka-python and Kafka's console tools.
 #
-# Each creates a topic, writes, reads by a group and asks for offsets by time. librdkafka is not here: sandbox/tests/kafka is all of it.
+# Each creates a topic, writes, reads in a group and asks for offsets by time. sandbox/tests/kafka tests librdkafka.
 # Installs the locked packages (npm; PyPI, into target/kafka-clients-venv); needs Node 20+, Python 3.11+ with venv, JDK 17+, and Maven
-# for the first run (see kafka.sh). standalone.sh says what is started.
+# for the first run (see kafka.sh). standalone.sh has the system that it starts.
 set -euo pipefail
 source "$(dirname "$(realpath "$0")")/standalone.sh"
 

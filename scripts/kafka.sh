@@ -11,9 +11,9 @@
 #                                                          the Java tools (e.g. topics --list)
 #
 # D is data-N in the jar cache unless given; `cargo clean` removes both. To keep them, set KAFKA_HOME_DIR.
-# --set adds to the broker's configuration or changes it; --add-scram makes a user when D is formatted, written as
-# kafka-storage.sh takes it: SCRAM-SHA-512=[name=ada,password=secret]. --cluster is what brokers of one cluster have in common:
-# 16 bytes in base64url without padding, not beginning with a dash; a fresh one otherwise.
+# --set adds or changes a setting of the broker. --add-scram creates a user when D is formatted, in the form of
+# kafka-storage.sh: SCRAM-SHA-512=[name=ada,password=secret]. --cluster is the id that brokers of one cluster share:
+# 16 bytes in base64url without padding, not beginning with a dash; a fresh one by default.
 # Environment: KAFKA_HOME_DIR (jar cache, target/kafka-home), KAFKA_VERSION, KAFKA_JVM_OPTS, KAFKA_START_TIMEOUT (s).
 # Needs bash, JDK 17+, and Maven for `install` only. Every listener binds to 127.0.0.1; the controller uses port + 10000.
 set -euo pipefail

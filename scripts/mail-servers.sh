@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# mail-servers.sh - a thousand signups through each of four real mail servers, with their own limits set low: Postfix, Exim, OpenSMTPD, Haraka.
+# mail-servers.sh - a thousand signups through each of four real mail servers with low limits: Postfix, Exim, OpenSMTPD, Haraka.
 #
 #   mail-servers.sh                            all four, one after another
 #   mail-servers.sh --signups 200 exim         fewer, one server
 #
-# Each must relay one mail for each signup: none lost, none twice, no dead letter. The servers come from Debian's and npm's packages. Debian's exclude
-# one another, so they are unpacked into target/mail-servers and never installed; their system users are created when they are missing.
-# Needs root (the servers drop their rights themselves), Node 20+, Python 3.11+, JDK 17+, and Maven for the first run (see kafka.sh). Ports are free ones on
-# 127.0.0.1. Whatever a failed run leaves behind is in the folder that it names.
+# Each must relay one mail for each signup: no loss, no duplicate, no dead letter. The servers come from Debian's and npm's packages. Debian's packages
+# exclude one another, so they are unpacked into target/mail-servers and never installed. Missing system users are created.
+# Needs root (the servers drop their rights themselves), Node 20+, Python 3.11+, JDK 17+, and Maven for the first run (see kafka.sh). It uses free ports on
+# 127.0.0.1. A failed run names the folder with its data and logs.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 
@@ -15,7 +15,7 @@ TARGET=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 HOME_DIR=$TARGET/mail-servers
 ((EUID == 0)) || { echo 'mail-servers.sh: run it as root: the servers change their users themselves' >&2; exit 2; }
 
-# unpack NAME PACKAGE...: Debian's packages, unpacked into one folder.
+# unpack NAME PACKAGE...: unpacks Debian packages into one folder.
 unpack() {
   local folder=$HOME_DIR/$1 debs
   shift
@@ -33,7 +33,7 @@ user() { id "$1" >/dev/null 2>&1 || useradd --system --no-create-home --home-dir
 unpack postfix postfix
 unpack exim exim4-base exim4-daemon-light
 unpack opensmtpd opensmtpd
-# Libraries of theirs; they exclude nothing.
+# Their libraries, which don't exclude other packages.
 if ! dpkg -s libidn12 libgnutls-dane0 libevent-2.1-7 libicu72 libnsl2 libsasl2-2 >/dev/null 2>&1; then
   DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends libidn12 libgnutls-dane0 libevent-2.1-7 libicu72 libnsl2 libsasl2-2 >/dev/null
 fi

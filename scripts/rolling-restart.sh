@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Restarts every broker and service of the running cluster, one after the other, while people sign up; fails if anything
-# was lost, mailed twice or answered with an error. Needs Docker, Python 3 and
+# Restarts every broker and service of the running cluster, one after the other, while people sign up. It fails if a mail
+# was lost or duplicated, or a request got an error. Needs Docker, Python 3 and
 #   RATE_LIMIT=off WRONG_CODES=off docker compose -f docker-compose.yml -f docker-compose.cluster.yml up -d --wait
 # usage: rolling-restart.sh [signups a second, 100] [part of the names of the containers to restart]
 set -euo pipefail

@@ -1,10 +1,10 @@
 # standalone.sh - the whole system in one process, for the scripts that source this file.
 #
 #   start_standalone      builds `standalone`, starts it in an empty folder and waits until it is ready; it stops with the script
-#   standalone_survived   fails when it has ended meanwhile
+#   standalone_survived   fails if it has ended meanwhile
 #
-# Sets ROOT (the repository) and URL (the user service). The services' variables are passed on. Ports 1025, 8025, 9092 and those of
-# the services' addresses must be free.
+# Sets ROOT (the repository) and URL (the user service). Passes the services' variables on. Ports 1025, 8025, 9092 and the
+# services' own ports must be free.
 # shellcheck shell=bash
 
 ROOT=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
@@ -17,7 +17,7 @@ die() { echo "$(basename "$0"): $*" >&2; exit 1; }
 
 start_standalone() {
   local port tries
-  # As the workspace's tests have built it: with `-p` much would be built again, with fewer features.
+  # Reuses the build of the workspace's tests. `-p` would build much of it again, with fewer features.
   cargo build --locked --manifest-path "$ROOT/Cargo.toml" --workspace --bin standalone
   for port in 1025 8025 9092 "${USER_SERVICE_ADDR##*:}" "${USER_SERVICE_ADMIN_ADDR##*:}" "${NOTIFICATION_SERVICE_ADDR##*:}"; do
     if (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then die "port $port is in use"; fi

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# subscriber.sh - the example subscriber's tests: by itself, then against real Kafka and the release binaries of both services.
+# subscriber.sh - the example subscriber's tests: alone, then with real Kafka and the release binaries of both services.
 #
 #   subscriber.sh                                       all of them
 #   subscriber.sh -k who_begins_late                    some (options of python3 -m unittest)
 #
 # Installs the locked packages into target/subscriber-venv; needs Python 3.11+ with venv, JDK 17+, and Maven for the first run
-# (see kafka.sh). Ports are free ones. Whatever a failed run leaves behind is in the folder that it names.
+# (see kafka.sh). It uses free ports. A failed run names the folder with its data and logs.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# supply-chain.sh - what the services are made of: licences, sources and versions of all crates, known faults, and the list.
+# supply-chain.sh - the services' crates: licences, sources and versions, known vulnerabilities, and a list.
 #
 #   supply-chain.sh              licences, sources, duplicates and crates that must not be there; needs crates.io only
 #   supply-chain.sh advisories   known vulnerabilities, unmaintained and yanked crates; needs github.com/RustSec/advisory-db
 #   supply-chain.sh sbom         a CycloneDX list for each service, in target/sbom; SOURCE_DATE_EPOCH sets its date
 #
 # The rules are in deny.toml (the services, as they are in the images) and deny.development.toml (the whole workspace).
-# Compiles cargo-deny and cargo-cyclonedx below target/tools when they are not there: a minute each on two cores.
+# Compiles cargo-deny and cargo-cyclonedx below target/tools if they are missing: a minute each on two cores.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 
@@ -16,19 +16,19 @@ MAX_DAYS=7
 TOOLS=$PWD/target/tools
 SERVICES=(user-service notification-service)
 
-# tool NAME VERSION: the path of a cargo subcommand, without the optimisation that one run doesn't repay.
+# tool NAME VERSION: the path of a cargo subcommand, built without optimisation, which one run does not repay.
 tool() {
   local home=$TOOLS/$1-$2
   [[ -x $home/bin/$1 ]] || cargo install --quiet --locked --debug --root "$home" "$1@$2" >&2
   echo "$home/bin/$1"
 }
 
-# services CHECK...: each service by itself, so that nothing that another crate brings hides there.
+# services CHECK...: checks each service alone, so that a dependency of another crate can't hide a fault.
 services() {
   local service cargo_deny; cargo_deny=$(tool cargo-deny "$DENY")
   for service in "${SERVICES[@]}"; do
     echo "== $service: $*"
-    # What is allowed or skipped for the other service is no news.
+    # An exception that only the other service needs is no warning.
     "$cargo_deny" --locked --manifest-path "$service/Cargo.toml" --exclude-dev --config deny.toml \
       check -A license-not-encountered -A unmatched-skip "$@"
   done
@@ -40,7 +40,7 @@ workspace() {
   "$cargo_deny" --locked --workspace --config deny.development.toml check "$@"
 }
 
-# How old the advisories are that were looked through: cargo-deny itself fails only after 90 days.
+# The age of the advisory database: cargo-deny itself fails only after 90 days.
 age_of_advisories() {
   local database newest days
   for database in "${CARGO_HOME:-$HOME/.cargo}"/advisory-db*/*/; do
@@ -60,7 +60,7 @@ sbom() {
     --target x86_64-unknown-linux-gnu --override-filename supply-chain-sbom
   mkdir -p target/sbom
   for service in "${SERVICES[@]}"; do
-    # Not where this checkout is: the same commit makes the same list everywhere.
+    # Without the path of this checkout, so that the same commit makes the same list everywhere.
     sed "s|file://$PWD/|file:///|g" "$service/supply-chain-sbom.json" >"target/sbom/$service.cdx.json"
     echo "target/sbom/$service.cdx.json: $(grep -c '"purl"' "target/sbom/$service.cdx.json") packages"
   done

@@ -1,11 +1,11 @@
-//! The REST API as a client uses it: one request, one answer, and the moments of both.
+//! The REST API for a client: one request, one answer, and the times of both.
 
 use jiff::Timestamp;
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
 
-/// Longer than anything is allowed to take: running into it fails the test.
+/// Longer than any answer may take. A request that reaches it fails the test.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The API of one user service; cheap to clone.
@@ -15,18 +15,18 @@ pub struct Api {
     address: SocketAddr,
 }
 
-/// An answer, read to its end.
+/// A complete answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The status.
+    /// The HTTP status.
     pub status: StatusCode,
     /// Seconds of `Retry-After`.
     pub retry_after: Option<u64>,
     /// The body; `Null` when it isn't JSON.
     pub body: Value,
-    /// Just before the request was sent.
+    /// The time just before the request was sent.
     pub sent_at: Timestamp,
-    /// When the body was there.
+    /// The time at which the body was complete.
     pub answered_at: Timestamp,
 }
 
@@ -49,12 +49,12 @@ impl Api {
         self.post("/api/resend", json!({"id": id})).await
     }
 
-    /// Asks what a mail's link would confirm.
+    /// Asks for the data that a mail's link would confirm.
     pub async fn registration(&self, id: &str, token: &str) -> Answer {
         self.post("/api/registration", json!({"id": id, "token": token})).await
     }
 
-    /// Verifies with a code; `id` is that of a registration.
+    /// Verifies with a code; `id` is a registration's.
     pub async fn verify(&self, id: &str, code: &str) -> Answer {
         self.post("/api/verify", json!({"id": id, "code": code})).await
     }
@@ -69,10 +69,10 @@ impl Api {
         Self::send(request).await.expect("an answer")
     }
 
-    /// Posts this body under this request id, and gives up after `limit`.
+    /// Posts this body with this request id, and gives up after `limit`.
     ///
     /// # Errors
-    /// No answer, or none in time. Dropping the future closes the connection.
+    /// There is no answer, or none in time. Dropping the future closes the connection.
     pub async fn try_post(
         &self,
         path: &str,
@@ -101,19 +101,19 @@ impl Api {
 }
 
 impl Answer {
-    /// From the request to the answer.
+    /// The time from the request to the answer.
     #[must_use]
     pub fn latency(&self) -> Duration {
         between(self.sent_at, self.answered_at)
     }
 
-    /// The id in an answer: of an accepted registration, or of the account that is verified.
+    /// The id in an answer: the registration's if it was accepted, the account's if it was verified.
     #[must_use]
     pub fn id(&self) -> &str {
         self.body["data"]["id"].as_str().expect("an id")
     }
 
-    /// Whether it says that the code was compared and is wrong.
+    /// Whether the code was compared and is wrong.
     #[must_use]
     pub fn is_wrong_code(&self) -> bool {
         let name = self.body["type"].as_str().unwrap_or_default();
@@ -121,7 +121,7 @@ impl Answer {
     }
 }
 
-/// From one moment to a later one; zero when it is not later.
+/// The time between two moments; zero if the second is not later.
 #[must_use]
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     to.duration_since(from).try_into().unwrap_or(Duration::ZERO)

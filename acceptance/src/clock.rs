@@ -1,5 +1,5 @@
-//! A process that believes another time of day: a small library that is loaded before all others (`LD_PRELOAD`) answers its
-//! questions for it. Needs `cc`, as building the services does.
+//! A process with a wrong clock: a small library, loaded with `LD_PRELOAD`, shifts the times that the process reads. It
+//! needs `cc`, as the build of the services does.
 
 use crate::{service::Service, world::World};
 use std::{process::Command, time::Duration};
@@ -7,7 +7,7 @@ use std::{process::Command, time::Duration};
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/clock.c");
 
 impl Service {
-    /// Sets its clock so much ahead, in whole seconds.
+    /// Sets its clock ahead by this time, in whole seconds.
     ///
     /// # Panics
     /// When the library can't be compiled.

@@ -1,4 +1,4 @@
-//! The mail sink: what was received for whom, as its reader sees it.
+//! The mail server's inbox: the mails of each recipient, as a reader sees them.
 
 use jiff::Timestamp;
 use mail_parser::{MessageParser, PartType};
@@ -11,28 +11,28 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Subject of the mails that hold a code.
+/// The subject of mails with a code.
 pub const VERIFY: &str = "Verify Account";
-/// Subject of the mails that confirm.
+/// The subject of confirmations.
 pub const VERIFIED: &str = "Account Verified";
 
-/// An SMTP server and all mails that it took, by recipient.
+/// An SMTP server and all mails that it accepted, by recipient.
 #[derive(Debug)]
 pub struct Inbox {
     server: SmtpServer,
     received: Arc<Received>,
 }
 
-/// One mail as its reader sees it.
+/// One mail as a reader sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
     /// The decoded subject.
     pub subject: String,
-    /// Empty when there is none.
+    /// The `Message-ID`; empty if there is none.
     pub message_id: String,
     /// The text part.
     pub text: String,
-    /// When the server had all of it.
+    /// When the server had the complete mail.
     pub received_at: Timestamp,
 }
 
@@ -43,7 +43,7 @@ struct Received {
 }
 
 impl Inbox {
-    /// Chooses a port; nothing listens there yet.
+    /// Chooses a port, without listening.
     pub async fn new() -> Self {
         let server = SmtpServer::start(0).await.expect("a port for SMTP");
         server.stop().await;
@@ -53,23 +53,23 @@ impl Inbox {
         Self { server, received }
     }
 
-    /// Listens.
+    /// Starts to listen.
     pub async fn start(&self) {
         self.server.restart().await.expect("the port is still free");
     }
 
-    /// Where it listens, or will.
+    /// The server's address, even before it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// Changes how the server behaves, from its next step on.
+    /// Changes the server's behaviour from its next step on.
     pub fn set_script(&self, script: Script) {
         self.server.set_script(script);
     }
 
-    /// How many mails were received.
+    /// The number of received mails.
     #[must_use]
     pub fn count(&self) -> usize {
         *self.received.count.borrow()
@@ -93,7 +93,7 @@ impl Inbox {
         first.expect("just found")
     }
 
-    /// Looks at each mail's arrival whether a condition holds; false when it does not within `limit`.
+    /// Checks the condition whenever a mail arrives; false if it does not hold within `limit`.
     pub async fn wait_until(&self, limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
         let mut count = self.received.count.subscribe();
         let holds = async {
@@ -107,7 +107,7 @@ impl Inbox {
         tokio::time::timeout(limit, holds).await.unwrap_or(false)
     }
 
-    /// Waits until so many mails were received; false when they are not within `limit`.
+    /// Waits for this many mails; false if they do not arrive within `limit`.
     pub async fn wait_for_count(&self, mails: usize, limit: Duration) -> bool {
         self.wait_until(limit, || self.count() >= mails).await
     }
@@ -142,7 +142,7 @@ impl Mail {
         }
     }
 
-    /// The code: the one line of six digits.
+    /// The code: the only line of six digits.
     #[must_use]
     pub fn code(&self) -> &str {
         let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|octet| octet.is_ascii_digit());

@@ -1,6 +1,6 @@
-//! A real broker: one Apache Kafka in a process of its own, run by `scripts/kafka.sh`.
+//! A real broker: an Apache Kafka process, run by `scripts/kafka.sh`.
 //!
-//! Its data and its port outlive a stop and a crash, as those of a broker do.
+//! It keeps its data and its port over a stop and a crash.
 
 use crate::ports;
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,11 +12,11 @@ use std::{
 
 pub mod sasl_ssl;
 
-/// The script puts the controller's port so far above the broker's.
+/// The controller's port is this far above the broker's, as in the script.
 const CONTROLLER: u16 = 10_000;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka.sh");
 
-/// A broker with a folder and a port of its own; killed when it is dropped.
+/// A broker with its own folder and port. Dropping it kills it.
 #[derive(Debug)]
 pub struct Kafka {
     port: u16,
@@ -27,7 +27,7 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// Chooses a port; nothing runs yet.
+    /// Chooses a port, without starting the broker.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
         Self {
@@ -39,8 +39,8 @@ impl Kafka {
         }
     }
 
-    /// A second broker in the cluster of this one, which clients reach at `advertised`; answers it and where it listens itself. To
-    /// be started after this one.
+    /// A second broker in this one's cluster, which clients reach at `advertised`. Returns it and the address at which it
+    /// really listens. Start it after this one.
     #[must_use]
     pub fn second(&self, folder: &Path, advertised: SocketAddr) -> (Self, SocketAddr) {
         let mut second = Self::new(&folder.join("second"));
@@ -56,8 +56,8 @@ impl Kafka {
         (second, listener)
     }
 
-    /// Gives the broker one more listener for each of these proxies, and answers where those are. Through such a
-    /// listener clients learn the proxy's address as the broker's, so all they say goes through it.
+    /// Adds a listener for each of these proxies, and returns the listeners' addresses. Such a listener advertises the
+    /// proxy's address, so its clients always go through the proxy.
     pub fn behind(&mut self, proxies: &[SocketAddr]) -> Vec<SocketAddr> {
         let (port, controller) = (self.port, self.port + CONTROLLER);
         let mut listeners = format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}");
@@ -85,27 +85,27 @@ impl Kafka {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Starts it, and waits until it serves.
+    /// Starts the broker and waits until it serves.
     pub async fn start(&self) {
         self.run("start", &[]).await;
     }
 
-    /// Stops it in order (SIGTERM), and waits until it has gone.
+    /// Stops it gracefully (SIGTERM) and waits for its end.
     pub async fn stop(&self) {
         self.run("stop", &[]).await;
     }
 
-    /// Crashes it (SIGKILL), and waits until it has gone.
+    /// Crashes it (SIGKILL) and waits for its end.
     pub async fn kill(&self) {
         self.run("kill", &[]).await;
     }
 
-    /// Gives a topic so many partitions, more than it has.
+    /// Raises a topic's number of partitions to this one.
     pub async fn add_partitions(&self, topic: &str, partitions: u32) {
         self.run("topics", &["--alter", "--topic", topic, "--partitions", &partitions.to_string()]).await;
     }
 
-    /// Makes a topic; each setting is `name=value`.
+    /// Creates a topic; each setting is `name=value`.
     pub async fn create_topic(&self, topic: &str, partitions: u32, settings: &[&str]) {
         let partitions = partitions.to_string();
         let mut arguments = vec!["--create", "--topic", topic, "--partitions", &partitions];
@@ -118,18 +118,18 @@ impl Kafka {
         self.run("configs", arguments).await;
     }
 
-    /// The id of its process.
+    /// The id of the broker's process.
     #[must_use]
     pub fn id(&self) -> u32 {
         u32::try_from(self.pid().as_raw_nonzero().get()).expect("a process id is positive")
     }
 
-    /// Freezes it (SIGSTOP), until it is thawed.
+    /// Freezes it (SIGSTOP) until [`Kafka::thaw`].
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Continues a frozen broker (SIGCONT).
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
     }
@@ -166,7 +166,7 @@ impl Kafka {
 
 impl Drop for Kafka {
     fn drop(&mut self) {
-        // Does nothing when it does not run.
+        // Does nothing if the broker does not run.
         let ended = self.script("kill").output();
         if !std::thread::panicking() {
             succeeded("kill", &ended.expect("scripts/kafka.sh can be run"));

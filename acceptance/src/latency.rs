@@ -2,12 +2,12 @@
 
 use std::{fmt, time::Duration};
 
-/// Measured times, in order.
+/// Measured times, sorted.
 #[derive(Debug, Clone)]
 pub struct Latencies(Vec<Duration>);
 
 impl Latencies {
-    /// The smallest time that at least this share (0 to 1) of all times don't exceed (nearest rank).
+    /// The smallest measured time that at least this share (0 to 1) of all times don't exceed (nearest rank).
     #[must_use]
     pub fn percentile(&self, share: f64) -> Duration {
         #[expect(
@@ -20,20 +20,21 @@ impl Latencies {
         self.0.get(rank.saturating_sub(1)).copied().expect("something was measured")
     }
 
-    /// Half of the times don't exceed this.
+    /// The median.
     #[must_use]
     pub fn p50(&self) -> Duration {
         self.percentile(0.5)
     }
 
-    /// 99 of 100 times don't exceed this.
+    /// The 99th percentile.
     #[must_use]
     pub fn p99(&self) -> Duration {
         self.percentile(0.99)
     }
 
-    /// How well one measured time tells these from the others: the probability that one of these is the longer, where equal ones
-    /// count half (Mann and Whitney's U divided by the number of pairs: the area under the ROC curve). 0.5 tells nothing.
+    /// How well a time tells these from the others: the probability that one of these is longer than one of the others,
+    /// where equal times count half (Mann and Whitney's U divided by the number of pairs: the area under the ROC curve). At
+    /// 0.5 a time tells nothing.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "numbers of measurements")]
     pub fn auc(&self, others: &Self) -> f64 {
@@ -45,7 +46,7 @@ impl Latencies {
         halves as f64 / (2 * self.0.len() * others.len()) as f64
     }
 
-    /// How many there are.
+    /// The number of times.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()

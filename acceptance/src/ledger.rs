@@ -1,4 +1,4 @@
-//! Who was told that a mail is on its way, to hold the inbox against.
+//! The accepted registrations of a test, to be checked against the inbox.
 
 use crate::{
     api::{Answer, Api},
@@ -22,27 +22,27 @@ use tokio::task::JoinHandle;
 /// A registration that was answered with 202.
 #[derive(Debug, Clone)]
 pub struct Registration {
-    /// Of the person.
+    /// The person's address.
     pub email: String,
-    /// Of this one registration, as answered.
+    /// The id of this registration, from the answer.
     pub id: String,
-    /// Just before the request that was accepted.
+    /// The time just before the accepted request was sent.
     pub sent_at: Timestamp,
-    /// When the answer was there.
+    /// The time of the answer.
     pub answered_at: Timestamp,
-    /// The 503s before it, in their order.
+    /// The 503s before it, in order.
     pub refusals: Vec<Answer>,
 }
 
 impl Registration {
-    /// Registers, and expects to be accepted at once.
+    /// Registers, and expects a 202 at the first request.
     pub async fn accepted(api: &Api, email: String) -> Self {
         let answer = api.register(&email).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
         Self::of(email, &answer, Vec::new())
     }
 
-    /// Registers at one replica after the other until it is accepted, with the pause that each refusal asks for.
+    /// Registers at one replica after the other until it is accepted. Waits after each refusal as its `Retry-After` says.
     pub async fn insist(replicas: &[Api], first: usize, email: String) -> Self {
         let mut refusals = Vec::new();
         for api in replicas.iter().cycle().skip(first % replicas.len()) {
@@ -63,7 +63,7 @@ impl Registration {
         Self { email, id, sent_at: answer.sent_at, answered_at: answer.answered_at, refusals }
     }
 
-    /// All mails with a code that this person got: at least one, and all with the same code and Message-ID.
+    /// All mails with a code for this person: at least one, all with the same code and Message-ID.
     #[must_use]
     pub fn code_mails(&self, inbox: &Inbox) -> Vec<Mail> {
         let mails = inbox.mails(&self.email, VERIFY);
@@ -75,17 +75,17 @@ impl Registration {
         mails
     }
 
-    /// The code that this person was mailed.
+    /// The code in this person's mail.
     #[must_use]
     pub fn code(&self, inbox: &Inbox) -> String {
         self.code_mails(inbox)[0].code().to_owned()
     }
 }
 
-/// Registers so many people, twenty at a time.
+/// Registers `count` people, twenty at a time.
 ///
 /// # Panics
-/// When one of them is not accepted.
+/// When a registration is not accepted.
 pub async fn register(api: &Api, name: &str, count: usize) -> Vec<Registration> {
     let mut registrations = Vec::new();
     while registrations.len() < count {
@@ -96,7 +96,7 @@ pub async fn register(api: &Api, name: &str, count: usize) -> Vec<Registration> 
     registrations
 }
 
-/// People who register at a rate, until they are told to end.
+/// People who register at a rate until [`Registering::end`].
 #[derive(Debug)]
 pub struct Registering {
     over: Arc<AtomicBool>,
@@ -104,7 +104,7 @@ pub struct Registering {
 }
 
 impl Registering {
-    /// Begins; `register` registers the person of a number.
+    /// Begins. `register` gets the person's number.
     pub fn begin<F>(per_second: u32, register: impl FnMut(usize) -> F + Send + 'static) -> Self
     where
         F: Future<Output = Registration> + Send + 'static,
@@ -116,17 +116,17 @@ impl Registering {
         Self { over, registrations }
     }
 
-    /// Ends, and answers who registered.
+    /// Ends, and returns all registrations.
     ///
     /// # Panics
-    /// When registering one of them did.
+    /// When a registration has panicked.
     pub async fn end(self) -> Vec<Registration> {
         self.over.store(true, Ordering::Relaxed);
         self.registrations.await.expect("no panic in the load")
     }
 }
 
-/// Waits until each of these people has a mail with a code; names those who have not.
+/// Waits until each of these people has a mail with a code. Panics with the addresses without one.
 pub async fn all_mailed(registrations: &[Registration], inbox: &Inbox, limit: Duration) {
     let mut missing: HashSet<&str> = registrations.iter().map(|it| it.email.as_str()).collect();
     let mut all = async || {
@@ -140,7 +140,7 @@ pub async fn all_mailed(registrations: &[Registration], inbox: &Inbox, limit: Du
     assert!(mailed, "{} registrations were answered with 202 and not mailed: {missing:?}", missing.len());
 }
 
-/// How long each took to be answered.
+/// The time that each answer took.
 #[must_use]
 pub fn register_latencies(registrations: &[Registration]) -> Latencies {
     registrations.iter().map(|it| crate::api::between(it.sent_at, it.answered_at)).collect()

@@ -1,20 +1,20 @@
-//! What an acceptance test is made of: a real broker, the built binaries as processes, an inbox, and people who sign up.
+//! The parts of an acceptance test: a real broker, the built binaries as processes, an inbox, and people who sign up.
 //!
 //! ```text
 //!   world ──► kafka      Apache Kafka in a process of its own: started, stopped, killed
 //!         ──► service    a release binary as a process: killed, frozen, restarted at the same address
-//!         ──► inbox      what the SMTP server received, as its reader sees it
-//!         ──► clock      a process that believes another time
-//!   proxy    a connection that is slow, still or cut
-//!   log      what stands in a topic
+//!         ──► inbox      the mails of an SMTP server, as a reader sees them
+//!         ──► clock      a process with a wrong clock
+//!   proxy    a connection that is slow, stalled or cut
+//!   log      reads topics, and writes records as no service does
 //!   proofs   codes and tokens, computed instead of read in a mail
-//!   api      one request and its answer, with the moments of both
-//!   load     requests at a rate, whatever the answers do
-//!   ledger   who was told what, to hold the inbox against
+//!   api      one request and its answer, with the times of both
+//!   load     requests at a rate, whatever the answers
+//!   ledger   the accepted registrations, to be checked against the inbox
 //!   latency  percentiles
 //! ```
 //!
-//! A failure of these parts fails the test that uses them, so they panic.
+//! These parts panic when they fail, which fails the test.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

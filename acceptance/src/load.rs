@@ -1,14 +1,15 @@
-//! Open-loop load: requests begin at a rate, whatever becomes of those before them.
+//! Open-loop load: requests begin at a rate, whatever happens to the earlier ones.
 
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Begins a piece of work `per_second` times a second while `more` says so of its number, then waits for all of them.
+/// Begins a piece of work `per_second` times a second, until `more` returns false for its number. Then it waits for all
+/// pieces.
 ///
 /// The results are in the order in which the pieces began.
 ///
 /// # Panics
-/// When one of them panics.
+/// When a piece panics.
 pub async fn open_loop<F, T>(
     per_second: u32,
     mut more: impl FnMut(usize) -> bool,

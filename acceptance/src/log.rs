@@ -1,4 +1,4 @@
-//! What stands in a topic, and records that no service wrote.
+//! Reads topics, and writes records as no service does.
 
 use contract::{
     account_id::AccountId,
@@ -16,20 +16,20 @@ use std::{collections::HashMap, time::Duration};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A record that holds an event, or the tombstone of an account.
+/// A record with an event, or an account's tombstone.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// Where it stands.
+    /// Its partition.
     pub partition: i32,
-    /// Its place in the partition.
+    /// Its offset in the partition.
     pub offset: i64,
-    /// Whose account it is about.
+    /// The id of its account.
     pub key: String,
     /// `None` for a tombstone.
     pub event: Option<Event>,
 }
 
-/// All records of a topic, partition by partition, in the order of their offsets.
+/// All records of a topic by partition and offset.
 ///
 /// # Panics
 /// When the broker does not answer, or a record is no event.
@@ -58,10 +58,10 @@ pub fn read(bootstrap: &str, topic: Topic) -> Vec<Record> {
     records
 }
 
-/// What the log says of a registration.
+/// The event of a registration.
 ///
 /// # Panics
-/// When it says nothing.
+/// When the log has none.
 #[must_use]
 pub fn registered(bootstrap: &str, id: &str) -> (Mailing, Registered) {
     let mut found = read(bootstrap, Topic::Created).into_iter().filter_map(|record| match record.event {
@@ -83,11 +83,11 @@ pub fn leaders(bootstrap: &str, topic: Topic) -> HashMap<i32, i32> {
     partitions(&consumer, topic)
 }
 
-/// The partition of an account's records, as the services' producers choose it (librdkafka's partitioner `murmur2_random`):
+/// The partition of an account's records. The services' producers choose it with librdkafka's partitioner `murmur2_random`:
 /// the hash of the id's 36 octets, which are nine whole words.
 ///
 /// # Panics
-/// With no partitions.
+/// When `partitions` is 0.
 #[must_use]
 pub fn partition_of(account: AccountId, partitions: usize) -> i32 {
     let key = account.to_string();
@@ -111,37 +111,37 @@ fn partitions(consumer: &BaseConsumer, topic: Topic) -> HashMap<i32, i32> {
     metadata.topics()[0].partitions().iter().map(|it| (it.id(), it.leader())).collect()
 }
 
-/// Somebody else who writes to the topics, in the partitions where the services look.
+/// A foreign producer that writes to the partitions that the services use.
 pub struct Writer(BaseProducer);
 
 impl Writer {
-    /// Connects.
+    /// Creates the producer.
     ///
     /// # Panics
-    /// When librdkafka refuses to.
+    /// When librdkafka refuses its configuration.
     #[must_use]
     pub fn new(bootstrap: &str) -> Self {
         let mut config = client(bootstrap);
         Self(config.set("partitioner", "murmur2_random").create().expect("a producer"))
     }
 
-    /// Writes an event; `flush` waits for it.
+    /// Writes an event; `flush` waits for the ack.
     pub fn write(&self, event: &Event) {
         let encoded = event.encode().expect("an event");
         let record = BaseRecord::to(encoded.topic.name()).key(&encoded.key).payload(&encoded.payload);
         self.send(record.headers(owned_headers(&encoded.headers)));
     }
 
-    /// Writes the tombstone of an account; `flush` waits for it.
+    /// Writes an account's tombstone; `flush` waits for the ack.
     pub fn forget(&self, account: AccountId) {
         let key = account.to_string();
         self.send(BaseRecord::to(Topic::Verified.name()).key(&key));
     }
 
-    /// Waits until all is written.
+    /// Waits for all acks.
     ///
     /// # Panics
-    /// When it is not in time.
+    /// When they do not come in time.
     pub fn flush(&self) {
         self.0.flush(LIMIT).expect("written");
     }

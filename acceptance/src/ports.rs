@@ -1,8 +1,8 @@
-//! Free ports on 127.0.0.1, below those that the kernel gives to outgoing connections: a stopped process finds its port
-//! free again, and a client that reconnects to it in the meantime can't be given that very port as its own.
+//! Free ports on 127.0.0.1, below those that the kernel gives to outgoing connections. A stopped process thus finds its port
+//! free again, and a client that reconnects meanwhile can't get that very port as its own.
 //!
-//! Each is reserved by a locked file until this process ends, since it may be taken only later: runs side by side draw no port
-//! twice.
+//! A locked file reserves each port until this process ends, because the port may be taken only later. So parallel runs
+//! never choose the same port.
 
 use std::{
     fs::{self, File},
@@ -10,12 +10,12 @@ use std::{
     ops::Range,
 };
 
-/// Brokers' ports; a broker takes its two when it starts, which may be after others were found.
+/// The ports of brokers. A broker takes its two ports when it starts, and other ports may have been chosen before that.
 pub(crate) const BROKERS: Range<u16> = 11_000..16_000;
-/// All others: neither brokers' ports nor those of their controllers, ten thousand above.
+/// All other ports: neither brokers' nor their controllers' (ten thousand above).
 const OTHERS: Range<u16> = 26_000..32_000;
 
-/// Finds a port of the range that is free, as is the port so far above it.
+/// Finds a free port of the range. The port `distance` above it is free, too.
 pub(crate) fn free_pair(range: Range<u16>, distance: u16) -> u16 {
     (0..1000)
         .map(|_| rand::random_range(range.clone()))
@@ -23,20 +23,20 @@ pub(crate) fn free_pair(range: Range<u16>, distance: u16) -> u16 {
         .expect("a free port")
 }
 
-/// Finds a port that is free.
+/// Finds a free port.
 pub(crate) fn free() -> u16 {
     free_pair(OTHERS, 0)
 }
 
-/// Reserves a port, unless somebody has.
+/// Reserves a port; false if another process has reserved it.
 fn reserve(port: u16) -> bool {
     let folder = std::env::temp_dir().join("two-step-signup-ports");
     let file = fs::create_dir_all(&folder).and_then(|()| File::create(folder.join(port.to_string())));
-    // Others' files can't be opened: their ports are not for this user.
+    // Another user's file can't be opened, so that port is reserved.
     let Ok(file) = file else { return false };
     let is_reserved = file.try_lock().is_ok();
     if is_reserved {
-        // Closing it would give the port back.
+        // Closing the file would release the port.
         std::mem::forget(file);
     }
     is_reserved

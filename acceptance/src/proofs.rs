@@ -1,4 +1,4 @@
-//! What the mails of an address hold, computed from the secrets: for tests that need no mail server, and for windows that are
+//! The codes and tokens of an address, computed from the secrets: for tests without a mail server, and for windows that are
 //! too short for a mail.
 
 use crate::world::{CODE_SECRETS, ID_SECRET};
@@ -11,7 +11,7 @@ use contract::{
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// The window that a moment is in.
+/// The window of a moment.
 #[must_use]
 pub fn window_at(moment: Timestamp, length: Duration) -> u64 {
     let milliseconds = u128::try_from(moment.as_millisecond()).expect("after 1970");
@@ -33,14 +33,14 @@ pub fn code(email: &str, window: u64) -> String {
         .to_owned()
 }
 
-/// The token of the link that is mailed to an address in a window.
+/// The link's token for an address in a window.
 #[must_use]
 pub fn link_token(email: &str, window: u64) -> String {
     let secrets = secrets();
     LinkToken::derive(secrets.current(), account_id(email), &address(email), window).to_text()
 }
 
-/// A wrong code for an address in this window and those next to it; another one for each number.
+/// A code that is wrong for an address in this window and its neighbours; a different one for each number.
 #[must_use]
 pub fn wrong_code(email: &str, window: u64, number: usize) -> String {
     let right: Vec<_> = (window - 1..=window + 2).map(|window| code(email, window)).collect();

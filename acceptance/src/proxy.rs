@@ -1,7 +1,7 @@
-//! A TCP proxy between a process and what it talks to: passes bytes on, later, not at all, or hangs up.
+//! A TCP proxy between a process and its peer: it passes bytes on, delays or drops them, or closes connections.
 //!
-//! Half-open connections can't be had from an honest network stack on one machine, so bytes are swallowed here. A
-//! connection that has lost bytes is closed when the fault ends: its stream makes no sense any more.
+//! An honest network stack on one machine has no half-open connections, so the proxy swallows bytes instead. A connection
+//! that has lost bytes is closed when the fault ends, because its stream is corrupt.
 
 use std::{
     io,
@@ -28,17 +28,17 @@ const CHUNK: usize = 16 * 1024;
 /// How a connection fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkFault {
-    /// Bytes arrive later, in each direction.
+    /// Bytes arrive later, in both directions.
     Delay(Duration),
-    /// Connections are closed, and new ones too.
+    /// All connections are closed, new ones as well.
     Cut,
-    /// Half-open: bytes are lost in both directions while both ends believe in their connection.
+    /// Half-open: bytes are lost in both directions, and both ends keep their connection.
     Swallow,
-    /// Bytes are held back and arrive at the end.
+    /// Bytes are held back and arrive when the fault ends.
     Stall,
 }
 
-/// A running proxy; dropping it closes everything.
+/// A running proxy. Dropping it closes everything.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -49,7 +49,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a free port; until it [`leads_to`](Proxy::leads_to) somewhere, connections are closed.
+    /// Listens on a free port. Before [`leads_to`](Proxy::leads_to) every connection is closed.
     ///
     /// # Errors
     /// When there is no free port.
@@ -63,18 +63,18 @@ impl Proxy {
         Ok(Self { address, upstream, fault, open, _tasks: tasks })
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it leads, from now on.
+    /// Sets the address to which it connects. Only the first call has an effect.
     pub fn leads_to(&self, upstream: SocketAddr) {
         self.upstream.get_or_init(|| upstream);
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     #[must_use]
     pub fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
@@ -100,7 +100,7 @@ async fn accept(
                 let (fault, open) = (fault.clone(), Arc::clone(&open));
                 connections.spawn(async move {
                     open.fetch_add(1, Ordering::SeqCst);
-                    // An error means that the connection has ended, as connections do.
+                    // An error means only that the connection has ended.
                     let _ = connect(client, upstream, fault).await;
                     open.fetch_sub(1, Ordering::SeqCst);
                 });
@@ -132,7 +132,7 @@ async fn connect(
     }
 }
 
-/// One direction, until its end.
+/// Passes one direction on until its end.
 async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -156,7 +156,7 @@ async fn pass(
             Some(LinkFault::Swallow) => {
                 lost = true;
                 if read == 0 {
-                    // Even the end of the stream is lost; then there is nothing left to read.
+                    // The end of the stream is lost, too. There is nothing more to read.
                     fault.changed().await.map_err(io::Error::other)?;
                 }
                 continue;
@@ -180,7 +180,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
     const SOON: Duration = Duration::from_millis(100);
 
-    /// A proxy before a server that sends back what it gets, and a connection through it.
+    /// A proxy in front of an echo server, and a connection through it.
     async fn echo() -> (Proxy, TcpStream) {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let proxy = Proxy::listen().await.unwrap();

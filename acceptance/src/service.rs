@@ -1,4 +1,4 @@
-//! A release binary as a process of its own, at an address that it keeps over its restarts.
+//! A release binary as a process. It keeps its address over restarts.
 
 use crate::ports;
 use reqwest::StatusCode;
@@ -11,11 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a process may take to become ready, or to end when it is asked to.
+/// The time limit for a process to become ready, or to stop.
 const DEADLINE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
-/// One service; killed when it is dropped.
+/// One service. Dropping it kills its process.
 #[derive(Debug)]
 pub struct Service {
     binary: PathBuf,
@@ -28,7 +28,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service that does not run yet. `name` is that of its log, `address_variable` where it reads its address.
+    /// A service that is not running. `name` is the name of its log; `address_variable` holds its address.
     pub(crate) fn new(
         binary: &str,
         name: &str,
@@ -50,14 +50,14 @@ impl Service {
         variables.iter().fold(service, |service, (variable, value)| service.with(variable, value))
     }
 
-    /// Sets a variable of its environment; nothing else but these is in it.
+    /// Sets a variable of its environment, which contains nothing else.
     #[must_use]
     pub fn with(mut self, variable: &str, value: &str) -> Self {
         self.variables.push((variable.to_owned(), value.to_owned()));
         self
     }
 
-    /// Where it serves HTTP.
+    /// Its HTTP address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -69,13 +69,13 @@ impl Service {
         self.process.as_ref().expect("it runs").id()
     }
 
-    /// What Linux says of its process (`/proc/PID/status`); `None` when it does not run.
+    /// The content of `/proc/PID/status`; `None` if it is not running.
     #[must_use]
     pub fn status(&self) -> Option<String> {
         std::fs::read_to_string(format!("/proc/{}/status", self.process.as_ref()?.id())).ok()
     }
 
-    /// The most memory that its process has had resident, in octets (`VmHWM` of its status); `None` when it does not run.
+    /// The peak of its resident memory in octets (`VmHWM`); `None` if it is not running.
     #[must_use]
     pub fn peak_memory(&self) -> Option<u64> {
         let status = self.status()?;
@@ -84,16 +84,16 @@ impl Service {
         Some(1_024 * kibibytes)
     }
 
-    /// The file with the log of all its processes.
+    /// The log file of all its processes.
     #[must_use]
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// Runs one of the binary's commands to its end, in the environment of the service.
+    /// Runs one of the binary's commands in the service's environment, and waits for its end.
     ///
     /// # Panics
-    /// When it does not succeed.
+    /// When the command fails.
     pub async fn command(&self, arguments: &[&str]) {
         let mut command = tokio::process::Command::from(self.prepared());
         let output = command.args(arguments).output().await.expect("the binary can be run");
@@ -101,7 +101,7 @@ impl Service {
         assert!(output.status.success(), "{arguments:?}: {} {log}", output.status);
     }
 
-    /// Starts the process and waits for nothing.
+    /// Starts the process without waiting.
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "it runs already");
         let log = File::options().create(true).append(true).open(&self.log).expect("a log file");
@@ -120,24 +120,24 @@ impl Service {
         process
     }
 
-    /// Starts the process, and waits until it is ready.
+    /// Starts the process and waits until it is ready.
     pub async fn start_and_wait(&mut self) {
         self.start();
         self.ready().await;
     }
 
-    /// Waits until it is ready, and answers how long that took.
+    /// Waits until it is ready. Returns how long that took.
     pub async fn ready(&self) -> Duration {
         self.answers("ready", StatusCode::OK).await
     }
 
-    /// Whether it is ready at this moment.
+    /// Whether it is ready now.
     pub async fn is_ready(&self) -> bool {
         let answer = self.client.get(format!("http://{}/health/ready", self.address)).send().await;
         answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
     }
 
-    /// Waits until it answers that it is alive and not ready.
+    /// Waits until it is live and not ready.
     pub async fn alive_and_not_ready(&self) {
         self.answers("live", StatusCode::OK).await;
         self.answers("ready", StatusCode::SERVICE_UNAVAILABLE).await;
@@ -162,21 +162,21 @@ impl Service {
         }
     }
 
-    /// Crashes it: SIGKILL.
+    /// Crashes it (SIGKILL).
     pub fn kill(&mut self) {
         let mut process = self.process.take().expect("it runs");
         process.kill().expect("SIGKILL can be sent");
         process.wait().expect("it has ended");
     }
 
-    /// Stops it in order (SIGTERM), and expects that it ends well.
+    /// Stops it gracefully (SIGTERM), and expects success.
     pub async fn stop(&mut self) {
         let status = self.terminate().await;
         let status = status.unwrap_or_else(|| panic!("not stopped in time, see {}", self.log.display()));
         assert!(status.success(), "ended with {status}, see {}", self.log.display());
     }
 
-    /// Stops it in order (SIGTERM), and answers how it ended; `None` when it had to be killed after a minute.
+    /// Stops it gracefully (SIGTERM). Returns its exit status; `None` if it had to be killed after a minute.
     pub async fn terminate(&mut self) -> Option<ExitStatus> {
         self.signal(Signal::TERM);
         let began = Instant::now();
@@ -190,19 +190,19 @@ impl Service {
         None
     }
 
-    /// How the process ended, when it has; then it can be started again.
+    /// The exit status of the process, if it has ended. Then it can be started again.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.process.as_mut()?.try_wait().expect("its state");
         self.process.take_if(|_| status.is_some());
         status
     }
 
-    /// Freezes it (SIGSTOP), until it is thawed.
+    /// Freezes it (SIGSTOP) until [`Service::thaw`].
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Continues a frozen process (SIGCONT).
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
     }
@@ -221,10 +221,10 @@ impl Drop for Service {
     }
 }
 
-/// The release binary in the target folder that this program was built in.
+/// The release binary in this program's target folder.
 fn release_binary(name: &str) -> PathBuf {
     let program = std::env::current_exe().expect("this program's own path");
-    // A test is target/debug/deps/test, a program target/release/program.
+    // A test is target/debug/deps/test, a program is target/release/program.
     let profile = program.ancestors().find(|folder| folder.ends_with("debug") || folder.ends_with("release"));
     let target = profile.and_then(Path::parent).expect("the target folder");
     let binary = target.join("release").join(name);

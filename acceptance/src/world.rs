@@ -1,17 +1,17 @@
-//! One test's world: a broker, an inbox and services, with a folder for their data and logs.
+//! The surroundings of one test: a broker, an inbox and services, with a folder for their data and logs.
 //!
-//! Topics have fixed names, so each world has a broker of its own, and nothing of another test is in it.
+//! Topics have fixed names, so each world has its own broker, without data of other tests.
 
 use crate::{api::Api, inbox::Inbox, kafka::Kafka, service::Service};
 use std::path::Path;
 use tempfile::TempDir;
 
-/// The secrets of these services; `proofs` computes codes and tokens from them.
+/// The code secrets of these services. The module `proofs` computes codes and tokens from them.
 pub const CODE_SECRETS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=";
-/// What ids are derived from in these services.
+/// The id secret of these services.
 pub const ID_SECRET: &str = "dnV0c3JxcG9ubWxramloZ2ZlZGNiYTk4NzY1NDMyMTA=";
 
-/// See the module's text. Make it first and its services later, so that it is dropped last.
+/// A broker, a mail server and their folder. Create it before its services, so that it is dropped after them.
 #[derive(Debug)]
 pub struct World {
     /// The broker.
@@ -22,7 +22,7 @@ pub struct World {
 }
 
 impl World {
-    /// A world in which nothing runs yet.
+    /// A world in which nothing runs.
     pub async fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("acceptance-").tempdir().expect("a folder");
         Self { kafka: Kafka::new(folder.path()), inbox: Inbox::new().await, folder }
@@ -36,18 +36,18 @@ impl World {
         world
     }
 
-    /// Where data and logs are.
+    /// The folder of data and logs.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Leaves the folder where it is when the world ends.
+    /// Keeps the folder when the world ends.
     pub fn keep_folder(&mut self) {
         self.folder.disable_cleanup(true);
     }
 
-    /// A user service that does not run yet; `name` is that of its log.
+    /// A user service that is not running; `name` is the name of its log.
     #[must_use]
     pub fn user_service(&self, name: &str) -> Service {
         let variables = [
@@ -55,7 +55,7 @@ impl World {
             ("CODE_SECRETS", CODE_SECRETS.to_owned()),
             ("ID_SECRET", ID_SECRET.to_owned()),
             ("USER_SERVICE_ADMIN_ADDR", "127.0.0.1:0".to_owned()),
-            // All load comes from one address here.
+            // All load comes from one address.
             ("RATE_LIMIT", "off".to_owned()),
             ("WRONG_CODES", "off".to_owned()),
             ("MAX_CONNECTIONS_PER_ADDRESS", "4096".to_owned()),
@@ -63,7 +63,7 @@ impl World {
         Service::new("user-service", name, "USER_SERVICE_ADDR", self.folder.path(), &variables)
     }
 
-    /// A notification service that does not run yet; `name` is that of its log.
+    /// A notification service that is not running; `name` is the name of its log.
     #[must_use]
     pub fn notification_service(&self, name: &str) -> Service {
         let smtp = self.inbox.address();
@@ -77,7 +77,7 @@ impl World {
         Service::new("notification-service", name, address, self.folder.path(), &variables)
     }
 
-    /// A user service that is ready, and its API.
+    /// A ready user service, and its API.
     pub async fn ready_user_service(&self, name: &str) -> (Service, Api) {
         let mut service = self.user_service(name);
         service.start_and_wait().await;
@@ -85,7 +85,7 @@ impl World {
         (service, api)
     }
 
-    /// A notification service that is ready.
+    /// A ready notification service.
     pub async fn ready_notification_service(&self, name: &str) -> Service {
         let mut service = self.notification_service(name);
         service.start_and_wait().await;

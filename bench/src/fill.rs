@@ -1,4 +1,4 @@
-//! Events written straight to the topics with the contract's own codec: backlogs and histories, faster than by signups.
+//! Writes events straight to the topics with the contract's own codec: backlogs and histories, faster than by signups.
 
 use crate::progress;
 use acceptance::world::ID_SECRET;
@@ -25,12 +25,12 @@ use rdkafka::{
 use runtime::kafka::owned_headers;
 use std::{ops::Range, time::Duration};
 
-/// Length of a window, as by default.
+/// The default length of a window.
 const WINDOW: Duration = Duration::from_secs(3600);
-/// How long a code is right after its window, as by default.
+/// The default time for which a code is right after its window.
 const CODE_TTL: Duration = Duration::from_secs(900);
 
-/// The person of a number, as one who registers at a moment.
+/// A numbered person who registers at a given time.
 pub(crate) struct Person {
     id: AccountId,
     registration: RegistrationId,
@@ -39,10 +39,10 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// An id that nobody has.
+    /// An id that no registration has.
     pub(crate) const PLACEHOLDER_ID: &'static str = "00000000-0000-8000-8000-000000000000";
 
-    /// The person of this number.
+    /// The person with this number.
     pub(crate) fn numbered(number: u64, now: Timestamp) -> anyhow::Result<Self> {
         let email = EmailAddress::parse(&Self::email(number))?;
         Ok(Self {
@@ -54,17 +54,17 @@ impl Person {
                 email,
                 locale: Locale::default(),
             },
-            // As fine as events say it.
+            // Milliseconds, as in events.
             now: Timestamp::from_millisecond(now.as_millisecond())?,
         })
     }
 
-    /// Their address.
+    /// The person's address.
     pub(crate) fn email(number: u64) -> String {
         format!("augusta.lovelace.{number}@mail.example.com")
     }
 
-    /// The first mail of a window is asked for.
+    /// The event of a registration that takes the first place of a window.
     pub(crate) fn created(&self) -> anyhow::Result<Event> {
         let mailing = Mailing::FirstCode;
         let (window, data) = (self.window(), self.data.clone());
@@ -74,14 +74,14 @@ impl Person {
         Ok(Event::Registered(mailing, new))
     }
 
-    /// A code is tried.
+    /// The event of a guess.
     pub(crate) fn attempt(&self) -> Event {
         let (event_id, windows) = (EventId::of_verification(self.id, self.registration), vec![self.window()]);
         let request_id = RequestId::random();
         Event::Attempt(Attempt::new(event_id, self.id, self.registration, windows, request_id, self.now))
     }
 
-    /// The right code came in.
+    /// The event of a verification.
     pub(crate) fn verified(&self) -> Event {
         let (data, request_id) = (self.data.clone(), RequestId::random());
         Event::Verified(Verified::new(self.id, self.registration, data, request_id, self.now))
@@ -92,12 +92,12 @@ impl Person {
     }
 }
 
-/// The account of an address, as the user service derives it: it passes over what names another account's address.
+/// The account of an address, derived as in the user service, which passes over events with another account.
 pub(crate) fn account(email: &EmailAddress) -> anyhow::Result<AccountId> {
     Ok(AccountId::of(&code_secrets::parse_secret(ID_SECRET)?, email))
 }
 
-/// The window whose code stops being right then.
+/// The window whose code ends at this time.
 pub(crate) fn window_of(expires_at: Timestamp) -> anyhow::Result<u64> {
     let begins = expires_at - CODE_TTL - WINDOW;
     Ok(u64::try_from(begins.as_second())? / WINDOW.as_secs())
@@ -108,7 +108,7 @@ fn code_ends_at(window: u64) -> anyhow::Result<Timestamp> {
     Ok(Timestamp::from_second(begins)? + WINDOW + CODE_TTL)
 }
 
-/// Writes the events of these people, and waits for all acks. A record has its event's time, where its topic takes that.
+/// Writes these people's events, and waits for all acks. A record has its event's time, if its topic allows that.
 ///
 /// # Errors
 /// When the broker does not acknowledge them.
@@ -149,10 +149,10 @@ pub(crate) async fn write(
     writing.await?
 }
 
-/// Creates a topic as the services create theirs, with six partitions.
+/// Creates a topic with the services' settings and six partitions.
 ///
 /// # Errors
-/// When the broker does not.
+/// When the broker does not create it.
 pub(crate) async fn create_topic(brokers: &str, name: &str) -> anyhow::Result<()> {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers).create()?;

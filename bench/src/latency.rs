@@ -4,18 +4,18 @@ use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
-/// The longest time that is told apart; longer ones count as this one.
+/// The longest time that is measured; longer ones count as this one.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Measured times, to three significant digits of a microsecond count.
+/// Measured times in microseconds, with three significant digits.
 #[derive(Debug, Clone)]
 pub(crate) struct Latencies(Histogram<u64>);
 
 impl Latencies {
-    /// Takes these times.
+    /// Collects these times.
     ///
     /// # Errors
-    /// When there are none: a percentile of nothing would read as a very good one.
+    /// When there are none: a percentile of nothing would look very good.
     pub(crate) fn of(times: impl IntoIterator<Item = Duration>) -> anyhow::Result<Self> {
         let longest = u64::try_from(LONGEST.as_micros())?;
         let mut histogram = Histogram::new_with_max(longest, 3)?;
@@ -25,7 +25,7 @@ impl Latencies {
         (!histogram.is_empty()).then_some(Self(histogram)).context("nothing was measured")
     }
 
-    /// The time that so many of a hundred don't exceed, in milliseconds.
+    /// The time that this percentage of all times don't exceed, in milliseconds.
     pub(crate) fn percentile_ms(&self, percent: f64) -> f64 {
         micros_to_ms(self.0.value_at_percentile(percent))
     }
@@ -35,12 +35,12 @@ impl Latencies {
         micros_to_ms(self.0.max())
     }
 
-    /// How many times were measured.
+    /// The number of measured times.
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
     }
 
-    /// (percent, milliseconds) from the median to the greatest, for a plot of the tail.
+    /// (percent, milliseconds) from the fastest to the 99.9th percentile, for a plot of the tail.
     pub(crate) fn curve(&self) -> Vec<(f64, f64)> {
         let percents = (0..=99).map(f64::from).chain([99.5, 99.9]);
         percents.map(|percent| (percent, self.percentile_ms(percent))).collect()

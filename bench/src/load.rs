@@ -1,7 +1,8 @@
-//! Requests against one address: as fast as answers come (closed loop), or at a rate whatever they do (open loop).
+//! Requests to one service: each after the answer to the one before (closed loop), or at a rate, whatever the answers (open
+//! loop).
 //!
-//! In the open loop a request's latency counts from the moment at which it was due, not from when a connection was free
-//! for it: a server that stalls makes the requests late that come due meanwhile, and that is in the figures.
+//! In the open loop a request's latency counts from the time at which it was due, not from the time at which a connection
+//! was free. So if a server stalls, the requests that come due meanwhile are late, and the figures show it.
 
 mod connection;
 mod schedule;
@@ -22,10 +23,10 @@ use std::{
 };
 use tokio::sync::{Mutex, mpsc};
 
-/// The n-th request's body; `None` ends the load.
+/// The body of the n-th request; `None` ends the load.
 pub(crate) type Bodies = Arc<dyn Fn(u64) -> Option<Bytes> + Send + Sync>;
 
-/// Where requests go.
+/// The addresses and the path of the requests.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) addresses: Vec<SocketAddr>,
@@ -35,13 +36,13 @@ pub(crate) struct Target {
 /// One request and its answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
-    /// Which request, from 0.
+    /// The number of the request, from 0.
     pub(crate) number: u64,
     /// When it was due, from the start of the load.
     pub(crate) due: Duration,
-    /// From then until its answer was read.
+    /// From the due time until the answer was read.
     pub(crate) latency: Duration,
-    /// Status of the answer; 0 when the connection broke.
+    /// Status of the answer; 0 if the connection broke.
     pub(crate) status: u16,
 }
 
@@ -69,10 +70,10 @@ impl Target {
 }
 
 impl Measured {
-    /// Expects that all were answered with this status.
+    /// Expects this status in all answers.
     ///
     /// # Errors
-    /// When one was not: figures of refused requests are not figures of this work.
+    /// When an answer has another status: the figures would not be those of this work.
     pub(crate) fn all_answered(self, status: u16) -> anyhow::Result<Self> {
         match self.samples.iter().find(|sample| sample.status != status) {
             None => Ok(self),
@@ -82,13 +83,13 @@ impl Measured {
         }
     }
 
-    /// Answers a second.
+    /// Answers per second.
     #[expect(clippy::cast_precision_loss, reason = "some millions at most")]
     pub(crate) fn rate(&self) -> f64 {
         self.samples.len() as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// (second, milliseconds) of that percentile, for each second in which requests were due.
+    /// (second, milliseconds) of this percentile, for each second in which requests were due.
     pub(crate) fn by_second(&self, percent: f64) -> Vec<(f64, f64)> {
         let mut seconds: BTreeMap<u32, Vec<Duration>> = BTreeMap::new();
         for sample in &self.samples {
@@ -106,7 +107,7 @@ impl Measured {
     }
 }
 
-/// Keeps so many connections busy for so long. Answers that are under way at the end are awaited.
+/// Keeps this many connections busy for this long. Then it waits for the requests in flight.
 ///
 /// # Errors
 /// When a connection can't be opened.
@@ -139,7 +140,7 @@ pub(crate) async fn closed_loop(
     finish(busy, began, began_ns).await
 }
 
-/// Sends requests when they are due, over as many connections as that needs, up to `connections`.
+/// Sends requests when they are due, over `connections` open connections.
 ///
 /// # Errors
 /// When a connection can't be opened.
@@ -155,7 +156,7 @@ pub(crate) async fn open_loop(
     let (began, began_ns) = (Instant::now(), monotonic_ns());
     let abandoned = Arc::new(AtomicBool::new(false));
     let guard = Abandon(Arc::clone(&abandoned));
-    // A thread of its own: the runtime's timers are exact to a millisecond only, which is more than an answer takes.
+    // A thread of its own: the runtime's timers have a resolution of a millisecond, which is more than an answer takes.
     let clock = std::thread::spawn(move || {
         for (number, due) in schedule.moments() {
             std::thread::sleep((began + due).saturating_duration_since(Instant::now()));
@@ -182,13 +183,13 @@ pub(crate) async fn open_loop(
         })
         .collect();
     let measured = finish(busy, began, began_ns).await;
-    // Moments may be left that nobody waits for: the bodies ended before the schedule.
+    // If the bodies ended before the schedule, the clock's thread is still running.
     drop(guard);
     clock.join().ok().context("the load's clock failed")?;
     measured
 }
 
-/// Ends the clock's thread when the load is dropped half way.
+/// Ends the clock's thread when the load is dropped early.
 struct Abandon(Arc<AtomicBool>);
 
 impl Drop for Abandon {

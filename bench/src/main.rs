@@ -1,13 +1,13 @@
-//! How fast, how soon, at what cost: the release binaries measured beside bare counterparts, in one run on one machine.
+//! Rates, latencies and costs: the release binaries compared with bare counterparts, in one run on one machine.
 //!
 //! ```text
-//!   arguments ──► scenario     one file each: what is started, loaded and compared
-//!                    ├── stage      real Kafka, the release binaries, and what is measured beside them
+//!   arguments ──► scenario     one file for each scenario
+//!                    ├── stage      real Kafka, the release binaries, and their counterparts
 //!                    ├── process    this binary again: the mail sink and the bare route, each in a process of its own
-//!                    ├── load       requests, closed loop or open loop, over connections that cost little
+//!                    ├── load       requests in a closed or open loop, with little CPU time
 //!                    ├── fill       backlogs and histories, written straight to the topics
 //!                    └── usage      CPU time and memory of a process
-//!                 spread, latency   what was measured, in figures
+//!                 spread, latency   figures of the measured values
 //!                 report       a table, JSON, a page with plots, the tables of a document
 //! ```
 
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the scenarios one after the other; an interrupt ends what was started.
+/// Runs the scenarios one after the other. An interrupt stops everything that was started.
 #[tokio::main]
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let mut terminated = signal(SignalKind::terminate())?;

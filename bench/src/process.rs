@@ -1,6 +1,6 @@
-//! This binary as a second process: what is measured beside the services has a CPU account of its own, as they have.
+//! This binary as a second process. The counterparts of the services thus have CPU time of their own, as the services have.
 //!
-//! Such a process first prints where it listens, and ends when its standard input does: it can't outlive the bench.
+//! Such a process first prints its address. It ends with its standard input, so it can't outlive the bench.
 
 pub(crate) mod bare;
 pub(crate) mod sink;
@@ -12,7 +12,7 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
-/// A process that listens; killed when it is dropped.
+/// A listening process. Dropping it kills it.
 pub(crate) struct OwnProcess {
     child: Child,
     input: ChildStdin,
@@ -21,10 +21,10 @@ pub(crate) struct OwnProcess {
 }
 
 impl OwnProcess {
-    /// Starts this binary with these arguments, and waits until it listens.
+    /// Starts this binary with these arguments and waits until it listens.
     ///
     /// # Errors
-    /// When it ends instead.
+    /// When the process ends instead.
     pub(crate) async fn start(arguments: &[&str]) -> anyhow::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(arguments)
@@ -38,35 +38,35 @@ impl OwnProcess {
         Ok(Self { child, input, output, address })
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The id of its process.
+    /// The id of the process.
     pub(crate) fn id(&self) -> anyhow::Result<u32> {
         self.child.id().context("a process of the bench has ended")
     }
 
-    /// Asks it something on a line, and reads its answer's first line.
+    /// Sends a question as a line, and returns the first line of the answer.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When the process has ended.
     pub(crate) async fn ask(&mut self, question: &str) -> anyhow::Result<String> {
         self.input.write_all(format!("{question}\n").as_bytes()).await?;
         self.next_line().await
     }
 
-    /// Reads a further line of its answer.
+    /// Returns a further line of the answer.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When the process has ended.
     pub(crate) async fn next_line(&mut self) -> anyhow::Result<String> {
         self.output.next_line().await?.context("a process of the bench has ended")
     }
 }
 
-/// Nanoseconds of a clock that all processes of a machine share.
+/// Nanoseconds of a clock that is the same for all processes of the machine.
 pub(crate) fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! What a scenario found: tables, goals and plots. One model, four ways to show it.
+//! The findings of a scenario: tables, goals and plots. One model, four forms of output.
 
 mod chart;
 mod html;
@@ -19,7 +19,7 @@ pub(crate) struct Findings {
     pub(crate) tables: Vec<Table>,
     pub(crate) goals: Vec<Goal>,
     pub(crate) charts: Vec<Chart>,
-    /// What a reader must know of how it was measured.
+    /// Notes on the method that a reader needs.
     pub(crate) notes: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct Goal {
     pub(crate) unit: &'static str,
 }
 
-/// On which side of a number a median has to be.
+/// The side of a number on which a median has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Bound {
@@ -73,7 +73,7 @@ pub(crate) struct Series {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-/// All findings of a run, and where they were made.
+/// All findings of a run, and the machine.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     machine: Machine,
@@ -81,7 +81,7 @@ struct Report<'a> {
 }
 
 impl Findings {
-    /// Nothing yet.
+    /// No findings yet.
     pub(crate) fn of(scenario: &'static str) -> Self {
         Self { scenario, ..Self::default() }
     }
@@ -137,7 +137,7 @@ impl From<&str> for Cell {
     }
 }
 
-/// Shows the findings of a run in each way that was asked for.
+/// Shows the findings of a run in each requested form.
 ///
 /// # Errors
 /// When a file can't be read or written.
@@ -162,7 +162,7 @@ pub(crate) fn show(findings: &[Findings], options: &Options) -> anyhow::Result<(
     Ok(())
 }
 
-/// Says why there are no findings.
+/// Prints why there are no findings.
 #[expect(clippy::print_stderr, reason = "the program's own error output")]
 pub(crate) fn complain(error: &anyhow::Error) {
     eprintln!("bench: {error:#}");

@@ -1,4 +1,4 @@
-//! The scenarios: each starts its own stage, and answers findings.
+//! The scenarios. Each starts its own stage and returns findings.
 
 mod accounts;
 mod comparison;
@@ -17,10 +17,10 @@ use crate::{
     report,
 };
 
-/// Runs what the command line asks for, and shows the findings.
+/// Runs the scenarios of the command line and shows the findings.
 ///
 /// # Errors
-/// When something can't be started, is refused, or ends on its own: figures of that would be wrong.
+/// When something can't be started, is refused, or ends by itself: the figures would be wrong.
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let options: &Options = &arguments.options;
     let findings = match &arguments.command {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// The median of the rounds, between the least and the greatest.
+/// The median of the rounds, with the smallest and the largest figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Spread {
     pub(crate) min: f64,
@@ -11,7 +11,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// The spread of these figures; of none, NaN.
+    /// The spread of these figures; NaN if there are none.
     pub(crate) fn of(figures: impl IntoIterator<Item = f64>) -> Self {
         let mut figures: Vec<f64> = figures.into_iter().collect();
         figures.sort_unstable_by(f64::total_cmp);
@@ -20,7 +20,7 @@ impl Spread {
         Self { min: at(0), median: f64::midpoint(at(last / 2), at(figures.len() / 2)), max: at(last) }
     }
 
-    /// The spread of the quotients of each round's two figures: what a drift of the machine does to both cancels out.
+    /// The spread of each round's quotient of two figures. A drift of the machine affects both and cancels out.
     pub(crate) fn of_ratios(rounds: impl IntoIterator<Item = (f64, f64)>) -> Self {
         Self::of(rounds.into_iter().map(|(figure, reference)| figure / reference))
     }

@@ -1,4 +1,4 @@
-//! What a scenario measures: a broker, the release binaries, and beside them the sink and the bare route.
+//! The parts of a scenario: a broker, the release binaries, the sink and the bare route.
 
 use crate::{
     fill,
@@ -9,11 +9,11 @@ use crate::{
 use acceptance::{service::Service, world::World};
 use std::time::Duration;
 
-/// A closed loop so long comes before what is measured: the broker, a JVM, compiles what it does often, and its CPU time per
-/// record falls meanwhile.
+/// The length of the closed loop before a measurement. The broker's JVM compiles its hot code meanwhile, and its CPU time
+/// per record falls.
 pub(crate) const WARM_UP: Duration = Duration::from_secs(12);
 
-/// Started for one scenario, and ended with it.
+/// The broker of one scenario.
 pub(crate) struct Stage {
     pub(crate) world: World,
 }
@@ -31,18 +31,18 @@ impl Stage {
         self.world.kafka.bootstrap()
     }
 
-    /// A user service that does not run yet, with room for every registration of the bench.
+    /// A user service that is not running, with room for all registrations of the bench.
     pub(crate) fn user_service(&self, name: &str) -> Service {
         self.world.user_service(name).with("MAX_PENDING", "50000000")
     }
 
-    /// A notification service that does not run yet, and mails to this sink.
+    /// A notification service that is not running and mails to this sink.
     pub(crate) fn notification_service(&self, name: &str, sink: &MailSink) -> Service {
         let port = sink.address().port().to_string();
         self.world.notification_service(name).with("SMTP_PORT", &port)
     }
 
-    /// A bare route that listens.
+    /// A listening bare route.
     ///
     /// # Errors
     /// When its topic can't be created.

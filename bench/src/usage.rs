@@ -1,10 +1,10 @@
-//! CPU time and memory of a process, as Linux counts them: comparable where wall time, on a busy machine, is not.
+//! CPU time and memory of a process, as Linux counts them. On a busy machine these can be compared, and wall time can't.
 
 use anyhow::Context as _;
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
-/// CPU time that a process has used in all its threads, in user and kernel mode; also of one that has ended and is not
-/// reaped yet. In steps of a clock tick (10 ms).
+/// CPU time of all threads of a process, in user and kernel mode, in steps of a clock tick (10 ms). The process may have
+/// ended, if it is not reaped yet.
 ///
 /// # Errors
 /// When there is no such process.
@@ -12,7 +12,7 @@ pub(crate) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
     time_in(Path::new(&format!("/proc/{process}/stat")))
 }
 
-/// CPU time of the threads that a process has now, by their names; threads of one name are taken together.
+/// CPU time of a process's present threads by name. Threads with the same name are added up.
 ///
 /// # Errors
 /// When there is no such process.
@@ -20,7 +20,7 @@ pub(crate) fn cpu_time_by_thread(process: u32) -> anyhow::Result<BTreeMap<String
     let mut times = BTreeMap::new();
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
         let folder = thread?.path();
-        // A thread may end at any time; its account is lost then.
+        // A thread may end at any time. Its CPU time is lost then.
         let (Ok(name), Ok(time)) = (fs::read_to_string(folder.join("comm")), time_in(&folder.join("stat")))
         else {
             continue;
@@ -45,7 +45,7 @@ pub(crate) fn own_cpu_time() -> anyhow::Result<Duration> {
     cpu_time(std::process::id())
 }
 
-/// Resident memory of a process now and at most so far, in octets.
+/// Present and peak resident memory of a process, in octets.
 ///
 /// # Errors
 /// When there is no such process.
@@ -59,7 +59,7 @@ pub(crate) fn memory(process: u32) -> anyhow::Result<(u64, u64)> {
     field("VmRSS").zip(field("VmHWM")).context("the process has ended")
 }
 
-/// Fields 14 and 15 of `/proc/PID/stat` (proc_pid_stat(5)); the name before them may hold spaces and brackets.
+/// Fields 14 and 15 of `/proc/PID/stat` (proc_pid_stat(5)). The name before them may contain spaces and brackets.
 fn ticks(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace().skip(11);

@@ -1,4 +1,4 @@
-//! What happened in a round, line by line with the time: in a file, for whoever has to find out why a count is broken.
+//! A file with a timed line for each event of a round. It helps to find out why a count is broken.
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// See the module's text.
+/// The log of a round.
 #[derive(Debug)]
 pub(crate) struct Chronicle(Mutex<File>);
 
@@ -22,7 +22,7 @@ impl Chronicle {
     /// Adds a line.
     pub(crate) fn note(&self, line: &str) {
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // The round does not depend on it.
+        // A failed write must not end the round.
         let _ = writeln!(file, "{:.3} {line}", Timestamp::now());
     }
 }

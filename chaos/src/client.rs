@@ -1,4 +1,4 @@
-//! The clients' side of HTTP: one request, and its place in the clients' log whatever becomes of it.
+//! HTTP clients. Each request enters the clients' log before it is sent, whatever becomes of it.
 
 use crate::{
     evidence::{Ask, Person, Reply, Request},
@@ -12,23 +12,23 @@ use std::{
     time::Duration,
 };
 
-/// How long a client waits for an answer: longer than a service takes, shorter than some are frozen.
+/// How long a client waits for an answer: longer than a service may take, shorter than some freezes.
 const PATIENCE: Duration = Duration::from_secs(7);
 
-/// All clients; they share their log.
+/// All clients, with one log.
 #[derive(Debug)]
 pub(crate) struct Clients {
     replicas: [Api; REPLICAS],
     log: Mutex<Vec<Request>>,
 }
 
-/// What a client got.
+/// The answer that a client got.
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
     pub(crate) status: u16,
-    /// Of an accepted registration its own id, of a verification the account's.
+    /// The registration's id in an accepted registration, the account's id in a verification.
     pub(crate) id: Option<String>,
-    /// The pause that the answer asks for.
+    /// The pause in `Retry-After`.
     pub(crate) retry_after: Option<Duration>,
 }
 
@@ -37,12 +37,12 @@ impl Clients {
         Self { replicas, log: Mutex::default() }
     }
 
-    /// Everything that was asked, in that order.
+    /// All requests in the order in which they were sent.
     pub(crate) fn log(&self) -> Vec<Request> {
         self.entries().clone()
     }
 
-    /// The address and the id of the newest registration that was accepted.
+    /// The address and the id of the newest accepted registration.
     pub(crate) fn newest_registration(&self) -> Option<(String, String)> {
         self.entries().iter().rev().find_map(|entry| match (&entry.ask, entry.reply.as_ref()) {
             (Ask::Register(person), Some(Reply { status: 202, id: Some(id), .. })) => {
@@ -52,7 +52,7 @@ impl Clients {
         })
     }
 
-    /// Asks one replica; `None` without an answer. Dropping the future leaves the request in the log as one without an answer.
+    /// Asks one replica; `None` without an answer. If the future is dropped, the request stays in the log without an answer.
     pub(crate) async fn ask(&self, replica: usize, ask: Ask) -> Option<Told> {
         let (path, body) = request(&ask);
         let (place, request_id) = {
@@ -80,7 +80,7 @@ impl Clients {
     }
 }
 
-/// The path and the body.
+/// The path and the body of a request.
 fn request(ask: &Ask) -> (&'static str, Value) {
     match ask {
         Ask::Register(Person { first_name, last_name, email, locale }) => {

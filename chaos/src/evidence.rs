@@ -1,4 +1,4 @@
-//! What a round leaves behind: the clients' log, all records of all topics, every mail, and what went wrong when.
+//! The evidence of a round: the clients' log, all records of all topics, every mail, and the times of all faults.
 //!
 //! The ledger judges this and nothing else.
 
@@ -11,37 +11,37 @@ use contract::{
 use jiff::Timestamp;
 use std::collections::HashMap;
 
-/// See the module's text.
+/// All that is known of a round when it has ended.
 #[derive(Debug)]
 pub(crate) struct Evidence {
     pub(crate) secrets: CodeSecrets,
-    /// What the ids of accounts are derived from.
+    /// The secret from which the ids of accounts are derived.
     pub(crate) id_secret: [u8; 32],
     pub(crate) requests: Vec<Request>,
     /// In the order of each partition.
     pub(crate) records: Vec<Record>,
-    /// In the order of their arrival.
+    /// In the order of arrival.
     pub(crate) mails: Vec<Mail>,
-    /// What a notification service's log calls expired, and when it last did.
+    /// Events that a notification service logged as expired, with the time of the last such line.
     pub(crate) expired: HashMap<Writing, Timestamp>,
     pub(crate) incidents: Vec<Incident>,
     pub(crate) recovery: Recovery,
 }
 
-/// An event, and the request that led to it.
+/// An event, and the request that caused it.
 pub(crate) type Writing = (EventId, String);
 
-/// One HTTP request of a client. Each has an id of its own, which the records that it leads to carry.
+/// One HTTP request of a client. It has an id of its own, which is also in the records that it causes.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) request_id: String,
     pub(crate) ask: Ask,
     pub(crate) sent_at: Timestamp,
-    /// `None`: the client went away, or there was no answer in time.
+    /// `None`: the client disconnected, or the answer did not come in time.
     pub(crate) reply: Option<Reply>,
 }
 
-/// What a client asks for; ids are those of registrations.
+/// The request of a client. Its ids are those of registrations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ask {
     Register(Person),
@@ -50,7 +50,7 @@ pub(crate) enum Ask {
     VerifyLink { id: String, token: String },
 }
 
-/// Who registers, as typed.
+/// The data of a registration, as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Person {
     pub(crate) first_name: &'static str,
@@ -59,13 +59,13 @@ pub(crate) struct Person {
     pub(crate) locale: &'static str,
 }
 
-/// What the client was told.
+/// The answer to a client.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     /// The last part of the problem's type; empty without one.
     pub(crate) problem: String,
-    /// Of an accepted registration its own id, of a verification the account's.
+    /// The registration's id in an accepted registration, the account's id in a verification.
     pub(crate) id: Option<String>,
     pub(crate) attempts_left: Option<u32>,
     pub(crate) at: Timestamp,
@@ -77,13 +77,13 @@ pub(crate) struct Record {
     pub(crate) topic: Topic,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
-    /// By the broker's clock, where the topic has it so.
+    /// The broker's time in topics with `LogAppendTime`, otherwise the producer's.
     pub(crate) stamped_at: Timestamp,
-    /// The account that the key names.
+    /// The account in the key.
     pub(crate) account: Option<AccountId>,
-    /// Whether there is no value.
+    /// Whether the value is null.
     pub(crate) is_null: bool,
-    /// `None`: not an event that can be read.
+    /// `None`: the value is no event.
     pub(crate) event: Option<Event>,
     /// Source and attempt of a retry record.
     pub(crate) retry: Option<(String, String)>,
@@ -91,7 +91,7 @@ pub(crate) struct Record {
     pub(crate) reason: Option<String>,
 }
 
-/// One mail that the server took.
+/// One mail that the server accepted.
 #[derive(Debug, Clone)]
 pub(crate) struct Mail {
     /// From its Message-ID.
@@ -105,14 +105,14 @@ pub(crate) struct Mail {
     pub(crate) registration: Option<String>,
     /// The token in its link.
     pub(crate) token: Option<String>,
-    /// The names, of all that are used in a round, that stand in its subject or its bodies.
+    /// The names in its subject or bodies, of all names that a round uses.
     pub(crate) names: Vec<&'static str>,
-    /// When its transaction began, by the Date header: in whole seconds.
+    /// When its transaction began, from the Date header, in whole seconds.
     pub(crate) begun_at: Timestamp,
     pub(crate) received_at: Timestamp,
 }
 
-/// A fault that may lead to copies of mails, and to how many.
+/// A fault that may cause duplicates of mails, and how many.
 #[derive(Debug, Clone)]
 pub(crate) struct Incident {
     pub(crate) what: String,
@@ -125,12 +125,12 @@ pub(crate) struct Incident {
 /// How the system came back after the last fault.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recovery {
-    /// Processes that ended without being asked, or not well when they were.
+    /// Processes that ended by themselves, or that did not stop gracefully.
     pub(crate) crashes: Vec<String>,
     /// Services that were not ready within the bound.
     pub(crate) not_ready: Vec<String>,
-    /// Partitions whose records were not finished and committed within the bound.
+    /// Partitions with records that were not finished and committed within the bound.
     pub(crate) unsettled: Vec<String>,
-    /// Services that had more memory resident than their configuration explains.
+    /// Services with more resident memory than their configuration explains.
     pub(crate) too_large: Vec<String>,
 }

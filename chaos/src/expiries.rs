@@ -1,4 +1,4 @@
-//! What the notification services' logs call expired: no topic says it, and the ledger needs it to be exact.
+//! The expired events in the notification services' logs. No topic has them, and without them the ledger could not be exact.
 
 use crate::evidence::Writing;
 use anyhow::Context as _;
@@ -13,7 +13,7 @@ use std::{
 
 const EXPIRED: &str = "email not sent: its time was over";
 
-/// What all lines that say so are about, and when the last did.
+/// All events that the logs call expired, each with the time of the last such line.
 ///
 /// # Errors
 /// A log can't be read.
@@ -31,7 +31,7 @@ pub(crate) fn read<'a>(logs: impl Iterator<Item = &'a Path>) -> anyhow::Result<H
     Ok(expired)
 }
 
-/// `None` for other lines, and for one that a crash has cut off.
+/// `None` for other lines, and for a line that a crash has cut off.
 fn expiry(line: &[u8]) -> Option<(Writing, Timestamp)> {
     let line: Value = serde_json::from_slice(line).ok()?;
     if line["message"] != EXPIRED {

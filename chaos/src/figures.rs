@@ -1,10 +1,10 @@
-//! How much happened in a round: what makes its counts worth something.
+//! How much happened in a round. The counts mean little without it.
 
 use crate::evidence::Evidence;
 use contract::topic::Topic;
 use std::time::Duration;
 
-/// See the module's text.
+/// The amounts of one round.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) faults: usize,
@@ -21,12 +21,12 @@ pub(crate) struct Figures {
     pub(crate) dead_letters: usize,
     pub(crate) ready: Duration,
     pub(crate) settled: Duration,
-    /// The most memory of a user service and of a notification service, in octets.
+    /// The peak memory of a user service and of a notification service, in octets.
     pub(crate) memory: [u64; 2],
 }
 
 impl Figures {
-    /// Counts what is in the evidence.
+    /// Counts the evidence.
     pub(crate) fn count(&mut self, evidence: &Evidence) {
         let replies = || evidence.requests.iter().filter_map(|request| request.reply.as_ref());
         let status = |status: u16| replies().filter(|reply| reply.status == status).count();

@@ -1,9 +1,10 @@
-//! Records that nobody should have written, in every topic: what a broken producer, or one that means harm, can leave there.
+//! Forged and broken records in every topic, as a faulty or hostile producer could write them.
 //!
-//! The services may refuse, count and pass over them, or make dead letters of them. They must not end, stop, mail them, or believe
-//! them. Each record is marked, so that the ledger leaves it and its dead letter out of every count; what they do to the *others*
-//! is what the ledger finds. So what nobody may believe names a registration of the round: a guess that is believed is one less,
-//! a place one mail less, a verification a second one.
+//! The services may refuse, count and pass over them, or make dead letters of them. They must not end, stop, mail them, or
+//! believe them. A header marks each record, so that the ledger leaves it and its dead letter out of every count. The ledger
+//! finds their effect on the *other* records. To make that effect visible, records that must not be believed name a
+//! registration of the round. A believed guess would leave it one guess less, a believed place one mail less, a believed
+//! verification a second one.
 
 use crate::{
     chronicle::Chronicle,
@@ -32,16 +33,16 @@ use uuid::Uuid;
 
 /// The header that marks garbage.
 pub(crate) const MARK: &str = "chaos_garbage";
-/// What garbage that is an event names as its request.
+/// The request id of garbage that is an event.
 pub(crate) const REQUEST: &str = "garbage";
-/// The domain of its addresses. The notification service can't know that an event is forged, so it may mail to them.
+/// The domain of the forged addresses. The notification service can't recognise a forged event, so it may mail to them.
 pub(crate) const DOMAIN: &str = "garbage.example";
 
-/// Records of one burst, for each topic that it goes to.
+/// The records of one burst in each topic.
 const BURST: usize = 20;
-/// As large as a topic of copies takes: a dead letter of it would be larger than its topic takes.
+/// The largest record that the retry and dead-letter topics take. A dead letter of it would be too large.
 const OVERSIZED: usize = 2_097_000;
-/// As large as the other topics take.
+/// The largest record that the other topics take.
 const LARGE: usize = 1_000_000;
 const TYPES: [&str; 6] = [
     "user_account_created",
@@ -52,7 +53,7 @@ const TYPES: [&str; 6] = [
     "user_account_verified",
 ];
 
-/// Whom a record is about.
+/// The person in a record.
 #[derive(Debug, Clone)]
 struct Subject {
     account: String,
@@ -66,7 +67,7 @@ struct Litter {
     key: String,
     ce_type: Option<&'static str>,
     value: Option<Vec<u8>>,
-    /// Of the record; `None` for now.
+    /// The record's time; `None` for the present.
     time: Option<Timestamp>,
     headers: Vec<(&'static str, String)>,
 }
@@ -94,7 +95,7 @@ pub(crate) async fn litter(
     Ok(())
 }
 
-/// Writes what the broker takes; while it is away, nothing.
+/// Writes what the broker accepts. While it is away, nothing is written.
 fn write(brokers: &str, burst: Vec<Litter>) -> anyhow::Result<()> {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
@@ -114,14 +115,14 @@ fn write(brokers: &str, burst: Vec<Litter>) -> anyhow::Result<()> {
         if let Some(time) = litter.time {
             record = record.timestamp(time.as_millisecond());
         }
-        // A topic that does not take it (too large, say) has done its part.
+        // The topic may refuse it, for example for its size. That is fine.
         let _ = producer.send(record);
     }
     let _ = producer.flush(Duration::from_secs(4));
     Ok(())
 }
 
-/// `subject`: whom those are about that nobody may believe.
+/// The records of a burst. `subject`: the person in the records that must not be believed.
 fn records(kind: Garbage, subject: Option<&Subject>, random: &mut Xoshiro256PlusPlus) -> Vec<Litter> {
     let read = [Topic::Created, Topic::Activity, Topic::Verified, Topic::MailRetry];
     let nobody = Subject::nobody();
@@ -137,14 +138,14 @@ fn records(kind: Garbage, subject: Option<&Subject>, random: &mut Xoshiro256Plus
         Garbage::FarTimes => {
             let times = ["9999-12-30T22:00:00Z", "-009999-01-02T01:59:59Z", "1970-01-01T00:00:00Z"];
             let time = times[random.random_range(0..times.len())];
-            // A verification of long ago is believed: it may have been restored from a backup.
+            // An old verification is believed: it may come from a backup. So it must not name the subject.
             let mut event = if ce_type == TYPES[5] { event() } else { forged() };
             for field in ["occurred_at", "expires_at"] {
                 if random.random_ratio(2, 3) {
                     event[field] = json!(time);
                 }
             }
-            // At least one of them is out of range.
+            // At least one time is out of range.
             event["occurred_at"] = json!(time);
             anywhere(ce_type, event.to_string().into_bytes())
         }
@@ -173,7 +174,7 @@ fn records(kind: Garbage, subject: Option<&Subject>, random: &mut Xoshiro256Plus
             ];
             wrong.map(|(topic, name)| Litter { ce_type: Some(name), ..about(topic, event.clone()) }).into()
         }
-        // The window after the next two, and the one before the last; the notification service checks none.
+        // The window after the next two, or the one before the last. The notification service checks neither.
         Garbage::FarWindows => {
             let window = rules::window_at(Timestamp::now());
             let far = [window + 3, window.saturating_sub(2)][random.random_range(0..2)];
@@ -184,17 +185,17 @@ fn records(kind: Garbage, subject: Option<&Subject>, random: &mut Xoshiro256Plus
                 ..about(Topic::Activity, event.to_string().into_bytes())
             }]
         }
-        // Of a process whose clock is a minute wrong.
+        // Written by a process whose clock is wrong by a minute.
         Garbage::WrongClock => {
             let minute = SignedDuration::from_mins(if random.random_ratio(1, 2) { 1 } else { -1 });
             let mut event = forged();
             event["occurred_at"] = json!(rounded(Timestamp::now() + minute).to_string());
-            // What comes late may be a verification that was restored from a backup.
+            // No verification: a late one may come from a backup.
             let kinds = [(Topic::Created, TYPES[0]), (Topic::Created, TYPES[2]), (Topic::Activity, TYPES[4])];
             let (topic, name) = kinds[random.random_range(0..kinds.len())];
             vec![Litter { ce_type: Some(name), ..about(topic, event.to_string().into_bytes()) }]
         }
-        // A real account, and the address of somebody else, who gets a mail with digits that open nothing.
+        // A real account with another person's address. That person gets a mail whose digits verify nothing.
         Garbage::OtherAddress => {
             let mut event = forged();
             event["email"] = json!(nobody.email);
@@ -233,8 +234,8 @@ fn records(kind: Garbage, subject: Option<&Subject>, random: &mut Xoshiro256Plus
             ];
             anywhere(ce_type, values[random.random_range(0..values.len())].clone())
         }
-        // A newer version is waited for; the time for that is over for a record of three days ago, by its own time stamp or, where
-        // that is the broker's, by its event's.
+        // A record of a newer version waits for a day. For a record of three days ago that day is over: by its own time
+        // stamp or, if the broker sets that, by its event's time.
         Garbage::Unknown => {
             let then = Timestamp::now() - SignedDuration::from_hours(72);
             [Topic::Created, Topic::Activity, Topic::MailRetry]
@@ -264,14 +265,14 @@ fn records(kind: Garbage, subject: Option<&Subject>, random: &mut Xoshiro256Plus
                 ..Litter::new(Topic::MailRetry, event().to_string().into_bytes())
             }]
         }
-        // No topic but the one of verified accounts gives a null value a meaning.
+        // A null value means something only in the topic of verified accounts.
         Garbage::Null => [Topic::Created, Topic::Activity, Topic::Verified, Topic::MailRetry]
             .map(|topic| Litter { value: None, ..Litter::new(topic, Vec::new()) })
             .into(),
     }
 }
 
-/// Right in every field, whatever its type: what is wrong with it comes on top.
+/// An event with every field right, whatever its type. The caller breaks it.
 fn event(subject: &Subject) -> Value {
     let now = rounded(Timestamp::now());
     let window = rules::window_at(now);
@@ -295,7 +296,7 @@ impl Subject {
         Some(Self { account, registration, email })
     }
 
-    /// Nobody who takes part in the round. The account is not that of the address: the user services pass it over.
+    /// Nobody in the round. The account's id does not match the address, so user services pass it over.
     fn nobody() -> Self {
         let [account, registration] = [(); 2].map(|()| Uuid::new_v4().to_string());
         Self { account, registration, email: format!("nobody@{DOMAIN}") }

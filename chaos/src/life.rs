@@ -1,4 +1,4 @@
-//! One person, from the form to the verified account: retries, loses patience, mistypes, as people do.
+//! One person, from the form to the verified account: retries, loses patience and mistypes, as people do.
 
 use crate::{
     client::{Clients, Told},
@@ -20,39 +20,39 @@ use tokio::{
 };
 
 const GUESSES: usize = 24;
-/// After it somebody who waits for a mail asks for another.
+/// A person who waits longer for a mail asks for another.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest pause before a request is repeated, whatever the answer asks for.
+/// The longest pause before a request is repeated, whatever `Retry-After` says.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// After it another mail may be asked for.
+/// The time after which another mail may be requested.
 const COOLDOWN: Duration = rules::RESEND_COOLDOWN.unsigned_abs();
 /// Rounds of register, wait and verify before a person gives up.
 const TRIES: usize = 6;
 const POLL: Duration = Duration::from_millis(100);
 
-/// A person who lives out a plan.
+/// A person who follows a plan.
 pub(crate) struct Life {
     pub(crate) plan: Plan,
     pub(crate) clients: Arc<Clients>,
     pub(crate) sink: Arc<Sink>,
     pub(crate) operator: Arc<Operator>,
-    /// The replica that is asked next.
+    /// The replica for the next request.
     pub(crate) replica: usize,
 }
 
-/// What somebody knows who has registered: the first id, and that of the last request for another mail.
+/// The ids that a registered person knows: the first one, and that of the last request for another mail.
 struct Ids {
     first: String,
     newest: String,
 }
 
 impl Life {
-    /// Does everything that the plan says; answers whether the person was verified in the end.
+    /// Carries out the plan. Returns whether the person was verified in the end.
     pub(crate) async fn live(mut self) -> bool {
         let siege = self.besiege();
         if let Some(soon) = self.plan.disconnects {
             let register = self.clients.ask(self.replica, self.registration());
-            // Nobody is there any more for the answer.
+            // The person has left before the answer.
             let _ = timeout(soon, register).await;
         }
         let mut ids = self.register().await;
@@ -69,7 +69,7 @@ impl Life {
         let account = self.become_verified(&mut ids).await;
         match (self.plan.habit, &account) {
             (Habit::ComesBack, Some(_)) => {
-                // Nothing is right any more with a registration of later than the skew.
+                // No proof is right with a registration made later than the skew after the verification.
                 sleep(rules::MAX_CLOCK_SKEW.unsigned_abs()).await;
                 let mut later = self.register().await;
                 self.verify(&later.first, &self.wrong_code(0)).await;
@@ -93,7 +93,7 @@ impl Life {
         siege
     }
 
-    /// The account's id, once it is verified.
+    /// Returns the account's id when it is verified.
     async fn become_verified(&mut self, ids: &mut Ids) -> Option<String> {
         for _ in 0..TRIES {
             let Some(letter) = self.newest_letter(0).await else {
@@ -104,13 +104,13 @@ impl Life {
                 self.verify(&ids.first, &self.wrong_code(number)).await;
             }
             let mut told = if self.plan.uses_link {
-                // The mail's own link: somebody else may have asked for this mail.
+                // The mail's own link: somebody else may have requested this mail.
                 self.follow_link(&letter.registration, &letter.token).await
             } else {
                 self.verify(&ids.first, &letter.code).await
             };
             if told.status != 200 {
-                // The page takes its own registration before the link's.
+                // The page prefers its own registration to the link's.
                 told = self.follow_link(&ids.first, &letter.token).await;
             }
             if told.status == 200 {
@@ -122,7 +122,7 @@ impl Life {
         None
     }
 
-    /// Tries each code and each link that has come.
+    /// Tries each code and each link that has arrived.
     async fn use_all_letters(&mut self, id: &str) {
         let letters = self.letters();
         let codes: BTreeSet<&str> = letters.iter().map(|letter| letter.code.as_str()).collect();
@@ -139,7 +139,7 @@ impl Life {
         self.resend(ids).await;
     }
 
-    /// All at once, at all replicas, whether or not the mail is there; then with an id that has guesses left.
+    /// Guesses all at once, at all replicas, before or after the mail. Then takes an id that has guesses left.
     async fn guess(&mut self, ids: &mut Ids) {
         let mut guesses = JoinSet::new();
         for number in 0..GUESSES {
@@ -153,7 +153,7 @@ impl Life {
         ids.first.clone_from(&ids.newest);
     }
 
-    /// Tries the code when it is not right any more, and then registers properly.
+    /// Tries the code after its end, and then registers properly.
     async fn come_late(&mut self, ids: &mut Ids) {
         let now = Timestamp::now();
         let ends_at = rules::code_ends_at(rules::window_at(now));
@@ -164,20 +164,20 @@ impl Life {
         *ids = self.register().await;
     }
 
-    /// Is forgotten: nothing of before is right any more, and everything begins anew.
+    /// Is forgotten: no earlier proof is right, and the person begins again.
     async fn begin_anew(&mut self, account: &str, ids: &Ids) {
         let before = self.letters();
         self.operator.forget(account).await;
         sleep(COOLDOWN).await;
         self.use_all_letters(&ids.first).await;
         let mut anew = self.register().await;
-        // Whatever comes next has another code.
+        // The next window has another code.
         if self.newest_letter(before.len()).await.is_some() {
             self.become_verified(&mut anew).await;
         }
     }
 
-    /// Registers until that is accepted.
+    /// Registers until it is accepted.
     async fn register(&mut self) -> Ids {
         loop {
             if let Some(id) = self.click(self.registration()).await.id {
@@ -194,7 +194,7 @@ impl Life {
         self.insist(Ask::VerifyLink { id: id.to_owned(), token: token.to_owned() }).await
     }
 
-    /// Asks for another mail; an id that is over begins everything anew.
+    /// Asks for another mail. If the id has ended, registers again.
     async fn resend(&mut self, ids: &mut Ids) {
         let told = self.insist(Ask::Resend { id: ids.newest.clone() }).await;
         match (told.status, told.id) {
@@ -204,7 +204,7 @@ impl Life {
         }
     }
 
-    /// Presses a button; some people do that twice.
+    /// Presses a button; some people press it twice.
     async fn click(&mut self, ask: Ask) -> Told {
         if self.plan.double_clicks {
             let (first, second) = (ask.clone(), ask.clone());
@@ -213,7 +213,7 @@ impl Life {
         self.insist(ask).await
     }
 
-    /// Asks one replica after the other until one has an answer.
+    /// Asks one replica after the other until one answers.
     async fn insist(&mut self, ask: Ask) -> Told {
         loop {
             let told = self.clients.ask(self.replica, ask.clone()).await;
@@ -235,7 +235,7 @@ impl Life {
         self.sink.letters(&self.plan.person.email)
     }
 
-    /// The newest of more letters than these.
+    /// Waits until there are more letters than `more_than`, and returns the newest.
     async fn newest_letter(&self, more_than: usize) -> Option<Letter> {
         let began = Instant::now();
         loop {

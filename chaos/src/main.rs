@@ -1,23 +1,23 @@
-//! Crashes, freezes and cuts everything by a seeded schedule, and keeps an exact ledger of what was promised.
+//! Crashes, freezes and cuts everything by a seeded schedule, and keeps an exact ledger of the promises.
 //!
 //! ```text
-//!   rules              the numbers of the flow in these runs
-//!   schedule, people   what goes wrong and who signs up: pure functions of the seed
-//!   round              one round: starts everything, carries the schedule out, collects the evidence
-//!     stage            everything that runs in it
+//!   rules              the settings of the flow in these runs
+//!   schedule, people   the faults and the people: pure functions of the seed
+//!   round              one round: starts everything, carries out the schedule, collects the evidence
+//!     stage            the processes and proxies
 //!     perform          faults of processes, mail server and connections
-//!     sink             what notification services talk to
-//!     garbage          what stands in the topics and should not
-//!     strangers        clients that take and give nothing back
+//!     sink             the mail server
+//!     garbage          forged and broken records
+//!     strangers        hostile clients
 //!     life, client     the people and their requests; siege: a stranger who wants their address
 //!     operator         forgets accounts
-//!     topics, expiries what the log says in the end, and what no topic says
+//!     topics, expiries all records at the end, and the expired mails, which only logs have
 //!     figures          how much happened
-//!   evidence ─► ledger every promise is a count of its breaches, and has a bound
+//!   evidence ─► ledger each promise is a count of its breaches, with a bound
 //!   report             the counts, printed
 //! ```
 //!
-//! A failure of the round's own parts is an error (exit code 2), a broken promise a finding (exit code 1).
+//! A failure of the round's own parts is an error (exit code 2). A broken promise is a finding (exit code 1).
 
 mod rules;
 mod schedule;
@@ -44,7 +44,7 @@ use clap::Parser;
 use ledger::Count;
 use std::{process::ExitCode, time::Duration};
 
-/// Faults of one round go on for so long at most.
+/// The longest time under faults in one round.
 const ROUND_MINUTES: u64 = 3;
 
 /// Real processes under a seeded schedule of crashes, freezes, cuts and mail server faults, and an exact ledger.

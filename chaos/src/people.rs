@@ -1,4 +1,4 @@
-//! Who signs up, when, and how they go about it: a pure function of the seed and the length.
+//! The people of a round, when they come and what they do: a pure function of the seed and the length.
 
 use crate::{
     evidence::Person,
@@ -8,11 +8,11 @@ use crate::{
 use rand::RngExt;
 use std::time::Duration;
 
-/// Signups a second.
+/// Signups per second.
 const PER_SECOND: u64 = 12;
-/// The generators of people, apart from those of the lanes.
+/// The people's generators begin with this part of the seed, behind those of the lanes.
 const FIRST_PART: usize = 1_000;
-/// First and last names; no word of them stands in a mail otherwise.
+/// First and last names. No word of them occurs elsewhere in a mail.
 const OWNERS: [(&str, &str); 6] = [
     ("Augusta", "Lovelace-King"),
     ("Zoë", "Brontë"),
@@ -21,28 +21,28 @@ const OWNERS: [(&str, &str); 6] = [
     ("Gabriel José", "García Márquez"),
     ("小龙", "欧阳"),
 ];
-/// The names that strangers enter, to be read by whoever gets the mail.
+/// The names that strangers enter, hoping that the owner of the address reads them.
 const STRANGERS: [(&str, &str); 3] =
     [("Jackpot", "Lottery"), ("Prizes Waiting", "Casino"), ("Hurry", "Telephone Quickly")];
 
 /// One person's plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    /// Since the schedule's begin.
+    /// The time since the start of the schedule.
     pub(crate) arrives: Duration,
     pub(crate) person: Person,
     pub(crate) habit: Habit,
-    /// Who registers the same address, too: before, meanwhile and with tags.
+    /// A stranger who registers the same address, too: before, meanwhile and with tags.
     pub(crate) besieged_by: Option<Person>,
-    /// The replica that is asked first.
+    /// The replica of the first request.
     pub(crate) replica: usize,
-    /// Presses the button twice.
+    /// Presses each button twice.
     pub(crate) double_clicks: bool,
-    /// Goes away so long after having asked, and comes back.
+    /// Disconnects this long after the first request, and comes back.
     pub(crate) disconnects: Option<Duration>,
-    /// Asks for another mail although there is one.
+    /// Asks for another mail although one has arrived.
     pub(crate) wants_another: bool,
-    /// Wrong codes before the right one.
+    /// The number of wrong codes before the right one.
     pub(crate) typos: usize,
     /// Uses the link instead of the code.
     pub(crate) uses_link: bool,
@@ -50,24 +50,24 @@ pub(crate) struct Plan {
     pub(crate) wrong_code: u32,
 }
 
-/// What a person is here for.
+/// What a person intends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Habit {
     /// To verify.
     Verifies,
     /// Never to come back.
     Abandons,
-    /// To guess the code, many times at once, at all replicas, and then to verify.
+    /// To guess the code many times at once, at all replicas, and then to verify.
     Guesses,
-    /// To verify, to be forgotten, and to verify anew.
+    /// To verify, to be forgotten, and to verify again.
     IsForgotten,
     /// To verify, and to register again.
     ComesBack,
-    /// To verify when the code has expired, and then properly.
+    /// To try an expired code, and then to verify properly.
     ComesLate,
 }
 
-/// Everybody who signs up in a round of this length.
+/// All people of a round of this length.
 pub(crate) fn plan(seed: u64, length: Duration) -> Vec<Plan> {
     let step = Duration::from_millis(1_000 / PER_SECOND);
     let count = usize::try_from(length.as_millis() / step.as_millis().max(1)).unwrap_or(usize::MAX);
@@ -94,7 +94,7 @@ fn one(seed: u64, number: usize, arrives: Duration) -> Plan {
     let (first_name, last_name) = OWNERS[random.random_range(0..OWNERS.len())];
     let locale = if random.random_ratio(1, 3) { "de" } else { "en" };
     let (stranger_first, stranger_last) = STRANGERS[random.random_range(0..STRANGERS.len())];
-    // Another spelling and another language of the same address.
+    // Another spelling of the same address, and another language.
     let stranger = Person {
         first_name: stranger_first,
         last_name: stranger_last,

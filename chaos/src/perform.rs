@@ -1,4 +1,4 @@
-//! Carries the schedule out: one task for each lane, which owns what fails in it.
+//! Carries out the schedule. One task for each lane owns the part that fails.
 
 use crate::{
     chronicle::Chronicle,
@@ -15,26 +15,26 @@ use jiff::Timestamp;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// What a crash of a notification service may mail again: what was finished and not committed, and what was under way.
+/// A crash of a notification service may duplicate this many finished records, and those in flight.
 pub(crate) const MAX_UNCOMMITTED: usize = 40;
 pub(crate) const SMTP_CONNECTIONS: usize = 8;
 const COPIES_OF_A_CRASH: usize = MAX_UNCOMMITTED + SMTP_CONNECTIONS;
-/// A process that takes long to end or to start has so long to itself before its next fault.
+/// The least time between two faults, for a process that takes long to stop or start.
 const LEAST_CALM: Duration = Duration::from_secs(3);
-/// How soon it is noticed that a process has ended by itself.
+/// How often a process is checked for having ended by itself.
 const WATCH: Duration = Duration::from_millis(100);
-/// A rise of the peak of resident octets that is worth a line.
+/// A rise of the peak of resident octets by this much is logged.
 const LEAP: u64 = 32_000_000;
 
-/// The faults of one service's process; its supervisor, too: a process that ends by itself is started again.
+/// The faults of one service's process. The lane is also its supervisor: a process that ends by itself is started again.
 pub(crate) struct ServiceLane {
     pub(crate) name: String,
     pub(crate) service: Service,
-    /// Copies of mails that its end or a long silence may lead to.
+    /// The duplicates that its crash or a long silence may cause.
     pub(crate) copies: usize,
     pub(crate) chronicle: Arc<Chronicle>,
     pub(crate) crashes: Vec<String>,
-    /// The most memory of any of its processes, in octets.
+    /// The highest peak memory of its processes, in octets.
     pub(crate) peak_memory: u64,
 }
 
@@ -68,14 +68,14 @@ impl ServiceLane {
                 }
             }
             self.chronicle.note(&format!("{}: goes on", self.name));
-            // An orderly end is no reason for copies.
+            // A graceful stop is no cause of duplicates.
             let copies = if fault == ProcessFault::Terminate { 0 } else { self.copies };
             incidents.push(incident(format!("{}: {fault:?}", self.name), from, copies));
         }
         (self, incidents)
     }
 
-    /// Stops the process in order, and notes when that does not go well.
+    /// Stops the process gracefully, and notes if that fails.
     pub(crate) async fn terminate(&mut self) {
         match self.service.terminate().await {
             Some(status) if status.success() => {}
@@ -191,7 +191,7 @@ pub(crate) async fn link(
         chronicle.note(&format!("{name}: goes on"));
         let copies = match fault {
             LinkFault::Delay(_) => 0,
-            // Each session of that moment may have handed a mail over without learning it.
+            // Each session of that moment may have delivered a mail without learning of it.
             LinkFault::Cut | LinkFault::Swallow | LinkFault::Stall => open.unwrap_or(copies_of(number)),
         };
         incidents.push(incident(format!("{name}: {fault:?}"), from, copies));
@@ -199,7 +199,7 @@ pub(crate) async fn link(
     incidents
 }
 
-/// When a fault begins: at its time, or a moment after the one before, which took longer than planned.
+/// When a fault begins: at its time, or a moment after the previous one if that took longer than planned.
 fn due(began: Instant, at: Duration) -> Instant {
     (began + at).max(Instant::now() + LEAST_CALM)
 }

@@ -4,12 +4,12 @@
 
 use crate::round::{READY_AGAIN, SETTLED_AGAIN, Verdict};
 
-/// The line that every round begins with.
+/// Prints the first line of a round.
 pub(crate) fn begin(seed: u64, minutes: u64) {
     println!("seed {seed}, {minutes} min under faults");
 }
 
-/// All counts with their bounds, and how much happened.
+/// Prints all counts with their bounds, and the figures.
 pub(crate) fn verdict(verdict: &Verdict) {
     let it = &verdict.figures;
     println!(
@@ -41,12 +41,12 @@ pub(crate) fn verdict(verdict: &Verdict) {
     }
 }
 
-/// The round itself did not work.
+/// Prints that the round itself did not work.
 pub(crate) fn failure(error: &anyhow::Error) {
     println!("  the round could not be run: {error:#}");
 }
 
-/// The seeds that broke a promise, with the commands that run them again.
+/// Prints the seeds that broke a promise, with the commands that repeat them.
 pub(crate) fn end(broken: &[(u64, u64)]) {
     if broken.is_empty() {
         println!("every count is within its bound");

@@ -1,4 +1,4 @@
-//! One round: everything is started, fails by the schedule, comes back, is stopped, and is judged.
+//! One round: everything starts, fails by the schedule, recovers, stops, and is judged.
 
 use crate::{
     client::Clients,
@@ -32,36 +32,36 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 
-/// When the broker answers again after the last fault, all services are ready within this time.
+/// All services are ready within this time after the broker answers again.
 pub(crate) const READY_AGAIN: Duration = Duration::from_secs(30);
-/// And everything is finished and committed within this time: what is refused again and again ends with the time of its mail, and
-/// a window's first mails have the longest.
+/// Everything is finished and committed within this time. A mail that is always refused ends at its deadline. The first
+/// mails of a window have the latest deadline.
 pub(crate) const SETTLED_AGAIN: Duration = Duration::from_secs(120);
-/// People have so long to finish after the last fault.
+/// The time for people to finish after the last fault.
 const LAST_CHANCE: Duration = Duration::from_secs(15);
-/// A broker on a busy machine may take so long until it answers after its start.
+/// The longest start of a broker on a busy machine.
 const BROKER_LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(250);
-/// Resident octets. A user service has its idle share, some thousand registrations, and what clients and readers may make it hold.
+/// Limit on resident octets: the idle service, some thousand registrations, and what clients and readers may make it hold.
 const USER_MEMORY: u64 = 128_000_000;
-/// What docs/operations.md says for the default `MAX_BACKLOG_BYTES`: that, 8 MiB of one broker, and 64 MB.
+/// The limit in docs/operations.md for the default `MAX_BACKLOG_BYTES`: that value, 8 MiB for one broker, and 64 MB.
 const NOTIFICATION_MEMORY: u64 = (72 << 20) + 64_000_000;
-/// Of the seed's generators: behind those of the lanes, before those of the people.
+/// The part of the seed for garbage: behind the lanes, before the people.
 const GARBAGE_PART: usize = 900;
 
-/// What a round came to.
+/// The result of a round.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     pub(crate) counts: Vec<Count>,
     pub(crate) figures: Figures,
-    /// Where logs and evidence are, when a count is broken.
+    /// The folder of logs and evidence, if a count is broken.
     pub(crate) folder: Option<PathBuf>,
 }
 
-/// Runs a round. Faults go on for `length`; start and recovery come on top.
+/// Runs a round. Faults last for `length`; start and recovery come on top.
 ///
 /// # Errors
-/// Something of the round itself does not work; nothing is said about the services then.
+/// A part of the round itself failed. This says nothing about the services.
 pub(crate) async fn run(seed: u64, length: Duration) -> anyhow::Result<Verdict> {
     let mut stage = Stage::set_up().await?;
     let lanes = schedule::plan(seed, length);
@@ -78,7 +78,7 @@ pub(crate) async fn run(seed: u64, length: Duration) -> anyhow::Result<Verdict> 
     let (mut recovery, mut figures) = (Recovery::default(), Figures { faults, ..Figures::default() });
     stage.await_broker().await?;
     figures.ready = stage.await_ready(&mut recovery).await;
-    // Who is still at it then goes away, as clients do.
+    // People who have not finished then disconnect, as clients do.
     let _ = timeout_at(began + length + LAST_CHANCE, finish(people)).await;
     figures.settled = stage.await_settled(&mut recovery).await?;
     figures.memory = stage.weigh(&mut recovery);
@@ -113,7 +113,7 @@ impl Stage {
         people
     }
 
-    /// Carries out all lanes, in the order in which the schedule has them.
+    /// Carries out all lanes, in the order of the schedule.
     async fn perform(
         &mut self,
         seed: u64,
@@ -164,7 +164,7 @@ impl Stage {
         Ok(incidents)
     }
 
-    /// Waits until a client of the round's own gets answers: from then on it is the services' turn.
+    /// Waits until the round's own client gets answers. The services' time to recover begins then.
     async fn await_broker(&self) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {
@@ -212,7 +212,7 @@ impl Stage {
         }
     }
 
-    /// The most memory of a user service and of a notification service.
+    /// The peak memory of a user service and of a notification service.
     fn weigh(&self, recovery: &mut Recovery) -> [u64; 2] {
         let (users, notifications) = self.services.split_at(REPLICAS);
         let peak = |lanes: &[ServiceLane]| lanes.iter().map(|lane| lane.peak_memory).max().unwrap_or(0);
@@ -225,7 +225,7 @@ impl Stage {
         [peak(users), peak(notifications)]
     }
 
-    /// Stops all services in order, so that no mail is under way any more.
+    /// Stops all services gracefully, so that no mail is in flight.
     async fn stop(&mut self, recovery: &mut Recovery) {
         for lane in &mut self.services {
             lane.terminate().await;
@@ -254,7 +254,7 @@ impl Stage {
         })
     }
 
-    /// Leaves everything behind that helps to find out why.
+    /// Keeps everything that helps to find the cause.
     fn keep(mut self, evidence: &Evidence) -> anyhow::Result<PathBuf> {
         let folder = self.world.folder().to_owned();
         write_lines(&folder.join("requests.txt"), &evidence.requests)?;
@@ -267,7 +267,7 @@ impl Stage {
     }
 }
 
-/// Waits for everybody; dropping it sends away who is left.
+/// Waits for all people. Dropping it disconnects those that are left.
 async fn finish(mut people: JoinSet<bool>) {
     while people.join_next().await.is_some() {}
 }

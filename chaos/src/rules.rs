@@ -1,35 +1,36 @@
-//! The numbers of the flow in these runs, and what follows from them for a window: when its code and its token are right.
+//! The settings of the flow in these runs, and the times at which a window's code and token are right.
 //!
-//! As short as the services take them, so that windows, links and codes end within a round. A mail needs a minute of its code's
-//! life: one that is asked for at the very end of its window has ten seconds to leave.
+//! The settings are as short as the services allow, so that windows, links and codes end within a round. A mail needs a
+//! minute of its code's life. So a mail that is requested at the end of its window has ten seconds to leave.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Two boundaries between windows in three minutes.
+/// Two window boundaries in three minutes.
 pub(crate) const WINDOW: SignedDuration = SignedDuration::from_secs(90);
 /// How long a code is right after its window.
 pub(crate) const CODE_TTL: SignedDuration = SignedDuration::from_secs(70);
-/// How long a registration is kept, and how long a token is right after its window: the least that is allowed.
+/// How long a registration is kept, and how long a token is right after its window: the shortest allowed time.
 pub(crate) const LINK_TTL: SignedDuration = SignedDuration::from_secs(160);
-/// The most by which clocks may differ; here all processes have one clock.
+/// The most by which clocks may differ. Here all processes share one clock.
 pub(crate) const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(5);
 /// The first pause between two mails to an address.
 pub(crate) const RESEND_COOLDOWN: SignedDuration = SignedDuration::from_secs(2);
-/// Guesses of a registration that count.
+/// The number of guesses of a registration that count.
 pub(crate) const CODE_ATTEMPTS: u32 = 5;
-/// Guesses that are compared with the code of a window: fewer than those of three registrations.
+/// The number of guesses that are compared with a window's code: fewer than those of three registrations.
 pub(crate) const WINDOW_ATTEMPTS: u32 = 12;
-/// Places of a window for all tagged spellings of a mailbox.
+/// The places of a window for all tagged spellings of a mailbox.
 pub(crate) const MAX_TAGGED_MAILS: u32 = 4;
-/// As by default.
+/// The default.
 const PUBLISH_TIMEOUT: SignedDuration = SignedDuration::from_secs(5);
-/// So far may an event's time be from its record's, which is the broker's; beyond that the record is passed over.
+/// The longest allowed difference between an event's time and its record's, which is the broker's. Beyond it the record is
+/// passed over.
 pub(crate) const CLOCK_TOLERANCE: SignedDuration =
     SignedDuration::from_secs(MAX_CLOCK_SKEW.as_secs() + PUBLISH_TIMEOUT.as_secs());
-/// A mail with less of its code's life left is not sent: it says for how many whole minutes the code works.
+/// A mail is sent only if its code has at least this much life left. The mail states the whole minutes.
 pub(crate) const LEAST_CODE_LIFE: SignedDuration = SignedDuration::from_secs(60);
 
-/// The number of the window that a moment is in.
+/// The window of a moment.
 pub(crate) fn window_at(moment: Timestamp) -> u64 {
     u64::try_from(moment.as_second().div_euclid(WINDOW.as_secs())).unwrap_or(0)
 }
@@ -40,27 +41,27 @@ pub(crate) fn begin(window: u64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }
 
-/// When its code stops being right.
+/// When a window's code stops being right.
 pub(crate) fn code_ends_at(window: u64) -> Timestamp {
     begin(window.saturating_add(1)) + CODE_TTL
 }
 
-/// When its token stops being right.
+/// When a window's token stops being right.
 pub(crate) fn token_ends_at(window: u64) -> Timestamp {
     begin(window.saturating_add(1)) + LINK_TTL
 }
 
-/// From when on its code and its token are right.
+/// When a window's code and token begin to be right.
 pub(crate) fn opens_at(window: u64) -> Timestamp {
     begin(window) - MAX_CLOCK_SKEW
 }
 
-/// The window at which the windows of an account begin that was forgotten then.
+/// The first window of an account after a tombstone.
 pub(crate) fn first_after(tombstone: Timestamp) -> u64 {
     window_at(tombstone + MAX_CLOCK_SKEW).saturating_add(1)
 }
 
-/// How long after a place, 0 for one of another window, the next one of a window is there.
+/// The pause between a place and the next one of a window. `send` is 0 if that place is in another window.
 pub(crate) fn pause_after(send: u32) -> SignedDuration {
     let factor = 1_i32.checked_shl(send.saturating_sub(1)).filter(|factor| *factor > 0);
     RESEND_COOLDOWN.checked_mul(factor.unwrap_or(i32::MAX)).unwrap_or(SignedDuration::MAX)

@@ -1,11 +1,11 @@
-//! What goes wrong, when, and for how long: a pure function of the seed and the length.
+//! The faults of a round, with their times and lengths: a pure function of the seed and the length.
 //!
 //! ```text
 //!   one lane for each thing that can fail: calm, fault, calm, fault, …   (lanes run side by side)
 //! ```
 //!
-//! Each lane has its own generator and draws its kinds from a shuffled bag, so that all kinds come up about equally
-//! often. Nothing here depends on a clock or on how the system behaves.
+//! Each lane has its own generator and draws its faults from a shuffled bag, so that all kinds occur about equally often.
+//! Nothing here depends on a clock or on how the system behaves.
 
 use acceptance::proxy::LinkFault;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
@@ -14,23 +14,23 @@ use std::{ops::Range, time::Duration};
 
 /// Replicas of each service.
 pub(crate) const REPLICAS: usize = 2;
-/// Users' replicas first, then the notification services'.
+/// The user services come first, then the notification services.
 pub(crate) const SERVICES: usize = 2 * REPLICAS;
 
-/// The faults of one lane do not overlap; those of different lanes do.
+/// The faults of one thing. Faults of one lane do not overlap; those of different lanes do.
 pub(crate) type Lane = Vec<Planned>;
 
-/// One fault and its place in time.
+/// One fault and its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Planned {
-    /// Since the schedule's begin.
+    /// The time since the start of the schedule.
     pub(crate) at: Duration,
-    /// Until it is mended.
+    /// The time until it is mended.
     pub(crate) lasts: Duration,
     pub(crate) fault: Fault,
 }
 
-/// What fails. Numbers are those of services; a mail link's is that of its notification service.
+/// The part that fails. A number is that of a service; a mail link has the number of its notification service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     Service(usize, ProcessFault),
@@ -57,27 +57,27 @@ pub(crate) enum ProcessFault {
 /// How the mail server fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MailFault {
-    /// Nobody listens, and all sessions are dropped.
+    /// The server does not listen, and all sessions are dropped.
     Away,
     /// Closes the connection at this stage.
     Disconnect(Stage),
     /// Answers with this code at this stage.
     Reply(Stage, u16),
-    /// Answers nothing at this stage.
+    /// Sends no answer at this stage.
     Hang(Stage),
-    /// Takes every third mail and closes the connection without saying so.
+    /// Takes every third mail and closes the connection without a reply.
     DropAfterFinalDot,
-    /// Takes this long over each mail, after its final dot.
+    /// Takes this long to answer the final dot of each mail.
     Slow(Duration),
-    /// Takes so many mails in a session, then refuses the next with 452.
+    /// Takes this many mails in a session, then refuses the next with 452.
     MailsPerSession(usize),
-    /// Takes so many sessions at a time, and refuses the next with 421.
+    /// Takes this many sessions at a time, and refuses the next with 421.
     Sessions(usize),
-    /// Answers as always, with words in Latin-1.
+    /// Gives the usual answers with text in Latin-1.
     Latin1,
 }
 
-/// What is written into the topics. `garbage` has the records.
+/// The kinds of forged and broken records. The module `garbage` makes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Garbage {
     FarTimes,
@@ -86,7 +86,7 @@ pub(crate) enum Garbage {
     /// A guess in windows that are not the clock's.
     FarWindows,
     WrongClock,
-    /// Of an account that has another address.
+    /// With an account of another address.
     OtherAddress,
     OldVersion,
     /// More octets than an event has.
@@ -94,17 +94,17 @@ pub(crate) enum Garbage {
     /// More octets than a dead letter can have.
     Oversized,
     Unreadable,
-    /// Of a type that no service of today knows.
+    /// Of a type that no present service knows.
     Unknown,
-    /// To be mailed again, by another consumer group.
+    /// A retry of another consumer group.
     OtherGroup,
     Null,
 }
 
-/// What a stranger does with a connection.
+/// A stranger's abuse of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stranger {
-    /// Asks for much and reads no answer.
+    /// Sends many requests and reads no answer.
     ReadsNothing,
     /// Sends half of a request's body.
     SendsHalf,
@@ -147,7 +147,7 @@ pub(crate) fn plan(seed: u64, length: Duration) -> Vec<Lane> {
 /// A generator of its own for each part of a round.
 pub(crate) fn generator(seed: u64, part: usize) -> Xoshiro256PlusPlus {
     let part = u64::try_from(part).unwrap_or(u64::MAX);
-    // An odd factor: no two parts of a round meet.
+    // An odd factor, so that no two parts of a round have the same seed.
     Xoshiro256PlusPlus::seed_from_u64(seed ^ part.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
@@ -188,7 +188,7 @@ const GARBAGE: [Garbage; 13] = [
     Garbage::Null,
 ];
 
-/// What the mail server may take to answer a final dot: longer than a notification service waits when it is asked to end.
+/// The longest time to answer a final dot: longer than a stopping notification service waits.
 pub(crate) const SLOWEST: Duration = Duration::from_secs(20);
 
 fn mail_faults() -> impl Iterator<Item = MailFault> {

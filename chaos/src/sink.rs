@@ -1,4 +1,4 @@
-//! The mail server: refuses some recipients always, fails as it is told, and keeps every mail for the ledger.
+//! The mail server: always refuses some recipients, fails by the schedule, and keeps every mail for the ledger.
 
 use crate::{evidence::Mail, garbage, people, schedule::MailFault};
 use anyhow::Context as _;
@@ -14,16 +14,16 @@ use std::{
     },
 };
 
-/// Local parts of addresses that are refused for good, twice for now, or for now each time.
+/// Local parts of refused addresses: refused for good, refused for now twice, and refused for now each time.
 pub(crate) const REFUSED: &str = "refused";
 pub(crate) const GREYLISTED: &str = "grey";
 pub(crate) const FULL: &str = "full";
 
-/// Of so many mails one is dropped after its final dot, while that is the fault.
+/// During that fault one of this many mails is dropped after its final dot.
 const DROP_EVERY: usize = 3;
 const GREYLISTINGS: usize = 2;
 
-/// See the module's text.
+/// The running mail server.
 #[derive(Debug)]
 pub(crate) struct Sink {
     server: SmtpServer,
@@ -44,10 +44,10 @@ struct State {
     mails: Mutex<Vec<Mail>>,
     letters: Mutex<HashMap<String, Vec<Letter>>>,
     greylisted: Mutex<HashMap<String, usize>>,
-    /// Of each session, while their number is limited.
+    /// The mails of each session, while their number is limited.
     mails_of_sessions: Mutex<HashMap<usize, usize>>,
     finished: AtomicUsize,
-    /// Mails that were taken without the sender learning it.
+    /// Mails that were accepted without a reply.
     dropped: AtomicUsize,
 }
 
@@ -66,21 +66,21 @@ impl Sink {
         self.server.address()
     }
 
-    /// The mails with a code to an address, however it is spelled, oldest first.
+    /// The mails with a code to an address in any spelling, oldest first.
     pub(crate) fn letters(&self, email: &str) -> Vec<Letter> {
         lock(&self.state.letters).get(&email.to_ascii_lowercase()).cloned().unwrap_or_default()
     }
 
-    /// All mails, in the order of their arrival.
+    /// All mails, in the order of arrival.
     pub(crate) fn mails(&self) -> Vec<Mail> {
         lock(&self.state.mails).clone()
     }
 
-    /// Begins a fault, and answers how many mails may be copied because of its begin.
+    /// Begins a fault. Returns the number of duplicates that this may cause.
     pub(crate) async fn fail(&self, fault: MailFault) -> usize {
         self.state.dropped.store(0, Ordering::SeqCst);
         if fault == MailFault::Away {
-            // Any of these sessions may have taken a mail and not said so.
+            // Each of these sessions may have taken a mail without a reply.
             let open = self.server.sessions().open;
             self.server.stop().await;
             return open;
@@ -89,12 +89,12 @@ impl Sink {
         0
     }
 
-    /// Ends the fault, and answers how many mails may be copied because of it and its end.
+    /// Ends the fault. Returns the number of duplicates that the fault and its end may cause.
     pub(crate) async fn recover(&self, fault: MailFault) -> anyhow::Result<usize> {
         if fault == MailFault::Away {
             self.server.restart().await?;
         }
-        // Sessions that hang decide anew, in the very moment in which their clients may give up.
+        // Hanging sessions continue, perhaps at the moment at which their clients give up.
         let hanging = if matches!(fault, MailFault::Hang(_)) { self.server.sessions().open } else { 0 };
         self.server.set_script(self.script(None));
         Ok(hanging + self.state.dropped.load(Ordering::SeqCst))
@@ -179,7 +179,7 @@ impl State {
     }
 }
 
-/// The usual reply of a stage, with words that are not ASCII and not UTF-8 either.
+/// The usual reply of a stage, with text that is neither ASCII nor UTF-8.
 fn in_latin1(stage: Stage) -> Vec<u8> {
     let reply: &[u8] = match stage {
         Stage::Connect => b"220 caf\xe9.example ESMTP pr\xeat\r\n",
@@ -227,7 +227,7 @@ fn read(received: &ReceivedMail) -> Mail {
         registration,
         token,
         names: people::words().filter(|name| says(name)).collect(),
-        // A mail without a date began too late for the ledger, which then says so.
+        // To the ledger, a mail without a date began too late.
         begun_at: dated.unwrap_or(Timestamp::MAX),
         received_at: received.received_at,
     }

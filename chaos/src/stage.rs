@@ -1,4 +1,4 @@
-//! Everything that runs in a round: real processes, with a proxy in every connection that may fail.
+//! All processes of a round, with a proxy in every connection that may fail.
 //!
 //! ```text
 //!   clients ──► user services ──► proxies ──► broker ◄── proxies ◄── notification services ──► proxies ──► sink
@@ -15,7 +15,7 @@ use acceptance::{proxy::Proxy, service::Service, world::World};
 use jiff::SignedDuration;
 use std::sync::Arc;
 
-/// Everything that runs in a round.
+/// All running parts of a round.
 pub(crate) struct Stage {
     pub(crate) world: Arc<World>,
     pub(crate) sink: Arc<Sink>,
@@ -69,7 +69,7 @@ impl Stage {
     }
 }
 
-/// The name of a service, and of its log.
+/// The name of a service and of its log.
 pub(crate) fn service_name(number: usize) -> String {
     match number.checked_sub(REPLICAS) {
         None => format!("user-{number}"),

@@ -1,7 +1,7 @@
-//! Clients that mean harm, or have stopped half way: they take what a server has little of, and give nothing back.
+//! Clients that are hostile or have stopped half way: they occupy a server's scarce resources, and give nothing back.
 //!
-//! They come from addresses of their own (127.0.0.2 and on), as strangers do. What they do to the people is what the ledger finds, and
-//! what they cost the services in memory is a count of its own.
+//! Each uses addresses of its own (127.0.0.2 and on), as strangers do. The ledger finds their effect on the people. Their
+//! cost to the services in memory is a count of its own.
 
 use crate::{
     chronicle::Chronicle,
@@ -18,10 +18,10 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-/// Connections of one fault, and the addresses that they come from.
+/// The connections of one fault, and the number of their addresses.
 const CONNECTIONS: u8 = 200;
 const ADDRESSES: u8 = 4;
-/// Requests that one connection sends without reading an answer.
+/// The requests that one connection sends without reading an answer.
 const PIPELINED: usize = 40;
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 
@@ -38,13 +38,13 @@ pub(crate) async fn visit(service: SocketAddr, lane: Lane, began: Instant, chron
     }
 }
 
-/// Opens a connection and says what the stranger says; `None` when nobody listens, or not to this one.
+/// Opens a connection and sends the stranger's requests; `None` if the service does not accept it.
 async fn come(service: SocketAddr, stranger: Stranger, number: u8) -> Option<TcpStream> {
     let socket = TcpSocket::new_v4().ok()?;
     let address = Ipv4Addr::new(127, 0, 0, 2 + number % ADDRESSES);
     socket.bind(SocketAddr::from((address, 0))).ok()?;
     if stranger == Stranger::ReadsNothing {
-        // So that the answers fill the service's memory and not the kernel's.
+        // A small buffer, so that the answers fill the service's memory and not the kernel's.
         socket.set_recv_buffer_size(4_096).ok()?;
     }
     let mut stream = timeout(CONNECT_LIMIT, socket.connect(service)).await.ok()?.ok()?;
@@ -57,7 +57,7 @@ async fn come(service: SocketAddr, stranger: Stranger, number: u8) -> Option<Tcp
                 .to_owned()
         }
     };
-    // A service that closes the connection at once has done its part.
+    // The service may close the connection at once. That is fine.
     let _ = timeout(CONNECT_LIMIT, stream.write_all(said.as_bytes())).await;
     Some(stream)
 }

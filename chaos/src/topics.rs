@@ -1,6 +1,7 @@
-//! What the log says in the end: every record of every topic, and what the notification services have not committed.
+//! The log at the end of a round: every record of every topic, and the records that the notification services have not
+//! committed.
 //!
-//! With clients of its own, directly at the broker. All of it blocks.
+//! It uses clients of its own, directly at the broker. All functions block.
 
 use crate::{evidence::Record, garbage::MARK};
 use anyhow::Context as _;
@@ -19,14 +20,14 @@ use std::{
 
 const GROUP: &str = "notification-service";
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// All of it must have come within this time.
+/// The time limit for reading everything.
 const READ_LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);
 
-/// Reads all topics from their beginning to their end as of now.
+/// Reads all topics from their start to the present log-end offsets.
 ///
 /// # Errors
-/// The broker does not answer, or not all of it comes in time.
+/// The broker does not answer, or not all records arrive in time.
 pub(crate) fn read_all(brokers: &str) -> anyhow::Result<Vec<Record>> {
     let consumer = client(brokers, "chaos-ledger")?;
     let mut missing = HashMap::new();
@@ -48,7 +49,7 @@ pub(crate) fn read_all(brokers: &str) -> anyhow::Result<Vec<Record>> {
         if missing.get(&partition).is_some_and(|end| received.offset() + 1 >= *end) {
             missing.remove(&partition);
         }
-        // Garbage is none of the services' records, nor is what they made of it.
+        // Garbage is left out, and so are its retries and dead letters.
         if header(received.headers(), MARK).is_none() {
             records.push(record(topic, &received));
         }
@@ -57,14 +58,15 @@ pub(crate) fn read_all(brokers: &str) -> anyhow::Result<Vec<Record>> {
     Ok(records)
 }
 
-/// The partitions with records that the notification services have not finished and committed, and how many.
+/// The partitions with records that the notification services have not finished and committed, with the number of these
+/// records.
 ///
 /// # Errors
 /// The broker does not answer.
 pub(crate) fn backlog(brokers: &str) -> anyhow::Result<Vec<String>> {
     let consumer = client(brokers, GROUP)?;
     let mut asked = TopicPartitionList::new();
-    // Nothing of `user_account_activity` is mailed.
+    // No record of `user_account_activity` is mailed.
     let topics = [Topic::Created, Topic::Verified, Topic::MailRetry];
     for (topic, partition) in partitions(&consumer, &topics)? {
         asked.add_partition(topic.name(), partition);

@@ -1,4 +1,4 @@
-//! Start, run, stop: what a notification service consists of, and the order in which it goes.
+//! What a notification service consists of, and the order in which its parts start and stop.
 //!
 //! It starts alone: neither a broker nor a mail server has to be there.
 
@@ -28,7 +28,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// What this service reads or writes.
+/// The topics that this service reads or writes.
 const TOPICS: [Topic; 4] = [Topic::Created, Topic::Verified, Topic::MailRetry, Topic::DeadLetter];
 
 /// A notification service that is bound to its address and not yet running. Any number of them can run in one process.
@@ -39,7 +39,7 @@ pub struct Application {
 }
 
 impl Application {
-    /// Binds the address for health. Nothing else is touched yet.
+    /// Binds the health address. Nothing else is touched yet.
     ///
     /// # Errors
     /// When the address can't be bound.
@@ -63,11 +63,11 @@ impl Application {
         self.address
     }
 
-    /// Takes events and mails until `stop` is cancelled, then finishes what is under way, commits and leaves the
+    /// Takes events and mails until `stop` is cancelled. Then it finishes the deliveries in flight, commits and leaves the
     /// group.
     ///
     /// # Errors
-    /// When a part can't be made, or a task ends before it was asked to; then `stop` is cancelled.
+    /// When a part can't be made, or a task ends too early. In that case `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         self.run_with(Tasks::new(stop.clone()), stop).await
     }
@@ -80,7 +80,7 @@ impl Application {
         let watch = KafkaWatch::new(config.kafka.clone());
         let topics =
             TopicCheck::new(config.kafka.clone(), Arc::clone(&watch), &TOPICS, NOTICE_LIFE.unsigned_abs());
-        // Health answers until all else has ended. The guard ends it also when this future is dropped.
+        // Health answers until all else has ended. The guard stops it also if this future is dropped.
         let health_stop = CancellationToken::new();
         let _guard = health_stop.clone().drop_guard();
         let metrics = Arc::new(Metrics::new(Arc::clone(&status), Arc::clone(&mailer), Arc::clone(&topics)));
@@ -99,7 +99,7 @@ impl Application {
             tasks.spawn("log writer", &health_stop, telemetry::watch_writer(health_stop.clone())),
         ];
         let consuming = async {
-            // A subscription to a topic that is not there yet would wait for the next look at the cluster.
+            // A subscription to a missing topic would wait for the next metadata refresh.
             config.kafka.ensure_topics(&stop).await;
             if stop.is_cancelled() {
                 return Ok(());
@@ -162,7 +162,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_task_that_ends_makes_the_service_not_live_and_ends_it_with_an_error_that_names_it() {
-        // Without a broker the end takes some time, in which health is still there.
+        // Without a broker the stop takes some time, and health still answers meanwhile.
         let env = Env::from_pairs([
             ("KAFKA_BROKERS", "127.0.0.1:1"),
             ("NOTIFICATION_SERVICE_ADDR", "127.0.0.1:0"),

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-/// All that a notification service needs to know. `Debug` shows no secret.
+/// The configuration of a notification service. `Debug` shows no secret.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where Kafka is.
@@ -28,13 +28,13 @@ pub struct Config {
     pub commit: CommitConfig,
     /// The keys from which mailed codes are derived.
     pub code_secrets: CodeSecrets,
-    /// Where health is served; port 0 takes any free one.
+    /// The address of the health endpoints; port 0 takes any free one.
     pub address: SocketAddr,
     /// The mail server.
     pub smtp: SmtpConfig,
     /// Sender of all emails.
     pub mail_from: Mailbox,
-    /// Where the link of an email leads, without a slash at its end.
+    /// Where the link of an email leads, without a trailing slash.
     pub public_url: String,
 }
 
@@ -48,7 +48,7 @@ impl Config {
         env.finish(|| config)
     }
 
-    /// Reads everything from the environment and leaves the problems there; `None` when a required value is missing.
+    /// Reads everything from the environment and leaves the problems in `env`; `None` when a required value is missing.
     pub fn from_env(env: &mut Env) -> Option<Self> {
         let kafka = KafkaConfig::from_env(env);
         let code_secrets = env.required_secret(
@@ -127,7 +127,7 @@ fn smtp(env: &mut Env) -> SmtpConfig {
     }
 }
 
-/// What is said to this host stays on this machine.
+/// Whether traffic to this host stays on this machine.
 fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
@@ -148,7 +148,7 @@ fn max_rate(text: &str) -> Result<Option<u32>, &'static str> {
     env::number(1..=100_000)(text).map(Some).map_err(|_| "off, or emails a second from 1 to 100000")
 }
 
-/// Room for some dozens of records, however large.
+/// Room for some dozens of records of any size.
 const LEAST_BACKLOG: usize = 4 << 20;
 
 const DEFAULT_SENDER: &str = "Two-step signup <no-reply@example.com>";

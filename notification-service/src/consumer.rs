@@ -1,8 +1,8 @@
-//! The shell around [`Mailing`]: the Kafka consumer, the clock and the tasks. It reports what happens, carries out what the state
-//! machine commands, and decides nothing about a record.
+//! The shell around [`Mailing`]: the Kafka consumer, the clock and the tasks. It reports what happens, carries out the state
+//! machine's commands, and decides nothing about a record.
 //!
-//! One loop, so nothing here is shared. It never stops calling `recv`, which also serves the group: back-pressure is paused
-//! partitions.
+//! One loop owns everything, so nothing is shared. The loop never stops calling `recv`, which also serves the group.
+//! Back-pressure is paused partitions.
 
 use crate::{
     delivery::Delivery,
@@ -35,14 +35,15 @@ mod group;
 
 pub use group::GroupConfig;
 
-/// Time for leaving the group.
+/// How long leaving the group may take.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two log lines about errors of the client.
+/// The shortest time between two log lines about client errors.
 const PAUSE_OF_ERRORS: Duration = Duration::from_secs(10);
 
-/// The one owner of the consumer and of all deliveries.
+/// Owns the Kafka client and all deliveries.
 pub(crate) struct Consumer {
-    /// Before the client, so that it is dropped first: the client's end waits for an answer to its last rebalance.
+    /// Declared before the client, so that it is dropped first: closing the client waits for the answer to its last
+    /// rebalance.
     rebalances: UnboundedReceiver<Event<'static>>,
     client: Arc<GroupClient>,
     mailing: Mailing,
@@ -51,18 +52,18 @@ pub(crate) struct Consumer {
     running: JoinSet<End>,
     started: HashMap<task::Id, DeliveryId>,
     commits: JoinSet<KafkaResult<()>>,
-    /// Cancelling it ends the wait for a session of all deliveries that were started with it.
+    /// Cancelling it interrupts the deliveries that were started with it and still wait for a session.
     call_back: CancellationToken,
-    /// Cancelling it ends the talks with the mail server.
+    /// Cancelling it interrupts the SMTP transactions.
     abandon: CancellationToken,
     last_error: Option<Instant>,
 }
 
 impl Consumer {
-    /// A question to the consumer's client: whether a broker answers it. Blocks for a second at most.
+    /// Returns a check of whether a broker answers the consumer's client. A call blocks for a second at most.
     pub(crate) fn broker_answers(&self) -> impl Fn(&KafkaWatch) -> bool + Send + Sync + 'static {
         let client = Arc::downgrade(&self.client);
-        // Without a consumer this process is ending anyway.
+        // Without a consumer this process is stopping anyway.
         move |watch| client.upgrade().is_none_or(|client| watch.ask(client.client()))
     }
 
@@ -98,7 +99,7 @@ impl Consumer {
         })
     }
 
-    /// Takes part in the group until `stop` is cancelled, then drains, commits and leaves.
+    /// Takes part in the group until `stop` is cancelled. Then it drains, commits and leaves.
     ///
     /// # Errors
     /// A fatal error of the client, after which it can't be used.
@@ -116,7 +117,7 @@ impl Consumer {
                 Some(rebalance) = self.rebalances.recv() => self.mailing.on(rebalance, now()),
                 Some(ended) = self.running.join_next_with_id() => self.on_ended(ended),
                 Some(committed) = self.commits.join_next() => self.on_committed(committed),
-                // Of a full queue it never waits: without a budget nothing else would have its turn.
+                // With records in the queue, `recv` never yields. Without Tokio's budget, no other branch would run.
                 received = cooperative(client.recv()) => match received {
                     Ok(record) => group::taken(&record).map_or_else(Vec::new, |taken| self.mailing.on(taken, now())),
                     Err(KafkaError::MessageConsumptionFatal(code)) => {
@@ -187,8 +188,8 @@ impl Consumer {
         delivery.map_or_else(Vec::new, |delivery| self.mailing.on(Event::Ended { delivery, end }, now()))
     }
 
-    /// Commits stored offsets only, so that the client drops those of partitions it has lost. It blocks for as long as the broker
-    /// does, so it runs on a thread of its own.
+    /// Commits stored offsets only: librdkafka drops those of partitions that it has lost. A commit blocks while the broker
+    /// is away, so it runs on a thread of its own.
     fn commit(&mut self, positions: &[Position]) {
         for Position { partition, offset, .. } in positions {
             if let Err(error) = self.client.store_offset(partition.topic.name(), partition.number, *offset) {
@@ -201,7 +202,7 @@ impl Consumer {
 
     fn on_committed(&mut self, committed: Result<KafkaResult<()>, task::JoinError>) -> Vec<Command> {
         let event = match committed {
-            // No offset: all that was stored has been committed.
+            // No offset: everything stored is committed already.
             Ok(Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset))) => Event::Committed,
             Ok(Err(error)) => {
                 log::warn!("error" = error.to_string().as_str(); "commit failed; trying again");
@@ -220,17 +221,18 @@ impl Consumer {
         }
     }
 
-    /// Leaves the group, so that others take over at once.
+    /// Leaves the group, so that other members take over at once.
     async fn leave(mut self) {
         self.status.set_left();
         self.running.shutdown().await;
         self.delivery.mailer.close().await;
         let (client, mut rebalances) = (self.client, self.rebalances);
-        // One of lost partitions that was not read yet: nobody else answers it, and the client's end would wait for that.
+        // A loss that the loop has not read yet gets its answer here. Otherwise closing the client would wait for that
+        // answer.
         if let Ok(Event::Revoked { lost: true }) = rebalances.try_recv() {
             let _ = client.unassign();
         }
-        // Without a listener the last revocation is answered where it is reported.
+        // From here on the callback itself answers the last revocation.
         drop(rebalances);
         let closed = task::spawn_blocking(move || drop(client));
         if tokio::time::timeout(LEAVE_TIMEOUT, closed).await.is_err() {
@@ -239,7 +241,7 @@ impl Consumer {
     }
 }
 
-/// The clock, and the randomness.
+/// Reads the clocks and draws the random number.
 fn now() -> Now {
     Now { instant: Instant::now(), wall: Timestamp::now(), jitter: rand::random_range(0.0..1.0) }
 }
@@ -258,7 +260,7 @@ fn note_failure(what: &str, changed: KafkaResult<()>) {
     }
 }
 
-/// Whether the group goes on without this member.
+/// Whether the group has removed this member.
 fn is_expelled(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{AssignmentLost, FencedInstanceId, IllegalGeneration, UnknownMemberId};
     matches!(

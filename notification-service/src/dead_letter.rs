@@ -1,5 +1,4 @@
-//! What the copy of a record in the dead-letter topic looks like: its bytes and headers as they were, and why it is
-//! there.
+//! The headers of a dead letter. It keeps the record's bytes and headers, and adds why the record could not be mailed.
 
 use crate::{
     outcome::Reason,
@@ -8,7 +7,7 @@ use crate::{
 };
 use jiff::Timestamp;
 
-/// `topic/partition/offset` of the record that could not be mailed; names the dead letter.
+/// `topic/partition/offset` of the record that could not be mailed; identifies the dead letter.
 pub(crate) const SOURCE: &str = "dead_letter_source";
 /// The topic alone.
 pub(crate) const SOURCE_TOPIC: &str = "dead_letter_source_topic";
@@ -16,11 +15,11 @@ pub(crate) const SOURCE_TOPIC: &str = "dead_letter_source_topic";
 pub(crate) const SOURCE_PARTITION: &str = "dead_letter_source_partition";
 /// The offset alone.
 pub(crate) const SOURCE_OFFSET: &str = "dead_letter_source_offset";
-/// The reason's class.
+/// The class of the reason.
 pub(crate) const REASON: &str = "dead_letter_reason";
-/// The mail server's reply code; absent when it was not asked.
+/// The mail server's reply code; absent when the server was not asked.
 pub(crate) const SMTP_STATUS: &str = "dead_letter_smtp_status";
-/// Deliveries tried.
+/// Number of tries.
 pub(crate) const ATTEMPTS: &str = "dead_letter_attempts";
 /// Time of the first failure, RFC 3339.
 pub(crate) const FIRST_FAILURE: &str = "dead_letter_first_failure";
@@ -29,19 +28,19 @@ pub(crate) const LAST_FAILURE: &str = "dead_letter_last_failure";
 
 /// The consumer group that could not mail it.
 pub(crate) const GROUP: &str = "dead_letter_group";
-/// Of a value that was not kept: SHA-256 in hexadecimal digits.
+/// SHA-256, in hexadecimal digits, of a value that was not kept.
 pub(crate) const VALUE_SHA256: &str = "dead_letter_value_sha256";
-/// Of a value that was not kept: its length in octets.
+/// Length in octets of a value that was not kept.
 pub(crate) const VALUE_OCTETS: &str = "dead_letter_value_octets";
 
-/// On a marker: the offset of the dead letter, in the same partition, that it resolves.
+/// On a marker: the offset of the dead letter that it resolves, in the same partition.
 pub(crate) const RESOLVED: &str = "dead_letter_resolved";
 /// On a marker: `replayed` or `discarded`.
 pub(crate) const RESOLUTION: &str = "dead_letter_resolution";
 
 const PREFIX: &str = "dead_letter_";
 
-/// The headers of the dead letter that the record becomes. `status` 0 stands for none.
+/// The headers of a record's dead letter. `status` 0 stands for none.
 pub(crate) fn headers(
     record: &Record,
     group: &str,
@@ -73,7 +72,8 @@ pub(crate) fn headers(
     original(&record.headers).chain(added.into_iter().map(Header::text)).collect()
 }
 
-/// The headers of a dead letter whose topic takes neither the record's value nor its headers: its own, and what the value was.
+/// The headers of a dead letter whose topic refuses the record's value and headers: those of this module, with digest and
+/// length of the value.
 pub(crate) fn bare(letter: &[Header], value: Option<&[u8]>) -> Vec<Header> {
     let own = letter.iter().filter(|header| header.name.starts_with(PREFIX)).cloned();
     let digest = value.map(|value| digest(&Digested::of(value)).map(Header::text));
@@ -85,22 +85,22 @@ fn digest(digested: &Digested) -> [(&'static str, String); 2] {
     [(VALUE_SHA256, hexadecimal), (VALUE_OCTETS, digested.octets.to_string())]
 }
 
-/// The headers of the retry record that the record becomes.
+/// The headers of a record's retry.
 pub(crate) fn retry_headers(record: &Record, retry: &Retry, group: &str) -> Vec<Header> {
     original(&record.headers).chain(retry.to_headers(Some(group))).collect()
 }
 
-/// The record that was read first: itself, or the one that the retry record names.
+/// The record that was read first: this one, or the source in its retry headers.
 pub(crate) fn source(record: &Record) -> String {
     record.retry.as_ref().map_or_else(|| retry::source_name(record.position), |retry| retry.source.clone())
 }
 
-/// The command that replays what became a dead letter for this reason from a time on.
+/// The command that replays the dead letters of this reason from this time on.
 pub(crate) fn replay_command(reason: Reason, since: Timestamp) -> String {
     format!("notification-service dead-letters replay --reason {reason} --since {since:.3}")
 }
 
-/// The headers that the record had when it was written first.
+/// The headers without those of retries and dead letters: as the record was written first.
 pub(crate) fn original(headers: &[Header]) -> impl Iterator<Item = Header> {
     headers.iter().filter(|header| !Retry::owns(&header.name) && !header.name.starts_with(PREFIX)).cloned()
 }

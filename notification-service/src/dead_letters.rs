@@ -1,7 +1,7 @@
-//! The command `dead-letters`: what could not be mailed, to be looked at, mailed after all, or given up.
+//! The command `dead-letters`: lists, replays or discards records that could not be mailed.
 //!
-//! The dead-letter topic is the only state. A letter is unresolved until a `resolved` marker names its offset; the
-//! marker is written after the deed, so a run that is cut short can be repeated.
+//! The dead-letter topic is the only state. A letter is unresolved until a `resolved` marker names its offset. The marker is
+//! written after the action, so an interrupted run can be repeated.
 
 use crate::{
     dead_letter::{self, RESOLUTION, RESOLVED},
@@ -20,7 +20,7 @@ use std::{fmt::Write as _, time::Duration};
 mod letter;
 mod read;
 
-/// For each record that is written.
+/// Time limit for each write.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What to do with dead letters.
@@ -73,10 +73,10 @@ pub struct Selection {
     dry_run: bool,
 }
 
-/// Does what was asked and returns what to print.
+/// Carries out a command and returns the text to print.
 ///
 /// # Errors
-/// When Kafka can't be read or written in time; what was done before stays done.
+/// When Kafka can't be read or written in time. What was done before that stays done.
 pub async fn run(command: DeadLetters, kafka: &KafkaConfig) -> anyhow::Result<String> {
     let letters = read::unresolved(kafka).await?;
     match command {
@@ -121,7 +121,7 @@ impl Selection {
         let fits = |letter: &Letter| {
             let named =
                 self.all || self.id.contains(&letter.id) || self.reason.as_ref() == Some(&letter.reason);
-            // What doesn't say when it failed is not known to be older.
+            // A letter without the time of its failure may be recent, so it is included.
             let in_time = |since: Timestamp| letter.last_failure().is_none_or(|time| time >= since);
             named && self.since.is_none_or(in_time)
         };
@@ -158,8 +158,8 @@ async fn write(writer: &Writer, record: &Outgoing<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// It goes to the retry topic, never to the source topics: other subscribers read those. The group that could not mail it
-/// takes it up.
+/// The record of a replay. It goes to the retry topic, never to the source topics, which other subscribers read. The group
+/// that could not mail it tries it again.
 fn retry_record(letter: &Letter) -> Outgoing<'_> {
     let now = Timestamp::now();
     let retry = Retry { not_before: now, attempts: 0, source: letter.id.clone(), first_failure: now };
@@ -172,7 +172,7 @@ fn retry_record(letter: &Letter) -> Outgoing<'_> {
     }
 }
 
-/// In the letter's own partition, so that it is read after it.
+/// The marker stands in the letter's own partition, so that it is read after the letter.
 fn marker<'a>(letter: &'a Letter, resolution: &str) -> Outgoing<'a> {
     Outgoing {
         topic: Topic::DeadLetter,

@@ -1,8 +1,8 @@
-//! What a delivery does: it talks to the mail server, or writes a copy of its record. It decides two things about the record: an
-//! expired mail is not sent, and a copy that the retry topic refuses becomes a dead letter.
+//! The work of a delivery: mail an email, or write its record to another topic. It decides two things about the record: an expired
+//! mail is not sent, and a record that the retry topic refuses becomes a dead letter.
 //!
-//! A delivery holds a session only while it talks. Expiry is judged when the transaction begins, after the wait for a
-//! session.
+//! A delivery holds a session only during its transaction. Expiry is checked when the transaction begins, after the wait for
+//! a session.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::{
@@ -24,27 +24,27 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Between two tries to write a dead letter that its topic does not take, even without key and value.
+/// The first wait after the dead-letter topic has refused a letter even without key and value.
 const REFUSED_LETTER_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_REFUSED_LETTER_PAUSE: Duration = Duration::from_secs(60);
 
-/// Lines about copies that are refused.
+/// Limits lines about refused copies.
 static NOT_COPIED: LineLimit = LineLimit::new();
 
-/// All that a delivery needs; shared by all deliveries.
+/// What all deliveries share.
 pub(crate) struct Delivery {
     pub(crate) letterhead: Letterhead,
     pub(crate) mailer: Arc<Mailer>,
     pub(crate) writer: Writer,
-    /// The consumer group, which alone takes up what it hands on.
+    /// The consumer group. Only this group takes its retries.
     pub(crate) group: String,
     /// Seconds from an event to the acceptance of its email.
     pub(crate) accepted_after: Histogram,
 }
 
 impl Delivery {
-    /// Mails what the event asks for. Cancelling `call_back` ends the wait for a session, and nothing that has begun; cancelling
-    /// `abandon` ends the talk with the mail server, which may have taken the mail then.
+    /// Mails what the event asks for. Cancelling `call_back` ends the wait for a session, but no transaction that has begun.
+    /// Cancelling `abandon` ends the transaction, although the server may have accepted the mail.
     pub(crate) async fn mail(
         &self,
         event: &Event,
@@ -88,7 +88,7 @@ impl Delivery {
         }
     }
 
-    /// Writes a copy of the record, until the broker has acknowledged it.
+    /// Writes the record to another topic and waits for the broker's ack.
     pub(crate) async fn write(&self, record: &Record, target: &Target) -> Outcome {
         match target {
             Target::Retry(retry) => self.hand_on(record, retry).await,
@@ -114,7 +114,7 @@ impl Delivery {
         while let Err(error) = self.writer.write(&letter).await {
             note_not_copied(record, Topic::DeadLetter, &error);
             if letter.key.is_none() && letter.payload.is_none() {
-                // As small as a letter can be: only an operator can help, by another setting of the topic.
+                // No letter is smaller. Only an operator can help, with another setting of the topic.
                 tokio::time::sleep(pause).await;
                 pause = pause.saturating_mul(2).min(LONGEST_REFUSED_LETTER_PAUSE);
             } else {
@@ -126,13 +126,13 @@ impl Delivery {
     }
 }
 
-/// A copy with other headers; key and bytes stay as they are.
+/// The same key and value with other headers.
 fn copy(record: &Record, topic: Topic, headers: Vec<Header>) -> Outgoing<'_> {
     let (key, payload) = (record.key.as_deref(), record.payload.as_deref());
     Outgoing { topic, partition: None, key, payload, headers }
 }
 
-/// A line for a copy that its topic does not take.
+/// Logs that a topic refuses a copy.
 fn note_not_copied(record: &Record, topic: Topic, error: &NotTaken) {
     let Some(left_out) = NOT_COPIED.admit(Instant::now()) else { return };
     log::error!(

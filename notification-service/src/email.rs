@@ -1,7 +1,7 @@
-//! From an event to the email that it asks for, or to the fact that it asks for none.
+//! Renders the email that an event asks for, if it asks for one.
 //!
-//! The same event always becomes the same email: Message-ID, code and link are derived from it, only the date and
-//! the remaining minutes depend on `now`. Pure: no I/O, no clock, no randomness.
+//! The same event always becomes the same email: Message-ID, code and link are derived from it. Only the date and the
+//! remaining minutes depend on `now`. Pure: no I/O, no clock, no randomness.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use askama::Template;
@@ -20,17 +20,17 @@ mod text;
 
 use language::Language;
 
-/// Least that is left of a code when its mail is sent, which says for how many whole minutes it works.
+/// The least remaining life of a code when its mail is sent. The mail states the remaining whole minutes.
 const LEAST_CODE_LIFE: SignedDuration = SignedDuration::from_mins(1);
-/// Confirmations and notices older than this are not mailed: a new consumer group does not write to everybody who
-/// ever signed up.
+/// Confirmations and notices older than this are not mailed. A new consumer group, which reads the topics from their start,
+/// thus does not write to everybody who ever signed up.
 pub(crate) const NOTICE_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
 /// What all emails have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct Letterhead {
     pub(crate) from: Mailbox,
-    /// Without a slash at its end.
+    /// Without a trailing slash.
     pub(crate) public_url: String,
     pub(crate) secrets: CodeSecrets,
 }
@@ -40,21 +40,21 @@ pub(crate) struct Letterhead {
 pub(crate) struct Email {
     pub(crate) from: Address,
     pub(crate) to: Address,
-    /// Headers and body with CRLF line ends, without the one at the very end.
+    /// Headers and body, with CRLF line ends except after the last line.
     pub(crate) text: String,
 }
 
-/// Why an event's email can't be written.
+/// Why an event's email can't be composed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UnwritableError {
-    /// The event names a key that is not configured here: during a rotation another replica may have it.
+    /// The event names a key that this process does not have. During a rotation another replica may have it.
     #[error("unknown key id")]
     UnknownKey,
     #[error("the email could not be composed")]
     Compose,
 }
 
-/// The last moment at which the event's email may be sent; `None` when it asks for no email at all.
+/// The last moment at which the event's email may be sent; `None` when the event asks for no email.
 pub(crate) fn deadline(event: &Event) -> Option<Timestamp> {
     match event {
         Event::Registered(Mailing::FirstCode | Mailing::FurtherCode, event) => {
@@ -72,7 +72,7 @@ pub(crate) fn is_expired(event: &Event, now: Timestamp) -> bool {
     deadline(event).is_some_and(|deadline| now > deadline)
 }
 
-/// A form of the event's address from which it can't be read, for the log.
+/// The event's address, masked for the log.
 pub(crate) fn masked_address(event: &Event) -> String {
     event.email().map_or_else(String::new, EmailAddress::masked)
 }
@@ -80,7 +80,7 @@ pub(crate) fn masked_address(event: &Event) -> String {
 /// Writes the event's email.
 ///
 /// # Errors
-/// [`UnwritableError`]; also for an event that asks for none, which [`deadline`] tells before.
+/// [`UnwritableError`]; also for an event that asks for no email (see [`deadline`]).
 pub(crate) fn write(
     event: &Event,
     letterhead: &Letterhead,
@@ -90,7 +90,7 @@ pub(crate) fn write(
     mime::compose(event, letterhead, to, &parts, now)
 }
 
-/// Whom the event's email goes to, and what it says.
+/// Recipient, subject and body of the event's email.
 fn parts<'a>(
     event: &'a Event,
     letterhead: &Letterhead,
@@ -109,7 +109,7 @@ fn parts<'a>(
             Ok((&event.email, text::verify_account(&mail)?))
         }
         Event::Registered(Mailing::Notice, event) => {
-            // What it says of an account is for its owner alone, so nothing in it is from whoever registered.
+            // The notice speaks of the owner's account, so it contains nothing that the person who registered has typed.
             let mail = text::Fields::notice(Language::of(&event.locale), None, home());
             Ok((&event.email, text::account_exists(&mail)?))
         }
@@ -145,14 +145,14 @@ fn code(event: &Registered, secrets: &CodeSecrets) -> Result<String, UnwritableE
     Ok(VerificationCode::derive(key, event.id, &event.email, event.window).digits().to_owned())
 }
 
-/// The token stands in the fragment, which browsers send to nobody; the page posts it on a click.
+/// The token is in the fragment, which browsers never send. The page posts it when the reader clicks.
 fn link(event: &Registered, letterhead: &Letterhead) -> Result<String, UnwritableError> {
     let key = letterhead.secrets.get(&event.key).ok_or(UnwritableError::UnknownKey)?;
     let token = LinkToken::derive(key, event.id, &event.email, event.window).to_text();
     Ok(format!("{}/#id={}&token={token}", letterhead.public_url, event.registration))
 }
 
-/// Whole minutes, rounded down: at least one up to the event's [`deadline`].
+/// Whole minutes, rounded down. Up to the event's [`deadline`] at least one is left.
 fn minutes_left(expires_at: Timestamp, now: Timestamp) -> i64 {
     expires_at.duration_since(now).as_mins()
 }

@@ -1,43 +1,44 @@
 //! Whether mail may be tried at all.
 //!
-//! A failure that concerns the mail server, not an address, closes the gate: nothing is taken up, and one probe at a
-//! time, with back-off, finds out when the server is back. The backlog is never drained into refusals. Pure: `now`
-//! and the jitter are arguments.
+//! A failure of the mail server, not of an address, closes the gate. From then on nothing is sent but one probe at a time,
+//! with back-off, until the server is back. The backlog is never drained into refusals. Pure: `now` and the jitter are
+//! arguments.
 //!
-//! Refusals close it too: at once where the server says that it means us, else when several recipients were refused in a
-//! row and nobody was served. A stranger who registers such addresses can do that on a quiet system. What it costs the
-//! others is bounded: the first accepted email opens the gate, every second probe is of the newest email that was never
-//! tried, and after a refusal of a recipient the next probe is a second away at most.
+//! Refusals close it, too: at once where the server says that it means us, otherwise when several recipients in a row were
+//! refused and nobody was served. On a quiet system a stranger can cause that by registering such addresses. The cost to
+//! others is bounded: the first accepted email opens the gate, every second probe is the newest email that was never tried,
+//! and after the refusal of a recipient the next probe comes within a second.
 
 use std::time::{Duration, Instant};
 
-/// So many recipients that are refused in a row for the time being, or for their content, each at its first try, say more of
-/// the server than of the recipients.
+/// This many recipients in a row, refused for now or for their content and each at its first try, say more about the server
+/// than about the recipients.
 const REFUSALS_IN_A_ROW: usize = 10;
-/// The same for recipients that are refused for good without a reason. Fewer, since each of them is a dead letter.
+/// The same for recipients that are refused for good without a reason. Fewer, because each of them is a dead letter.
 const REFUSALS_FOR_GOOD_IN_A_ROW: usize = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// With it a backlog begins to move within seconds of the server's return.
+/// Short, so that a backlog begins to move within seconds of the server's return.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// The longest after a refusal of a recipient: one reply costs the server little, and others may wait behind this one.
+/// The longest pause after the refusal of a recipient. One reply costs the server little, and others may wait behind this
+/// recipient.
 const LONGEST_PAUSE_OF_RECIPIENTS: Duration = Duration::from_secs(1);
 
-/// What a delivery says about the server.
+/// A delivery's evidence about the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// It accepted an email.
     Accepted,
-    /// It refused for the time being, or refused the content.
+    /// It refused for now, or refused the content.
     Refused,
-    /// It refused again what was refused before: that may well be about the recipient.
+    /// It refused again what it had refused before. That may well be about the recipient.
     RefusedAgain,
-    /// It refused for good and did not say why: the recipient, or us.
+    /// It refused for good and did not say whether it means the recipient or us.
     RefusedForGood,
-    /// It refused this recipient, for good or for now, so it works.
+    /// It refused this recipient, for good or for now. So the server works.
     RecipientRefused,
     /// It refuses us, whoever the recipient is.
     Unwelcome,
-    /// The same, of a delivery that it had refused in this way before: where others are served, it may be about this recipient.
+    /// The same for a record that it had refused before. If it serves others, it may mean this recipient.
     UnwelcomeAgain,
     /// It can't be reached, does not answer, or takes mail from nobody.
     Failed,
@@ -45,11 +46,11 @@ pub(crate) enum Signal {
     Silent,
 }
 
-/// The delivery that a signal is of.
+/// The delivery behind a signal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tried {
     pub(crate) probe: bool,
-    /// Tells recipients apart.
+    /// Identifies the recipient.
     pub(crate) recipient: u64,
     pub(crate) began: Instant,
 }
@@ -61,11 +62,11 @@ pub(crate) enum Admission {
     All,
     /// One, as a probe.
     Probe,
-    /// None before that time; `None`: a probe is under way.
+    /// None before that time. `None`: a probe is in flight.
     Nothing(Option<Instant>),
 }
 
-/// Open at first; see the module's text.
+/// Closed while the mail server, not an address, is the problem; a circuit breaker. Open at first.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     closed: Option<Closed>,
@@ -75,9 +76,9 @@ pub(crate) struct Gate {
 /// Refusals since the last accepted email.
 #[derive(Debug, Default)]
 struct Row {
-    /// Those who were refused, each once.
+    /// The refused recipients, each once.
     recipients: Vec<u64>,
-    /// When the first delivery that was refused for good began.
+    /// When the first of the deliveries that were refused for good began.
     for_good_since: Option<Instant>,
 }
 
@@ -104,18 +105,18 @@ impl Gate {
         }
     }
 
-    /// Whether the next probe should be of an email that was never tried: every second one, so that neither recipients
-    /// that are always refused keep the gate closed, nor those that are always refused at first.
+    /// Whether the next probe should be an email that was never tried. Probes alternate. Otherwise recipients that are always
+    /// refused, or those that are refused at their first try, could keep the gate closed.
     pub(crate) fn prefers_untried(&self) -> bool {
         self.closed.as_ref().is_some_and(|closed| closed.failed_probes % 2 == 1)
     }
 
-    /// Since when recipients have been refused for good, without a reason and with nobody served in between.
+    /// The start of a row of unexplained permanent refusals in which nobody was served.
     pub(crate) fn refused_for_good_since(&self) -> Option<Instant> {
         self.row.for_good_since
     }
 
-    /// Notes that the probe has begun: no second one until its signal is in.
+    /// Notes that a probe has begun. The next one waits for its signal.
     pub(crate) fn probe_started(&mut self) {
         if let Some(closed) = &mut self.closed {
             closed.probing = true;
@@ -138,7 +139,7 @@ impl Gate {
             (None, Unwelcome) => self.close(true, now, jitter),
             (None, Failed) => self.close(false, now, jitter),
             (None, RefusedAgain | RecipientRefused | UnwelcomeAgain | Silent) => {}
-            // Deliveries that began before the gate closed say nothing new.
+            // Deliveries that began before the gate closed add nothing.
             (Some(_), _) if !tried.probe => {}
             (Some(closed), Failed) => closed.postpone(now, jitter, LONGEST_PAUSE),
             (Some(closed), Unwelcome | UnwelcomeAgain) => {
@@ -157,7 +158,7 @@ impl Gate {
                 self.row.add(signal, tried);
             }
             (Some(_), RefusedAgain | RecipientRefused) => *self = Self::default(),
-            // The probe never reached the server (its code had expired): the next one may start at once.
+            // The probe never reached the server (for example, its code had expired). The next one may start at once.
             (Some(closed), Silent) => closed.probing = false,
         }
     }
@@ -169,7 +170,7 @@ impl Gate {
 }
 
 impl Row {
-    /// Whether it is long enough now.
+    /// Adds a refusal; true when the row is long enough to close the gate.
     fn add(&mut self, signal: Signal, tried: Tried) -> bool {
         if !self.recipients.contains(&tried.recipient) {
             self.recipients.push(tried.recipient);
@@ -192,7 +193,7 @@ impl Closed {
     }
 }
 
-/// Doubles from probe to probe; between half and all of it, so that replicas don't probe in step.
+/// Doubles with each failed probe. A random half of it keeps replicas from probing in step.
 fn pause(failed_probes: u32, jitter: f64, longest: Duration) -> Duration {
     let whole = FIRST_PAUSE.saturating_mul(1 << failed_probes.min(10)).min(longest);
     whole.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
@@ -211,7 +212,7 @@ mod tests {
         Tried { probe, recipient: recipient.try_into().unwrap(), began }
     }
 
-    /// A gate after so many signals, each of another recipient.
+    /// A gate after this signal of as many recipients.
     fn after(signal: Signal, times: usize, now: Instant) -> Gate {
         let mut gate = Gate::default();
         (0..times).for_each(|recipient| gate.observe(signal, of(recipient, false, now), now, 1.0));
@@ -286,12 +287,12 @@ mod tests {
             probe(&mut gate, signal, now);
             assert!(!gate.is_open(), "{signal:?}");
         }
-        // It was away before, and now it answers.
+        // The server was away, and answers again.
         let mut gate = after(Failed, 1, now);
         probe(&mut gate, Unwelcome, now);
         probe(&mut gate, RecipientRefused, now);
         assert!(!gate.is_open());
-        // A mail that was on its way says that others are served.
+        // A mail in flight shows that others are served.
         gate.observe(Accepted, of(3, false, now), now, 1.0);
         assert!(gate.is_open());
     }

@@ -1,9 +1,9 @@
-//! `GET /health/live` and `GET /health/ready`: whether this process runs, and whether it takes part; `GET /metrics`.
+//! `GET /health/live` and `GET /health/ready`; `GET /metrics`.
 //!
-//! Live means: all tasks that it needs are there. Where one has ended, only a restart helps, and the process is about to end.
+//! Live: all tasks run. When one has ended, only a restart helps, and the process is about to end.
 //!
-//! Ready means: it has joined the consumer group, a broker answers, and the topics are as they have to be. A closed gate is
-//! shown and is not a failure: restarting this service would not bring a mail server back.
+//! Ready: the process has joined the consumer group, a broker answers, and the topics are as they must be. A closed gate is
+//! shown, but is no failure: a restart of this service would not bring the mail server back.
 
 use crate::{metrics::Metrics, status::Status};
 use actix_web::{
@@ -18,7 +18,7 @@ use serde_json::json;
 use std::{net::TcpListener, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
-/// What the routes report on.
+/// The sources of the answers.
 #[derive(Clone)]
 pub(crate) struct Sources {
     pub(crate) status: Arc<Status>,
@@ -50,7 +50,7 @@ pub(crate) fn serve(
     Ok(server.run())
 }
 
-/// GET, and HEAD as GET: the server leaves the body out (RFC 9110, 9.3.2).
+/// GET, and HEAD, which is answered as GET: the server leaves out the body (RFC 9110, 9.3.2).
 fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

@@ -1,13 +1,14 @@
 //! The notification service: events in, mail out.
 //!
 //! ```text
-//!   consumer ── events ──► mailing        what happens next: one pure state machine
+//!   consumer ── events ──► mailing        decides what happens next: one pure state machine
 //!      │     ◄─ commands ──┘
-//!      ├──► delivery ──► email, mailer    the talk with the mail server
-//!      └──► delivery ──► writer           copies: retry topic, dead-letter topic
+//!      ├──► delivery ──► email, mailer    renders an email and sends it
+//!      └──► delivery ──► writer           writes to the retry topic or the dead-letter topic
 //! ```
 //!
-//! `consumer` and `writer` alone know Kafka, `mailer` alone knows SMTP; `mailing` knows neither of them, and no clock.
+//! Only `consumer`, `writer` and the commands of `dead_letters` know Kafka. Only `mailer` knows SMTP. `mailing` and its parts
+//! know neither, and have no clock.
 
 mod application;
 mod config;

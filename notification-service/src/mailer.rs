@@ -1,13 +1,13 @@
-//! SMTP sessions: a few that stay open, each used by one delivery at a time.
+//! SMTP sessions: a few that stay open. One delivery at a time uses each.
 //!
 //! ```text
 //!   dial ──► tls ──► hello, login ──► session      one connection, then mail after mail
 //!                  wire, reply                     commands out, replies in
 //! ```
 //!
-//! lettre composes the mails; the dialogue is our own, as its parser takes only well-formed replies and its pool knows no
-//! time-outs. Here everything that is waited for has one (RFC 5321, section 4.5.3.2), and a session comes back into
-//! the pool only after a complete, orderly exchange; whatever else happens to it drops it.
+//! lettre composes the mails. The SMTP dialogue is our own: lettre's parser accepts only well-formed replies, and its pool
+//! has no time-outs. Here every wait has a time-out (RFC 5321, section 4.5.3.2). A session returns to the pool only after a
+//! complete, orderly exchange; otherwise it is dropped.
 
 use judgement::Judgement;
 use pool::Pool;
@@ -42,41 +42,41 @@ pub(crate) use session::Session;
 pub use tls::Certificates;
 pub(crate) use tls::certificates;
 
-/// For a polite end of all sessions together.
+/// Time limit for QUIT, for all sessions together.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where and how email is handed over.
+/// How to reach the mail server, and its limits.
 #[derive(Debug, Clone)]
 pub struct SmtpConfig {
     /// Name or IP address of the mail server.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// Sessions at most, each a delivery at a time.
+    /// The most sessions. Each serves one delivery at a time.
     pub connections: usize,
-    /// For connecting, all addresses of the host together, and for TLS.
+    /// Time-out for connecting, to all addresses of the host together, and for TLS.
     pub timeout: Duration,
-    /// For the greeting and for each reply up to that to DATA.
+    /// Time-out for the greeting and for each reply up to the one to DATA.
     pub reply_timeout: Duration,
-    /// For the reply to the final dot.
+    /// Time-out for the reply to the final dot.
     pub final_timeout: Duration,
     /// How the connection is protected.
     pub encryption: Encryption,
     /// Certificates that are trusted besides the system's.
     pub trusted: Certificates,
-    /// For a server that wants a login.
+    /// The login, for a server that wants one.
     pub credentials: Option<SmtpCredentials>,
-    /// Emails a second at most.
+    /// The most emails per second.
     pub max_rate: Option<u32>,
 }
 
-/// How the connection to the mail server is protected. There is no "if possible": who can read the mail can also
-/// suppress the offer.
+/// How the connection to the mail server is protected. There is no opportunistic TLS: an attacker who can read the mail can
+/// also suppress the offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encryption {
-    /// Not at all.
+    /// Without TLS.
     None,
-    /// TLS after a greeting in the clear (RFC 3207).
+    /// TLS after a greeting in clear text (RFC 3207).
     StartTls,
     /// TLS from the first byte (RFC 8314).
     Tls,
@@ -90,7 +90,7 @@ pub struct SmtpCredentials {
 }
 
 impl SmtpCredentials {
-    /// Takes them as they are.
+    /// Takes both unchanged.
     #[must_use]
     pub fn new(username: String, password: String) -> Self {
         Self { username, password }
@@ -103,24 +103,24 @@ impl fmt::Debug for SmtpCredentials {
     }
 }
 
-/// The pool.
+/// The SMTP client with its pool of sessions.
 pub(crate) struct Mailer {
     config: SmtpConfig,
-    /// How this client calls itself.
+    /// The name of this client in EHLO.
     hello: String,
     tls: Option<Tls>,
     rate: Option<Mutex<Rate>>,
     pool: Arc<Pool>,
     refusals: Refusals,
-    /// The log has a line about a greeting that does not come.
+    /// The log has a line about a missing greeting.
     silence_noted: AtomicBool,
 }
 
 impl Mailer {
-    /// Connects to nothing yet. `domain` is how this client calls itself.
+    /// Connects to nothing yet. `domain` is the name of this client in EHLO.
     ///
     /// # Errors
-    /// When encryption is asked for and can't be set up.
+    /// When encryption is configured and can't be set up.
     pub(crate) fn new(config: SmtpConfig, domain: &str) -> anyhow::Result<Arc<Self>> {
         let encrypted = config.encryption != Encryption::None;
         if config.credentials.is_some() && !encrypted {
@@ -137,18 +137,19 @@ impl Mailer {
         }))
     }
 
-    /// Waits until fewer sessions are in use than the server allows and the rate allows another email, then takes an idle
-    /// session or opens one. A further connection that the server refuses is one too many: then it waits for another's end.
+    /// Waits until the number of sessions in use and the rate allow another email. Then it takes an idle session or opens
+    /// one. If the server refuses a further connection, that connection counts as one too many, and the wait continues until
+    /// another session ends.
     ///
     /// # Errors
-    /// [`ServerFailure`] when no session can be opened, and there is no other whose end could be waited for.
+    /// [`ServerFailure`] when no session can be opened, and no other session is left to wait for.
     ///
     /// Safe to cancel.
     pub(crate) async fn session(self: &Arc<Self>) -> Result<Session, ServerFailure> {
         let mut permit = self.pool.permit().await;
         if let Some(rate) = &self.rate {
             let arrived = Instant::now();
-            // One waits for its time, the others for the lock: a wait that is called off has taken nothing.
+            // One task sleeps, the others wait for the lock. A cancelled wait takes no slot.
             let mut rate = rate.lock().await;
             let slot = rate.slot(arrived);
             tokio::time::sleep_until(slot.into()).await;
@@ -177,27 +178,27 @@ impl Mailer {
         }
     }
 
-    /// Says goodbye to the server on the idle sessions.
+    /// Sends QUIT on the idle sessions.
     pub(crate) async fn close(&self) {
         let goodbyes = self.pool.take_all_idle().into_iter().map(|mut idle| async move {
-            // The answer is of no interest: the session ends either way.
+            // The answer does not matter: the session ends anyway.
             let _ = idle.connection.wire.ask("QUIT\r\n").await;
         });
         let _ = timeout(QUIT_TIMEOUT, futures_util::future::join_all(goodbyes)).await;
     }
 
-    /// Sessions in use, idle ones, and how many may be in use.
+    /// The numbers of sessions: in use, idle, and allowed in use.
     pub(crate) fn sessions(&self) -> (usize, usize, usize) {
         self.pool.sessions()
     }
 
-    /// Replies that refused something, by what they were about.
+    /// The number of refusals of each judgement.
     pub(crate) fn refusals(&self) -> [(Judgement, u64); 8] {
         Judgement::ALL.map(|judgement| (judgement, self.refusals.of(judgement)))
     }
 }
 
-/// Counts replies by what they are about.
+/// Counts refusals by judgement.
 #[derive(Debug, Default)]
 struct Refusals([AtomicU64; 8]);
 
@@ -215,7 +216,7 @@ impl Refusals {
     }
 }
 
-/// Bounds a step of a session.
+/// Limits the time of a step of a session.
 async fn within<T>(
     limit: Duration,
     phase: Phase,

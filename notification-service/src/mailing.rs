@@ -1,18 +1,18 @@
-//! What happens next: the one state machine between Kafka and the mail server.
+//! Decides what happens next: the one state machine between Kafka and the mail server.
 //!
 //! ```text
 //!   record ──► assignment ──► running ──► verdict ──► assignment ──► commit
 //!              (backlog)  ◄──────────────── put back  (offsets: the contiguous prefix, in batches)
 //! ```
 //!
-//! An event and the time go in, commands come out. The caller (the shell, `consumer`) carries the commands out in their order and
-//! reports
+//! An event and the time go in, commands come out. The caller (the shell, `consumer`) carries the commands out in their
+//! order. It reports
 //!
 //! - one [`Event::Ended`] for each [`Command::Start`] and [`Command::Write`], also for those that were discarded;
 //! - one [`Event::Committed`] or [`Event::CommitFailed`] for each [`Command::Commit`]; at most one is in flight;
 //! - [`Event::Tick`] at [`Mailing::wake_at`] at the latest.
 //!
-//! Pure, except that it writes log lines: no Kafka, no SMTP, no task, no clock, no randomness. The same events at the same times lead to
+//! Pure except for log lines: no Kafka, no SMTP, no task, no clock, no randomness. The same events at the same times lead to
 //! the same commands.
 
 use crate::{
@@ -50,10 +50,10 @@ pub use batch::CommitConfig;
 pub(crate) use events::{Command, Event, Now, Settings};
 pub(crate) use running::DeliveryId;
 
-/// A tick is due at least this often.
+/// The longest time between two ticks.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-/// The state machine; it begins without partitions.
+/// The state machine of one group member. It begins without partitions.
 #[derive(Debug)]
 pub(crate) struct Mailing {
     settings: Settings,
@@ -62,11 +62,11 @@ pub(crate) struct Mailing {
     server: Server,
     endings: Endings,
     ledger: Ledger,
-    /// Topics with records of an earlier version; the log has said so.
+    /// Topics that contain records of an earlier version. The log has a line for each.
     with_earlier: HashSet<Topic>,
-    /// When the last event came.
+    /// The time of the last event.
     now: Now,
-    /// What that event has led to.
+    /// The commands of that event.
     commands: Vec<Command>,
 }
 
@@ -85,7 +85,7 @@ impl Mailing {
         }
     }
 
-    /// Takes an event in, and says what is to be done.
+    /// Takes in an event and returns the commands to carry out.
     pub(crate) fn on(&mut self, event: Event<'_>, now: Now) -> Vec<Command> {
         self.now = now;
         match event {
@@ -126,7 +126,7 @@ impl Mailing {
         deadlines.filter(|at| *at > now.instant).fold(now.instant + LONGEST_SLEEP, Instant::min)
     }
 
-    /// What health and metrics say of it.
+    /// What health and metrics show of this member.
     pub(crate) fn work(&self) -> Work {
         Work {
             ledger: self.ledger,
@@ -157,14 +157,15 @@ impl Mailing {
 
     fn commit_failed(&mut self, expelled: bool) {
         self.assignment.committed(false);
-        // librdkafka reports this only while no revocation is pending.
+        // While a revocation is pending, a failed commit is the only sign of an expulsion: librdkafka reports a lost
+        // assignment only while none is pending.
         if expelled && self.endings.revocation.is_some() {
             self.give_up();
         }
     }
 
     fn assigned(&mut self, partitions: Vec<Partition>) {
-        // When the topics change, librdkafka joins again although it has no answer to the revocation yet.
+        // When the topics change, librdkafka rejoins without waiting for the answer to its revocation.
         self.forget_partitions();
         self.assignment.begin(partitions.clone());
         self.commands.push(Command::Assign(partitions));
@@ -174,7 +175,7 @@ impl Mailing {
         log::info!("deliveries.running" = self.running.deliveries.len(), "lost" = lost; "partitions are given up");
         self.commands.push(Command::CallBack);
         if lost {
-            // They already belong to somebody else: there is nothing to wait for or to commit.
+            // They already belong to other members: there is nothing to wait for or to commit.
             self.give_up();
         } else {
             self.endings.revocation = Some(Ending::begin(now.instant));
@@ -185,7 +186,7 @@ impl Mailing {
         log::info!("deliveries.running" = self.running.deliveries.len(); "draining");
         self.commands.push(Command::CallBack);
         self.commands.push(Command::Pause(self.assignment.partitions.clone()));
-        // The others of the group wait already.
+        // A pending revocation has begun the drain already, and the group waits for it: its deadlines hold.
         let ending = self.endings.revocation.unwrap_or_else(|| Ending::begin(now.instant));
         self.endings.stop = Some(ending);
     }
@@ -199,12 +200,13 @@ impl Mailing {
         self.endings.revocation = None;
         self.commands.push(Command::Discard);
         self.ledger.handed_back(self.assignment.forget_records());
-        // Paused partitions are resumed here. The client would otherwise keep one paused when it is assigned again.
+        // The backlog is empty, so this resumes all partitions. The client would otherwise remember a pause when a partition
+        // comes back.
         self.adjust_flow();
         self.assignment.begin(Vec::new());
     }
 
-    /// Goes on with what is ending, and commits what is due.
+    /// Moves a drain on, and commits if a commit is due.
     fn settle(&mut self, now: Now) {
         let ending = self.endings.current();
         if let Some(ending) = ending {
@@ -213,7 +215,7 @@ impl Mailing {
             } else if now.instant >= ending.abandons {
                 self.commands.push(Command::Abandon);
             }
-            // A process that stops gives its partitions up by leaving.
+            // A process that stops gives up its partitions by leaving the group.
             if self.endings.stop.is_none() && self.is_over(now) {
                 self.give_up();
             }
@@ -224,7 +226,7 @@ impl Mailing {
         }
     }
 
-    /// Whether all has ended and is committed, or the time for that is over.
+    /// Whether all deliveries have ended and are committed, or the time for that is over.
     fn is_over(&self, now: Now) -> bool {
         let settled = self.running.deliveries.is_empty() && self.assignment.is_committed();
         settled || self.endings.current().is_some_and(|ending| now.instant >= ending.over)

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     let command = Arguments::parse().command;
     let ended = runtime().map_err(anyhow::Error::from).and_then(|runtime| {
         let ended = runtime.block_on(run(command));
-        // A commit blocks its thread for as long as its broker is away; all that could be waited for has been.
+        // A commit blocks its thread while the broker is away. The drain is over, so nothing waits for that thread.
         runtime.shutdown_background();
         ended
     });
@@ -53,8 +53,8 @@ fn main() -> ExitCode {
     code
 }
 
-/// One thread: a delivery mostly waits, and to wake another thread up costs more than what is done until it waits again.
-/// Kafka's clients, commits and health have threads of their own.
+/// One thread. A delivery mostly waits, and waking another thread costs more than the work until the next wait. Kafka's
+/// clients, commits and health have threads of their own.
 fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }

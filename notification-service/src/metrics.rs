@@ -1,7 +1,7 @@
-//! `GET /metrics`: the ledger, the gate, the sessions, the lag, what waits longest, and how long after its event an
-//! email was accepted.
+//! `GET /metrics`: the ledger, the gate, the sessions, the lag, the oldest waiting record, and the time from an event to the
+//! acceptance of its email.
 //!
-//! Nothing is counted here: a scrape reads one snapshot of the status, so its numbers always add up.
+//! Except for that time, nothing is counted here: a scrape reads one snapshot of the status, so its numbers always add up.
 
 use crate::{
     mailer::Mailer,
@@ -17,7 +17,7 @@ use prometheus_client::{
 use runtime::{kafka::TopicCheck, process_metrics::ProcessMetrics};
 use std::{fmt, sync::Arc};
 
-/// Upper bounds in seconds: an idle system takes milliseconds, an outage minutes.
+/// Upper bounds in seconds: milliseconds on an idle system, minutes in an outage.
 const BUCKETS: [f64; 14] =
     [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0];
 
@@ -43,7 +43,7 @@ impl Metrics {
         Self { registry, accepted_after }
     }
 
-    /// Writes everything in the OpenMetrics text format.
+    /// Encodes everything in the OpenMetrics text format.
     pub(crate) fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         text::encode(&mut text, &self.registry)?;
@@ -134,7 +134,7 @@ impl Collector for Snapshot {
     }
 }
 
-/// How a record can end, with its count.
+/// Each outcome with its count.
 fn outcomes(ledger: &Ledger) -> [(&'static str, u64); 7] {
     [
         ("delivered", ledger.delivered),

@@ -1,7 +1,7 @@
-//! What may be committed: of each partition the contiguous prefix of finished records, and nothing behind a gap.
+//! What may be committed: the contiguous prefix of finished records in each partition, and nothing behind a gap.
 //!
-//! Records finish in any order. What is known of partitions dies with their assignment: each assignment has an epoch, and
-//! what finishes under an old one changes nothing. Pure: no Kafka, no clock.
+//! Records finish in any order. This state dies with its assignment: each assignment has an epoch, and a record that
+//! finishes under an old epoch changes nothing. Pure: no Kafka, no clock.
 
 use contract::topic::Topic;
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ pub(crate) struct Partition {
     pub(crate) number: i32,
 }
 
-/// Where a record stands, and under which assignment it was taken.
+/// A record's partition and offset, and the assignment under which it was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Position {
     pub(crate) partition: Partition,
@@ -22,13 +22,13 @@ pub(crate) struct Position {
     pub(crate) epoch: u64,
 }
 
-/// The records that were taken and are not yet known to be committed.
+/// The records that were taken and are not known to be committed.
 #[derive(Debug, Default)]
 pub(crate) struct Offsets {
     partitions: BTreeMap<Partition, Assigned>,
     /// Counts assignments.
     epoch: u64,
-    /// Of those taken, for how many something was done.
+    /// The number of taken records in state `Done`.
     done: usize,
 }
 
@@ -36,11 +36,11 @@ pub(crate) struct Offsets {
 struct Assigned {
     /// Ascending offsets, not always consecutive: compaction leaves holes.
     taken: VecDeque<Taken>,
-    /// How many at the front are finished.
+    /// The number of finished records at the front.
     prefix: usize,
-    /// How many of the prefix were handed out by the last `prefixes`.
+    /// How many of them the last `prefixes` included.
     stored: usize,
-    /// The last record for which something was done.
+    /// The highest offset in state `Done`.
     last_done: Option<i64>,
 }
 
@@ -54,14 +54,14 @@ struct Taken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
-    /// Whoever reads it again has nothing to do either.
+    /// Finished without effect: a second read has nothing to do either.
     Passed,
-    /// Read again, the same would be done again.
+    /// Finished with an effect, which a second read would repeat.
     Done,
 }
 
 impl Offsets {
-    /// Begins an assignment of these partitions; whatever was known of the one before is forgotten.
+    /// Begins an assignment of these partitions and forgets the one before.
     pub(crate) fn assign(&mut self, partitions: impl IntoIterator<Item = Partition>) {
         self.epoch += 1;
         self.done = 0;
@@ -101,7 +101,7 @@ impl Offsets {
         finished
     }
 
-    /// The same for a record that nothing was done for: whoever reads it again has nothing to do either.
+    /// Notes a record as finished without effect.
     pub(crate) fn pass(&mut self, position: Position) -> bool {
         self.end(position, State::Passed)
     }
@@ -121,13 +121,13 @@ impl Offsets {
         true
     }
 
-    /// Whether the assignment that the record was taken under still holds.
+    /// Whether the assignment under which the record was taken still holds.
     pub(crate) fn is_current(&self, position: Position) -> bool {
         self.partitions.contains_key(&position.partition) && self.epoch == position.epoch
     }
 
-    /// The first unfinished record of each partition where something was done for a later one: until it is finished, its
-    /// partition commits no further.
+    /// The first unfinished record of each partition that has a finished one with effect behind it. Until it is finished,
+    /// its partition commits no further.
     pub(crate) fn blockers(&self) -> impl Iterator<Item = Position> {
         self.partitions.iter().filter_map(|(partition, assigned)| {
             let offset = assigned.taken.get(assigned.prefix)?.offset;
@@ -136,30 +136,30 @@ impl Offsets {
         })
     }
 
-    /// Whether something was done for a record behind this one: left open, this one would have that repeated.
+    /// Whether a record behind this one had an effect. While this one is unfinished, a restart would repeat that effect.
     pub(crate) fn holds_up_done(&self, position: Position) -> bool {
         let done = self.partitions.get(&position.partition).and_then(|assigned| assigned.last_done);
         self.is_current(position) && done > Some(position.offset)
     }
 
-    /// When the oldest unfinished record was written; of each partition that is the first one.
+    /// When the oldest unfinished record was written. In each partition that is the first unfinished one.
     pub(crate) fn waiting_since(&self) -> Option<Timestamp> {
         let first = |assigned: &Assigned| assigned.taken.get(assigned.prefix).map(|taken| taken.written_at);
         self.partitions.values().filter_map(first).min()
     }
 
-    /// What it holds of the records that were taken, in octets.
+    /// Memory of this state in octets.
     pub(crate) fn octets(&self) -> usize {
         let octets = |assigned: &Assigned| assigned.taken.len().saturating_mul(size_of::<Taken>());
         self.partitions.values().map(octets).sum()
     }
 
-    /// Records for which something was done and that are not known to be committed.
+    /// Records that had an effect and are not known to be committed.
     pub(crate) fn done(&self) -> usize {
         self.done
     }
 
-    /// Records that could be committed and were not handed out by [`Offsets::prefixes`] yet.
+    /// Committable records that [`Offsets::prefixes`] has not returned yet.
     pub(crate) fn committable(&self) -> usize {
         self.partitions.values().map(|assigned| assigned.prefix - assigned.stored).sum()
     }
@@ -191,7 +191,7 @@ impl Offsets {
         self.done -= done;
     }
 
-    /// Notes that a commit failed: what it was to commit will be handed out again.
+    /// Notes that a commit failed: the next [`Offsets::prefixes`] returns its records again.
     pub(crate) fn commit_failed(&mut self) {
         self.partitions.values_mut().for_each(|assigned| assigned.stored = 0);
     }

@@ -1,4 +1,4 @@
-//! How a delivery ends, and what becomes of its record. The state machine, which alone decides that, matches on it.
+//! How a delivery ends, and what becomes of its record. Only the state machine matches on these.
 
 use crate::{
     email::UnwritableError,
@@ -8,29 +8,29 @@ use crate::{
 };
 use std::fmt;
 
-/// How a task of a delivery ended.
+/// How the task of a delivery ended.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// It was to mail the record.
+    /// It tried to mail the record.
     Tried(Try),
-    /// It was to write a copy, which the broker has acknowledged.
+    /// It wrote a copy, which the broker acknowledged.
     Written(Outcome),
-    /// Nothing is known: it was dropped, or ended in a bug.
+    /// The task was dropped or panicked.
     Gone,
 }
 
 /// How a try to mail a record ended.
 #[derive(Debug)]
 pub(crate) enum Try {
-    /// The mail server has the email.
+    /// The mail server accepted the email.
     Accepted,
-    /// The email's time was over when there was a session for it.
+    /// The email had expired when a session was free.
     Expired,
-    /// The email can't be written.
+    /// The email can't be composed.
     Unwritable(UnwritableError),
-    /// The mail server refused it.
+    /// The mail server refused the email.
     Refused(Refusal),
-    /// The mail server refuses us, and said so when it knew the recipient.
+    /// The mail server refuses us, and said so after RCPT.
     Unwelcome(ServerFailure),
     /// The mail server can't be reached, does not answer, or takes mail from nobody.
     Failed(ServerFailure),
@@ -38,58 +38,58 @@ pub(crate) enum Try {
     Interrupted,
 }
 
-/// Where a copy of a record is written.
+/// Where a copy of a record goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     /// To the retry topic, with these headers.
     Retry(Retry),
-    /// To the dead-letter topic; the mail server's reply code, or 0.
+    /// To the dead-letter topic. `status`: the mail server's reply code, or 0.
     DeadLetter { reason: Reason, status: u16 },
 }
 
 /// What became of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The mail server has it.
+    /// The mail server accepted the email.
     Delivered,
-    /// A copy stands in the retry topic, acknowledged by the broker.
+    /// The retry topic has a copy, acknowledged by the broker.
     HandedOn,
-    /// A copy stands in the dead-letter topic, acknowledged by the broker.
+    /// The dead-letter topic has a copy, acknowledged by the broker.
     DeadLettered(Reason),
-    /// Its time was over before it could be mailed.
+    /// It expired before it could be mailed.
     Expired,
     /// It asks for no email.
     Ignored,
-    /// Its event was delivered by this process before.
+    /// This process has mailed it already, or has taken a later retry of it.
     Duplicate,
 }
 
-/// Why a record is a dead letter.
+/// Why a record became a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Reason {
     /// Not an event of a known form, or not one of its topic.
     Undecodable,
-    /// Larger than events are.
+    /// Larger than any event.
     TooLarge,
-    /// Of a newer version, and no newer service took it in time; or of an earlier one.
+    /// A newer version that no service took in time, or an earlier version.
     UnknownVersion,
     /// Its time is too far from the broker's.
     WrongClock,
-    /// Its key id stayed unknown until its time was over.
+    /// Its key id was still unknown when its time was over.
     UnknownKey,
-    /// 5xx to the recipient.
+    /// The recipient was refused with 5xx.
     RecipientRefused,
-    /// 5xx to the content until its time was over.
+    /// The content was refused with 5xx until its time was over.
     ContentRefused,
-    /// The address needs SMTPUTF8, and the server did not offer it until its time was over.
+    /// The address needs SMTPUTF8, which the server did not offer until its time was over.
     Smtputf8Missing,
     /// The email can't be composed.
     Unwritable,
-    /// The delivery ended in a bug of this service.
+    /// Its delivery ended in a bug of this service.
     Panicked,
 }
 
-/// What a try to mail a record says about the mail server.
+/// A try's evidence about the mail server.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) signal: Signal,
@@ -103,12 +103,12 @@ impl Report {
         Self { signal, failure: None, reply: None }
     }
 
-    /// With the reply that refused the email.
+    /// Adds the reply that refused the email.
     pub(crate) fn refused_with(self, reply: Option<Status>) -> Self {
         Self { reply, ..self }
     }
 
-    /// With what the server failed at.
+    /// Adds the server's failure.
     pub(crate) fn because_of(self, failure: ServerFailure) -> Self {
         Self { failure: Some(failure), ..self }
     }

@@ -1,4 +1,4 @@
-//! One record as it was taken from its topic: owned, and understood as far as possible.
+//! One record of a topic: owned, and decoded as far as possible.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -9,27 +9,27 @@ use runtime::caught::caught;
 use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
 
-/// Most octets of key and headers together; those of a retry record have about five hundred.
+/// The most octets of key and headers together. Those of a retry record have about five hundred.
 const MAX_ENVELOPE_OCTETS: usize = 16 * 1024;
-/// What a record and one of its headers take beside their octets, as a rough bound.
+/// A rough bound on the memory of a record and of a header, beyond their octets.
 const RECORD_OVERHEAD: usize = 1_024;
 const HEADER_OVERHEAD: usize = 64;
 
-/// A record, with the bytes that a copy of it needs.
+/// A record, with all bytes that a copy of it needs.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) position: Position,
-    /// The record's own time stamp, but never later than the moment it was read.
+    /// The record's time stamp, but never later than the time at which it was read.
     pub(crate) written_at: Timestamp,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) headers: Vec<Header>,
-    /// What an earlier delivery of it noted, when it comes from the retry topic.
+    /// What the retry headers say, if the record comes from the retry topic.
     pub(crate) retry: Option<Retry>,
     pub(crate) content: Content,
 }
 
-/// One header: not always text, not always there.
+/// One header. Its value may be absent, and need not be text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) name: String,
@@ -42,20 +42,20 @@ impl Header {
     }
 }
 
-/// What the record says.
+/// The decoded value.
 #[derive(Debug)]
 pub(crate) enum Content {
     Event(Arc<Event>),
-    /// No value: the account is forgotten.
+    /// A null value: the account is forgotten.
     Tombstone,
     NotUnderstood(DecodeError),
-    /// Larger than events are: only what its value was is known, and that is not held.
+    /// Larger than any event. Only digest and length of the value are kept.
     TooLarge(Digested),
-    /// To understand it ended in a bug.
+    /// Decoding it panicked.
     Panicked,
 }
 
-/// A value that is not held.
+/// Digest and length of a value that is not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Digested {
     pub(crate) octets: usize,
@@ -68,7 +68,7 @@ impl Digested {
     }
 }
 
-/// A record as a client lent it: nothing is copied yet.
+/// A record in the client's buffer, before anything is copied.
 #[derive(Debug)]
 pub(crate) struct Lent<'a> {
     pub(crate) key: Option<&'a [u8]>,
@@ -79,7 +79,7 @@ pub(crate) struct Lent<'a> {
 }
 
 impl Lent<'_> {
-    /// When the record was written to its topic; now, when the broker keeps no times.
+    /// When the record was written to its topic; `now` if the broker keeps no times.
     pub(crate) fn written_at(&self, now: Timestamp) -> Timestamp {
         self.timestamp.and_then(|time| Timestamp::from_millisecond(time).ok()).unwrap_or(now)
     }
@@ -99,8 +99,8 @@ impl Lent<'_> {
 }
 
 impl Record {
-    /// Copies what was lent, as far as an event can need it, and tries to understand it. `tolerance`: how far the clock of its
-    /// writer may be from the broker's.
+    /// Copies as much of the record as an event can need, and decodes it. `tolerance`: how far the clock of its writer may
+    /// differ from the broker's.
     pub(crate) fn new(position: Position, lent: &Lent<'_>, now: Timestamp, tolerance: Duration) -> Self {
         let origin = Origin::new(position.partition.topic, lent.timestamp, now, tolerance);
         let written_at = origin.written_at;
@@ -116,7 +116,8 @@ impl Record {
         };
         let value_octets = lent.payload.map_or(0, <[u8]>::len);
         if !envelope_fits || value_octets > MAX_VALUE_OCTETS {
-            // Under its own name: what a retry record says of its source, nobody could look up the bytes by.
+            // The dead letter names this record, not the source in its retry headers: that source does not lead to these
+            // bytes.
             let content = Content::TooLarge(Digested::of(lent.payload.unwrap_or_default()));
             return Self { position, written_at, key, payload: None, headers, retry: None, content };
         }
@@ -132,7 +133,7 @@ impl Record {
         Self { position, written_at, key, payload: lent.payload.map(<[u8]>::to_vec), headers, retry, content }
     }
 
-    /// Whether a newer version of this service may understand it, which is on its way in a rolling deploy.
+    /// Whether a newer version of this service may understand it. During a rolling deploy such a service is about to start.
     pub(crate) fn waits_for_newer(&self) -> bool {
         match &self.content {
             Content::NotUnderstood(DecodeError::UnknownVersion(version)) => *version > VERSION,
@@ -141,7 +142,7 @@ impl Record {
         }
     }
 
-    /// The version of this project that wrote it, if that is an earlier one.
+    /// The earlier version of this project that wrote it, if one did.
     pub(crate) fn earlier_version(&self) -> Option<u32> {
         match &self.content {
             Content::NotUnderstood(DecodeError::UnknownVersion(version)) => {
@@ -151,7 +152,7 @@ impl Record {
         }
     }
 
-    /// What it takes of the memory, about.
+    /// Roughly its memory, in octets.
     pub(crate) fn octets(&self) -> usize {
         let held = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
         let header = |header: &Header| {
@@ -161,12 +162,12 @@ impl Record {
         self.headers.iter().map(header).fold(fixed, usize::saturating_add)
     }
 
-    /// Deliveries of it that were tried before, here or elsewhere.
+    /// Number of earlier tries, of this or other processes.
     pub(crate) fn earlier_attempts(&self) -> u32 {
         self.retry.as_ref().map_or(0, |retry| retry.attempts)
     }
 
-    /// The number of the delivery that is tried now, from 1.
+    /// Number of the present try, from 1.
     pub(crate) fn attempt(&self) -> u32 {
         self.earlier_attempts().saturating_add(1)
     }

@@ -1,7 +1,7 @@
-//! When a record is tried again: exponential back-off with full jitter, and what its headers say about it.
+//! When a record is tried again: exponential back-off with full jitter; and the headers that carry this.
 //!
-//! Full jitter (a uniform draw between nothing and the whole back-off) spreads the records of an outage evenly. Pure:
-//! `now` and the randomness are arguments.
+//! Full jitter (a uniform draw between zero and the whole back-off) spreads the records of an outage evenly. Pure: `now` and
+//! the random number are arguments.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::{
@@ -12,24 +12,25 @@ use jiff::{SignedDuration, Timestamp};
 
 /// Time of the next try, RFC 3339.
 pub(crate) const NOT_BEFORE: &str = "retry_not_before";
-/// Deliveries tried so far.
+/// Number of tries so far.
 pub(crate) const ATTEMPT: &str = "retry_attempt";
 /// `topic/partition/offset` of the record that was read first.
 pub(crate) const SOURCE: &str = "retry_source";
 /// Time of the first failure, RFC 3339.
 pub(crate) const FIRST_FAILURE: &str = "retry_first_failure";
-/// The consumer group that tries again. A record without it belongs to any group that reads it.
+/// The consumer group that tries again. Without this header any group does.
 pub(crate) const GROUP: &str = "retry_group";
 
-/// `topic/partition/offset` of a topic of ours has 57 octets at most.
+/// `topic/partition/offset` of this project's topics has 57 octets at most.
 const LONGEST_SOURCE: usize = 64;
-/// More than any mail is tried within its time. Without it, the tries after a forged number could not be told apart.
+/// More tries than any mail gets within its time. Without this limit, the tries after a forged number would all have the
+/// same number.
 const MOST_ATTEMPTS: u32 = 1_000_000;
 
 const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(2);
 const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(120);
 
-/// What the headers of a record of the retry topic say.
+/// The retry headers of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Retry {
     pub(crate) not_before: Timestamp,
@@ -38,13 +39,14 @@ pub(crate) struct Retry {
     pub(crate) first_failure: Timestamp,
 }
 
-/// Whether the record was handed on by another consumer group, whose business it stays.
+/// Whether another consumer group wrote this retry. Only that group tries it.
 pub(crate) fn is_of_another_group(group: Option<&[u8]>, own: &str) -> bool {
     group.is_some_and(|group| group != own.as_bytes())
 }
 
 impl Retry {
-    /// Reads the headers; `None` when they are absent or not what this service writes. No record failed after it was written.
+    /// Reads the headers; `None` if they are absent or not as this service writes them. A first failure later than
+    /// `written_at` becomes `written_at`.
     pub(crate) fn from_headers(headers: &[Header], written_at: Timestamp) -> Option<Self> {
         let not_before = record::text(headers, NOT_BEFORE)?.parse().ok()?;
         let first_failure = record::text(headers, FIRST_FAILURE).and_then(|time| time.parse().ok());
@@ -59,7 +61,7 @@ impl Retry {
         })
     }
 
-    /// The headers that replace those of an earlier try. Without a group, whichever reads it first takes it.
+    /// The headers that replace those of an earlier try. Without a group, any group that reads the record tries it.
     pub(crate) fn to_headers(&self, group: Option<&str>) -> impl Iterator<Item = Header> {
         let headers = [
             (NOT_BEFORE, format!("{:.3}", self.not_before)),
@@ -76,14 +78,15 @@ impl Retry {
     }
 }
 
-/// `topic/partition/offset`: the name of a record for as long as its topic exists.
+/// `topic/partition/offset`: identifies a record while its topic exists.
 pub(crate) fn source_name(position: Position) -> String {
     format!("{}/{}/{}", position.partition.topic.name(), position.partition.number, position.offset)
 }
 
-/// The time of the next try after `attempts` failed ones, or `None` when the mail's time is over before it.
+/// The time of the next try after `attempts` failed ones; `None` when a second or less is left until `deadline`.
 ///
-/// `jitter` is uniform in 0..1. The last try is moved up to a second before the end rather than left out.
+/// `jitter` is uniform in 0..1. A time that would be too late becomes one second before `deadline`, so that a last try
+/// remains.
 pub(crate) fn next_try(attempts: u32, now: Timestamp, deadline: Timestamp, jitter: f64) -> Option<Timestamp> {
     let whole = FIRST_BACK_OFF
         .checked_mul(1_i32.wrapping_shl(attempts.saturating_sub(1).min(10)))

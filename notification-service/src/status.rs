@@ -1,7 +1,7 @@
-//! What this process is doing: its ledger, the gate, its membership in the group.
+//! The state of this process: its ledger, the gate, its membership in the group.
 //!
-//! Written by the consumer alone, read by health and metrics. All of it lies under one lock, so that a reader never
-//! sees half a change: at any time, what was taken is what ended plus what is in flight.
+//! Only the consumer writes it; health and metrics read it. One lock covers all of it, so a reader never sees half a change:
+//! at any time, the records taken are those ended plus those in flight.
 
 use crate::{
     offsets::Partition,
@@ -14,27 +14,27 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Shared by the consumer and those who report on it.
+/// Shared by the consumer, health and metrics.
 #[derive(Debug, Default)]
 pub(crate) struct Status(Mutex<State>);
 
-/// A copy of everything at one moment.
+/// A snapshot.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State {
-    /// The consumer group has given this process its partitions, be it none.
+    /// The consumer group has assigned this process its partitions, possibly none.
     pub(crate) joined: bool,
-    /// Records of each assigned partition that are not committed yet, as of a few seconds ago.
+    /// Uncommitted records of each assigned partition, as of a few seconds ago.
     pub(crate) lag: BTreeMap<Partition, i64>,
     pub(crate) work: Work,
 }
 
-/// What the state machine says of itself.
+/// What the state machine reports.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Work {
     pub(crate) ledger: Ledger,
     /// Why the gate is closed; `None` when it is open.
     pub(crate) gate_closed_by: Option<Arc<str>>,
-    /// When the oldest record was written that was taken and has not ended.
+    /// When the oldest unfinished record was written.
     pub(crate) waiting_since: Option<Timestamp>,
 }
 
@@ -48,10 +48,10 @@ pub(crate) struct Ledger {
     pub(crate) expired: u64,
     pub(crate) ignored: u64,
     pub(crate) duplicates: u64,
-    /// Taken, but not finished when their partition went to another process or this one stopped.
+    /// Taken, and unfinished when the partition moved to another process or this one stopped.
     pub(crate) handed_back: u64,
     pub(crate) in_flight: u64,
-    /// Dead letters by their reason.
+    /// Dead letters by reason.
     #[serde(skip)]
     dead_letters: [u64; Reason::ALL.len()],
 }
@@ -73,7 +73,7 @@ impl Status {
         self.lock().work = work;
     }
 
-    /// Notes that this process leaves the group: what is in flight goes back.
+    /// Notes that this process leaves the group and hands its records in flight back.
     pub(crate) fn set_left(&self) {
         let mut state = self.lock();
         state.joined = false;
@@ -87,13 +87,13 @@ impl Status {
 }
 
 impl Ledger {
-    /// Enters a record that was taken.
+    /// Counts a record that was taken.
     pub(crate) fn taken(&mut self) {
         self.taken += 1;
         self.in_flight += 1;
     }
 
-    /// Enters how a record ended.
+    /// Counts the outcome of a record.
     pub(crate) fn ended(&mut self, outcome: Outcome) {
         let count = match outcome {
             Outcome::Delivered => &mut self.delivered,
@@ -110,19 +110,19 @@ impl Ledger {
         self.in_flight -= 1;
     }
 
-    /// Enters records that went back unfinished.
+    /// Counts records that went back unfinished.
     pub(crate) fn handed_back(&mut self, records: usize) {
         let records = u64::try_from(records).unwrap_or(u64::MAX);
         self.handed_back += records;
         self.in_flight -= records;
     }
 
-    /// Each reason, with its dead letters.
+    /// The number of dead letters of each reason.
     pub(crate) fn dead_letters(&self) -> [(Reason, u64); Reason::ALL.len()] {
         Reason::ALL.map(|reason| (reason, self.dead_letters[reason as usize]))
     }
 
-    /// What was taken must be what ended, went back, or is in flight.
+    /// Whether the records taken equal those ended, handed back and in flight.
     #[cfg(test)]
     pub(crate) fn balances(&self) -> bool {
         let ended = self.delivered

@@ -1,4 +1,4 @@
-//! Writes records of our own: to the retry topic and to the dead-letter topic, with the broker's ack.
+//! Writes to the retry topic and the dead-letter topic, and waits for the broker's ack.
 
 use crate::record::Header;
 use contract::topic::{MAX_COPIED_RECORD, Topic};
@@ -19,7 +19,7 @@ pub(crate) struct Writer {
     producer: Arc<Producer<ClientLog>>,
 }
 
-/// The topic does not take this record, however often it is written.
+/// The topic refuses this record, however often it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the topic does not take the record: {0}")]
 pub(crate) struct NotTaken(RDKafkaErrorCode);
@@ -27,7 +27,7 @@ pub(crate) struct NotTaken(RDKafkaErrorCode);
 /// A record to be written.
 pub(crate) struct Outgoing<'a> {
     pub(crate) topic: Topic,
-    /// `None`: as the key decides.
+    /// `None`: the partitioner chooses by key.
     pub(crate) partition: Option<i32>,
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) payload: Option<&'a [u8]>,
@@ -46,11 +46,11 @@ impl Writer {
         Ok(Self { producer: Arc::new(Producer::new(&config, ClientLog::default())?) })
     }
 
-    /// Writes a record and tries again, ever more slowly, until the broker has acknowledged it: also where a right is missing,
-    /// which an operator can give. Dropping the future ends the tries; the record may then have been written or not.
+    /// Writes a record until the broker acknowledges it, at growing intervals. It also waits for a missing right, which an
+    /// operator can grant. Dropping the future ends this; the record may have been written or not.
     ///
     /// # Errors
-    /// [`NotTaken`] when no repetition helps.
+    /// [`NotTaken`] when a repetition can't help.
     pub(crate) async fn write(&self, outgoing: &Outgoing<'_>) -> Result<(), NotTaken> {
         let topic = outgoing.topic.name();
         let mut pause = PAUSE;
@@ -74,7 +74,7 @@ impl Writer {
     /// Waits until `stop` is cancelled or the producer is broken for good.
     ///
     /// # Errors
-    /// What broke it: only a restart helps, since no refused mail can be put aside any more.
+    /// The reason. Only a restart helps: without a producer no refused mail can be put aside.
     pub(crate) async fn watch(self, stop: CancellationToken) -> Result<(), String> {
         self.producer.watch(&stop).await
     }
@@ -85,7 +85,7 @@ impl Writer {
     }
 }
 
-/// What was wrong with the record itself.
+/// The error code, if the fault is in the record itself.
 fn refusal(error: &KafkaError) -> Option<RDKafkaErrorCode> {
     use RDKafkaErrorCode::{InvalidRecord, InvalidTimestamp, MessageBatchTooLarge, MessageSizeTooLarge};
     let code = error.rdkafka_error_code()?;
@@ -144,7 +144,7 @@ mod tests {
         let kafka = KafkaConfig::from_env(&mut Env::from_pairs([("KAFKA_BROKERS", brokers.as_str())]));
         let writer = Writer::new(&kafka).unwrap();
         let limit = Duration::from_secs(5);
-        // Larger than this client takes: no broker is asked.
+        // The client itself refuses this size, so no broker is needed.
         let large = vec![0; 2 * usize::try_from(MAX_COPIED_RECORD).unwrap()];
         let record = Outgoing { payload: Some(&large), headers: Vec::new(), ..RECORD };
         let written = tokio::time::timeout(limit, writer.write(&record)).await.unwrap();
@@ -158,7 +158,7 @@ mod tests {
             let written = tokio::time::timeout(limit, writer.write(&RECORD)).await.unwrap();
             assert_eq!(written, Err(NotTaken(code)));
         }
-        // An operator may give the right meanwhile.
+        // An operator may grant the right meanwhile.
         cluster.request_errors(
             RDKafkaApiKey::Produce,
             &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED],

@@ -1,4 +1,4 @@
-//! What a run on one machine needs instead of Kafka and a mail provider: for `standalone` and for tests.
+//! Replaces Kafka and a mail provider on one machine, for `standalone` and for tests.
 //!
 //! ```text
 //!   broker   a Kafka-protocol broker inside this process (feature `broker`)

@@ -1,4 +1,4 @@
-//! What a second run must find again: the broker's data, and the secrets behind ids and codes.
+//! The data of earlier runs: the broker's records, and the secrets behind ids and codes.
 
 use anyhow::{Context, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -14,8 +14,8 @@ use std::{
 const SECRETS: &str = "secrets.env";
 const BROKER: &str = "broker";
 
-/// Moves a data folder to the first free name beside it, `data-1` and so on, and answers that name; `None` when there is
-/// no such folder.
+/// Moves a data folder to the first free name beside it (`data-1` and so on) and returns that name; `None` if there is no
+/// such folder.
 ///
 /// # Errors
 /// A running system uses the folder, or it can't be moved.
@@ -33,14 +33,15 @@ pub fn move_aside(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(aside))
 }
 
-/// The folder in which everything is kept.
+/// The folder of all data.
 pub(crate) struct DataFolder(PathBuf);
 
 impl DataFolder {
     /// Opens the folder; a new one gets fresh secrets.
     ///
     /// # Errors
-    /// It can't be read or written, or a running system uses it: said before anything is said of ports, which that one has, too.
+    /// It can't be read or written, or a running system uses it. This is checked before the ports, which that system would
+    /// have taken, too.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         refuse_in_use(path)?;
         fs::create_dir_all(path).with_context(|| format!("can't make the data folder {}", path.display()))?;
@@ -51,7 +52,7 @@ impl DataFolder {
         Ok(folder)
     }
 
-    /// Where the broker keeps its records.
+    /// The folder of the broker's records.
     pub(crate) fn broker(&self) -> PathBuf {
         self.0.join(BROKER)
     }
@@ -68,7 +69,8 @@ impl DataFolder {
         self.0.join(SECRETS)
     }
 
-    /// Writes fresh secrets, readable by their owner alone; under another name first, so that none are half there.
+    /// Writes fresh secrets that only their owner can read. They get another name first, so that no file is ever half
+    /// written.
     fn make_secrets(&self) -> anyhow::Result<()> {
         let text = format!("CODE_SECRETS=k1:{}\nID_SECRET={}\n", random_secret()?, random_secret()?);
         let unfinished = self.0.join("secrets.env.new");

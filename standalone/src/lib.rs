@@ -4,8 +4,8 @@
 //!   data_folder ──► system: broker ─ inbox ─ user service ─ notification service ──► terminal
 //! ```
 //!
-//! The services are the same as in production and know nothing of each other; only the broker and the mail server
-//! are the sandbox's. Everything listens on 127.0.0.1.
+//! The services are the same as in production and know nothing of each other. Only the broker and the mail server come from
+//! the sandbox. Everything listens on 127.0.0.1.
 
 pub mod data_folder;
 mod system;

@@ -5,7 +5,7 @@ use runtime::{env::Env, shutdown, telemetry};
 use standalone::{Ports, System, data_folder, terminal};
 use std::{path::Path, process::ExitCode};
 
-/// Below the current folder; `.gitignore` knows it.
+/// Relative to the current folder; listed in `.gitignore`.
 const DATA_FOLDER: &str = "data";
 
 const PORTS: &str = "Variables of its own: STANDALONE_KAFKA_PORT (9092), STANDALONE_SMTP_PORT (1025) and \
@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut env = Env::load();
-    // Between the mails, the terminal shows what goes wrong and nothing else.
+    // Besides the mails, the terminal shows only warnings and errors.
     env.set_default("RUST_LOG", "warn");
     telemetry::start_from_env(&mut env);
     let stop = shutdown::on_signal()?;

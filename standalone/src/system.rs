@@ -1,4 +1,4 @@
-//! Broker, inbox and both services: started in an order that needs no waiting, ended in the reverse one.
+//! Broker, inbox and both services: started in an order without waiting, stopped in the reverse order.
 
 use crate::data_folder::DataFolder;
 use anyhow::{Context, anyhow};
@@ -16,7 +16,7 @@ use std::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How brokers and mail servers elsewhere are reached; an empty value is the default.
+/// The variables for remote brokers and mail servers. An empty value is the default.
 const OF_OTHERS: [&str; 8] = [
     "KAFKA_SECURITY_PROTOCOL",
     "KAFKA_CA_FILE",
@@ -28,14 +28,14 @@ const OF_OTHERS: [&str; 8] = [
     "SMTP_PASSWORD",
 ];
 
-/// Where the parts listen on 127.0.0.1; 0 takes any free port.
+/// The ports on 127.0.0.1; 0 takes any free one.
 #[derive(Debug, Clone, Copy)]
 pub struct Ports {
-    /// The broker, for every Kafka client.
+    /// Of the broker, for every Kafka client.
     pub kafka: u16,
-    /// The inbox's SMTP server.
+    /// Of the inbox's SMTP server.
     pub smtp: u16,
-    /// The inbox's web page.
+    /// Of the inbox's web page.
     pub inbox: u16,
 }
 
@@ -57,8 +57,8 @@ impl Default for Ports {
 }
 
 impl Ports {
-    /// The defaults, or what `STANDALONE_KAFKA_PORT`, `STANDALONE_SMTP_PORT` and `STANDALONE_INBOX_PORT` say. A wrong
-    /// value is among the problems that [`System::start`] reports.
+    /// Reads `STANDALONE_KAFKA_PORT`, `STANDALONE_SMTP_PORT` and `STANDALONE_INBOX_PORT`, with their defaults.
+    /// [`System::start`] reports wrong values with all other problems.
     pub fn from_env(env: &mut Env) -> Self {
         let defaults = Self::default();
         let mut port = |name, default| {
@@ -73,7 +73,7 @@ impl Ports {
 }
 
 impl System {
-    /// Starts everything, with its data in `folder`. Other variables of `env` reach the services.
+    /// Starts everything, with its data in `folder`. The services get all other variables of `env`.
     ///
     /// # Errors
     /// When a port is taken, a variable is wrong or the folder can't be used.
@@ -95,7 +95,7 @@ impl System {
         env.set("KAFKA_REPLICATION", "1");
         env.set("SMTP_HOST", inbox.smtp_address().ip().to_string());
         env.set("SMTP_PORT", inbox.smtp_address().port().to_string());
-        // What a .env says of other brokers and mail servers is not meant for these.
+        // A .env file may name other brokers and mail servers. These settings must not apply here.
         for name in OF_OTHERS {
             env.set(name, "");
         }
@@ -121,7 +121,7 @@ impl System {
         })
     }
 
-    /// The broker, as `bootstrap.servers`.
+    /// The broker's address for `bootstrap.servers`.
     #[must_use]
     pub fn kafka(&self) -> String {
         self.broker.bootstrap()
@@ -133,28 +133,28 @@ impl System {
         &self.inbox
     }
 
-    /// Where the user service answers.
+    /// The address of the user service's API.
     #[must_use]
     pub fn user_service(&self) -> SocketAddr {
         self.user_service
     }
 
-    /// Where the user service shows its health and metrics.
+    /// The address of the user service's health and metrics.
     #[must_use]
     pub fn user_service_admin(&self) -> SocketAddr {
         self.user_service_admin
     }
 
-    /// Where the notification service shows its health and metrics.
+    /// The address of the notification service's health and metrics.
     #[must_use]
     pub fn notification_service(&self) -> SocketAddr {
         self.notification_service
     }
 
-    /// Waits until `stop` is cancelled or a service ends, then stops everything in order.
+    /// Waits until `stop` is cancelled or a service ends, then stops everything gracefully.
     ///
     /// # Errors
-    /// What the service that failed said.
+    /// The error of the service that failed.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut outcome = tokio::select! {
             () = stop.cancelled() => Ok(()),
@@ -164,14 +164,14 @@ impl System {
         while let Some(ended) = self.services.join_next().await {
             outcome = outcome.and(flatten(ended));
         }
-        // The services have had their last acks and the mail server's last answers.
+        // The services have ended, and need the broker and the mail server no more.
         self.inbox.stop().await;
         self.broker.stop().await;
         outcome
     }
 }
 
-/// Adds what to do about an error, if it has a cause of this kind.
+/// Adds advice to an error, if it has a cause of this kind.
 fn advise(error: anyhow::Error, kind: io::ErrorKind, advice: &str) -> anyhow::Error {
     let is_meant = |cause: &(dyn Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == kind)
@@ -179,7 +179,7 @@ fn advise(error: anyhow::Error, kind: io::ErrorKind, advice: &str) -> anyhow::Er
     if error.chain().any(is_meant) { anyhow!("{error:#}. {advice}") } else { error }
 }
 
-/// The same about a folder that is there, but not for this user.
+/// Adds advice about a folder that exists and that this user may not use.
 fn advise_owner(error: anyhow::Error, folder: &Path) -> anyhow::Error {
     if !folder.exists() {
         return error;

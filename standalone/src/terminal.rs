@@ -1,16 +1,16 @@
-//! What a person at the terminal sees: where to click, and each mail as it arrives.
+//! The output for a person at the terminal: the addresses, and each mail on its arrival.
 #![expect(clippy::print_stdout, reason = "this is the program's output, not its log")]
 
 use crate::System;
 use sandbox::inbox::ParsedMail;
 use std::path::Path;
 
-/// Says where the data of earlier runs went.
+/// Tells where the data of earlier runs are now.
 pub fn print_moved(folder: &Path, aside: &Path) {
     println!("The data of earlier runs are now in {}; {} begins anew.\n", aside.display(), folder.display());
 }
 
-/// Says where everything is.
+/// Tells the addresses of everything.
 pub fn print_welcome(system: &System, folder: &Path) {
     let (service, inbox) = (system.user_service(), system.inbox().web_address());
     println!(

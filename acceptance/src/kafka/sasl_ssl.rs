@@ -1,17 +1,17 @@
-//! A broker like a managed one: TLS and a login, and no other way in.
+//! A broker like a managed one: it accepts only TLS with a login.
 //!
-//! Its certificate and its users are made for one test, so they are trusted nowhere else.
+//! Its certificate and its users are made for one test, so nothing else trusts them.
 
 use super::{CONTROLLER, Kafka};
 use crate::service::Service;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::path::{Path, PathBuf};
 
-/// The password of every user; text that is nowhere else in a log.
+/// The password of every user. This text occurs nowhere else in a log.
 pub const PASSWORD: &str = "correct-horse-battery-staple";
 const KAFKA: &str = "org.apache.kafka.common.security";
 
-/// How services get into such a broker.
+/// The credentials for such a broker.
 #[derive(Debug)]
 pub struct SaslSsl {
     bootstrap: String,
@@ -19,8 +19,8 @@ pub struct SaslSsl {
 }
 
 impl Kafka {
-    /// Gives a broker that was never started a SASL_SSL listener instead of its own: user `scram` logs in with
-    /// SCRAM-SHA-512, user `plain` with PLAIN.
+    /// Replaces the listener of a broker that was never started by a SASL_SSL one. User `scram` logs in with SCRAM-SHA-512,
+    /// user `plain` with PLAIN.
     pub fn require_tls_and_login(&mut self) -> SaslSsl {
         std::fs::create_dir_all(&self.folder).expect("a folder");
         let (ca_file, key_store) = (self.folder.join("ca.pem"), self.folder.join("broker.pem"));
@@ -54,7 +54,7 @@ impl SaslSsl {
     /// Lets a service log in as the user `scram`.
     #[must_use]
     pub fn with_scram(&self, service: Service) -> Service {
-        // The mechanism is the default.
+        // This mechanism is the default.
         self.with_login(service, "scram")
     }
 
@@ -74,11 +74,11 @@ impl SaslSsl {
     }
 }
 
-/// Writes a certificate authority, and the broker's key with a certificate for `localhost` from it.
+/// Writes a certificate authority, and the broker's key with a certificate of that authority for `localhost`.
 fn certify(ca_file: &Path, key_store: &Path) {
     let mut authority = CertificateParams::new([]).expect("no names");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // Names of their own: OpenSSL takes a certificate for self-signed when its issuer has the same name.
+    // The names differ, because OpenSSL takes a certificate for self-signed if its issuer has the same name.
     authority.distinguished_name.push(DnType::CommonName, "authority of this test");
     let authority_key = KeyPair::generate().expect("a key");
     let root = authority.self_signed(&authority_key).expect("a certificate");

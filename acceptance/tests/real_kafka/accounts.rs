@@ -1,5 +1,5 @@
-//! One account at two replicas: verified by two at once, verified behind a replica's back, forgotten, forgotten while it is
-//! verified.
+//! One account at two replicas: verified by both at once, verified at one while the other can't read it, forgotten, forgotten
+//! during a verification.
 
 use acceptance::{
     api::Api,
@@ -21,7 +21,7 @@ use tokio::time::sleep;
 
 const WINDOW: Duration = Duration::from_secs(3_600);
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
-/// For the way through a busy machine.
+/// A margin for a busy machine.
 const MARGIN: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -104,7 +104,7 @@ async fn a_forgotten_account_is_a_new_one_at_all_replicas_and_stays_one_through_
     assert_eq!(at_a.verify(&old.id, &old_code).await.status, StatusCode::OK);
     a.command(&["forget", &proofs::account_id(email).to_string()]).await;
 
-    // Known at the other replica as soon as it is accepted at one.
+    // Accepted at one replica, it is known at the other at once.
     let new = Registration::accepted(&at_b, email.to_owned()).await;
     let answer = at_a.verify(&new.id, &old_code).await;
     assert!(answer.is_wrong_code(), "{answer:?}");
@@ -151,7 +151,7 @@ async fn a_verification_that_is_written_after_the_tombstone_is_forgotten_as_well
     let registration = Registration::accepted(&at_a, email.to_owned()).await;
     let token = proofs::link_token(email, window_of(&registration));
     assert_eq!(at_a.verify_by_link(&registration.id, &token).await.status, StatusCode::OK);
-    // As a replica writes it that had read the topic's end before the tombstone.
+    // A replica that had read the topic's end before the tombstone writes this.
     let late = verified(&world).remove(0).event.expect("the verification");
     let account = proofs::account_id(email).to_string();
     let is_late = async {
@@ -181,7 +181,7 @@ async fn a_verification_that_is_written_after_the_tombstone_is_forgotten_as_well
     );
 }
 
-/// A replica beside which `forget` need not wait for long.
+/// A replica with a small skew, so that `forget` does not wait long.
 async fn small_skew(world: &World, name: &str) -> (Service, Api) {
     let mut service = world.user_service(name).with("MAX_CLOCK_SKEW", "1s");
     service.start_and_wait().await;
@@ -200,7 +200,7 @@ fn verified(world: &World) -> Vec<Record> {
     log::read(&world.kafka.bootstrap(), Topic::Verified)
 }
 
-/// With which registrations an account was verified, by their offsets.
+/// The registrations in an account's verifications, by offset.
 fn registrations_verified(records: &[Record], email: &str) -> Vec<String> {
     let account = proofs::account_id(email).to_string();
     let of_account = records.iter().filter(|record| record.key == account);

@@ -1,4 +1,4 @@
-//! Five guesses with a registration, wherever they are made and whatever happens to those who count them.
+//! A registration has five guesses, at whichever replica they are made and whatever happens to the replicas.
 
 use acceptance::{
     api::{Answer, Api},
@@ -40,7 +40,7 @@ async fn of_two_hundred_guesses_at_once_at_two_replicas_exactly_five_are_compare
         let tally = Tally::of(&answers);
         show(&format!("{tally:?}"));
         assert_eq!(tally, Tally { wrong: ATTEMPTS, gone: GUESSES - ATTEMPTS, unavailable: 0 });
-        // Each says what is left by then.
+        // Each answer has the number that was left at its time.
         let left = answers.iter().filter_map(|answer| answer.body["attempts_left"].as_u64());
         assert!(left.clone().all(|left| left <= 4) && left.min() == Some(0), "{answers:?}");
     }
@@ -53,11 +53,11 @@ async fn no_more_than_five_guesses_are_compared_when_a_replica_freezes_and_a_res
     let (mut b, at_b) = world.ready_user_service("b").await;
     let _notification_service = world.ready_notification_service("notification").await;
     let mut targets = Vec::new();
-    // The last freeze is longer than PUBLISH_TIMEOUT: what the frozen replica had begun is out of time then.
+    // The last freeze is longer than PUBLISH_TIMEOUT, so the frozen replica's requests have timed out.
     for (round, freeze) in [0, 1, 2, 7].map(Duration::from_secs).into_iter().enumerate() {
         let target = Target::register(&world, &at_a, round).await;
         let mut answering = target.guess(&[at_a.clone(), at_b.clone()]);
-        // With the first answer all requests are under way, and the frozen replica has begun with its share.
+        // At the first answer all requests are in flight, and the replica to be frozen has begun with its share.
         let mut answers: Vec<_> = answering.next().await.into_iter().collect();
         b.freeze();
         let frozen = tokio::time::sleep(freeze);
@@ -82,7 +82,7 @@ async fn no_more_than_five_guesses_are_compared_when_a_replica_freezes_and_a_res
         service.start_and_wait().await;
     }
     for (target, api) in targets.iter().zip([&at_a, &at_b].into_iter().cycle()) {
-        // One that was tried before may have a place, and then its answer.
+        // A code that was tried before may have a place, and would get that place's answer. These two are new.
         for code in [&target.wrong_code(GUESSES), &target.right_code] {
             assert_eq!(api.verify(&target.id, code).await.status, StatusCode::GONE);
         }
@@ -91,14 +91,14 @@ async fn no_more_than_five_guesses_are_compared_when_a_replica_freezes_and_a_res
     }
 }
 
-/// Somebody whose code is guessed at.
+/// A person whose code is being guessed.
 struct Target {
     id: String,
     right_code: String,
     link_token: String,
 }
 
-/// How guesses were answered.
+/// The answers to guesses, by kind.
 #[derive(Debug, PartialEq, Eq)]
 struct Tally {
     wrong: usize,
@@ -119,7 +119,7 @@ impl Target {
         format!("{:06}", (right + 1 + number) % 1_000_000)
     }
 
-    /// All guesses at once, in turn at each replica; yields the answers as they come.
+    /// Sends all guesses at once, alternating between the replicas. Yields the answers as they come.
     fn guess(&self, replicas: &[Api]) -> impl futures_util::Stream<Item = Answer> + Unpin + use<> {
         let guesses = (0..GUESSES).zip(replicas.iter().cycle()).map(|(number, api)| {
             let (api, id, code) = (api.clone(), self.id.clone(), self.wrong_code(number));
@@ -130,7 +130,7 @@ impl Target {
 }
 
 impl Tally {
-    /// Counts, and accepts no other kind of answer.
+    /// Counts the answers, and expects no other kind.
     fn of(answers: &[Answer]) -> Self {
         let count = |status| answers.iter().filter(|answer| answer.status == status).count();
         let wrong = answers.iter().filter(|answer| answer.is_wrong_code()).count();

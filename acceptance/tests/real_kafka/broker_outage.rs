@@ -21,12 +21,12 @@ use tokio::{
 };
 
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
-/// For the way through a busy machine.
+/// A margin for a busy machine.
 const MARGIN: Duration = Duration::from_secs(1);
 const READY_AGAIN: Duration = Duration::from_secs(5);
-/// After it a member that heard nothing from the broker takes its partitions for lost.
+/// After this time without the broker, a member takes its partitions for lost.
 const LONGER_THAN_A_GROUP_SESSION: Duration = Duration::from_secs(8);
-/// In the form of an id, and nobody's.
+/// A well-formed id that no registration has.
 const UNKNOWN_ID: &str = "00000000-0000-4000-8000-000000000000";
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -34,13 +34,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 enum Outage {
     /// SIGKILL, and a start after this time.
     Killed(Duration),
-    /// SIGSTOP for this time: what was sent to it arrives later.
+    /// SIGSTOP for this time. Requests to the broker arrive later.
     Frozen(Duration),
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_while_the_broker_is_dead_is_accepted_later_and_mailed_with_one_code() {
-    // Back at once, and back only after requests have run out of time.
+    // The broker returns at once, and then only after requests have timed out.
     survives(&[Outage::Killed(Duration::ZERO), Outage::Killed(2 * PUBLISH_TIMEOUT)]).await;
 }
 
@@ -79,7 +79,7 @@ async fn verifying_is_refused_in_time_while_the_broker_is_away_and_works_afterwa
         }
         let asked = Timestamp::now();
         let mut answer = at_b.verify(&registration.id, mail.code()).await;
-        // The cluster may need a moment more; the attempt stays spent.
+        // The cluster may need a moment more. The attempt stays counted.
         if answer.status == StatusCode::SERVICE_UNAVAILABLE {
             answer = at_b.verify(&registration.id, mail.code()).await;
         }
@@ -94,7 +94,7 @@ async fn a_notification_service_ends_when_it_is_asked_to_although_its_broker_is_
     let (_user_service, api) = world.ready_user_service("user").await;
     let mut notification_service = world.notification_service("notification");
     notification_service.start_and_wait().await;
-    // Mails are held up until the broker is frozen, so that there is something that can't be committed.
+    // Holds mails until the broker is frozen, so that some finished records can't be committed.
     let held_up = watch::Sender::new(0);
     let (mut count, counted) = (held_up.subscribe(), held_up);
     world.inbox.set_script(Script::new(move |step| match step.stage {
@@ -123,7 +123,7 @@ async fn a_probe_of_the_mail_server_that_is_dropped_with_its_partitions_is_not_w
     let (_user_service, api) = world.ready_user_service("user").await;
     let mut notification_service = world.notification_service("notification");
     notification_service.start_and_wait().await;
-    // The first email closes the gate, and the probe that follows hangs.
+    // The first email closes the gate, and the next probe hangs.
     let begun = watch::Sender::new(0);
     let (mut count, counted) = (begun.subscribe(), begun);
     world.inbox.set_script(Script::new(move |step| match step.stage {
@@ -148,7 +148,7 @@ async fn a_probe_of_the_mail_server_that_is_dropped_with_its_partitions_is_not_w
     all_mailed(&registrations, &world.inbox, LIMIT / 2).await;
 }
 
-/// Goes through the outages with 100 registrations a second at two replicas; whoever is refused tries the other one.
+/// Registers 100 people a second at two replicas during these outages. A person who is refused tries the other replica.
 async fn survives(outages: &[Outage]) {
     let world = World::start().await;
     let (a, at_a) = world.ready_user_service("a").await;
@@ -191,7 +191,7 @@ async fn survives(outages: &[Outage]) {
     show(&format!("all mailed, all verified; {copies} mails came twice"));
 }
 
-/// Takes the broker away and brings it back; when both replicas are ready again, answers when it was back.
+/// Takes the broker away, brings it back, and waits until both replicas are ready. Returns the time of the broker's return.
 async fn suffer(world: &World, outage: Outage, replicas: [&Service; 2]) -> Timestamp {
     match outage {
         Outage::Killed(time) => {

@@ -1,5 +1,5 @@
-//! Guesses are counted by the log: twenty-five for the code of a window and five for a registration, through crashes, restarts
-//! and the end of a window, while the link goes on to work.
+//! The log counts guesses: twenty-five for a window's code and five for a registration, through crashes, restarts and the
+//! end of a window. The link works all the time.
 
 use acceptance::{
     api::{Answer, Api},
@@ -31,7 +31,7 @@ const GUESSERS: usize = 16;
 const CODE_ATTEMPTS: usize = 5;
 const WINDOW_ATTEMPTS: usize = 25;
 const LIMIT: Duration = Duration::from_secs(10);
-/// When the other replica is asked.
+/// After this time without an answer, the other replica is asked.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,7 +56,7 @@ async fn of_the_guesses_of_many_registrations_twenty_five_are_compared_in_a_wind
     });
     let watched = tokio::spawn(Arc::clone(&link).watch(replicas.clone()));
 
-    // Crashed while it counts: what it published stays counted.
+    // A crash during the guesses: published guesses stay counted.
     let wrong = tokio::spawn(guess_wrong(replicas.clone(), window));
     sleep(Duration::from_millis(200)).await;
     restart(&mut b).await;
@@ -84,7 +84,7 @@ async fn of_the_guesses_of_many_registrations_twenty_five_are_compared_in_a_wind
             );
         }
     }
-    // A right code that was compared would have verified. The log shows that each was beyond the budget of its window.
+    // A right code that is compared verifies. So these were not compared, and the log shows each beyond its window's budget.
     let places = Places::read(&world);
     let mut beyond = 0;
     for (guesses, window) in [(&right, window), (&late, window), (&right_again, window + 1)] {
@@ -131,7 +131,7 @@ async fn four_windows_later_and_after_a_crash_the_link_works_and_spent_guesses_s
     }
 }
 
-/// Each guesser registers, and tries more wrong codes than a registration has guesses, at both replicas.
+/// Each guesser registers, and tries more wrong codes than a registration allows, at both replicas.
 async fn guess_wrong(replicas: [Api; 2], window: u64) -> Vec<Vec<Answer>> {
     let guessers = (0..GUESSERS).map(|guesser| {
         let replicas = replicas.clone();
@@ -169,7 +169,7 @@ async fn verify(replicas: &[Api; 2], first: usize, id: &str, code: &str) -> Answ
     insist(replicas, first, "/api/verify", json!({"id": id, "code": code})).await
 }
 
-/// Asks one replica after the other, until one of them has an answer.
+/// Asks one replica after the other until one answers.
 async fn insist(replicas: &[Api; 2], first: usize, path: &str, body: serde_json::Value) -> Answer {
     let asked = async {
         for api in replicas.iter().cycle().skip(first % 2) {
@@ -188,7 +188,7 @@ async fn restart(service: &mut Service) {
     service.start_and_wait().await;
 }
 
-/// Waits until a window has so much left; zero: until the next one begins.
+/// Sleeps until this much of a window is left; for zero, until the next window begins.
 async fn sleep_until(window: Duration, left: Duration) {
     let milliseconds = |time: Duration| i64::try_from(time.as_millis()).expect("a short time");
     let now = Timestamp::now().as_millisecond();
@@ -196,7 +196,7 @@ async fn sleep_until(window: Duration, left: Duration) {
     sleep(Duration::from_millis(wait.unsigned_abs())).await;
 }
 
-/// The link of the owner's mail.
+/// The link in the owner's mail.
 struct Link {
     id: String,
     token: String,
@@ -204,7 +204,7 @@ struct Link {
 }
 
 impl Link {
-    /// Looks again and again, at both replicas, and answers how often. One that is being restarted may have no answer.
+    /// Opens the link again and again at both replicas, and returns how often. A replica that restarts may not answer.
     async fn watch(self: Arc<Self>, replicas: [Api; 2]) -> usize {
         let mut looks = 0;
         let body = json!({"id": self.id, "token": self.token});
@@ -222,7 +222,7 @@ impl Link {
     }
 }
 
-/// The places that the order of the log gives to guesses, computed anew.
+/// The places of guesses, computed from the order of the log.
 struct Places {
     of_registrations: HashMap<String, Vec<EventId>>,
     of_windows: HashMap<u64, Vec<EventId>>,
@@ -251,7 +251,7 @@ impl Places {
         places
     }
 
-    /// The place, from 1, that the only guess with a registration has in a window.
+    /// The place in a window, from 1, of a registration's only guess.
     fn of(&self, registration: &str, window: u64) -> usize {
         let guess = self.of_registrations[registration][0];
         1 + self.of_windows[&window].iter().position(|it| *it == guess).expect("a place in this window")

@@ -1,4 +1,4 @@
-//! Replicas whose clocks are wrong: by as much as is allowed they work with the others, by more they keep out of the way.
+//! Replicas with wrong clocks. Within the skew they work with the others; beyond it they are not ready.
 
 use acceptance::{
     api::Api,
@@ -30,7 +30,7 @@ async fn a_replica_that_is_ahead_by_the_allowed_skew_works_with_the_others_acros
     tokio::join!(ahead.start_and_wait(), right.start_and_wait());
     let (at_ahead, at_right) = (Api::new(ahead.address()), Api::new(right.address()));
 
-    // One is in the next window already.
+    // One replica's clock is already in the next window.
     until_before_the_end(WINDOW, SKEW - Duration::from_secs(2)).await;
     let window = proofs::window_at(Timestamp::now(), WINDOW);
     let ada = Registration::accepted(&at_ahead, "ada@example.com".to_owned()).await;
@@ -60,7 +60,7 @@ async fn what_a_replica_writes_that_is_far_ahead_is_passed_over_by_all_and_it_sa
         assert_eq!(readiness["clock_agrees"], false, "{readiness}");
         passed_over(&right, number + 1).await;
 
-        // As if nothing had been written: the first mail of the window, and its code.
+        // The other replica behaves as if nothing had been written: it mails the first place of the window, with its code.
         let registration = Registration::accepted(&at_right, email.clone()).await;
         let (mailing, event) = log::registered(&world.kafka.bootstrap(), &registration.id);
         assert_eq!((mailing, event.send), (Mailing::FirstCode, 1), "{event:?}");
@@ -86,7 +86,7 @@ async fn readiness(service: &Service) -> (StatusCode, Value) {
     (answer.status(), answer.json().await.expect("JSON"))
 }
 
-/// Waits until a service says of so many records that the clock of their writer is wrong.
+/// Waits until a service has counted this many records of a wrong clock.
 async fn passed_over(service: &Service, records: usize) {
     let began = Instant::now();
     loop {

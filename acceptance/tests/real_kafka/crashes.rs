@@ -1,4 +1,4 @@
-//! `kill -9`: what was answered stays true.
+//! `kill -9`: every answer stays true.
 
 use acceptance::{
     api::{Api, between},
@@ -65,7 +65,7 @@ async fn every_answered_registration_is_mailed_although_the_notification_service
     });
     let mut crashes = Vec::new();
     for _ in 0..CRASHES {
-        // In the middle of the work: what piled up while it was away goes out in one go.
+        // A kill in the middle of the work: a restarted service sends its backlog in one go.
         let some_mails = world.inbox.count() + 150;
         assert!(world.inbox.wait_for_count(some_mails, LIMIT).await, "no mails flow");
         notification_service.kill();
@@ -74,7 +74,7 @@ async fn every_answered_registration_is_mailed_although_the_notification_service
     }
     let registrations = load.end().await;
     all_mailed(&registrations, &world.inbox, LIMIT).await;
-    // Ends with what it has in hand, so that no copy is still under way.
+    // Finishes the mails in flight, so that no duplicate comes later.
     notification_service.ready().await;
     notification_service.stop().await;
 
@@ -85,7 +85,7 @@ async fn every_answered_registration_is_mailed_although_the_notification_service
                 assert_eq!(number, 0, "a copy without a crash");
                 continue;
             };
-            // What it is a copy of was mailed by a process that had crashed before.
+            // The earlier mail came from a process that has crashed.
             copies[crash] += usize::from(number > 0);
             let pause = between(crashes[crash], mail.received_at);
             if pause > STILL_ON_THE_WIRE {
@@ -96,7 +96,7 @@ async fn every_answered_registration_is_mailed_although_the_notification_service
     show(&format!("{} registrations, {CRASHES} kills, copies after each: {copies:?}", registrations.len()));
     show(&format!("mails flow again {pauses:.1?} after it; a broker gives up a silent member after 6 s"));
     let bound = MAX_UNCOMMITTED + SMTP_CONNECTIONS;
-    // What one crash left may be mailed only after the next, so the crashes are held to their bound together.
+    // Duplicates of one crash may come only after the next one, so the limit holds for all crashes so far.
     let mut so_far = 0;
     for (crash, copies_after) in copies.iter().enumerate() {
         so_far += copies_after;
@@ -118,7 +118,7 @@ async fn a_replica_that_was_frozen_learns_which_mails_others_sent_before_it_deci
     b.thaw();
     let again = again.await.expect("an answer");
     assert_eq!(again.status, StatusCode::ACCEPTED, "{again:?}");
-    // The services mail each place once, so only the log shows whether one was taken twice.
+    // The services mail each place once, so only the log shows whether a place was taken twice.
     let mailings = log::read(&world.kafka.bootstrap(), Topic::Created).into_iter().map(|it| match it.event {
         Some(Event::Registered(mailing, event)) => (event.registration.to_string(), mailing),
         other => panic!("{other:?}"),
@@ -127,7 +127,7 @@ async fn a_replica_that_was_frozen_learns_which_mails_others_sent_before_it_deci
     assert_eq!(mailings.collect::<Vec<_>>(), expected);
 }
 
-/// How many of these people can verify with the code they were mailed.
+/// The number of these people who can verify with their mailed code.
 async fn verified(api: &Api, registrations: &[Registration], inbox: &Inbox) -> usize {
     let mut refused = HashMap::new();
     for registration in registrations {

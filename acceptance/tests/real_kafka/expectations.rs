@@ -1,4 +1,4 @@
-//! The embedded broker and Apache Kafka are held to one list of expectations: here Apache Kafka.
+//! Apache Kafka against the list of expectations that the embedded broker passes, too.
 
 use crate::kafka::*;
 use acceptance::{kafka::Kafka, world::show};
@@ -10,7 +10,7 @@ macro_rules! on_apache_kafka {
             let folder = tempfile::tempdir().expect("a folder");
             let kafka = Kafka::new(folder.path());
             kafka.start().await;
-            // Otherwise compaction begins after 15 s.
+            // By default compaction begins after 15 s.
             let quick = "log.cleaner.backoff.ms=100";
             kafka.configs(&["--alter", "--entity-type", "brokers", "--entity-default", "--add-config", quick]).await;
             $(

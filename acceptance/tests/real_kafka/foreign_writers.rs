@@ -1,7 +1,7 @@
-//! What other producers may do to a topic, without any of our records: transactions, and every way to compress.
+//! Foreign producers that write no record of ours: with transactions, and with every compression.
 //!
-//! A consumer reads neither past a transaction that stays open nor past a batch that it can't unpack, and both look as if nothing
-//! had been written. The embedded broker knows neither.
+//! A consumer reads neither past an open transaction nor past a batch that it can't decompress. To it, both look like the
+//! end of the log. The embedded broker supports neither.
 
 use acceptance::{inbox::VERIFY, ledger::Registration, world::World};
 use contract::topic::Topic;
@@ -23,7 +23,7 @@ fn producer(world: &World, settings: &[(&str, &str)]) -> BaseProducer {
     config.create().expect("a producer")
 }
 
-/// A record in each partition of each topic.
+/// Writes a record to each partition of each topic.
 fn litter(producer: &BaseProducer) {
     for topic in TOPICS {
         for partition in 0..6 {
@@ -48,7 +48,7 @@ fn in_transaction(world: &World, id: &str) -> BaseProducer {
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_transactions_nor_compression_of_other_producers_stop_anything() {
     let world = World::start().await;
-    // As the services make them, but that batches stay as their producers have packed them.
+    // Topics as the services create them, except that batches keep their producers' compression.
     for topic in TOPICS {
         let mut settings: Vec<_> =
             topic.settings(1).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -71,7 +71,7 @@ async fn neither_transactions_nor_compression_of_other_producers_stop_anything()
         }
         open.abort_transaction(LIMIT).expect("aborted");
     }
-    // Now each partition ends with a marker.
+    // Each partition now ends with a marker of a transaction.
     let (_user_service, api) = world.ready_user_service("user again").await;
     Registration::accepted(&api, "grace@example.com".to_owned()).await;
 }

@@ -18,7 +18,7 @@ async fn registering_is_as_quick_while_the_mail_server_hangs_as_while_it_works()
     let (_user_service, api) = world.ready_user_service("user").await;
     let _notification_service = world.ready_notification_service("notification").await;
     let (mut working, mut hanging) = (Vec::new(), Vec::new());
-    // In turns, so that what else happens on the machine meets both. The first round warms up and is not counted.
+    // In turns, so that other load on the machine affects both. The first round is a warm-up and does not count.
     for round in 0..=ROUNDS {
         for hangs in [false, true] {
             if hangs {

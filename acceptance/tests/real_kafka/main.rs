@@ -1,10 +1,10 @@
-//! The release binaries on a real Apache Kafka: what they promise, through crashes and outages.
+//! The release binaries on a real Apache Kafka keep their promises through crashes and outages.
 //!
-//! Run by `scripts/acceptance.sh`, one test after the other: each has a broker, an inbox and processes of its own.
+//! `scripts/acceptance.sh` runs the tests one after the other: each has its own broker, inbox and processes.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
-/// What the tests with the embedded broker rely on.
+/// The expectations of tests that use the embedded broker.
 #[path = "../../../sandbox/tests/kafka/mod.rs"]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 mod kafka;

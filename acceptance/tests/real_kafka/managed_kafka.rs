@@ -1,4 +1,4 @@
-//! A broker that wants TLS and a login, as managed ones do: what gets in, and what is said of that which doesn't.
+//! A broker that requires TLS and a login, as managed ones do: who gets in, and the errors of those who don't.
 
 use acceptance::{
     api::Api,
@@ -43,13 +43,13 @@ async fn a_broker_that_the_systems_certificates_do_not_vouch_for_is_refused_and_
     stays_out(|service| service.with("KAFKA_CA_FILE", ""), "certificate verify failed", PASSWORD).await;
 }
 
-/// Starts both services with something wrong: they stay outside, and say why, without their password.
+/// Starts both services with a wrong setting. They don't get in, and log the reason without their password.
 async fn stays_out(spoil: impl Fn(Service) -> Service, reason: &str, password: &str) {
     let (world, access) = start().await;
     let user_service = access.with_scram(world.user_service("user"));
     let notification_service = access.with_plain(world.notification_service("notification"));
     for service in [user_service, notification_service] {
-        // Everything that the Kafka client has to say, except how it waits.
+        // All log lines of the Kafka client, except those of its waits.
         let mut service = spoil(service).with("RUST_LOG", "debug");
         service.start();
         service.alive_and_not_ready().await;

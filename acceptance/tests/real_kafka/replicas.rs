@@ -1,4 +1,4 @@
-//! Notification services that join and leave: they share the work, and nobody gets a mail twice or late for it.
+//! Notification services that join and leave share the work, and nobody gets a duplicate or a late mail because of it.
 
 use acceptance::{
     api::between,
@@ -18,10 +18,10 @@ use tokio::time::{sleep, timeout};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
-/// More than enough for the client to fetch what it takes at once.
+/// More than enough for the client's prefetch.
 const PAUSED: Duration = Duration::from_secs(3);
 const RETRIES: &str = "user_account_mail_retry";
-/// How often the client says what it knows, and a little.
+/// The interval of the client's statistics, and a margin.
 const STATISTICS: Duration = Duration::from_secs(6);
 const LAG: &str = "notification_lag_records{";
 const DELIVERED: &str = "notification_records_ended_total{outcome=\"delivered\"}";
@@ -31,14 +31,14 @@ async fn replicas_that_join_one_after_another_share_the_codes() {
     const REPLICAS: usize = 3;
     const EARLY: usize = 60;
     const PEOPLE: usize = 240;
-    /// Those of new registrations.
+    /// The partitions of new registrations.
     const PARTITIONS: usize = 6;
-    /// Before the client's end is no longer waited for.
+    /// After this time a stopping service no longer waits for its client to close.
     const STOPPED: Duration = Duration::from_secs(5);
     let world = World::start().await;
     let (_user_service, api) = world.ready_user_service("user").await;
     let mut replicas = vec![world.ready_notification_service("notification-0").await];
-    // So that the first one has read from all partitions.
+    // These mails show that the first replica has read all partitions.
     all_mailed(&register(&api, "early", EARLY).await, &world.inbox, LIMIT).await;
     for number in 1..REPLICAS {
         replicas.push(world.ready_notification_service(&format!("notification-{number}")).await);
@@ -49,7 +49,7 @@ async fn replicas_that_join_one_after_another_share_the_codes() {
     shares[0] -= EARLY;
     show(&format!("{PEOPLE} codes, mailed by each of {REPLICAS} replicas that joined in turn: {shares:?}"));
     assert_eq!(shares.iter().sum::<usize>(), PEOPLE, "each code once");
-    // Ids spread over the partitions by chance.
+    // Random ids spread over the partitions.
     assert!(shares.iter().all(|share| *share > PEOPLE / REPLICAS / 2), "{shares:?}");
 
     sleep(STATISTICS).await;
@@ -65,10 +65,10 @@ async fn replicas_that_join_one_after_another_share_the_codes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn members_that_come_and_go_in_order_cost_no_copy_and_seconds_at_most() {
     const PER_SECOND: u32 = 30;
-    /// The server takes so long for every fortieth mail; when the group changes, all wait for those.
+    /// The server takes this long for every fortieth mail. When the group changes, all members wait for such mails.
     const SLOW: Duration = Duration::from_secs(7);
     const EVERY: usize = 40;
-    /// Two who stop one after the other, and its own time.
+    /// The time of two members that stop one after the other, and of the mail itself.
     const LATEST: Duration = Duration::from_secs(30);
     let world = World::start().await;
     let (_user_service, api) = world.ready_user_service("user").await;
@@ -129,7 +129,7 @@ async fn of_mails_that_outlast_a_rebalance_there_may_be_one_copy_and_of_none_beh
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_joins_again_before_its_partitions_were_given_up_goes_on() {
     const GIVEN_UP: &str = "partitions are given up";
-    /// How often the client looks at the topics.
+    /// The interval of the client's metadata refresh, and a margin.
     const LOOKS: Duration = Duration::from_secs(11);
     let world = World::start().await;
     let (_user_service, api) = world.ready_user_service("user").await;
@@ -145,7 +145,7 @@ async fn a_client_that_joins_again_before_its_partitions_were_given_up_goes_on()
         std::fs::read_to_string(replica.log()).expect("its log").contains(GIVEN_UP)
     })
     .await;
-    // The mail in hand holds it up for longer than the client takes to see another.
+    // The mail in flight delays the rebalance until the client sees another new partition.
     world.kafka.add_partitions(RETRIES, 8).await;
     sleep(LOOKS).await;
     world.inbox.set_script(Script::accept_all());
@@ -156,7 +156,7 @@ async fn a_client_that_joins_again_before_its_partitions_were_given_up_goes_on()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_that_is_too_long_to_be_taken_at_once_is_mailed_although_members_come_and_go() {
-    /// Partitions are paused at eight thousand that wait.
+    /// Partitions are paused at eight thousand waiting records.
     const PEOPLE: usize = 12_000;
     let world = World::start().await;
     let (_user_service, api) = world.ready_user_service("user").await;
@@ -184,10 +184,10 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// How often the last dot of a mail to each address was sent.
+/// How often the final dot of a mail to each address was sent.
 type Ends = Arc<Mutex<HashMap<String, usize>>>;
 
-/// After the last dot of mails to `slow…` the mail server does this.
+/// Makes the mail server take this action after the final dot of mails to `slow…`.
 fn take_time_for_slow(world: &World, action: Action) -> Ends {
     let ends = Ends::default();
     let ended = Arc::clone(&ends);
@@ -204,7 +204,7 @@ fn handed_over_twice(ends: &Ends) -> Vec<String> {
     ends.iter().filter(|(_, times)| **times > 1).map(|(recipient, _)| recipient.clone()).collect()
 }
 
-/// How many mails the mail server took from each, once these are so many together.
+/// The number of mails from each replica, once they are `in_all` together.
 async fn delivered(replicas: &[Service], in_all: usize) -> Vec<usize> {
     loop {
         let delivered = async |replica| metric(replica, DELIVERED).await[0];
@@ -216,7 +216,7 @@ async fn delivered(replicas: &[Service], in_all: usize) -> Vec<usize> {
     }
 }
 
-/// The values of a metric whose lines begin like this.
+/// The values of a metric's lines with this beginning.
 async fn metric(service: &Service, begin: &str) -> Vec<usize> {
     let metrics = reqwest::get(format!("http://{}/metrics", service.address())).await;
     let metrics = metrics.expect("an answer").text().await.expect("text");

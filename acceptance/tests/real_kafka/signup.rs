@@ -1,4 +1,4 @@
-//! The main job: register, read the code, verify, be told so.
+//! The main job: register, read the code, verify, get the confirmation.
 
 use acceptance::{
     api::{Answer, Api, between},
@@ -12,7 +12,7 @@ use reqwest::StatusCode;
 use std::{sync::Arc, time::Duration};
 
 const SIGNUPS: usize = 500;
-/// A new broker is slow until its JVM has compiled what is used.
+/// A new broker is slow until its JVM has compiled the code in use.
 const WARM_UP: usize = 150;
 const LIMIT: Duration = Duration::from_secs(30);
 

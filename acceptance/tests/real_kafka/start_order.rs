@@ -1,4 +1,4 @@
-//! Each part may come first or last: a service starts alone, and does its work when the others appear.
+//! The parts may start in any order. A service starts alone, and works when the others appear.
 
 use acceptance::{
     api::Api,
@@ -10,7 +10,7 @@ use acceptance::{
 use reqwest::StatusCode;
 use std::time::{Duration, Instant};
 
-/// Within this after the last part has come, a mail must have gone out.
+/// A mail must go out within this time after the last part has started.
 const LIMIT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +52,8 @@ async fn the_user_service_takes_registrations_while_it_is_alone_with_the_broker(
     comes_up([UserService, Broker, NotificationService, MailServer]).await;
 }
 
-/// Starts the parts in this order. As soon as the broker and the user service are there somebody registers, whatever is
-/// missing; when all are there, the mail arrives, its code verifies, and the confirmation arrives.
+/// Starts the parts in this order. When the broker and the user service are there, a person registers, whatever is missing.
+/// When all are there, the mail arrives, its code verifies, and the confirmation arrives.
 async fn comes_up(order: [Part; 4]) {
     let world = World::new().await;
     let mut user_service = world.user_service("user");
@@ -88,7 +88,7 @@ async fn comes_up(order: [Part; 4]) {
     notification_service.stop().await;
 }
 
-/// Without a broker a service lives, says that it isn't ready, and refuses what it can't keep.
+/// Without a broker a service is live, not ready, and refuses requests that it could not keep.
 async fn wait_in_vain(user_service: &Service, notification_service: &Service, api: &Api, part: Part) {
     match part {
         UserService => {

@@ -1,8 +1,9 @@
-//! What the time of an answer, or a broker that stands still, says of an address: nothing.
+//! Neither the time of an answer nor a frozen broker reveals anything about an address.
 //!
-//! Two brokers, one of them 2 ms slower. Addresses of every class are asked for in random order, and within each leader the
-//! times of two classes must be as good as drawn from one bag. A thousand of each class and leader by default: the standard
-//! error of an AUC is 0.013 then, so that of some two hundred pairs none is beyond 0.06 by chance. `scripts/timing.sh` takes more.
+//! There are two brokers, one of them 2 ms slower. The test asks about addresses of every class in random order. For each
+//! leader, the times of any two classes must look like samples of one distribution. By default there are a thousand of each
+//! class and leader. The standard error of an AUC is then 0.013, so that of some two hundred pairs none is beyond 0.06 by
+//! chance. `scripts/timing.sh` takes more samples.
 
 use acceptance::{
     api::{Answer, Api},
@@ -35,26 +36,26 @@ use tokio::time::sleep;
 
 const SLOWER: Duration = Duration::from_millis(2);
 const WINDOW: Duration = Duration::from_secs(3_600);
-/// Of each class and leader, unless `TIMING_SAMPLES` says another number.
+/// The samples of each class and leader, unless `TIMING_SAMPLES` has another number.
 const SAMPLES: usize = 1_000;
-/// Standard errors that an AUC may be off: beyond any chance.
+/// The allowed deviation of an AUC in standard errors. Chance does not exceed it.
 const STANDARD_ERRORS: f64 = 4.65;
-/// People of each class that are measured together.
+/// The people of each class that are measured together.
 const BATCH: usize = 100;
-/// Requests at once, measured and while people are prepared.
+/// The number of parallel requests: while measuring, and while preparing people.
 const AT_ONCE: usize = 4;
 const PREPARED_AT_ONCE: usize = 64;
-/// After it another mail can be asked for.
+/// The time after which another mail can be requested.
 const COOLDOWN: Duration = Duration::from_secs(1);
 const FROZEN: Duration = Duration::from_secs(5);
-/// When requests are sent to a service one of whose brokers stands still.
+/// The times of requests after one of the service's brokers was frozen.
 const MOMENTS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(2_800)];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     New,
     Pending,
-    /// By its owner, with five or with all guesses of the window.
+    /// By its owner, who has used up five guesses or all guesses of the window.
     Tried,
     VerifiedLongAgo,
     VerifiedJustNow,
@@ -79,9 +80,9 @@ enum Request {
 }
 
 const REQUESTS: [Request; 4] = [Request::Register, Request::WrongCode, Request::WrongToken, Request::Resend];
-/// Whose token is wrong for all others.
+/// Its token is wrong for all other addresses.
 const SOMEBODY_ELSE: &str = "somebody.else@example.com";
-/// Brokers' numbers begin with 1.
+/// Stands for all leaders: brokers' numbers begin with 1.
 const ANY_LEADER: i32 = 0;
 
 /// An address whose state a stranger would like to know.
@@ -89,13 +90,13 @@ const ANY_LEADER: i32 = 0;
 struct Person {
     class: Class,
     email: String,
-    /// The owner's registration, for those who are verified later.
+    /// The owner's registration, if the owner is to verify later.
     own: Option<String>,
-    /// The stranger's.
+    /// The stranger's registration.
     id: String,
 }
 
-/// How long one answer took.
+/// The time of one answer.
 struct Sample {
     email: String,
     class: Class,
@@ -118,7 +119,7 @@ async fn the_time_of_an_answer_tells_nothing_of_the_address() {
 
     let leaders = Leaders::read(&world);
     let mut people = prepared(&world, &api, samples).await;
-    // Kept for the broker that stands still: no stranger has asked for these before.
+    // Set apart for the frozen broker: no stranger has asked about these people.
     let untouched = apart(&mut people, &leaders);
     proxy.set(Some(LinkFault::Delay(SLOWER)));
     let measured = measure(&api, &mut people).await;
@@ -128,10 +129,10 @@ async fn the_time_of_an_answer_tells_nothing_of_the_address() {
     assert!(unlike.is_empty(), "{unlike:?}");
 }
 
-/// So many people of each class and leader, in random order.
+/// `samples` people of each class and leader, in random order.
 async fn prepared(world: &World, api: &Api, samples: usize) -> Vec<Person> {
     let classes = CLASSES.into_iter().cycle().take(2 * samples * CLASSES.len());
-    // Of one length: records differ in nothing else.
+    // All addresses have the same length, so that records have the same size.
     let people = classes.enumerate().map(|(number, class)| {
         let email = format!("person{number:06}@example.com");
         Person { class, email, own: None, id: String::new() }
@@ -139,7 +140,7 @@ async fn prepared(world: &World, api: &Api, samples: usize) -> Vec<Person> {
     let window = proofs::window_at(Timestamp::now(), WINDOW);
     let prepare = people.map(|person| prepare(api, person, window));
     let mut people: Vec<_> = stream::iter(prepare).buffer_unordered(PREPARED_AT_ONCE).collect().await;
-    // Preparing takes longest with those who are tried: they have come behind all others.
+    // The people with many guesses take longest to prepare, so they have ended up last.
     people.shuffle(&mut rand::rng());
     let writer = Writer::new(&world.kafka.bootstrap());
     for person in &people {
@@ -153,7 +154,7 @@ async fn prepared(world: &World, api: &Api, samples: usize) -> Vec<Person> {
     people
 }
 
-/// What its owner does with an address before the stranger comes.
+/// The owner's requests before the stranger comes.
 async fn prepare(api: &Api, mut person: Person, window: u64) -> Person {
     let email = person.email.as_str();
     match person.class {
@@ -191,11 +192,11 @@ fn verified_long_ago(email: &str) -> Event {
     Event::Verified(event::Verified::new(id, registration, person, request_id, then))
 }
 
-/// Asks about all of them, batch by batch, and answers what took how long.
+/// Asks about all people, batch by batch. Returns the times.
 async fn measure(api: &Api, people: &mut [Person]) -> Vec<Sample> {
     let mut measured = Vec::new();
     for batch in people.chunks_mut(BATCH * CLASSES.len()) {
-        // Not measured, and long enough before: what a request finds warm must not depend on the class.
+        // Not measured, and done long before the measurement: caches must not depend on the class.
         let verifying =
             batch.iter().filter(|person| person.class == Class::VerifiedJustNow).map(async |person| {
                 let token = proofs::link_token(&person.email, proofs::window_at(Timestamp::now(), WINDOW));
@@ -220,7 +221,7 @@ async fn measure(api: &Api, people: &mut [Person]) -> Vec<Sample> {
     measured
 }
 
-/// Sends each of these requests for each of them, in random order.
+/// Sends each of these requests for each person, in random order.
 async fn ask(api: &Api, people: &[Person], requests: &[Request]) -> Vec<Sample> {
     let pairs = requests.iter().flat_map(|request| people.iter().map(|person| (*request, person)));
     let mut pairs: Vec<_> = pairs.collect();
@@ -233,8 +234,8 @@ async fn ask(api: &Api, people: &[Person], requests: &[Request]) -> Vec<Sample> 
     stream::iter(asking).buffer_unordered(AT_ONCE).collect().await
 }
 
-/// By class and request, prints how long answers took at each leader, and how well they tell two classes apart; answers the pairs
-/// that they tell.
+/// Compares classes by request and leader. Prints the times and how well they tell two classes apart. Returns the pairs of
+/// classes that they tell apart.
 fn compare(samples: &[Sample], leaders: &Leaders) -> Vec<String> {
     let mut times: BTreeMap<(Request, i32), BTreeMap<Class, Vec<Duration>>> = BTreeMap::new();
     for Sample { email, class, request, time } in samples {
@@ -265,20 +266,20 @@ fn compare(samples: &[Sample], leaders: &Leaders) -> Vec<String> {
     unlike
 }
 
-/// Of an AUC of so many and so many samples from one bag.
+/// The standard error of an AUC of two samples of one distribution, with these sizes.
 #[expect(clippy::cast_precision_loss, reason = "numbers of measurements")]
 fn standard_error(n: usize, m: usize) -> f64 {
     ((n + m + 1) as f64 / (12 * n * m) as f64).sqrt()
 }
 
-/// Takes some of each partition and class out of the people.
+/// Removes some people of each partition and class, and returns them.
 fn apart(people: &mut Vec<Person>, leaders: &Leaders) -> Vec<Person> {
     let chosen = choose(people, leaders).into_values().flatten();
     let apart: BTreeSet<String> = chosen.map(|person| person.email.clone()).collect();
     people.extract_if(.., |person| apart.contains(&person.email)).collect()
 }
 
-/// One for each moment of each partition and class.
+/// One person for each moment, partition and class.
 fn choose<'a>(people: &'a [Person], leaders: &Leaders) -> BTreeMap<(i32, Class), Vec<&'a Person>> {
     let mut chosen: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for person in people {
@@ -290,8 +291,8 @@ fn choose<'a>(people: &'a [Person], leaders: &Leaders) -> BTreeMap<(i32, Class),
     chosen
 }
 
-/// Freezes the slow broker, and expects of every request that it is answered alike for all classes whose addresses are in the
-/// same partition: at once, and when the log's ends are not known any more.
+/// Freezes the slow broker. Every request must get the same status for all classes in the same partition: at once, and when
+/// the log-end offsets are no longer known.
 async fn same_statuses_while_frozen(
     world: &World,
     slow: &Kafka,
@@ -299,12 +300,13 @@ async fn same_statuses_while_frozen(
     untouched: &[Person],
     leaders: &Leaders,
 ) {
-    // All its answers are there before the broker goes on.
+    // Short time-outs, so that all answers come before the broker is thawed.
     let mut service =
         world.user_service("impatient").with("RESEND_COOLDOWN", "1s").with("PUBLISH_TIMEOUT", "2s");
     service.start_and_wait().await;
     let api = Api::new(service.address());
-    // At each moment one of each partition and class: of those for whom the stranger has an id, and of the others.
+    // For each moment, partition and class: a person whom the stranger has registered, and one whom no stranger has asked
+    // about.
     let (known, untouched) = (choose(people, leaders), choose(untouched, leaders));
     slow.freeze();
     let frozen = tokio::time::Instant::now();
@@ -356,7 +358,7 @@ impl Sample {
 }
 
 impl Request {
-    /// Sends it; `number` tells wrong codes apart.
+    /// Sends the request; `number` selects one of several wrong codes.
     async fn send(self, api: &Api, person: &Person, number: usize) -> Answer {
         let window = proofs::window_at(Timestamp::now(), WINDOW);
         match self {
@@ -376,7 +378,7 @@ impl Request {
     }
 }
 
-/// Which broker leads the partition of which address, in each of the topics that a stranger's request writes to.
+/// The leader of each address's partition, in each topic that a stranger's request writes to.
 struct Leaders {
     partitions: usize,
     leaders: HashMap<Topic, HashMap<i32, i32>>,
@@ -389,7 +391,7 @@ impl Leaders {
         Self { partitions: leaders[0].1.len(), leaders: leaders.into() }
     }
 
-    /// Holds the computed partitions against the log.
+    /// Checks the computed partitions against the log.
     fn agree(&self, world: &World) {
         for record in log::read(&world.kafka.bootstrap(), Topic::Created) {
             let account = record.key.parse().expect("an id");
@@ -397,7 +399,7 @@ impl Leaders {
         }
     }
 
-    /// The same in every topic.
+    /// The partition of an address, the same in every topic.
     fn partition(&self, email: &str) -> i32 {
         log::partition_of(proofs::account_id(email), self.partitions)
     }
@@ -406,7 +408,7 @@ impl Leaders {
         self.leaders[&topic][&partition]
     }
 
-    /// Of the partition that a request about an address writes to.
+    /// The leader of the partition that a request about an address writes to.
     fn of(&self, request: Request, email: &str) -> i32 {
         self.leader(request.topic(), self.partition(email))
     }

@@ -1,4 +1,4 @@
-//! Topics that somebody else has made or changed.
+//! Topics that an operator or another program has created or changed.
 
 use acceptance::{
     ledger::{all_mailed, register},
@@ -15,7 +15,7 @@ const POLL: Duration = Duration::from_millis(50);
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_break_a_promise_make_both_not_ready_until_the_logged_commands_have_mended_them() {
     let world = World::start().await;
-    // As Kafka makes a topic for a client that asks for one: it deletes, and writers set the records' times.
+    // Like a topic that Kafka creates automatically: with deletion, and with the producers' times.
     world.kafka.create_topic("user_account_verified", 3, &[]).await;
     world.kafka.create_topic("user_account_activity", 6, &["cleanup.policy=compact"]).await;
     world.kafka.create_topic("user_account_created", 6, &["retention.ms=30000"]).await;
@@ -37,7 +37,7 @@ async fn settings_that_break_a_promise_make_both_not_ready_until_the_logged_comm
             not_ready(service, &problem).await;
         }
     }
-    // Read by the user service alone.
+    // Only the user service reads this topic.
     not_ready(&services[0], "user_account_activity: message.timestamp.type is CreateTime").await;
     not_ready(&services[0], "cleanup.policy is compact, expected delete").await;
     let api = acceptance::api::Api::new(services[0].address());
@@ -99,12 +99,12 @@ async fn added_partitions_make_the_user_service_not_ready_until_its_restart_and_
     notification_service.stop().await;
 }
 
-/// Waits until the service says so of its topics.
+/// Waits until the service is not ready for this reason.
 async fn not_ready(service: &Service, reason: &str) {
     let began = Instant::now();
     loop {
         let answer = reqwest::get(format!("http://{}/health/ready", service.address())).await;
-        // A process that was started a moment ago does not listen yet.
+        // A process that has just started does not listen yet.
         let answer = match answer {
             Ok(answer) => Ok((answer.status(), answer.text().await.expect("text"))),
             Err(error) => Err(error),
@@ -117,7 +117,7 @@ async fn not_ready(service: &Service, reason: &str) {
     }
 }
 
-/// The arguments of the commands in the log, but for the brokers.
+/// The arguments of the commands in the log, without the brokers.
 fn mends(service: &Service) -> Vec<Vec<String>> {
     let log = std::fs::read_to_string(service.log()).expect("its log");
     let commands = log.lines().filter_map(|line| line.split_once("kafka-configs.sh --bootstrap-server "));

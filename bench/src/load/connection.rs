@@ -1,4 +1,5 @@
-//! One HTTP/1.1 connection that posts: hyper without a pool, so that the load costs little of the machine it measures.
+//! One HTTP/1.1 connection for POST requests: hyper without a pool, so that the load takes little from the machine under
+//! test.
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
 
-/// A connection; one request at a time.
+/// A connection with one request at a time.
 pub(crate) struct Connection {
     address: SocketAddr,
     path: &'static str,
@@ -25,15 +26,15 @@ impl Connection {
     /// Connects.
     ///
     /// # Errors
-    /// When nothing listens there.
+    /// When the service does not listen.
     pub(crate) async fn open(address: SocketAddr, path: &'static str) -> anyhow::Result<Self> {
         let mut connection = Self { address, path, host: address.to_string(), sender: None };
         connection.connect().await.with_context(|| format!("no connection to {address}"))?;
         Ok(connection)
     }
 
-    /// Posts JSON and reads the answer to its end. Answers its status; 0 when the connection broke, which is then
-    /// opened anew by the next request.
+    /// Posts JSON and reads the whole answer. Returns its status, or 0 if the connection broke; the next request then opens
+    /// it again.
     pub(crate) async fn post(&mut self, body: Bytes) -> u16 {
         let answer = self.exchange(body).await;
         if answer.is_err() {
@@ -42,7 +43,7 @@ impl Connection {
         answer.map_or(0, |(status, _)| status)
     }
 
-    /// Posts JSON and reads the answer: its status and its body.
+    /// Posts JSON. Returns the answer's status and body.
     ///
     /// # Errors
     /// When the connection breaks.
@@ -51,7 +52,7 @@ impl Connection {
         self.send(request, body).await
     }
 
-    /// Reads what is there.
+    /// Sends a GET request. Returns the body.
     ///
     /// # Errors
     /// When the connection breaks.
@@ -72,12 +73,12 @@ impl Connection {
     async fn connect(&mut self) -> anyhow::Result<&mut SendRequest<Full<Bytes>>> {
         let sender = match self.sender.take() {
             Some(sender) if !sender.is_closed() => sender,
-            // Not opened yet, broken, or closed by the service since nothing came on it for some seconds.
+            // Not open yet, broken, or closed by the service after some idle seconds.
             _ => {
                 let stream = TcpStream::connect(self.address).await?;
                 stream.set_nodelay(true)?;
                 let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-                // Ends when the sender is dropped; what went wrong is also the sender's error.
+                // It ends when the sender is dropped. The sender reports its errors.
                 tokio::spawn(connection);
                 sender
             }

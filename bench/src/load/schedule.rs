@@ -1,8 +1,8 @@
-//! When the requests of an open loop are due. Pure.
+//! The due times of an open loop's requests. Pure.
 
 use std::time::Duration;
 
-/// A rate, kept for so long.
+/// A constant rate for some time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
     pub(crate) per_second: u32,
@@ -10,7 +10,7 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Number and moment of every request. Each moment is computed from the start, so that nothing adds up.
+    /// Number and due time of every request. Each time is computed from the start, so that errors don't add up.
     pub(crate) fn moments(self) -> impl Iterator<Item = (u64, Duration)> {
         let per_second = u64::from(self.per_second.max(1));
         (0..)

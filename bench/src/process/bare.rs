@@ -1,7 +1,7 @@
-//! The bare route: an actix route that parses the same JSON and publishes as many bytes with an ack, and does nothing else.
+//! The bare route: an actix route that parses the same JSON, publishes as many bytes with an ack, and does nothing else.
 //!
-//! What the user service costs above it is the price of validation, the id, the view, limits, request ids and metrics. Its
-//! records go to a topic of its own, since the user service follows those of the contract.
+//! The user service's extra cost is the price of validation, the id, the view, limits, request ids and metrics. The bare
+//! route's records go to a topic of its own, because user services follow the topics of the contract.
 
 use crate::fill::Person;
 use actix_web::{
@@ -25,7 +25,7 @@ use uuid::Uuid;
 /// The topic of the bare route's records.
 pub(crate) const TOPIC: &str = "bench_bare";
 
-/// As the user service's producer: sent at once.
+/// The user service's setting: records are sent at once.
 const LINGER_MS: &str = "0";
 
 #[derive(Deserialize)]
@@ -50,7 +50,7 @@ struct Success {
     data: Identified,
 }
 
-/// What a client reads of an answer's `data`.
+/// The part of `data` that a client reads.
 #[derive(Serialize)]
 struct Identified {
     id: String,
@@ -99,7 +99,7 @@ async fn register(_: Json<Registration>, bare: Data<Bare>) -> HttpResponse {
     HttpResponse::Accepted().json(success(id))
 }
 
-/// Two records, one after the other's ack: an attempt and a verified account.
+/// Publishes an attempt and, after its ack, a verified account.
 async fn verify(_: Json<Verification>, bare: Data<Bare>) -> HttpResponse {
     let id = Uuid::new_v4().to_string();
     if !(bare.publish(&bare.attempt, &id).await && bare.publish(&bare.verified, &id).await) {
@@ -137,7 +137,7 @@ pub(crate) fn run(brokers: &str) -> anyhow::Result<()> {
         let server = server.run();
         let handle = server.handle();
         std::thread::spawn(move || {
-            // Nothing is ever asked: the end is what it waits for.
+            // Nobody writes to it. The read returns when the bench ends.
             let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
             drop(handle.stop(false));
             std::process::exit(0);

@@ -1,7 +1,7 @@
-//! A mail server that only counts: it takes every mail, notes its recipient and moment, and can be slow on purpose.
+//! A mail server that only counts: it accepts every mail, notes its recipient and time, and can be slow on purpose.
 //!
-//! Questions on standard input, one a line: `count`, `mails` (their number, then a line each, and forgets them), `phases`
-//! (see [`Phases`], and begins anew), `delay MS` per mail, `close` (no listener, no session), `open`.
+//! Its standard input takes one command a line: `count`; `mails` (their number, then a line for each, and forgets them);
+//! `phases` (see [`Phases`]; starts new sums); `delay MS` per mail; `close` (no listener, no session); `open`.
 
 pub(crate) mod client;
 mod session;
@@ -19,7 +19,7 @@ use tokio::{
     sync::watch,
 };
 
-/// What all sessions share.
+/// The state that all sessions share.
 #[derive(Debug)]
 struct Sink {
     state: Mutex<State>,
@@ -34,11 +34,11 @@ struct State {
     phases: Phases,
 }
 
-/// Where the time of a session goes: sums over mails, in nanoseconds.
+/// How the time of a session is spent: sums over mails, in nanoseconds.
 #[derive(Debug, Default, Clone, Copy)]
 struct Phases {
     mails: u64,
-    /// Their size, in octets.
+    /// The size of all mails, in octets.
     octets: u64,
     /// Mails that were not the first of their session.
     follow_ups: u64,
@@ -46,7 +46,7 @@ struct Phases {
     between: u64,
     /// From `MAIL FROM` until the final dot.
     dialogue: u64,
-    /// From the final dot until its reply: the delay, as it really was.
+    /// From the final dot until its reply: the real delay.
     reply: u64,
 }
 
@@ -85,7 +85,7 @@ impl Sink {
     }
 }
 
-/// Takes mails until standard input ends.
+/// Accepts mails until standard input ends.
 ///
 /// # Errors
 /// When no port is free.
@@ -117,7 +117,7 @@ async fn serve(sink: &'static Sink, listener: TcpListener, address: SocketAddr) 
                 let mut open = sink.open.subscribe();
                 tokio::spawn(async move {
                     tokio::select! {
-                        // A client that goes away in the middle is no concern of a sink.
+                        // A client that disconnects in the middle does not matter to a sink.
                         _ = session::serve(sink, stream) => {}
                         _ = async { open.wait_for(|open| !open).await.is_ok() } => {}
                     }
@@ -144,7 +144,7 @@ async fn accept(listener: Option<&TcpListener>) -> std::io::Result<tokio::net::T
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
-    // The sessions that were closed may still hold the port.
+    // Closed sessions may still hold the port.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(1024).context("the port is taken")

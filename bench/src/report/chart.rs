@@ -1,4 +1,4 @@
-//! A chart as SVG. Colours are the page's variables, so that it follows light and dark.
+//! A chart as SVG. Its colours are variables of the page, so that it follows light and dark mode.
 
 use super::{Chart, html::escape};
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 190.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 44.0;
-/// Colours of the page.
+/// The number of colours of the page.
 const COLOURS: usize = 8;
 
 /// One axis: from 0 to a round number, in equal steps.
@@ -20,7 +20,7 @@ struct Axis {
 }
 
 impl Axis {
-    /// The axis on which the greatest of these has a place: four to ten steps of 1, 2 or 5 times a power of ten.
+    /// The axis for these figures: four to ten steps of 1, 2 or 5 times a power of ten.
     fn over(figures: impl Iterator<Item = f64>) -> Self {
         let greatest = figures.filter(|figure| figure.is_finite()).fold(f64::MIN_POSITIVE, f64::max);
         let power = 10_f64.powf((greatest / 5.0).log10().floor());
@@ -109,7 +109,7 @@ fn label(mark: f64) -> String {
     }
 }
 
-/// Without the digits that only binary fractions have.
+/// Formats a number without the trailing digits of binary fractions.
 fn tidy(mark: f64) -> String {
     let text = format!("{mark:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -1,4 +1,4 @@
-//! Findings as one page that needs nothing else: tables and plots, readable in light and in dark.
+//! The findings as one self-contained page: tables and plots, readable in light and dark mode.
 
 use super::{Findings, Report, Table, chart, text};
 use std::fmt::Write as _;
@@ -39,7 +39,7 @@ pub(super) fn of(report: &Report<'_>) -> String {
     out
 }
 
-/// Text that can stand anywhere in the page.
+/// Escapes text for any place of the page.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

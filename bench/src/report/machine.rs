@@ -1,10 +1,10 @@
-//! Where and when figures were made: without it they mean nothing.
+//! The machine and the time of a run. Figures mean nothing without them.
 
 use jiff::{Timestamp, Unit};
 use serde::Serialize;
 use std::{fmt, fs};
 
-/// The machine, and how busy it was with other things when the run ended.
+/// The machine, and its load when the run ended.
 #[derive(Debug, Serialize)]
 pub(super) struct Machine {
     measured_at: String,
@@ -17,7 +17,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// This one, now.
+    /// This machine, now.
     pub(super) fn here() -> Self {
         let system = rustix::system::uname();
         let read = |path| fs::read_to_string(path).unwrap_or_default();

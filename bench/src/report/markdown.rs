@@ -1,4 +1,4 @@
-//! Findings into a document: each scenario's tables between its two markers, all else untouched.
+//! Writes findings into a document: each scenario's tables between its two markers. The rest stays unchanged.
 
 use super::{Findings, Report, Table, text};
 use anyhow::Context as _;
@@ -39,7 +39,7 @@ fn write_table(out: &mut String, table: &Table) {
     }
     let _ = write!(out, "\n|---|{}\n", "---:|".repeat(table.columns.len()));
     for (name, cells) in &table.rows {
-        // Names of threads may have what ends a cell.
+        // Names of threads may contain the character that ends a cell.
         let _ = write!(out, "| {} |", name.replace('|', "\\|"));
         for cell in cells {
             let _ = write!(out, " {} |", text::cell(cell));

@@ -1,4 +1,4 @@
-//! Findings as text for a terminal, and how a figure is written everywhere.
+//! The findings as text for a terminal, and the format of a figure in all outputs.
 
 use super::{Bound, Cell, Findings, Goal, Report, Table};
 use crate::spread::Spread;
@@ -33,7 +33,7 @@ pub(super) fn goals(findings: &Findings) -> Table {
     table
 }
 
-/// A cell's figure.
+/// A cell as text.
 pub(super) fn cell(cell: &Cell) -> String {
     match cell {
         Cell::Figure(figure) => number(*figure),
@@ -57,7 +57,7 @@ fn spread(Spread { min, median, max }: Spread) -> String {
     format!("{} ({}–{})", number(median), number(min), number(max))
 }
 
-/// Three significant digits, and no more than three behind the point; thousands grouped.
+/// Three significant digits, at most three decimals, thousands grouped.
 fn number(figure: f64) -> String {
     let decimals = match figure.abs() {
         size if size >= 100.0 || size == 0.0 => 0,

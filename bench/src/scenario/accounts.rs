@@ -1,6 +1,6 @@
-//! Accounts in the state that a measurement starts from: registered, or verified with the code that was mailed.
+//! Accounts in the initial state of a measurement: registered, or verified with the mailed code.
 //!
-//! The code is computed as both services compute it, since the bench knows their secrets.
+//! The bench knows the services' secrets, so it computes the code as they do.
 
 use super::register::registration;
 use crate::{
@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-/// Connections over which accounts are registered.
+/// The number of connections that register accounts.
 const CONNECTIONS: u16 = 64;
 
 /// A registration and the code of its window.
@@ -38,7 +38,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Reads the answer to a registration: it tells when the code of the clock's window ends.
+    /// Reads the answer to a registration, which states when the code of the clock's window ends.
     fn of(answer: &[u8], secrets: &CodeSecrets) -> anyhow::Result<Self> {
         let answer: Value = serde_json::from_slice(answer)?;
         let field = |name: &str| answer["data"][name].as_str().context("not the answer to a registration");
@@ -58,7 +58,7 @@ impl Account {
 /// Registers these people for the first time.
 ///
 /// # Errors
-/// When one is refused.
+/// When a registration is refused.
 pub(crate) async fn register(address: SocketAddr, people: Range<u64>) -> anyhow::Result<Vec<Account>> {
     let bar = progress::bar("registering accounts", people.end - people.start);
     let next = Arc::new(AtomicU64::new(people.start));
@@ -91,7 +91,7 @@ pub(crate) async fn register(address: SocketAddr, people: Range<u64>) -> anyhow:
 /// Verifies these accounts.
 ///
 /// # Errors
-/// When one is refused.
+/// When a verification is refused.
 pub(crate) async fn verify(address: SocketAddr, accounts: &[Account]) -> anyhow::Result<()> {
     let bodies = verifications(accounts.to_vec());
     let target = Target::new(address, "/api/verify");
@@ -99,7 +99,7 @@ pub(crate) async fn verify(address: SocketAddr, accounts: &[Account]) -> anyhow:
     Ok(())
 }
 
-/// One verification of each account, in turn; nothing once all are verified, however many loads they are used in.
+/// One verification of each account, one after the other. It ends when all are verified, even if several loads use it.
 pub(crate) fn verifications(accounts: Vec<Account>) -> Bodies {
     let next = AtomicU64::new(0);
     Arc::new(move |_| {

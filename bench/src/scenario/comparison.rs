@@ -1,4 +1,4 @@
-//! Two sides under the same load, in turns (A B, B A, ...): what the machine does meanwhile happens to both.
+//! Two sides under the same load, in turns (A B, B A, ...), so that other load on the machine affects both.
 
 use crate::{
     latency::Latencies,
@@ -14,33 +14,33 @@ use std::{
     time::Duration,
 };
 
-/// Connections that an open loop may use at a time.
+/// The most connections of an open loop.
 const OPEN_CONNECTIONS: u16 = 256;
 
-/// What is measured: an endpoint and the process behind it.
+/// An endpoint and its process.
 pub(crate) struct Side {
     pub(crate) name: &'static str,
     pub(crate) target: Target,
     pub(crate) process: u32,
     pub(crate) bodies: Bodies,
-    /// The status that every request has to be answered with.
+    /// The expected status of every answer.
     pub(crate) status: u16,
 }
 
-/// How a side is loaded.
+/// The load on a side.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Load {
     Closed { connections: u16, length: Duration },
     Open(Schedule),
 }
 
-/// What one turn of one side found.
+/// The result of one turn of one side.
 pub(crate) struct Turn {
     pub(crate) measured: Measured,
     pub(crate) latencies: Latencies,
     /// CPU seconds per 1,000 requests: of the side's process, of the broker, of the load itself.
     pub(crate) cpu: [f64; 3],
-    /// The same of each kind of thread of the side's process.
+    /// The same for each kind of thread in the side's process.
     threads: BTreeMap<String, f64>,
 }
 
@@ -50,10 +50,10 @@ pub(crate) struct Comparison {
     pub(crate) turns: [Vec<Turn>; 2],
 }
 
-/// Lets two sides take turns under a load.
+/// Puts a load on two sides in turns.
 ///
 /// # Errors
-/// When a request is answered otherwise than expected, or a process has ended.
+/// When an answer has another status than expected, or a process has ended.
 pub(crate) async fn compare(
     stage: &Stage,
     sides: &[Side; 2],
@@ -64,7 +64,7 @@ pub(crate) async fn compare(
     let mut turns = [Vec::new(), Vec::new()];
     let bar = progress::bar(label, u64::from(rounds) * 2);
     for round in 0..rounds {
-        // Who is first changes, so that neither always follows the other.
+        // The first side alternates, so that neither always follows the other.
         let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
         for side in order {
             turns[side].push(turn(stage, &sides[side], load).await?);
@@ -74,7 +74,7 @@ pub(crate) async fn compare(
     Ok(Comparison { names: [sides[0].name, sides[1].name], turns })
 }
 
-/// Loads one side once.
+/// Puts a load on one side once.
 ///
 /// # Errors
 /// As [`compare`].
@@ -115,7 +115,7 @@ impl Comparison {
         Spread::of_ratios(first.iter().zip(second).map(|(first, second)| (figure(first), figure(second))))
     }
 
-    /// Rates, latencies and CPU time of both sides, and the quotients of the first and the second.
+    /// Rates, latencies and CPU time of both sides, and the quotients of the first side by the second.
     pub(crate) fn table(&self, title: &str) -> Table {
         const FIGURES: [fn(&Turn) -> f64; 7] = [
             |turn| turn.measured.rate(),
@@ -145,7 +145,7 @@ impl Comparison {
 }
 
 impl Comparison {
-    /// Which threads use the CPU time of each side, those above a hundredth of it.
+    /// CPU time of each side by thread, for threads with more than a hundredth of it.
     pub(crate) fn threads(&self, title: &str) -> Table {
         let mut table = Table::new(title, &["CPU s per 1,000"]);
         for (side, turns) in self.names.iter().zip(&self.turns) {

@@ -1,4 +1,4 @@
-//! A backlog of mails, and what it takes to empty it.
+//! A backlog of mails, and the cost of emptying it.
 
 use crate::{
     fill::{self, Person},
@@ -15,16 +15,16 @@ const LIMIT: Duration = Duration::from_secs(600);
 
 /// One drained backlog.
 pub(crate) struct Drained {
-    /// Mails a second, from the first to the last.
+    /// Mails per second, from the first to the last.
     pub(crate) rate: f64,
-    /// CPU milliseconds per mail: of all that sent, from their start on, and of the broker.
+    /// CPU milliseconds per mail: of all senders since their start, and of the broker.
     pub(crate) cpu_ms: f64,
     pub(crate) broker_cpu_ms: f64,
     pub(crate) phases: MeanPhases,
     pub(crate) mails: Vec<TakenMail>,
 }
 
-/// Writes so many new registrations to the log, from this person on.
+/// Writes this many new registrations to the log, beginning with this person.
 ///
 /// # Errors
 /// When the broker does not acknowledge them.
@@ -33,10 +33,10 @@ pub(crate) async fn write_backlog(stage: &Stage, first: u64, mails: u64) -> anyh
     fill::write(&stage.brokers(), first..first + mails, "writing a backlog", event).await
 }
 
-/// Starts these services, and lets them mail what waits in the log.
+/// Starts these services and waits until they have mailed the backlog.
 ///
 /// # Errors
-/// When the mails do not all arrive.
+/// When a mail does not arrive.
 pub(crate) async fn drain(
     stage: &Stage,
     services: &mut [Service],
@@ -61,10 +61,10 @@ pub(crate) async fn drain(
 }
 
 impl Drained {
-    /// What the sink has taken since it was last asked, for so much CPU time.
+    /// The mails in the sink since the last question, and the CPU time for them.
     ///
     /// # Errors
-    /// When it has taken fewer than two mails.
+    /// When there are fewer than two mails.
     pub(crate) async fn of(sink: &mut MailSink, cpu: Duration, broker: Duration) -> anyhow::Result<Self> {
         let (mails, phases) = (sink.mails().await?, sink.phases().await?);
         let per_mail = |time: Duration| {
@@ -74,7 +74,7 @@ impl Drained {
         Ok(Self { rate: client::rate(&mails)?, cpu_ms, broker_cpu_ms, phases, mails })
     }
 
-    /// Sessions that were busy on average: as many as their number when none ever waits for a mail.
+    /// Average number of busy sessions. It equals the number of sessions if none ever waits for a mail.
     pub(crate) fn busy_sessions(&self) -> f64 {
         let MeanPhases { between_ms, dialogue_ms, reply_ms, .. } = self.phases;
         self.rate * (between_ms + dialogue_ms + reply_ms) / 1000.0

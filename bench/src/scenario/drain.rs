@@ -1,5 +1,5 @@
-//! `drain`: how fast a backlog leaves, beside Postfix's `smtp-source`, which makes its mails from nothing; and with a
-//! server that takes 50 ms for each mail, where only the number of sessions may count.
+//! `drain`: the rate at which a backlog is mailed, beside Postfix's `smtp-source`, which generates its mails. And the same
+//! with a server that takes 50 ms for each mail, where only the number of sessions should matter.
 
 mod smtp_source;
 
@@ -14,14 +14,14 @@ use crate::{
 };
 use smtp_source::SmtpSource;
 
-/// `SMTP_CONNECTIONS`, as it is by default.
+/// The default of `SMTP_CONNECTIONS`.
 const SESSIONS: u32 = 16;
-/// What the slow server takes for each mail, in milliseconds.
+/// The slow server's time for each mail, in milliseconds.
 const DELAY_MS: u32 = 50;
-/// Mails of the slow server's backlog: some ten seconds.
+/// The slow server's backlog: some ten seconds of work.
 const SLOW_MAILS: u64 = 3200;
 
-/// The turns of both sides; the second has none where smtp-source is not installed.
+/// The turns of both sides. The second side has none if smtp-source is not installed.
 struct Sides {
     service: Vec<Drained>,
     source: Vec<Drained>,
@@ -38,7 +38,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
     let source = SmtpSource::find(&options.smtp_source);
     let mut findings = Findings::of("drain");
     let mut people = 0;
-    // A first backlog tells the size of a mail, and warms the broker up.
+    // A first backlog shows the size of a mail and warms up the broker.
     let first = turn(&stage, &mut sink, &mut people, options.mails.into()).await?;
     let octets = first.phases.octets;
 
@@ -64,7 +64,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
     Ok(findings)
 }
 
-/// The topics are made by a service that starts; the backlog is written before it does.
+/// Starts a service once to create the topics, because the backlog is written before the measured service starts.
 async fn create_topics(stage: &Stage, sink: &MailSink) {
     let mut service = stage.notification_service("creates-topics", sink);
     service.start_and_wait().await;

@@ -1,12 +1,12 @@
-//! What the services cost while nobody signs up.
+//! The cost of the services while nobody signs up.
 
 use crate::usage;
 use acceptance::service::Service;
 use std::time::Duration;
 
-/// Long enough to tell a tenth of a percent: CPU time is counted in steps of 10 ms.
+/// Long enough for a tenth of a percent: CPU time is counted in steps of 10 ms.
 pub(crate) const LENGTH: Duration = Duration::from_secs(10);
-/// After its start a service is busy for a moment.
+/// A service is busy for a moment after its start.
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// One idle service.
@@ -14,7 +14,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 pub(crate) struct Idle {
     /// Resident memory.
     pub(crate) megabytes: f64,
-    /// CPU time, in percent of one core's.
+    /// CPU time in percent of one core.
     pub(crate) percent: f64,
 }
 

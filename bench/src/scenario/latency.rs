@@ -1,5 +1,5 @@
-//! `latency`: from the moment a registration was due until the mail server has taken its mail, on an idle system, beside
-//! what can't be avoided: one trip through the broker, and one SMTP dialogue.
+//! `latency`: from the time at which a registration was due until the mail server has accepted its mail, on an idle system.
+//! Beside it the unavoidable parts: one trip through the broker, and one SMTP dialogue.
 
 mod bare;
 
@@ -32,7 +32,7 @@ const NAMES: [&str; 5] = [
     "the two bare ones",
 ];
 
-/// One round: what NAMES names, without the last.
+/// One round: the times of all NAMES but the last.
 struct Round([Latencies; 4]);
 
 /// Measures the way of a mail.
@@ -73,7 +73,8 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
 }
 
 impl Round {
-    /// A percentile of each of NAMES. That of the sum is the sum of both: more than it is for a tail, less is not known.
+    /// A percentile of each of NAMES. The percentile of the sum is taken as the sum of both percentiles. For a tail that is
+    /// too high; a better value is not known.
     fn percentiles(&self, percent: f64) -> [f64; 5] {
         let [mail, answer, broker, dialogue] = self.0.each_ref().map(|times| times.percentile_ms(percent));
         [mail, answer, broker, dialogue, broker + dialogue]
@@ -114,7 +115,7 @@ fn set_figures(findings: &mut Findings, rounds: &[Round]) {
     }
 }
 
-/// Registers, and waits for the mails. Times from when each request was due: to its mail, and to its answer.
+/// Registers, and waits for the mails. Returns the times from each request's due time to its mail and to its answer.
 async fn mailed(
     target: &Target,
     sink: &mut MailSink,

@@ -1,7 +1,7 @@
-//! `outage`: signups at a rate while the mail server, then the broker, is away: how the backlog grows and goes, and that
-//! every accepted signup is mailed.
+//! `outage`: signups at a rate while the mail server is away, and then while the broker is. It shows how the backlog grows
+//! and shrinks, and that every accepted signup is mailed.
 //!
-//! People here don't repeat a refused request: what was refused is counted, and nobody waits for its mail.
+//! People here don't repeat a refused request. It is counted as refused, and no mail is expected for it.
 
 mod backlog;
 
@@ -28,17 +28,17 @@ use std::{
 };
 
 const RATE: u32 = 200;
-/// Enough for those who wait until they are refused.
+/// Enough for all requests that wait until they are refused.
 const CONNECTIONS: u16 = 1000;
 const BEFORE: Duration = Duration::from_secs(5);
-/// The load goes on so long after the return.
+/// How long the load goes on after the return.
 const AFTER: Duration = Duration::from_secs(20);
-/// A broker may take so long to start, on a busy machine.
+/// The longest start of a broker on a busy machine.
 const AT_MOST: Duration = Duration::from_secs(300);
-/// How long after the load every mail has to be there.
+/// Every mail must have arrived this long after the load.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What goes away.
+/// The part that goes away.
 #[derive(Debug, Clone, Copy)]
 enum Away {
     MailServer,
@@ -126,7 +126,7 @@ async fn one(away: Away, length: Duration) -> anyhow::Result<Backlog> {
     Backlog::of(&measured, taken, away)
 }
 
-/// Every mail by its recipient's number, once all accepted ones are there or `LIMIT` is over.
+/// Waits for the mails of all accepted signups, at most for `LIMIT`. Returns all mails by their recipients' numbers.
 async fn all_mails(measured: &Measured, sink: &mut MailSink) -> anyhow::Result<HashMap<u64, Vec<u64>>> {
     let numbers: HashMap<_, _> =
         measured.samples.iter().map(|sample| (Person::email(sample.number), sample.number)).collect();
@@ -147,7 +147,7 @@ async fn all_mails(measured: &Measured, sink: &mut MailSink) -> anyhow::Result<H
     }
 }
 
-/// p99 of what was answered with 202, in milliseconds.
+/// p99 of the 202s, in milliseconds.
 fn accepted_p99(measured: &Measured) -> anyhow::Result<f64> {
     let accepted = measured.samples.iter().filter(|sample| sample.status == 202);
     Ok(Latencies::of(accepted.map(|sample| sample.latency))?.percentile_ms(99.0))

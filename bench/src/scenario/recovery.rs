@@ -1,4 +1,4 @@
-//! `recovery`: what a start costs with so much in the log: time, CPU time and resident memory.
+//! `recovery`: the cost of a start with a large log: time, CPU time and resident memory.
 
 mod meanwhile;
 mod start;
@@ -16,17 +16,18 @@ use start::Start;
 use std::ops::Range;
 
 const MIB: f64 = 1024.0 * 1024.0;
-/// So many records have goals for time and memory.
+/// The number of records for which there are goals for time and memory.
 const MILLION: u64 = 1_000_000;
-/// How far back the old log goes, and where it ends: before the replay's start, which is three hours and four minutes ago at most.
+/// The age of the old log's first and last record. The last one is older than the replay's start, which is at most three
+/// hours and four minutes ago.
 const OLD: [SignedDuration; 2] = [SignedDuration::from_hours(27), SignedDuration::from_mins(190)];
-/// Of these accounts only the fact counts that they are verified.
+/// These accounts were verified so long ago that only the fact counts.
 const LONG_AGO: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// From the process' beginning, for a million registrations, in seconds.
+/// The goal for a start with a million registrations, in seconds since the process began.
 const READY_WITH_REGISTRATIONS: f64 = 15.0;
-/// The same for a million accounts that were verified long ago: the key alone is read of each.
+/// The goal for a million accounts that were verified long ago. Only the key of each is read.
 const READY_WITH_VERIFIED: f64 = 1.5;
-/// Registrations of now behind the old log.
+/// Present registrations behind the old log.
 const RECENT: u64 = 10_000;
 
 /// Measures starts.
@@ -43,7 +44,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
     Ok(findings)
 }
 
-/// Ever more pending registrations, and a first replica's latency while a second one replays the most.
+/// More and more pending registrations. Then a replica's latency while a second one replays the largest log.
 async fn pending(findings: &mut Findings, table: &mut Table, options: &Options) -> anyhow::Result<()> {
     let stage = with_topics().await;
     start::row(table, "nothing", &start::repeated(&stage, options.rounds).await?);
@@ -78,7 +79,7 @@ async fn pending(findings: &mut Findings, table: &mut Table, options: &Options) 
     meanwhile::measure(findings, &stage).await
 }
 
-/// As many accounts that were verified long ago, and then as many that were a moment ago, and nothing else.
+/// Only accounts that were verified long ago, and then only accounts that were verified just now.
 async fn verified(findings: &mut Findings, table: &mut Table, options: &Options) -> anyhow::Result<()> {
     let count = u64::from(options.records);
     let stage = with_topics().await;
@@ -108,8 +109,8 @@ async fn verified(findings: &mut Findings, table: &mut Table, options: &Options)
     Ok(())
 }
 
-/// Writes records with times of long ago. Only for that moment does the topic take a writer's time; a record keeps the time that
-/// it was written with.
+/// Writes records with old times. The topic takes the writer's time only meanwhile. A record keeps the time with which it
+/// was written.
 async fn write_old(
     stage: &Stage,
     topic: Topic,
@@ -128,7 +129,7 @@ async fn write_old(
     Ok(())
 }
 
-/// A day of registrations that are too old to matter, in the order of their time, as they would have been written.
+/// A day of registrations that are too old to matter, in the order of their times, as services would have written them.
 async fn old(table: &mut Table, options: &Options) -> anyhow::Result<()> {
     let stage = with_topics().await;
     let (now, count) = (Timestamp::now(), u64::from(options.records));
@@ -149,7 +150,7 @@ async fn old(table: &mut Table, options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A broker with the topics of the contract, which a user service creates when it starts.
+/// A broker with the topics of the contract. A user service creates them at its start.
 async fn with_topics() -> Stage {
     let stage = Stage::start().await;
     let mut service = stage.user_service("creates-topics");
@@ -158,7 +159,7 @@ async fn with_topics() -> Stage {
     stage
 }
 
-/// Powers of ten from 10,000 below the greatest size, and that.
+/// The powers of ten from 10,000 that are below the largest size, and the largest size.
 fn sizes(greatest: u64) -> Vec<u64> {
     let powers = std::iter::successors(Some(10_000), |size| Some(size * 10));
     powers.take_while(|size| *size < greatest).chain([greatest]).collect()

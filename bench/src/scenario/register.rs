@@ -1,4 +1,4 @@
-//! `register`: how many signups a second, how soon, at what cost, beside a route that only parses and publishes.
+//! `register`: signups per second, their latency and their cost, beside a route that only parses and publishes.
 
 mod addresses;
 
@@ -24,7 +24,7 @@ const PATH: &str = "/api/register";
 const ACCEPTED: u16 = 202;
 /// The rate at which latencies are compared, per second.
 const RATE: u32 = 500;
-/// The rates of the sweep, per second, as far as the closed loop says that they can be reached.
+/// The rates of the sweep, per second, as far as the closed loop shows that they can be reached.
 const SWEEP: [u32; 8] = [250, 500, 1000, 2000, 3000, 4000, 6000, 8000];
 
 /// Measures registrations.
@@ -67,13 +67,13 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
     Ok(findings)
 }
 
-/// A registration of somebody who was never seen before, for every number.
+/// A registration of a new person for each number.
 pub(crate) fn new_people() -> Bodies {
     let people = AtomicU64::new(0);
     Arc::new(move |_| Some(registration(people.fetch_add(1, Ordering::Relaxed))))
 }
 
-/// The registration of the person of this number.
+/// The registration of the person with this number.
 pub(crate) fn registration(person: u64) -> Bytes {
     let email = Person::email(person);
     format!(r#"{{"first_name":"Augusta Ada","last_name":"Lovelace-King","email":"{email}"}}"#).into()
@@ -95,7 +95,7 @@ fn slowest_rate(closed: &Comparison) -> f64 {
     rates.fold(f64::INFINITY, f64::min)
 }
 
-/// Rate against p99, up to nine tenths of what the slower side reached in the closed loop.
+/// p99 by rate, up to nine tenths of the slower side's rate in the closed loop.
 async fn sweep(
     findings: &mut Findings,
     stage: &Stage,

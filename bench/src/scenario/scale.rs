@@ -1,5 +1,5 @@
-//! `scale`: one, two and four replicas of each service. Every user service follows the whole log, so each more costs CPU
-//! time for every signup; the notification services share the partitions. And what a partition costs.
+//! `scale`: one, two and four replicas of each service. Every user service follows the whole log, so each further one costs
+//! CPU time for every signup. The notification services share the partitions. It also measures the cost of a partition.
 
 mod partitions;
 
@@ -18,7 +18,7 @@ use acceptance::service::Service;
 use std::time::Duration;
 
 const REPLICAS: [usize; 3] = [1, 2, 4];
-/// Mails that warm up.
+/// The mails of the warm-up.
 const FIRST_BACKLOG: u64 = 2000;
 
 /// Measures both services.
@@ -69,7 +69,7 @@ async fn registrations(options: &Options) -> anyhow::Result<Table> {
     Ok(table("Registrations, closed loop over all replicas", "user-service", &turns))
 }
 
-/// What a replica pays for the signups of another one.
+/// The cost to a replica of another one's signups.
 async fn following(options: &Options) -> anyhow::Result<Table> {
     let stage = Stage::start().await;
     let people = new_people();
@@ -83,7 +83,7 @@ async fn following(options: &Options) -> anyhow::Result<Table> {
     for _ in 0..options.rounds {
         let before = usage::cpu_time(follows.id())?;
         let measured = load::closed_loop(&target, options.connections, options.seconds, &people).await?;
-        // It reads in portions.
+        // The follower reads in portions.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let thousands = measured.rate() * measured.elapsed.as_secs_f64() / 1000.0;
         measured.all_answered(202)?;
@@ -104,7 +104,7 @@ async fn mails(options: &Options) -> anyhow::Result<Table> {
     let mut creates_topics = stage.notification_service("creates-topics", &sink);
     creates_topics.start_and_wait().await;
     creates_topics.stop().await;
-    // Warms the broker up.
+    // Warms up the broker.
     delivery::write_backlog(&stage, people, FIRST_BACKLOG).await?;
     people += FIRST_BACKLOG;
     let mut first = [stage.notification_service("warm-up", &sink)];
@@ -124,7 +124,7 @@ async fn mails(options: &Options) -> anyhow::Result<Table> {
     Ok(table("Mails of a backlog, 16 sessions each", "notification-service", &turns))
 }
 
-/// Who is first changes, as in a comparison of two.
+/// The order alternates, as in a comparison of two.
 fn in_turn(round: u32, turns: &mut Turns) -> impl Iterator<Item = (usize, &mut Vec<[f64; 2]>)> {
     let mut sides: Vec<_> = REPLICAS.into_iter().zip(turns).collect();
     if round % 2 == 1 {

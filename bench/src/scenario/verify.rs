@@ -1,7 +1,7 @@
 //! `verify`: the right code, once for each account, beside a route that publishes the same two records.
 //!
-//! A verification writes an attempt, waits until it has read it back, compares, and writes the verified account. The bare
-//! route writes two records of these sizes, one after the other's ack, and reads nothing.
+//! A verification writes an attempt, reads it back, compares, and writes the verified account. The bare route writes two
+//! records of these sizes, the second after the first's ack, and reads nothing.
 
 use super::{
     accounts,
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 const PATH: &str = "/api/verify";
 const RATE: u32 = 500;
-/// A slow warm-up does not tell how fast the turns may become: accounts are there for at least so many a second.
+/// The turns may be faster than the warm-up: there are accounts for at least this many verifications per second.
 const LEAST_RATE: f64 = 10_000.0;
 /// Accounts of the warm-up.
 const FIRST: u64 = 4000;
@@ -50,7 +50,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
     let reached = comparison::compare(&stage, &warm_up, load, 1, "verify: warming up").await?;
     let [_, reference] = warm_up;
 
-    // Each account can be verified once, so all that the loops may come to need are registered first.
+    // Each account can be verified once, so all accounts that the loops may need are registered first.
     let turns = options.seconds.as_secs_f64() * f64::from(options.rounds);
     let fastest = reached.turns[0].iter().map(|turn| turn.measured.rate()).fold(0.0, f64::max);
     let wanted = count(turns * ((fastest * 2.0).max(LEAST_RATE) + f64::from(RATE)));
@@ -71,7 +71,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
     Ok(findings)
 }
 
-/// The bare route looks at no account.
+/// The same body each time: the bare route reads no account.
 fn same_again() -> Bodies {
     let body = Bytes::from(format!(r#"{{"id":"{}","code":"000000"}}"#, Person::PLACEHOLDER_ID));
     Arc::new(move |_| Some(body.clone()))

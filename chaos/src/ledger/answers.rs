@@ -1,4 +1,4 @@
-//! Was what clients were told true?
+//! Were the answers true?
 
 use super::{
     Count,
@@ -15,14 +15,14 @@ use contract::{
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 
-/// A 202 means that the request's own record is in the log, with the id that was answered.
+/// A 202 means that the request's own record is in the log, with the id in the answer.
 pub(super) fn accepted_without_record(index: &Index<'_>) -> Count {
     let missing = index.accepted().filter(|(_, _, registration)| registration.is_none());
     let lines = missing.map(|(request, reply, _)| line(request, reply));
     Count::none("requests answered 202 without their record in the log", lines)
 }
 
-/// A request to register or for another mail leads to one event, in one topic.
+/// A request to register or for another mail causes one event in one topic.
 pub(super) fn more_than_one_event(index: &Index<'_>) -> Count {
     let several = index.by_request().filter_map(|(request_id, written)| {
         let registered = written.iter().filter(|(_, record)| record.topic == Topic::Created);
@@ -32,7 +32,7 @@ pub(super) fn more_than_one_event(index: &Index<'_>) -> Count {
     Count::none("requests with more than one registration", several)
 }
 
-/// What is registered is what was sent, byte for byte; another mail is for the same data.
+/// A registration has the data that was sent, byte for byte. A request for another mail repeats the same data.
 pub(super) fn other_data(index: &Index<'_>) -> Count {
     let other = index.accepted().filter(|(request, _, registration)| {
         registration.is_some_and(|registration| !has_the_data(index, request, registration))
@@ -82,7 +82,7 @@ fn is_verified(index: &Index<'_>, registration: Registration<'_>, request: &Requ
     holds
 }
 
-/// As long as it lives, an accepted registration is known at every replica.
+/// An accepted registration is known at every replica during its lifetime.
 pub(super) fn accepted_called_unknown(index: &Index<'_>) -> Count {
     let mut accepted: HashMap<&str, (Timestamp, Timestamp)> = HashMap::new();
     for (request, reply, _) in index.accepted() {
@@ -102,7 +102,7 @@ pub(super) fn accepted_called_unknown(index: &Index<'_>) -> Count {
     Count::none("accepted registrations called unknown", lines)
 }
 
-/// Every answer is one that the contract has for what was asked.
+/// Every answer is one that the contract allows for its request.
 pub(super) fn outside_the_contract(index: &Index<'_>) -> Count {
     let strange = index.answered().filter(|(request, reply)| {
         let expected: &[u16] = match request.ask {
@@ -116,7 +116,7 @@ pub(super) fn outside_the_contract(index: &Index<'_>) -> Count {
     Count::none("answers outside the contract", strange.map(|(request, reply)| line(request, reply)))
 }
 
-/// A registration that was accepted later than any clock allows for does not come back.
+/// No request is accepted with a registration that is older than `LINK_TTL`.
 pub(super) fn accepted_after_its_end(index: &Index<'_>) -> Count {
     let over = index.answered().filter(|(request, reply)| {
         let is_over = |it: Registration<'_>| request.sent_at > it.event.occurred_at + rules::LINK_TTL;
@@ -125,7 +125,7 @@ pub(super) fn accepted_after_its_end(index: &Index<'_>) -> Count {
     Count::none("registrations known after their end", over.map(|(request, reply)| line(request, reply)))
 }
 
-/// An event of the account's verification.
+/// The line about an account's verification.
 pub(super) fn verified_line(event: &contract::event::Verified) -> String {
     super::index::event_line(&Event::Verified(event.clone()))
 }

@@ -1,8 +1,8 @@
-//! Which mails came twice, and why.
+//! Duplicate mails and their causes.
 //!
-//! At least once means copies, but only for a reason: something was killed, frozen or cut between a mail and its
-//! commit, or the mail had been asked for twice: by two replicas that took its place at once, or by one whose record was written
-//! twice. Each reason allows a stated number.
+//! At least once allows duplicates, but only with a cause. Either a fault killed, froze or cut something between a mail and
+//! its commit. Or two records ask for the mail, because two replicas took its place at once or a producer wrote a record
+//! twice. Each cause allows a stated number.
 
 use super::{Count, index::Index};
 use crate::evidence::{Incident, Mail};
@@ -10,26 +10,26 @@ use contract::event::EventId;
 use jiff::SignedDuration;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// An incident's effect may show only after a session with the group, a commit and a mail have run out of time.
+/// An incident may take effect only after the time-outs of a group session, a commit and a mail.
 const AFTER_EFFECT: SignedDuration = SignedDuration::from_secs(12);
 /// A mail may have arrived a moment before the fault that kept its acceptance from the sender.
 const ON_THE_WIRE: SignedDuration = SignedDuration::from_secs(1);
 
-/// A mail that came again, after an earlier one with the same id.
+/// A duplicate, and the mail with the same id before it.
 struct Copy<'a> {
     mail_id: EventId,
     earlier: &'a Mail,
     mail: &'a Mail,
 }
 
-/// All copies, against the sum of what the faults of the round allow.
+/// All duplicates, against the number that the faults and repeated records allow.
 pub(super) fn copies(index: &Index<'_>) -> Count {
     let incidents: usize = index.evidence.incidents.iter().map(|incident| incident.copies).sum();
     let twice: usize = written_again(index).values().sum();
     Count::bounded("copies of mails", incidents + twice, all(index).map(|copy| copy.line()))
 }
 
-/// A copy with no fault between it and the mail before it, of a mail that one record asks for.
+/// Duplicates of a mail that one record asks for, with no fault between the two mails.
 pub(super) fn without_cause(index: &Index<'_>) -> Count {
     let twins = with_twins(index);
     let without =
@@ -37,7 +37,7 @@ pub(super) fn without_cause(index: &Index<'_>) -> Count {
     Count::none("copies of mails without a fault that explains them", without.map(|copy| copy.line()))
 }
 
-/// Copies that only one fault explains, beyond what that fault allows.
+/// Duplicates that exactly one fault explains, beyond the number that this fault allows.
 pub(super) fn beyond_their_cause(index: &Index<'_>) -> Count {
     let twins = with_twins(index);
     let mut by_cause: BTreeMap<usize, Vec<String>> = BTreeMap::new();
@@ -60,7 +60,8 @@ fn all<'a>(index: &'a Index<'_>) -> impl Iterator<Item = Copy<'a>> {
     })
 }
 
-/// Mails that further records ask for, and how many. A process sends such a mail once, but two processes may get one each.
+/// Mails that more than one record asks for, with the number of further records. One process sends such a mail once, but two
+/// processes may get one record each.
 fn written_again(index: &Index<'_>) -> HashMap<EventId, usize> {
     let mut written: HashMap<EventId, usize> = HashMap::new();
     for event in &index.writings {
@@ -71,8 +72,8 @@ fn written_again(index: &Index<'_>) -> HashMap<EventId, usize> {
     written
 }
 
-/// Mails whose records or whose tries were written more than once. A try is, when the ack of its first writing was
-/// lost; the fault that kept it may be long over when both are due.
+/// Mails whose records or retries were written more than once. A retry is written twice if the ack of the first is lost.
+/// That fault may be long over when both are due.
 fn with_twins(index: &Index<'_>) -> HashSet<EventId> {
     let (mut tries, mut twins) = (HashSet::new(), written_again(index).into_keys().collect::<HashSet<_>>());
     for record in &index.evidence.records {
@@ -86,7 +87,7 @@ fn with_twins(index: &Index<'_>) -> HashSet<EventId> {
 }
 
 impl Copy<'_> {
-    /// The faults in whose time one mail turned into two.
+    /// The faults that may have duplicated this mail, by their times.
     fn causes<'a>(&self, index: &Index<'a>) -> impl Iterator<Item = (usize, &'a Incident)> {
         let (from, until) = (self.earlier.received_at - ON_THE_WIRE, self.mail.received_at + ON_THE_WIRE);
         let allows = move |incident: &Incident| {

@@ -1,8 +1,8 @@
-//! Which guesses count, with which windows they are compared, and what was answered.
+//! Which guesses count, with which windows they are compared, and their answers.
 //!
-//! The log hands out guesses: the place of one is its place by offset among the distinct guesses of its registration, and among
-//! those of each window that its records name. Each record carries the id of its request, so the ledger knows which answers
-//! were comparisons.
+//! The log gives guesses their places: by offset among the distinct guesses of the registration, and among those of each
+//! window that its records name. Each record carries the id of its request, so the ledger knows which answers were
+//! comparisons.
 
 use super::{
     Count,
@@ -17,11 +17,11 @@ use contract::{account_id::AccountId, event::EventId, registration_id::Registrat
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Where a guess stands.
+/// The places of a guess.
 struct Guess {
     /// From 1; `None` beyond the budget of its registration.
     place: Option<u32>,
-    /// Windows in whose budget it has a place: by its first record, and by any.
+    /// The windows in whose budget it has a place: by its first record, and by any record.
     compared_first: Vec<u64>,
     compared: Vec<u64>,
 }
@@ -69,13 +69,13 @@ impl<'a> Guesses<'a> {
         }
     }
 
-    /// The guess that a request wrote.
+    /// The guess in the record of this request.
     fn of_request(&self, request: &Request) -> Option<&Guess> {
         let mut written = self.index.written(&request.request_id).iter();
         written.find_map(|(event, _)| self.by_id.get(&event.event_id()))
     }
 
-    /// Every code that was tried, with what was answered.
+    /// Every code that was tried, with its answer.
     fn tried(&self) -> impl Iterator<Item = (&'a Request, &'a Reply, &'a str)> {
         self.index.answered().filter_map(|(request, reply)| match &request.ask {
             Ask::VerifyCode { code, .. } => Some((request, reply, code.as_str())),
@@ -83,7 +83,7 @@ impl<'a> Guesses<'a> {
         })
     }
 
-    /// No guess counts after the budget of its registration, and none without a place that the log handed out.
+    /// No guess counts beyond the budget of its registration, and none without a place in the log.
     pub(super) fn beyond_the_registration(&self) -> Count {
         let beyond = self.tried().filter(|(request, reply, _)| {
             is_judged(reply) && self.of_request(request).is_none_or(|guess| guess.place.is_none())
@@ -92,7 +92,7 @@ impl<'a> Guesses<'a> {
         Count::none("guesses judged beyond the budget of their registration", lines)
     }
 
-    /// A guess is refused only when the budget of its registration is used up by others.
+    /// A guess is refused only when other guesses have used up the budget of its registration.
     pub(super) fn refused_too_early(&self) -> Count {
         let budget = usize::try_from(rules::CODE_ATTEMPTS).unwrap_or(0);
         let early = self.tried().filter(|(request, reply, _)| {
@@ -106,7 +106,7 @@ impl<'a> Guesses<'a> {
         Count::none("guesses refused although the budget of their registration was not used up", lines)
     }
 
-    /// What is left is what the registration's own guesses leave, whatever others do.
+    /// `attempts_left` depends only on the registration's own guesses, whatever others do.
     pub(super) fn wrong_remainders(&self) -> Count {
         let wrong = self.tried().filter(|(request, reply, _)| {
             let (Some(left), Some(it)) = (reply.attempts_left, self.index.named(&request.ask)) else {
@@ -135,7 +135,7 @@ impl<'a> Guesses<'a> {
         Count::none("right codes accepted beyond the budget of their window", lines)
     }
 
-    /// No code or token is accepted that is not right for the registration's address at that time.
+    /// A code or token is accepted only if it is right for the registration's address at that time.
     pub(super) fn wrong_accepted(&self) -> Count {
         let index = self.index;
         let wrong = index.answered().filter(|(request, reply)| {
@@ -154,7 +154,7 @@ impl<'a> Guesses<'a> {
         Count::none("wrong codes or tokens accepted", wrong.map(|(request, reply)| line(request, reply)))
     }
 
-    /// A right proof is accepted: a code that has its places in both budgets, a token always.
+    /// A right proof is accepted: a code if it has its places in both budgets, a token always.
     pub(super) fn right_called_wrong(&self) -> Count {
         let index = self.index;
         let wrong = index.answered().filter(|(request, reply)| {
@@ -194,7 +194,7 @@ impl<'a> Guesses<'a> {
         })
     }
 
-    /// The windows of which this code was right at some moment between the request and its answer.
+    /// The windows for which this code was right at some moment between the request and its answer.
     fn right_windows(
         &self,
         Registration { event, .. }: Registration<'_>,
@@ -223,7 +223,7 @@ impl<'a> Guesses<'a> {
         })
     }
 
-    /// Whether what is derived from a window was right at some moment between the request and its answer.
+    /// Whether a window's code or token was right at some moment between the request and its answer.
     fn was_open(
         &self,
         account: AccountId,
@@ -241,7 +241,7 @@ impl<'a> Guesses<'a> {
             && (is_opened || rules::opens_at(window) <= reply.at)
     }
 
-    /// Where the account's windows begin for a request that is sent then, at least.
+    /// The earliest window that the account can have for a request of that time.
     fn first_window(&self, account: AccountId, sent_at: Timestamp) -> u64 {
         let tombstones = self.index.account(account).into_iter().flat_map(Account::tombstones);
         let read = tombstones.filter(|at| *at + SETTLED < sent_at);
@@ -249,7 +249,7 @@ impl<'a> Guesses<'a> {
     }
 }
 
-/// Whether what is derived from a window was right all the time from the request to its answer.
+/// Whether a window's code or token was right all the time from the request to its answer.
 fn is_open(window: u64, from: Timestamp, until: Timestamp, ends_at: fn(u64) -> Timestamp) -> bool {
     rules::opens_at(window) <= from && until < ends_at(window)
 }
@@ -259,7 +259,7 @@ fn windows_of_tokens(request: &Request, reply: &Reply) -> impl Iterator<Item = u
     oldest.saturating_sub(1)..=rules::window_at(reply.at) + 2
 }
 
-/// Whether the answer says that the code was judged: compared, or as wrong as one that was.
+/// Whether the code was judged: compared, or answered like a wrong one.
 fn is_judged(reply: &Reply) -> bool {
     reply.status == 200 || (reply.status == 422 && reply.problem == "wrong-code")
 }

@@ -1,6 +1,6 @@
-//! The evidence, arranged so that it can be asked.
+//! The evidence, indexed for queries.
 //!
-//! Records whose time is too far from their event's are passed over by all services, so they are left out here, too.
+//! All services pass over records whose time is too far from their event's. The index leaves them out, too.
 
 use crate::{
     evidence::{Ask, Evidence, Mail, Record, Reply, Request},
@@ -17,16 +17,16 @@ use contract::{
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// The last try of a mail is a second before its end; what is out of time then has expired.
+/// The last try of a mail is a second before its deadline. An event that is too late for that has expired.
 const LAST_TRY: SignedDuration = SignedDuration::from_millis(1_500);
-/// A record that is older than this was counted by every query for the log-end offset.
+/// Every query for the log-end offset includes records older than this.
 pub(super) const SETTLED: SignedDuration = SignedDuration::from_secs(1);
 
-/// The evidence of a round, arranged by request, registration, account and mail.
+/// The evidence of a round by request, registration, account and mail.
 pub(super) struct Index<'a> {
     pub(super) evidence: &'a Evidence,
     requests: HashMap<&'a str, &'a Request>,
-    /// Records of the source topics, by the request that led to them.
+    /// Records of the source topics by the request that caused them.
     by_request: HashMap<&'a str, Vec<Written<'a>>>,
     registrations: HashMap<RegistrationId, Registration<'a>>,
     accounts: BTreeMap<AccountId, Account<'a>>,
@@ -34,14 +34,14 @@ pub(super) struct Index<'a> {
     pub(super) writings: Vec<&'a Event>,
     /// The events that ask for each mail.
     pub(super) asking: BTreeMap<EventId, Vec<&'a Event>>,
-    /// The mails of each id, in the order of their arrival.
+    /// The mails of each id, in the order of arrival.
     pub(super) mails: BTreeMap<EventId, Vec<&'a Mail>>,
     dead_letters: HashSet<EventId>,
     /// Events of records that are passed over.
     pub(super) passed_over: HashSet<EventId>,
 }
 
-/// What the log says of one account, each in the order of its partition.
+/// An account's records, each kind in the order of its partition.
 #[derive(Default)]
 pub(super) struct Account<'a> {
     pub(super) registrations: Vec<Registration<'a>>,
@@ -57,7 +57,7 @@ pub(super) struct Registration<'a> {
     pub(super) stamped_at: Timestamp,
 }
 
-/// A record of `user_account_verified`; without an event it is a tombstone.
+/// A record of `user_account_verified`. Without an event it is a tombstone.
 #[derive(Clone, Copy)]
 pub(super) struct Milestone<'a> {
     pub(super) verified: Option<&'a Verified>,
@@ -130,12 +130,12 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// The records that a request led to.
+    /// The records that a request caused.
     pub(super) fn written(&self, request_id: &str) -> &[Written<'a>] {
         self.by_request.get(request_id).map_or(&[], Vec::as_slice)
     }
 
-    /// The records of each request, whoever made it.
+    /// The records of each request, whoever sent it.
     pub(super) fn by_request(&self) -> impl Iterator<Item = (&'a str, &[Written<'a>])> {
         self.by_request.iter().map(|(request_id, written)| (*request_id, written.as_slice()))
     }
@@ -144,12 +144,12 @@ impl<'a> Index<'a> {
         self.requests.get(request_id).copied()
     }
 
-    /// The registration of an id, as text or not.
+    /// The registration with this id, given as text.
     pub(super) fn registration(&self, id: &str) -> Option<Registration<'a>> {
         self.registrations.get(&id.parse().ok()?).copied()
     }
 
-    /// What the log says of each account.
+    /// All accounts.
     pub(super) fn accounts(&self) -> impl Iterator<Item = (AccountId, &Account<'a>)> {
         self.accounts.iter().map(|(id, account)| (*id, account))
     }
@@ -158,7 +158,7 @@ impl<'a> Index<'a> {
         self.accounts.get(&id)
     }
 
-    /// The registration that a request names, if it names one that was made.
+    /// The registration that a request names, if it exists.
     pub(super) fn named(&self, ask: &Ask) -> Option<Registration<'a>> {
         match ask {
             Ask::Register(_) => None,
@@ -168,7 +168,7 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// The account that a request to register or for another mail is about.
+    /// The account of a request to register or for another mail.
     pub(super) fn asked_for(&self, ask: &Ask) -> Option<AccountId> {
         match ask {
             Ask::Register(person) => {
@@ -180,7 +180,7 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// Whether an event's mail was sent or refused for good, or this event was out of time.
+    /// Whether an event's mail was sent or refused for good, or the event has expired.
     pub(super) fn has_ended(&self, event: &Event) -> bool {
         self.mails.contains_key(&event.mail_id())
             || self.dead_letters.contains(&event.event_id())
@@ -193,24 +193,24 @@ impl<'a> Index<'a> {
         noted.zip(mail_deadline(event)).is_some_and(|(noted, deadline)| *noted + LAST_TRY >= deadline)
     }
 
-    /// The code of a window for the address of a registration.
+    /// The code of this window for the address of a registration.
     pub(super) fn code(&self, registration: &Registered, window: u64) -> String {
         let (key, id, email) = (self.evidence.secrets.current(), registration.id, &registration.email);
         VerificationCode::derive(key, id, email, window).digits().to_owned()
     }
 
-    /// The token of a window for the address of a registration.
+    /// The token of this window for the address of a registration.
     pub(super) fn token(&self, registration: &Registered, window: u64) -> String {
         let (key, id, email) = (self.evidence.secrets.current(), registration.id, &registration.email);
         LinkToken::derive(key, id, email, window).to_text()
     }
 
-    /// What was asked and how it was answered, for everything that was.
+    /// All requests with an answer.
     pub(super) fn answered(&self) -> impl Iterator<Item = (&'a Request, &'a Reply)> {
         self.evidence.requests.iter().filter_map(|request| Some((request, request.reply.as_ref()?)))
     }
 
-    /// What was accepted, with its record, where there is one.
+    /// All accepted requests, with their record if there is one.
     pub(super) fn accepted(
         &self,
     ) -> impl Iterator<Item = (&'a Request, &'a Reply, Option<Registration<'a>>)> {
@@ -233,7 +233,7 @@ impl<'a> Account<'a> {
     }
 }
 
-/// Whether all services pass the record over: its writer's clock and the broker's differ, or it came too late.
+/// Whether all services pass over the record: the clocks of its writer and the broker differ, or it came too late.
 fn is_passed_over(event: &Event, record: &Record) -> bool {
     let late = record.stamped_at.duration_since(event.occurred_at());
     let may_be_late = record.topic == Topic::Verified && late.is_positive();
@@ -249,7 +249,7 @@ fn asks_for_mail(event: &Event) -> bool {
     }
 }
 
-/// The last moment for an event's mail; `None` when nothing here ends it.
+/// The last moment for an event's mail; `None` if it comes after the end of the round.
 pub(super) fn mail_deadline(event: &Event) -> Option<Timestamp> {
     match event {
         Event::Registered(Mailing::FirstCode | Mailing::FurtherCode, event) => {
@@ -259,20 +259,20 @@ pub(super) fn mail_deadline(event: &Event) -> Option<Timestamp> {
     }
 }
 
-/// What a request was and how it was answered, in one line.
+/// A request and its answer in one line.
 pub(super) fn line(request: &Request, reply: &Reply) -> String {
     let Reply { status, problem, at, .. } = reply;
     format!("request {} {:?}, answered {status} {problem} at {at:.3}", request.request_id, request.ask)
 }
 
-/// What an event is, in one line.
+/// An event in one line.
 pub(super) fn event_line(event: &Event) -> String {
     let (name, id) = (event.kind().name(), event.event_id());
     format!("{name} {id} of {}, at {:.3}", event.account_id(), event.occurred_at())
 }
 
 impl Registration<'_> {
-    /// What it is, in one line.
+    /// The registration in one line.
     pub(super) fn line(&self) -> String {
         let Registered { registration, id, window, send, occurred_at, .. } = self.event;
         let name = self.mailing.kind().name();

@@ -1,4 +1,4 @@
-//! What became of each event that asks for a mail, and what stands in the mails.
+//! The outcome of each event that asks for a mail, and the content of the mails.
 
 use super::{
     Count,
@@ -8,15 +8,15 @@ use super::{
 use crate::{evidence::Mail, garbage, rules};
 use contract::event::{Event, Mailing, Registered};
 
-/// Whoever was told that a mail may be on its way has one, or had one whose code is right, or it was refused for good, or its
-/// time was over first.
+/// A client that was told that a mail may be on its way gets one, unless an earlier mail's code is still right, the mail was
+/// refused for good, or it expired.
 pub(super) fn signups_without_mail(index: &Index<'_>) -> Count {
     let unsettled = unsettled(index);
     let without = index.accepted().filter(|(_, _, registration)| {
-        // Without any record it is a broken promise of another name as well, and this one too.
+        // A registration without a record breaks this promise, and another one as well.
         let Some(registration) = registration else { return true };
         let Registered { id, occurred_at, .. } = registration.event;
-        // A place may be held by a request that had no good end.
+        // A request without a clear outcome may hold a place.
         let is_excused = registration.mailing == Mailing::Nothing
             && (unsettled.get(id).is_some_and(|since| *since <= *occurred_at)
                 || registration.event.email.tagged_mailbox().is_some());
@@ -25,8 +25,8 @@ pub(super) fn signups_without_mail(index: &Index<'_>) -> Count {
     Count::none("accepted signups without a mail", without.map(|(request, reply, _)| line(request, reply)))
 }
 
-/// Whether the mail that this registration promises has ended; one that asks for none of its own has that of a place whose
-/// code is right.
+/// Whether the mail that this registration promises has ended. A registration that asks for no mail counts on the mail of a
+/// place whose code is right.
 fn was_mailed(index: &Index<'_>, registration: &Registration<'_>) -> bool {
     let has_ended = |it: &Registration<'_>| index.has_ended(&Event::Registered(it.mailing, it.event.clone()));
     if registration.mailing != Mailing::Nothing {
@@ -40,13 +40,13 @@ fn was_mailed(index: &Index<'_>, registration: &Registration<'_>) -> bool {
     !account.milestones.is_empty() || account.registrations.iter().filter(is_right).any(has_ended)
 }
 
-/// Every event that asks for a mail ends in one, in a dead letter, or with its time.
+/// Every event that asks for a mail ends in a mail, a dead letter, or an expiry.
 pub(super) fn events_without_end(index: &Index<'_>) -> Count {
     let open = index.writings.iter().filter(|event| !index.has_ended(event));
     Count::none("events without a mail, a dead letter or an expiry", open.map(|event| event_line(event)))
 }
 
-/// No transaction begins with less than a minute of the code's life left. Dates have whole seconds, rounded down.
+/// No transaction begins with less than a minute of the code's life left. The Date header has whole seconds, rounded down.
 pub(super) fn begun_too_late(index: &Index<'_>) -> Count {
     let late = index.evidence.mails.iter().filter_map(|mail| {
         let deadlines = index.asking.get(&mail.mail_id?)?.iter().filter_map(|event| mail_deadline(event));
@@ -57,8 +57,8 @@ pub(super) fn begun_too_late(index: &Index<'_>) -> Count {
     Count::none("mails begun with less than a minute of their code left", lines)
 }
 
-/// A mail belongs to an event, names its request, goes to its address, and has its code and its link. Whoever may write to the
-/// topics can have the mail of a place sent again, with another registration of its address, and nothing else.
+/// A mail belongs to an event, names its request, goes to its address, and has its code and link. A forged record can cause
+/// one more mail of a place, with another registration of the same address, and nothing else.
 pub(super) fn wrong_content(index: &Index<'_>) -> Count {
     let wrong = index.evidence.mails.iter().filter(|mail| {
         let is_forged = mail.request_id == garbage::REQUEST;
@@ -83,7 +83,7 @@ pub(super) fn wrong_content(index: &Index<'_>) -> Count {
     )
 }
 
-/// Of what anybody entered a mail shows a first name of one word at most, and a notice nothing.
+/// Of the names that anybody typed, a mail shows at most a first name of one word, and a notice shows none.
 pub(super) fn names_shown(index: &Index<'_>) -> Count {
     let shown =
         index.evidence.mails.iter().filter(|mail| {
@@ -106,8 +106,8 @@ fn asking<'a>(index: &'a Index<'_>, mail: &Mail) -> impl Iterator<Item = &'a Eve
     events.into_iter().flatten().copied()
 }
 
-/// A dead letter needs a server that refuses for good: this recipient, or the content until the time was over; or a record that
-/// came too late to be understood.
+/// A dead letter needs a server that refused for good (this recipient, or the content until the mail's deadline), or a
+/// record whose time is too far from the broker's.
 pub(super) fn needless_dead_letters(index: &Index<'_>) -> Count {
     let needless = index.evidence.records.iter().filter(|record| {
         let Some(event) = &record.event else { return record.reason.is_some() };

@@ -1,16 +1,16 @@
-//! The exact ledger of a round: every promise is a count of its breaches, and each count has a bound.
+//! The exact ledger of a round: each promise is a count of its breaches, and each count has a bound.
 //!
 //! ```text
-//!   index      the evidence, so that it can be asked
-//!   answers    was what clients were told true?
+//!   index      the evidence, indexed for queries
+//!   answers    were the answers true?
 //!   guesses    which codes were compared, and which were right
 //!   verified   who was verified, and with which data
-//!   places     who gets a mail when, and how many
-//!   mails      what became of each event, and what stands in the mails
-//!   copies     which mails came twice, and why
+//!   places     the schedule of mails
+//!   mails      the outcome of each event, and the content of the mails
+//!   copies     duplicate mails and their causes
 //! ```
 //!
-//! Pure: it reads the evidence alone, so its tests make evidence up.
+//! Pure: it reads only the evidence, so its tests can make evidence up.
 
 mod index;
 mod answers;
@@ -26,23 +26,23 @@ use index::Index;
 
 const EXAMPLES: usize = 5;
 
-/// How often a promise was broken, or what may happen so often happened.
+/// The number of breaches of a promise, or of events that may happen a limited number of times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Count {
     pub(crate) name: &'static str,
     pub(crate) bound: usize,
     pub(crate) found: usize,
-    /// Some of what was found.
+    /// Some of them.
     pub(crate) examples: Vec<String>,
 }
 
 impl Count {
-    /// What must not happen.
+    /// Something that must not happen.
     fn none(name: &'static str, found: impl IntoIterator<Item = String>) -> Self {
         Self::bounded(name, 0, found)
     }
 
-    /// What may happen so often.
+    /// Something that may happen `bound` times.
     fn bounded(name: &'static str, bound: usize, found: impl IntoIterator<Item = String>) -> Self {
         let mut count = Self { name, bound, found: 0, examples: Vec::new() };
         for example in found {
@@ -59,7 +59,7 @@ impl Count {
     }
 }
 
-/// Judges a round: all counts, in the order of the report.
+/// Judges a round. Returns all counts in the order of the report.
 pub(crate) fn judge(evidence: &Evidence) -> Vec<Count> {
     let index = Index::new(evidence);
     let guesses = Guesses::of(&index);

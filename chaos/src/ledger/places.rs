@@ -1,7 +1,7 @@
-//! The schedule of mails: who gets one when, and how many.
+//! The schedule of mails: when an address gets one, and how many.
 //!
-//! A replica decides by what it has read: the log's end as it was two seconds ago at most, and what it has decided itself.
-//! So what was in the log for longer has no excuse.
+//! A replica decides by the records that it has read and by its own decisions. It has read up to the log-end offset of at
+//! most two seconds ago. So a decision that ignores an older record is a breach.
 
 use super::{
     Count,
@@ -15,11 +15,11 @@ use contract::{
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// So old may the end of the log be that a replica decides by (`NextMail` in the user service's rules).
+/// How old a replica's log-end offset may be when it decides (`NextMail` in the user service's rules).
 const FRESHNESS: SignedDuration = SignedDuration::from_secs(2);
 
 impl Registration<'_> {
-    /// Whether every replica that decides at `moment` knows of it.
+    /// Whether every replica that decides at `moment` knows this registration.
     fn is_known_at(&self, moment: Timestamp) -> bool {
         self.stamped_at + FRESHNESS + SETTLED < moment
     }
@@ -29,8 +29,8 @@ impl Registration<'_> {
     }
 }
 
-/// A place of a window is one mail, whoever takes it; only when an address is verified meanwhile, one replica may send the code
-/// and the other the notice.
+/// A place of a window is one mail, whoever takes it. The only exception: while an address is being verified, one replica
+/// may send the code and another one the notice.
 pub(super) fn mailed_twice(index: &Index<'_>) -> Count {
     let twice = index.accounts().flat_map(|(id, account)| {
         let mut mailed: BTreeMap<(u64, u32), BTreeSet<EventId>> = BTreeMap::new();
@@ -48,7 +48,7 @@ pub(super) fn mailed_twice(index: &Index<'_>) -> Count {
     Count::none("places of a window with more than one mail", twice)
 }
 
-/// No place is taken that another record had taken, for all to see.
+/// No request takes a place that another record had visibly taken.
 pub(super) fn taken_again(index: &Index<'_>) -> Count {
     let again = asking(index).filter(|(account, it)| {
         let same = |other: &&Registration<'_>| {
@@ -71,10 +71,10 @@ pub(super) fn too_early(index: &Index<'_>) -> Count {
     Count::none("mails before their place of the schedule", early.map(|(_, it)| it.line()))
 }
 
-/// Whoever asks when the next place is there gets a mail, whatever strangers did before.
+/// A person who asks when the next place is due gets a mail, whatever strangers did before.
 ///
-/// Not judged: verified addresses and tagged ones, whose places are not mailed; and addresses for which a request had no good
-/// end, since that may hold a place.
+/// Not judged: verified and tagged addresses, whose places may not be mailed; and addresses with a request without a clear
+/// outcome, which may hold a place.
 pub(super) fn not_mailed_when_due(index: &Index<'_>) -> Count {
     let unsettled = unsettled(index);
     let missed = index.accounts().flat_map(|(id, account)| {
@@ -94,7 +94,7 @@ pub(super) fn not_mailed_when_due(index: &Index<'_>) -> Count {
     )
 }
 
-/// A verified address gets notices, and codes only of the window in which it was verified; nobody else gets a notice.
+/// A verified address gets notices, and codes only of the window in which it was verified. No other address gets a notice.
 pub(super) fn wrong_kind(index: &Index<'_>) -> Count {
     let wrong = asking(index).filter(|(account, it)| {
         let occurred_at = it.event.occurred_at;
@@ -112,7 +112,7 @@ pub(super) fn wrong_kind(index: &Index<'_>) -> Count {
     Count::none("codes for a verified address, or notices for another", wrong.map(|(_, it)| it.line()))
 }
 
-/// A window is the clock's, or the first after a tombstone, and its code ends at the same time for everybody.
+/// A registration's window is the clock's, or the first one after a tombstone. Its code ends at the same time for everybody.
 pub(super) fn wrong_window(index: &Index<'_>) -> Count {
     let wrong = index.accounts().flat_map(|(_, account)| {
         account.registrations.iter().filter(move |it| {
@@ -125,7 +125,7 @@ pub(super) fn wrong_window(index: &Index<'_>) -> Count {
     Count::none("registrations with a window that is not the clock's", wrong.map(Registration::line))
 }
 
-/// Tagged spellings of a mailbox have their places of a window together.
+/// All tagged spellings of a mailbox share a limited number of places in a window.
 pub(super) fn tagged(index: &Index<'_>) -> Count {
     let mut mailboxes: BTreeMap<(String, u64), Vec<&Registration<'_>>> = BTreeMap::new();
     for (_, it) in asking(index) {
@@ -156,12 +156,12 @@ fn asking<'a, 'b>(index: &'b Index<'a>) -> impl Iterator<Item = (&'b Account<'a>
     all.filter(|(_, it)| it.mailing != Mailing::Nothing)
 }
 
-/// When the next place of a registration's window is there, after these others: `None` for at once.
+/// When the next place of a registration's window is due after these others; `None` for at once.
 fn free_at<'a>(
     others: impl Iterator<Item = &'a Registration<'a>>,
     it: &Registration<'_>,
 ) -> Option<Timestamp> {
-    // Of a place the earliest time holds.
+    // A place has the earliest time of its records.
     let mut places: BTreeMap<(u64, u32), Timestamp> = BTreeMap::new();
     for other in others.filter(|other| other.event.send > 0) {
         let taken_at = places.entry(other.place()).or_insert(other.event.occurred_at);
@@ -171,7 +171,8 @@ fn free_at<'a>(
     Some(*places.values().max()? + rules::pause_after(last.unwrap_or(0)))
 }
 
-/// When the first request was sent, of each account, that was not accepted: its place may count without a record.
+/// Each account with a request that was not accepted, and the time of the first one. Its place may count although there is
+/// no record.
 pub(super) fn unsettled(index: &Index<'_>) -> BTreeMap<AccountId, Timestamp> {
     let mut unsettled = BTreeMap::new();
     for request in &index.evidence.requests {

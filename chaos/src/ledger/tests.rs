@@ -1,4 +1,4 @@
-//! Made-up evidence: a good round breaks no count, and each count has something that breaks it.
+//! Made-up evidence: a good round breaks no count, and each count has a test that breaks it.
 
 use super::*;
 use crate::{
@@ -22,7 +22,7 @@ use contract::{
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 
-/// It begins at second 0 of these tests.
+/// The window that begins at second 0 of these tests.
 const WINDOW: u64 = 20_000_000;
 const ADDRESS: &str = "Ada@example.com";
 
@@ -57,7 +57,7 @@ fn ada() -> Person {
     Person { first_name: "Ada", last_name: "Lovelace", email: ADDRESS.to_owned(), locale: "en" }
 }
 
-/// A registration, in the window of its time.
+/// A registration in the window of its time.
 fn registered(mailing: Mailing, number: u32, send: u32, second: i64, person: &Person) -> Event {
     let window = rules::window_at(at(second));
     let (expires_at, key) = (rules::code_ends_at(window), KeyId::parse("k1").unwrap());
@@ -86,7 +86,7 @@ fn verified(number: u32, request: &str, second: i64) -> Verified {
     Verified::new(account(ADDRESS), id(number), data(&ada()), request_id, at(second))
 }
 
-/// The guess of that name, made with a registration.
+/// A guess with a registration. `guess` is its name.
 fn attempt(number: u32, guess: &str, request: &str, second: i64) -> Event {
     let mut mac = [0; 32];
     mac[..guess.len()].copy_from_slice(guess.as_bytes());
@@ -113,7 +113,7 @@ fn mail(event: &Event, received: i64) -> Mail {
     }
 }
 
-/// Sent in one second and answered in the next.
+/// A request that is answered a second after it was sent.
 fn request(request_id: &str, ask: Ask, second: i64, status: u16, problem: &str) -> Request {
     let reply =
         Reply { status, problem: problem.to_owned(), id: None, attempts_left: None, at: at(second + 1) };
@@ -195,7 +195,7 @@ impl Evidence {
         evidence
     }
 
-    /// Writes an event to its topic, in the moment in which it occurred.
+    /// Writes an event to its topic at the time of the event.
     fn write(&mut self, event: Event) -> &mut Record {
         self.record(event.kind().topic(), event)
     }
@@ -226,7 +226,7 @@ impl Evidence {
         (tombstone.event, tombstone.is_null, tombstone.stamped_at) = (None, true, at(second));
     }
 
-    /// Somebody registers; what is mailed for it arrives a second later.
+    /// Adds a registration. Its mail arrives a second later.
     fn registers(&mut self, mailing: Mailing, number: u32, send: u32, second: i64, person: &Person) {
         let event = registered(mailing, number, send, second, person);
         self.requests.push(register(number, second, person));
@@ -271,14 +271,14 @@ fn a_good_round_breaks_no_count() {
 fn a_202_without_its_record_is_found_and_so_is_the_mail_that_was_promised() {
     let names = broken(&Evidence::begun().without_records_of(EventKind::Created));
     assert!(names.contains(&WITHOUT_RECORD) && names.contains(&WITHOUT_MAIL), "{names:?}");
-    // A record that all pass over is none.
+    // A record that is passed over does not count.
     let mut evidence = Evidence::begun();
     evidence.records[0].stamped_at = at(11);
     let names = broken(&evidence);
     assert!(names.contains(&WITHOUT_RECORD), "{names:?}");
     evidence.records[0].stamped_at = at(10);
     assert_eq!(broken(&evidence), NONE);
-    // The record of another request is none, either.
+    // The record of another request does not count, either.
     evidence.requests[0].request_id = "another".to_owned();
     assert!(broken(&evidence).contains(&WITHOUT_RECORD));
 }
@@ -290,7 +290,7 @@ fn a_request_with_two_registrations_is_found() {
     let again = Registered { request_id: RequestId::parse("register-1").unwrap(), ..again };
     evidence.write(Event::Registered(Mailing::Nothing, again));
     assert_eq!(broken(&evidence), ["requests with more than one registration"]);
-    // One that the producer wrote twice is one.
+    // A record that the producer wrote twice is one registration.
     let mut evidence = Evidence::begun();
     evidence.write(created());
     assert_eq!(broken(&evidence), NONE);
@@ -308,7 +308,7 @@ fn registered_data_are_those_that_were_sent() {
     assert_eq!(sent(Person { last_name: "lovelace", ..ada() }), [NAME]);
     assert_eq!(sent(Person { locale: "de", ..ada() }), [NAME]);
     assert_eq!(sent(Person { email: "ada@example.com".to_owned(), ..ada() }), [NAME], "another spelling");
-    // Another mail is for the data of the registration that it names.
+    // Another mail has the data of the registration that the request names.
     let resend = |resends| {
         let mut evidence = Evidence::begun();
         evidence.registers(Mailing::Nothing, 2, 1, 1, &ada());
@@ -386,10 +386,10 @@ fn a_guess_beyond_the_budget_of_its_registration_is_found_whoever_made_it() {
     evidence.requests.push(verify("sixth", 1, "000000", 5, 422));
     evidence.write(attempt(1, "sixth", "sixth", 5));
     assert_eq!(broken(&evidence), [NAME]);
-    // It is handed out, but refused.
+    // The sixth guess has a place, but is refused.
     *evidence.requests.last_mut().unwrap() = verify("sixth", 1, "000000", 5, 410);
     assert_eq!(broken(&evidence), NONE);
-    // One that was made before is judged, however late it is sent again.
+    // A guess of before is judged, however late it is sent again.
     evidence.requests.push(verify("again", 1, "000000", 6, 422).with_attempts_left(0));
     evidence.write(attempt(1, "3", "again", 6));
     assert_eq!(broken(&evidence), NONE);
@@ -438,7 +438,7 @@ fn a_wrong_number_of_attempts_left_is_found() {
     assert_eq!(left(2), [NAME], "others' guesses don't count");
 }
 
-/// As many guesses at the window's code as are compared, with registrations of strangers; then the right one with the first.
+/// As many guesses as a window allows, with registrations of strangers. Then the right one, with the first registration.
 fn besieged(status: u16) -> Evidence {
     let mut evidence = Evidence::begun();
     for number in 0..rules::WINDOW_ATTEMPTS {
@@ -503,7 +503,7 @@ fn right_codes_and_tokens_that_are_called_wrong_are_found() {
     let mut evidence = Evidence::begun();
     evidence.requests.push(follow("link", 1, &token(WINDOW), 6, 422));
     assert_eq!(broken(&evidence), [NAME]);
-    // After the end of its time.
+    // After the code has ended.
     let ends = rules::WINDOW.as_secs() + rules::CODE_TTL.as_secs();
     let mut evidence = Evidence::begun();
     evidence.requests.push(verify("verify", 1, &code(WINDOW), ends, 422).with_attempts_left(4));
@@ -545,7 +545,7 @@ fn an_account_that_is_verified_again_is_found() {
     assert_eq!(again(2, 6), NONE, "both were under way at once");
     assert_eq!(again(2, 8), [NAME]);
     assert_eq!(again(1, 8), [NAME], "with the same registration");
-    // Thrice at once.
+    // Three times at once.
     let mut evidence = Evidence::good();
     for number in 2..4 {
         let request = format!("link-{number}");
@@ -571,7 +571,7 @@ fn what_proves_nothing_is_not_accepted() {
     assert_eq!(later(11, 422), ["right codes or tokens called wrong"]);
     assert_eq!(later(12, 200), [NAME]);
     assert_eq!(later(12, 422), NONE);
-    // Forgotten: what was registered before proves nothing.
+    // After the account was forgotten, earlier registrations prove nothing.
     let forgotten = |sent: i64, status| {
         let mut evidence = Evidence::good();
         evidence.forget(20);
@@ -583,7 +583,7 @@ fn what_proves_nothing_is_not_accepted() {
     assert_eq!(forgotten(20, 200), NONE, "under way at once");
 }
 
-/// Forgotten at second 20, and registered anew in the next window.
+/// Forgotten at second 20, and registered again in the next window.
 fn forgotten() -> Evidence {
     let mut evidence = Evidence::good();
     evidence.forget(20);
@@ -643,7 +643,7 @@ fn two_mails_of_one_place_are_found() {
     let mut evidence = Evidence::begun();
     evidence.registers(Mailing::FurtherCode, 2, 1, 1, &ada());
     assert_eq!(broken(&evidence), ["places of a window with more than one mail"]);
-    // A code and a notice, when the address was verified meanwhile.
+    // A code and a notice: the address was verified in between.
     let mut evidence = Evidence::begun();
     evidence.requests.push(verify("verify", 1, &code(WINDOW), 1, 200));
     evidence.write(attempt(1, "right", "verify", 1));
@@ -655,7 +655,7 @@ fn two_mails_of_one_place_are_found() {
 #[test]
 fn mails_before_their_place_are_found() {
     const NAME: &str = "mails before their place of the schedule";
-    // At 0, 4, 8 and 16 s, which the schedule has at 0, 2, 6 and 14 s.
+    // At 0, 4, 8 and 16 s. The schedule allows 0, 2, 6 and 14 s.
     let at_times = |times: &[i64]| {
         let mut evidence = Evidence::begun();
         for (number, second) in (2..).zip(times) {
@@ -681,7 +681,7 @@ fn a_request_at_a_free_place_that_mails_nothing_is_found() {
     };
     assert_eq!(broken(&asks(1)), NONE);
     assert_eq!(broken(&asks(2)), [NAME]);
-    // Somebody's request had no good end: it may hold the place.
+    // A request without a clear outcome may hold the place.
     let mut evidence = asks(2);
     let lower_case = Person { email: ADDRESS.to_lowercase(), ..ada() };
     evidence.requests.push(request("lost", Ask::Register(lower_case), 1, 503, "unavailable"));
@@ -723,7 +723,7 @@ fn mails_to_tagged_spellings_beyond_their_limit_are_found() {
             let person = Person { email, ..ada() };
             let event = registered(Mailing::FirstCode, 10 + number, 1, second, &person);
             evidence.requests.push(register(10 + number, second, &person));
-            // Whether it was mailed does not matter here.
+            // This test does not care whether it was mailed.
             evidence.expired.insert((event.event_id(), event.request_id().as_str().to_owned()), at(200));
             evidence.write(event);
         }
@@ -740,7 +740,7 @@ fn mails_to_tagged_spellings_beyond_their_limit_are_found() {
     assert_eq!(broken(&evidence), [NAME]);
 }
 
-/// The first code, as an expired one.
+/// The event of the first code, for the expired ones.
 fn written() -> Writing {
     (created().event_id(), "register-1".to_owned())
 }
@@ -754,7 +754,7 @@ fn a_lost_mail_is_found_and_a_dead_letter_or_an_expiry_in_its_place_is_none() {
     let mut expired = lost();
     expired.expired.insert(written(), at(deadline));
     assert_eq!(broken(&expired), NONE);
-    // What is called expired before its time is lost.
+    // An event that is logged as expired before its deadline counts as lost.
     expired.expired.insert(written(), at(deadline - 2));
     assert_eq!(broken(&expired), [WITHOUT_MAIL, WITHOUT_END]);
 
@@ -770,7 +770,7 @@ fn a_registration_between_two_places_counts_on_a_mail_whose_code_is_right() {
     assert_eq!(broken(&evidence), NONE);
     let names = broken(&evidence.without_mails_of(&created()));
     assert!(names.contains(&WITHOUT_MAIL), "{names:?}");
-    // A place that nobody took.
+    // The registration names a place that no record has taken.
     let mut evidence = Evidence::empty();
     evidence.registers(Mailing::Nothing, 2, 1, 1, &ada());
     let names = broken(&evidence);
@@ -842,7 +842,7 @@ fn a_dead_letter_for_an_address_that_is_not_refused_is_found() {
     let mut evidence = Evidence::good();
     evidence.dead_letter(Event::Verified(verified(1, "verify", 6)), "content_refused");
     assert_eq!(broken(&evidence), [NAME], "a confirmation lives for a day");
-    // One that the broker had frozen for too long.
+    // A record that a frozen broker wrote too late.
     let mut evidence = Evidence::good();
     let late = registered(Mailing::FurtherCode, 2, 2, 4, &ada());
     evidence.write(late.clone()).stamped_at = at(15);
@@ -862,7 +862,7 @@ fn copies_need_a_fault_and_have_its_bound() {
     assert_eq!(copied(1, vec![killed(1)]), NONE);
     let beyond = "copies beyond what the one fault allows that explains them";
     assert_eq!(copied(2, vec![killed(1)]), ["copies of mails", beyond]);
-    // Long over when the first mail came.
+    // A fault that was long over when the first mail came.
     let old = Incident { from: at(-100), until: at(-90), ..killed(9) };
     assert_eq!(copied(1, vec![old.clone()]), ALL[1..]);
     assert_eq!(copied(2, vec![old, killed(1)]), [beyond], "another fault's allowance does not help");
@@ -884,7 +884,7 @@ fn a_mail_that_two_records_ask_for_may_be_sent_twice() {
 fn a_try_that_was_written_twice_explains_a_copy_but_allows_no_more_of_them() {
     let mut evidence = Evidence::begun();
     evidence.mails.push(mail(&created(), 27));
-    // Long over when the two tries are due.
+    // A fault that is long over when the two retries are due.
     evidence.incidents.push(killed(1));
     let mut try_again = |attempt: &str| {
         let retry = ("source/0/0".to_owned(), attempt.to_owned());

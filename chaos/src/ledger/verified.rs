@@ -1,4 +1,4 @@
-//! Who was verified, with which data, and by which proof.
+//! Which accounts were verified, with which data, and by which proof.
 
 use super::{
     Count,
@@ -12,10 +12,10 @@ use crate::{
 use contract::event::{EventId, Verified};
 use jiff::{SignedDuration, Timestamp};
 
-/// A replica may read a tombstone as late as this, after a fault of its process or of its connection.
+/// A replica may read a tombstone this late, after a fault of its process or connection.
 const LATE_READER: SignedDuration = SignedDuration::from_secs(20);
 
-/// A verified account has exactly the data of the registration that was proved.
+/// A verified account has exactly the data of the proved registration.
 pub(super) fn other_data(index: &Index<'_>) -> Count {
     let verified = index.accounts().flat_map(|(_, account)| account.verifications());
     let other = verified.filter(|(event, _)| {
@@ -32,7 +32,7 @@ fn has_the_data(verified: &Verified, Registration { event, .. }: Registration<'_
         && (verified.email.as_str(), &verified.locale) == (event.email.as_str(), &event.locale)
 }
 
-/// An account is verified once, but for requests that were under way at once.
+/// An account is verified once, except by requests that were in flight at the same time.
 pub(super) fn twice(index: &Index<'_>) -> Count {
     let again = index.accounts().flat_map(|(_, account)| again(index, account));
     Count::none("accounts verified again by a request of later", again.map(verified_line))
@@ -59,7 +59,7 @@ fn again<'a>(index: &Index<'_>, account: &Account<'a>) -> Vec<&'a Verified> {
     again
 }
 
-/// Of one moment, not more than each replica could make before it had read the other's.
+/// Requests in flight at once verify an account at most once for each replica, before it has read the other's record.
 pub(super) fn at_once(index: &Index<'_>) -> Count {
     let most = index.accounts().filter_map(|(id, account)| {
         let (mut events, mut most) = (Vec::new(), 0);
@@ -76,7 +76,7 @@ pub(super) fn at_once(index: &Index<'_>) -> Count {
     Count::none("accounts verified more than twice at once", most)
 }
 
-/// A proof with a registration from before the account was forgotten, or from after it was verified, proves nothing.
+/// A proof is void if its registration was made before the account was forgotten, or after it was verified.
 pub(super) fn without_right(index: &Index<'_>) -> Count {
     let accepted = index.answered().filter(|(request, reply)| {
         let proves_nothing = |registration: Registration<'_>| {
@@ -94,12 +94,12 @@ pub(super) fn without_right(index: &Index<'_>) -> Count {
     )
 }
 
-/// Whether a proof that is sent then proves nothing, because the account was forgotten since the registration.
+/// Whether a proof of that time is void because the account was forgotten after the registration.
 fn is_forgotten(account: &Account<'_>, registered_at: Timestamp, sent_at: Timestamp) -> bool {
     account.tombstones().any(|at| registered_at < at && at + SETTLED < sent_at)
 }
 
-/// Whether the account was verified, for all who asked, before this registration was made.
+/// Whether every replica knew of the account's verification, and this registration was made after it.
 fn came_after(account: &Account<'_>, registered_at: Timestamp, request: &Request, reply: &Reply) -> bool {
     let mut known = account.milestones.iter().filter(|it| it.stamped_at + SETTLED < request.sent_at);
     let Some(verified) = known.next_back().and_then(|last| last.verified) else { return false };
@@ -110,8 +110,7 @@ fn came_after(account: &Account<'_>, registered_at: Timestamp, request: &Request
     registered_at > latest + rules::MAX_CLOCK_SKEW && !forgotten_since
 }
 
-/// Whether the log leaves no doubt, from before the request was sent until it was answered, that a right proof with this
-/// registration is accepted.
+/// Whether the log leaves no doubt, from the request to its answer, that a right proof with this registration is accepted.
 pub(super) fn can_be_proved(
     account: &Account<'_>,
     registered_at: Timestamp,
@@ -122,7 +121,7 @@ pub(super) fn can_be_proved(
     let verified = account.verifications().any(|(event, stamped_at)| {
         stamped_at <= reply.at + SETTLED && registered_at > event.occurred_at + rules::MAX_CLOCK_SKEW
     });
-    // A replica may not have read a tombstone yet, and compares with the codes of before.
+    // A replica that has not read a tombstone yet compares with the earlier codes.
     let in_doubt =
         account.tombstones().any(|at| at <= reply.at + SETTLED && at + LATE_READER >= request.sent_at);
     !over && !verified && !in_doubt

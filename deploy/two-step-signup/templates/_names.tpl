@@ -1,10 +1,10 @@
-{{/* Names and labels. `include "..." (list $ "user-service")`: the root, and which of the two. */}}
+{{/* Names and labels. `include "..." (list $ "user-service")`: the root, and the name of the service. */}}
 
 {{- define "name" -}}
 {{- printf "%s-%s" (index . 0).Release.Name (index . 1) | trunc 63 | trimSuffix "-" -}}
 {{- end }}
 
-{{/* What never changes of a pod, and so may select it. */}}
+{{/* Labels that never change, so that selectors may use them. */}}
 {{- define "selectorLabels" -}}
 app.kubernetes.io/name: {{ index . 1 }}
 app.kubernetes.io/instance: {{ (index . 0).Release.Name }}

@@ -1,4 +1,4 @@
-{{/* Rules that both NetworkPolicies have. */}}
+{{/* Rules of both NetworkPolicies. */}}
 
 {{- define "egressRule" -}}
 {{- /* list of peers, list of ports */ -}}

@@ -1,8 +1,8 @@
-{{/* What the pods of both services have in common. */}}
+{{/* Parts of both services' pods. */}}
 
 {{- define "podSettings" -}}
 {{- $values := (index . 0).Values -}}
-# Neither service speaks to Kubernetes, nor reads the variables that it makes of Services.
+# Neither service uses the Kubernetes API or the variables that Kubernetes sets for Services.
 automountServiceAccountToken: false
 enableServiceLinks: false
 {{- with $values.image.pullSecrets }}
@@ -13,7 +13,7 @@ securityContext:
   runAsUser: 65532
   runAsGroup: 65532
   seccompProfile: {type: RuntimeDefault}
-# Apart from each other where that can be had; counted for each revision, so that a rollout spreads, too.
+# Spread over nodes and zones if possible. Each revision counts alone, so that a rollout spreads, too.
 topologySpreadConstraints:
   {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
   - maxSkew: 1
@@ -31,11 +31,11 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Where the CA certificates of Kafka and of the mail server are mounted. */}}
+{{/* Mounts of the CA certificates for Kafka and the mail server. */}}
 {{- define "kafkaCaFolder" -}}/etc/two-step-signup/kafka-ca{{- end }}
 {{- define "smtpCaFolder" -}}/etc/two-step-signup/smtp-ca{{- end }}
 
-{{/* Variables that both services read. */}}
+{{/* Variables of both services. */}}
 {{- define "commonEnv" -}}
 {{- $root := index . 0 -}}
 {{- $kafka := $root.Values.kafka -}}

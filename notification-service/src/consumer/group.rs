@@ -1,12 +1,13 @@
 //! The consumer group: client settings, and rebalances as events.
 //!
-//! librdkafka reports a rebalance inside `recv` and waits until the change is made. The callback only passes it on;
-//! the change is made when the state machine commands it. When nobody listens any more, the consumer is being closed
-//! and the change is made at once.
+//! librdkafka reports a rebalance inside `recv` and waits for the answer. The callback only passes the rebalance on; the
+//! answer comes when the state machine commands it. When the receiver is gone, the consumer is closing, and the callback
+//! answers at once.
 //!
-//! Each rebalance takes all partitions from all members and shares them anew, so that every member has its share of
-//! every topic. `cooperative-sticky` would move less, but counts partitions and not topics: a member that joins later
-//! gets all partitions of the first topics by name, and members behind it mail no code of a new registration.
+//! Each rebalance takes all partitions from all members and distributes them anew, so that every member has its share of
+//! every topic. `cooperative-sticky` would move fewer partitions, but it balances partitions and not topics. A member that
+//! joins later would get all partitions of the first topics by name, and the others would mail no codes of new
+//! registrations.
 
 use crate::{mailing::Event, offsets::Partition, record::Lent, status::Status};
 use contract::topic::Topic;
@@ -25,14 +26,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// The topics whose records may ask for an email.
 pub(super) const TOPICS: [Topic; 3] = [Topic::Created, Topic::Verified, Topic::MailRetry];
 
-/// Passes rebalances on.
+/// Passes rebalances to the consumer's loop.
 pub(super) struct GroupContext {
     log: ClientLog,
     rebalances: UnboundedSender<Event<'static>>,
     status: Arc<Status>,
 }
 
-/// The client, with its rebalances in a channel.
+/// The Kafka client whose rebalances go into a channel.
 pub(super) type GroupClient = StreamConsumer<GroupContext>;
 
 /// How this process takes part in the group.
@@ -42,9 +43,9 @@ pub struct GroupConfig {
     pub group: String,
     /// Name of this member, for static membership.
     pub instance_id: Option<String>,
-    /// Octets of records that were taken and wait, at most: partitions are paused from there on.
+    /// Octets of waiting records at which partitions are paused.
     pub max_backlog_octets: usize,
-    /// How far the clock of a record's writer may be from the broker's: beyond it a record is not understood.
+    /// How far the clock of a record's writer may differ from the broker's. Beyond it a record counts as not understood.
     pub clock_tolerance: Duration,
 }
 
@@ -58,20 +59,20 @@ pub(super) fn client(
         .set("group.id", &group.group)
         .set("enable.auto.offset.store", "false")
         .set("partition.assignment.strategy", "roundrobin")
-        // The shortest that a broker takes by default: a crashed member's partitions move on after it.
+        // The shortest that a broker allows by default. A crashed member's partitions move after this time.
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "500")
-        // A broker answers as soon as there is one byte, so the wait only bounds how late a resumed partition is
-        // asked for again.
+        // A broker answers a fetch at the first byte. So this wait only bounds how late a resumed partition is fetched
+        // again.
         .set("fetch.wait.max.ms", "100")
         .set("fetch.error.backoff.ms", "50")
-        // Little is fetched ahead, as what is paused is thrown away; a full queue is looked at again soon.
+        // Prefetch little: pausing a partition discards its prefetched records. Check a full queue again soon.
         .set("queued.min.messages", "2000")
-        // Both bound what is held ahead: this much, and a reply of each broker beside it.
+        // Both bound the prefetched bytes: the queue, and one response of each broker.
         .set("queued.max.messages.kbytes", "4096")
         .set("fetch.max.bytes", "4194304")
         .set("fetch.queue.backoff.ms", "5")
-        // For the lag.
+        // The lag comes from these statistics.
         .set("statistics.interval.ms", "5000")
         // Topics that this process may not create can appear at any time.
         .set("topic.metadata.refresh.interval.ms", "10000");
@@ -95,7 +96,7 @@ impl ClientContext for GroupContext {
     fn stats(&self, statistics: Statistics) {
         let lag = statistics.topics.iter().flat_map(|(name, topic)| {
             let topic_of_ours = Topic::from_name(name);
-            // Negative: not known. Of partitions that were given up librdkafka goes on saying what it knew last.
+            // Negative: not known. For partitions that were given up, librdkafka goes on reporting the last known value.
             let read_here = |state: &str| !matches!(state, "none" | "stopping" | "stopped");
             let known = topic
                 .partitions
@@ -141,7 +142,7 @@ fn of_ours(list: &TopicPartitionList) -> Vec<Partition> {
     of_ours.collect()
 }
 
-/// A record that arrived. It lies in librdkafka's buffer, which must not be held across the work on it.
+/// A record that arrived. It borrows librdkafka's buffer, which must not be held while the record is processed.
 pub(super) fn taken<'a>(record: &'a BorrowedMessage<'_>) -> Option<Event<'a>> {
     let partition = Partition { topic: Topic::from_name(record.topic())?, number: record.partition() };
     let headers = record

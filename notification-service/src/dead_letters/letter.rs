@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// A dead letter, where it stands, and what it says.
+/// A dead letter: its place, its headers and its decoded event.
 #[derive(Debug)]
 pub(super) struct Letter {
     /// `topic/partition/offset` of the record that could not be mailed.
@@ -46,7 +46,7 @@ impl Letter {
         }
     }
 
-    /// Whether its email would not be sent any more.
+    /// Whether its email has expired.
     pub(super) fn is_expired(&self, now: Timestamp) -> bool {
         self.event.as_ref().is_some_and(|event| email::is_expired(event, now))
     }
@@ -75,7 +75,7 @@ impl Letter {
     }
 }
 
-/// Columns for people; whatever somebody wrote into a header can't steer their terminal.
+/// A table for people. Control characters in headers can't steer their terminal.
 pub(super) fn table(letters: &[Letter], show_addresses: bool) -> String {
     let now = Timestamp::now();
     let mut rows =
@@ -108,7 +108,7 @@ pub(super) fn table(letters: &[Letter], show_addresses: bool) -> String {
     text
 }
 
-/// One object a line for machines.
+/// JSON for programs, one object a line.
 pub(super) fn json(letters: &[Letter], show_addresses: bool) -> String {
     let now = Timestamp::now();
     let line = |letter: &Letter| -> Value {

@@ -1,4 +1,4 @@
-//! Reads the dead-letter topic from its start to its end as of now, without a trace in any consumer group.
+//! Reads the dead-letter topic from its start to the present log-end offsets, without a trace in any consumer group.
 
 use super::letter::Letter;
 use crate::{
@@ -18,10 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For each answer of the broker.
+/// Time limit for each answer of the broker.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The dead letters that no marker resolves, in the order of their partitions and offsets.
+/// The dead letters without a marker, by partition and offset.
 pub(super) async fn unresolved(kafka: &KafkaConfig) -> anyhow::Result<Vec<Letter>> {
     let kafka = kafka.clone();
     tokio::task::spawn_blocking(move || read(&kafka)).await.context("reading ended in a bug")?
@@ -31,7 +31,7 @@ fn read(kafka: &KafkaConfig) -> anyhow::Result<Vec<Letter>> {
     let topic = Topic::DeadLetter.name();
     let consumer: BaseConsumer<ClientLog> = kafka
         .consumer()
-        // Needed to assign partitions; nothing is ever committed under it.
+        // The client needs it to assign partitions; nothing is ever committed.
         .set("group.id", "dead-letters-command")
         .create_with_context(ClientLog::default())?;
     let mut ends = ends(&consumer, topic)?;
@@ -50,7 +50,7 @@ fn read(kafka: &KafkaConfig) -> anyhow::Result<Vec<Letter>> {
                 let place = (record.partition(), record.offset());
                 let headers = headers(&record);
                 match resolved(&headers) {
-                    // A letter that was written again after the deed stands behind the offset and stays.
+                    // A marker resolves one offset. A letter that was written again later stays.
                     Some(offset) => drop(letters.remove(&(record.partition(), offset))),
                     None => {
                         let (key, payload) =
@@ -63,7 +63,7 @@ fn read(kafka: &KafkaConfig) -> anyhow::Result<Vec<Letter>> {
                 }
             }
             None => {
-                // Markers of transactions, which the client passes on to nobody, may stand at an end.
+                // The last offsets may be markers of transactions, which the client does not return.
                 for at in consumer.position()?.elements() {
                     let Offset::Offset(next) = at.offset() else { continue };
                     ends.retain(|partition, end| at.partition() != *partition || next < *end);
@@ -77,7 +77,7 @@ fn read(kafka: &KafkaConfig) -> anyhow::Result<Vec<Letter>> {
     Ok(letters.into_values().collect())
 }
 
-/// The end of each partition that holds anything.
+/// The log-end offset of each partition that is not empty.
 fn ends(consumer: &BaseConsumer<ClientLog>, topic: &str) -> anyhow::Result<BTreeMap<i32, i64>> {
     let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).context("the broker does not answer")?;
     let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());

@@ -1,8 +1,8 @@
-//! The languages that there are emails in.
+//! The languages of the emails.
 
 use contract::locale::Locale;
 
-/// Chosen by the event's locale; English for all that is not here. `contract::locale::OF_MAILS` names the same.
+/// Follows from the event's locale; English for all other languages. `contract::locale::OF_MAILS` has the same list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Language {
     English,

@@ -1,6 +1,6 @@
-//! The email as bytes: headers, and a body in two forms.
+//! Composes the email: headers, and a body in two forms.
 //!
-//! Nothing a person typed gets into a header but the address, which its type keeps free of CR, LF and spaces.
+//! Of all that people type, only the address gets into a header. Its type keeps it free of CR, LF and spaces.
 
 use super::{Email, Letterhead, Parts, UnwritableError};
 use contract::{email_address::EmailAddress, event::Event};
@@ -25,7 +25,7 @@ pub(super) fn compose(
     let to = address(to);
     let from = letterhead.from.email.clone();
     let mail_id = event.mail_id();
-    // Otherwise lettre reads the addresses out of the headers again.
+    // Without an explicit envelope lettre parses the addresses from the headers.
     let envelope =
         Envelope::new(Some(from.clone()), vec![to.clone()]).map_err(|_| UnwritableError::Compose)?;
     let message = Message::builder()
@@ -38,7 +38,7 @@ pub(super) fn compose(
         .raw_header(header("Auto-Submitted", "auto-generated")?)
         .raw_header(header("X-Request-Id", event.request_id().as_str())?)
         .multipart(
-            // The boundary, too, is the same for every copy.
+            // A fixed boundary makes duplicates identical.
             MultiPart::alternative()
                 .boundary(format!("part-{mail_id}"))
                 .singlepart(SinglePart::plain(parts.text.clone()))
@@ -46,14 +46,14 @@ pub(super) fn compose(
         )
         .map_err(|_| UnwritableError::Compose)?;
     let mut text = String::from_utf8(message.formatted()).map_err(|_| UnwritableError::Compose)?;
-    // SMTP's end of data brings a line end of its own.
+    // The end of data in SMTP adds a line end of its own.
     if let Some(kept) = text.strip_suffix("\r\n").map(str::len) {
         text.truncate(kept);
     }
     Ok(Email { from, to, text })
 }
 
-/// Unchecked: lettre's own check refuses the marks of many scripts, and what this type holds can stand in a header.
+/// Unchecked: lettre's check refuses marks that many scripts need. Every value of this type is safe in a header.
 fn address(address: &EmailAddress) -> Address {
     let (local, domain) = address.as_str().split_once('@').unwrap_or_default();
     Address::new_dangerous(local, domain)

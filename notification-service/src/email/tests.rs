@@ -1,6 +1,7 @@
-//! Every email in every language, as it was looked at and approved, and what must hold for any name and address.
+//! Every email in every language against approved snapshots, and properties for any name and address.
 //!
-//! After a wanted change of a text: `UPDATE_SNAPSHOTS=1 cargo test -p notification-service email`, then look at them.
+//! After an intended change of a text: `UPDATE_SNAPSHOTS=1 cargo test -p notification-service email`, then review the
+//! snapshots.
 
 use super::*;
 use contract::{
@@ -93,7 +94,7 @@ fn every_email_in_every_language_is_as_it_was_approved() {
 
 #[test]
 fn hostile_and_unusual_names_stay_text() {
-    // What would break headers, HTML or the direction of the text is no name at all.
+    // The type rejects names that would break headers, HTML or the direction of the text.
     for name in [
         "Ada\r\nBcc: eve@example.com",
         "<script>alert(1)</script>",
@@ -246,7 +247,7 @@ fn the_link_names_the_registration_and_is_short() {
     assert!(link.len() <= 200, "{link}");
 }
 
-/// The unfolded `To:` of this registration's mail.
+/// The unfolded `To:` header of this registration's mail.
 fn to_header(name: &str, address: &str) -> String {
     let email = written(&first_code(registered(name, address, "en")));
     let headers = email.split_once("\r\n\r\n").unwrap().0.replace("\r\n ", " ");
@@ -295,7 +296,7 @@ proptest! {
     ) {
         let (Ok(first_name), Ok(last_name)) = (PersonName::parse(&first), PersonName::parse(&last)) else { return Ok(()) };
         let locale = if german { "de" } else { "en" };
-        // A word that no mail has stands for the greeted one.
+        // A word that occurs in no mail stands for a name that is greeted.
         let harmless = if first_name.greeting().is_some() { "Xqzw" } else { "J." };
         let mut event = registered("Ada", &format!("{local}@example.com"), locale);
         (event.first_name, event.last_name) = (first_name.clone(), last_name);

@@ -1,15 +1,15 @@
-//! The texts: templates that are checked when the service is compiled, a file for each email, language and format.
+//! The texts: templates, checked at compile time, one file for each email, language and format.
 //!
-//! What goes into the HTML part is escaped by the template engine. A new language is a variant of `Language` and
-//! its tag in `contract::locale`, six files, and an arm in each function here.
+//! The template engine escapes everything in the HTML part. A new language needs a variant of `Language` and its tag in
+//! `contract::locale`, six files, and an arm in each function here.
 
 use super::{Language, Parts, UnwritableError};
 use askama::Template;
 
-/// What the texts can say. Emails without a code leave `code` and `minutes` empty.
+/// The variables of the templates. Emails without a code leave `code` and `minutes` empty.
 pub(super) struct Fields<'a> {
     pub(super) language: Language,
-    /// `None`: nobody is greeted by name.
+    /// `None`: no greeting by name.
     pub(super) first_name: Option<&'a str>,
     pub(super) code: String,
     pub(super) link: String,
@@ -52,7 +52,7 @@ struct AccountExistsEnglishText;
 #[template(path = "account_exists.de.txt")]
 struct AccountExistsGermanText;
 
-/// The code comes first, alone in its line: it is what a preview shows.
+/// The mail with the code. The code comes first, alone in its line, because previews show the beginning.
 pub(super) fn verify_account(mail: &Fields<'_>) -> Result<Parts, UnwritableError> {
     match mail.language {
         Language::English => Parts::render(
@@ -84,7 +84,7 @@ pub(super) fn account_verified(mail: &Fields<'_>) -> Result<Parts, UnwritableErr
     }
 }
 
-/// The notice to the owner of an address that somebody signed up with again.
+/// The notice to the owner of an address with which somebody has registered again.
 pub(super) fn account_exists(mail: &Fields<'_>) -> Result<Parts, UnwritableError> {
     match mail.language {
         Language::English => Parts::render(

@@ -1,4 +1,4 @@
-//! From nothing to a connection on which mails can be handed over: TCP, TLS, the greeting and EHLO, the login.
+//! Opens a connection that is ready for mails: TCP, TLS, the greeting, EHLO and the login.
 
 use super::{
     Encryption, Mailer,
@@ -13,7 +13,7 @@ use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
-/// A connection on which emails can be handed over.
+/// A connection that is ready for mails.
 pub(super) struct Connection {
     pub(super) wire: Wire<Either<TcpStream, Box<TlsStream<TcpStream>>>>,
     pub(super) offers: Offers,
@@ -49,8 +49,8 @@ impl Mailer {
         Ok(Connection { wire, offers })
     }
 
-    /// The dialogue in the clear that comes before the handshake (RFC 3207). Nothing of it is believed afterwards, and
-    /// what a man in the middle may have sent ahead of the handshake ends the session.
+    /// The clear-text dialogue before the handshake (RFC 3207). Nothing in it is trusted afterwards. Bytes that a man in the
+    /// middle has sent ahead of the handshake end the session.
     async fn ask_for_tls(&self, stream: TcpStream) -> Result<TcpStream, ServerFailure> {
         let failed = |cause| ServerFailure { phase: Phase::Tls, cause };
         let mut wire = Wire::new(stream);

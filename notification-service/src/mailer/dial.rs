@@ -1,6 +1,6 @@
-//! The TCP connection: one of the name's addresses, whichever answers first (Happy Eyeballs, RFC 8305).
+//! The TCP connection, to the first address of the host that answers (Happy Eyeballs, RFC 8305).
 //!
-//! The next address is tried when one fails, or does not answer for a moment; the earlier attempts go on meanwhile.
+//! When an address fails or does not answer for a moment, the next one is tried. The earlier attempts go on meanwhile.
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use socket2::{SockRef, TcpKeepalive};
@@ -12,14 +12,14 @@ use tokio::{
 
 /// RFC 8305, section 5: "Connection Attempt Delay".
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// A server may think about a mail for minutes, but its machine answers at once. One that has vanished with its machine,
-/// or behind a router that forgot the connection, is known after this time.
+/// A server may take minutes over a mail, but its machine acknowledges packets at once. After this time a connection counts
+/// as lost: the machine is gone, or a router has forgotten the connection.
 #[cfg(target_os = "linux")]
 const VANISHED_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(15));
 
-/// Connects. Without a time-out of its own.
+/// Connects, without a time-out of its own.
 pub(super) async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = first_to_answer(interleaved(lookup_host((host, port)).await?)).await?;
     stream.set_nodelay(true)?;
@@ -47,7 +47,7 @@ async fn first_to_answer(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     }
 }
 
-/// The addresses in the system's order (RFC 6724), the two families by turns (RFC 8305, section 4).
+/// The addresses in the system's order (RFC 6724), with the two families alternating (RFC 8305, section 4).
 fn interleaved(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let addresses: Vec<_> = addresses.collect();
     let is_first_family =
@@ -71,7 +71,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_drops_packets_costs_a_moment() {
-        // The kernel drops what comes for a full backlog.
+        // The kernel drops connection attempts to a full backlog.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let silent = socket.local_addr().unwrap();

@@ -1,6 +1,6 @@
-//! What can go wrong with an email: the server's fault, or this email's.
+//! What can go wrong with an email: the fault of the server, or of this email.
 //!
-//! The text of a reply is not kept, as it often repeats the recipient's address; its codes are.
+//! The codes of a reply are kept. Its text is not, because it often repeats the recipient's address.
 
 use super::{
     judgement::{self, Judgement},
@@ -29,7 +29,7 @@ pub(crate) struct ServerFailure {
     pub(crate) cause: Cause,
 }
 
-/// Why the server is not usable.
+/// Why the server can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Cause {
     #[error("no answer in time")]
@@ -51,7 +51,7 @@ pub(crate) enum Cause {
     NotTls,
     #[error("the server does not offer STARTTLS")]
     StartTlsMissing,
-    /// With the mechanisms that the server offers.
+    /// Contains the mechanisms that the server offers.
     #[error("the server offers no login of those known here, PLAIN and LOGIN; it offers: {0}")]
     LoginMissing(String),
 }
@@ -67,11 +67,11 @@ pub(crate) struct Status {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) kind: RefusalKind,
-    /// `None` when the email can't be offered to this server at all.
+    /// `None` when the server lacks an extension that the email needs.
     pub(crate) status: Option<Status>,
 }
 
-/// What a refusal is about; see [`Judgement`].
+/// Whom a refusal is about; see [`Judgement`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RefusalKind {
     ForNow,
@@ -86,15 +86,15 @@ pub(crate) enum RefusalKind {
 /// Why an email was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SendError {
-    /// The session is over, and that says nothing of this email: another session may do.
+    /// The session has ended, and that says nothing about this email. Another session may take it.
     NextSession,
     Server(ServerFailure),
-    /// The server refuses us, and said so when it knew the recipient.
+    /// The server refuses us, and said so after RCPT.
     Unwelcome(ServerFailure),
     Refused(Refusal),
 }
 
-/// What ended a transaction before the email was accepted.
+/// Why a transaction ended before the email was accepted.
 #[derive(Debug)]
 pub(super) enum Ended {
     Failed(ServerFailure),
@@ -103,7 +103,7 @@ pub(super) enum Ended {
 }
 
 impl ServerFailure {
-    /// Whether the mail itself may be the reason: the server has heard its recipient, and says nothing.
+    /// Whether the mail itself may be the reason: the server knows the recipient, and gave no answer in time.
     pub(crate) fn may_be_about_the_mail(&self) -> bool {
         self.cause == Cause::Timeout && matches!(self.phase, Phase::Recipient | Phase::Data | Phase::Content)
     }
@@ -112,13 +112,12 @@ impl ServerFailure {
         Self { phase, cause: Cause::Reply(reply.status()) }
     }
 
-    /// Passes a reply of this class (RFC 5321, section 4.2.1).
+    /// Accepts a reply of this class (RFC 5321, section 4.2.1).
     pub(super) fn unless(reply: &Reply, class: u16, phase: Phase) -> Result<(), Self> {
         if reply.is(class) { Ok(()) } else { Err(Self::reply(phase, reply)) }
     }
 
-    /// Whether a further connection may have been the one too many: refused for now before it was used, or closed without a
-    /// word.
+    /// Whether a further connection may have been one too many: refused for now before its use, or closed without a reply.
     pub(super) fn may_be_one_too_many(&self) -> bool {
         match &self.cause {
             Cause::Reply(Status { code, .. }) => judgement::is_one_too_many(self.phase, *code),

@@ -1,4 +1,4 @@
-//! How a session begins: the greeting, EHLO, and what the server offers (RFC 5321, sections 3.1 and 3.2).
+//! The start of a session: the greeting, EHLO, and the server's extensions (RFC 5321, sections 3.1 and 3.2).
 
 use super::{
     Encryption, Mailer,
@@ -13,10 +13,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// What the reply to EHLO lists, as far as it is of use here.
+/// The extensions in the reply to EHLO that are used here.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Offers {
-    /// Several commands at once (RFC 2920).
+    /// PIPELINING (RFC 2920).
     pub(super) pipelining: bool,
     /// Addresses in UTF-8 (RFC 6531).
     pub(super) smtputf8: bool,
@@ -24,12 +24,12 @@ pub(super) struct Offers {
     pub(super) eight_bit_mime: bool,
     /// TLS (RFC 3207).
     pub(super) starttls: bool,
-    /// Names of the mechanisms of AUTH (RFC 4954), in upper case.
+    /// The mechanisms of AUTH (RFC 4954), in upper case.
     pub(super) logins: Vec<String>,
 }
 
 impl Offers {
-    /// Keywords count in any case. `AUTH=LOGIN` is how servers wrote it for clients of the nineties; some write only that.
+    /// Keywords are case-insensitive. Servers wrote `AUTH=LOGIN` for clients of the nineties; some write only that.
     fn of(reply: &Reply) -> Self {
         let mut offers = Self::default();
         for line in reply.text.to_ascii_uppercase().lines() {
@@ -48,7 +48,7 @@ impl Offers {
 }
 
 impl Mailer {
-    /// Waits for the greeting. After `SMTP_TIMEOUT` the log says that this one waits.
+    /// Waits for the greeting. After `SMTP_TIMEOUT` it logs that it is still waiting.
     pub(super) async fn greeting<S>(&self, wire: &mut Wire<S>) -> Result<(), ServerFailure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -68,7 +68,7 @@ impl Mailer {
             }
         };
         let failed = |cause| match cause {
-            // A server that waits for a handshake says nothing, until one of the two gives up.
+            // A server that waits for a handshake is silent until one side gives up.
             Cause::Timeout if in_clear => Cause::NoGreeting,
             Cause::Broken if in_clear && waited => Cause::NoGreeting,
             other => other,
@@ -79,7 +79,7 @@ impl Mailer {
         ServerFailure::unless(&greeting, 2, Phase::Greeting)
     }
 
-    /// Says EHLO, and HELO to a server that does not know it or does not want it.
+    /// Sends EHLO, and HELO to a server that refuses EHLO.
     pub(super) async fn hello<S>(&self, wire: &mut Wire<S>) -> Result<Offers, ServerFailure>
     where
         S: AsyncRead + AsyncWrite + Unpin,

@@ -1,49 +1,49 @@
-//! Whose fault a refusal is: the address's, the mail's, the server's or our own.
+//! Whom a refusal is about: the address, the mail, the server or us.
 //!
-//! Servers with delayed checks say only at RCPT what they think of the client, of its EHLO name, of the sender and of the
-//! login. To take that for a word about the recipient would make a dead letter of every mail while one setting is wrong.
-//! An enhanced status code (RFC 3463) decides where there is one. Without one the reply code decides, then the few phrases
-//! that servers use for this, and else what becomes of other recipients. Pure. `docs/mail-servers.md` has the table, with
-//! who says what; a test runs every row of it through [`judge`].
+//! A server with delayed checks waits until RCPT to refuse the client, its EHLO name, the sender or the login. If such a
+//! reply counted against the recipient, one wrong setting would turn every mail into a dead letter. An enhanced status code
+//! (RFC 3463) decides if there is one. Otherwise the reply code decides, then a few phrases that servers use, and at last
+//! what happens to other recipients. Pure. `docs/mail-servers.md` has the table of replies and servers; a test runs every
+//! row of it through [`judge`].
 
 use super::{
     failure::Phase,
     reply::{EnhancedStatus, Reply},
 };
 
-/// What a reply that refuses something is about.
+/// Whom or what a refusal is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judgement {
     /// The address, for good.
     Recipient,
-    /// Said of the recipient for good, without a word about the reason.
+    /// Refused after RCPT for good, without a reason.
     RecipientUnclear,
     /// The address, for now.
     RecipientForNow,
-    /// Anything, for now.
+    /// No one in particular, for now.
     ForNow,
     /// The mail, or the server's opinion of its sender.
     Content,
-    /// The server, or how we are known to it, whoever the recipient is.
+    /// The server, or our standing with it, whoever the recipient is.
     Server,
-    /// So many sessions or connections at a time.
+    /// A limit on parallel sessions or connections.
     Connections,
-    /// So many mails in a session.
+    /// A limit on the mails of a session.
     Mails,
 }
 
-/// Codes that are never about a recipient: commands that the server does not take in this order, form or at all, a login
-/// that it wants or refuses (RFC 4954, section 6), a host that takes no mail (RFC 7504).
+/// Codes that are never about a recipient: a command is unknown, malformed or out of order; a login is needed or refused
+/// (RFC 4954, section 6); the host takes no mail (RFC 7504).
 const OF_THE_SERVER: [u16; 9] = [500, 502, 503, 504, 521, 530, 534, 535, 538];
 
-/// Details of 5.7 that are about a login or its sender even after the content: RFC 4954 section 6, RFC 5248, Exchange.
+/// Details of 5.7 about a login or its sender, even after DATA: RFC 4954 section 6, RFC 5248, Exchange.
 const OF_THE_LOGIN: [u16; 7] = [3, 8, 9, 13, 57, 60, 64];
 
-/// Details of 5.7 that are about the recipient: lists and groups that are closed to strangers (RFC 3463, Exchange), owners
-/// that changed (RFC 7293).
+/// Details of 5.7 about the recipient: lists and groups that are closed to strangers (RFC 3463, Exchange), changed owners
+/// (RFC 7293).
 const OF_THE_RECIPIENT: [u16; 9] = [2, 17, 18, 124, 129, 133, 134, 135, 136];
 
-/// Words about the client, its name, its login or the sender. Each has a space, so that no address can have them.
+/// Phrases about the client, its name, its login or the sender. Each contains a space, so no address can contain one.
 const ABOUT_US: [&str; 16] = [
     "relay access denied",
     "relay denied",
@@ -63,10 +63,10 @@ const ABOUT_US: [&str; 16] = [
     "blocked using",
 ];
 
-/// Words about the recipient beside a code that stands for policy.
+/// Phrases about the recipient in a reply whose code means policy.
 const ABOUT_THE_RECIPIENT: [&str; 2] = ["recipient address rejected", "recipient suppressed"];
 
-/// Words about a limit of the session beside 452, which also stands for a full mailbox.
+/// Phrases about a limit of the session in a 452, which also means a full mailbox.
 const ABOUT_A_LIMIT: [&str; 5] =
     ["per session", "per connection", "in one connection", "this session", "this connection"];
 
@@ -98,31 +98,31 @@ impl Judgement {
     }
 }
 
-/// Whether a reply code of this step alone says that there are too many connections: a refusal for now of one that nothing was
-/// said on yet, and 432, which Exchange gave that meaning.
+/// Whether the reply code alone says that there are too many connections: a temporary refusal before the session's first
+/// use, or 432, which Exchange uses for this.
 pub(super) fn is_one_too_many(phase: Phase, code: u16) -> bool {
     match phase {
         Phase::Connect | Phase::Tls | Phase::Greeting => (400..500).contains(&code),
-        // RFC 4954 has another 432 for the login: the password has to be changed.
+        // In RFC 4954 a 432 to the login means that the password must be changed.
         Phase::Login => code == 421,
         Phase::MailFrom | Phase::Recipient | Phase::Data | Phase::Content => code == 432,
     }
 }
 
-/// What follows from a limit. Only the session's history and its neighbours can tell which one it is.
+/// What follows from a limit. The history of the session and the other sessions decide which limit it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// This session is full; a fresh one takes the mail.
     FreshSession,
     /// There are too many sessions.
     FewerSessions,
-    /// The server takes nothing from anybody at the moment.
+    /// The server takes no mail from anybody now.
     Server,
-    /// It does not take this mail at the moment.
+    /// The server does not take this mail now.
     ForNow,
 }
 
-/// Decides for [`Judgement::Mails`] and [`Judgement::Connections`]. `fresh`: the session has had no mail before this one;
+/// Decides about [`Judgement::Mails`] and [`Judgement::Connections`]. `fresh`: this is the first mail of the session.
 /// `alone`: there is no other session.
 pub(super) fn verdict(judgement: Judgement, phase: Phase, code: u16, fresh: bool, alone: bool) -> Verdict {
     let session_goes_on = code != 421 && phase != Phase::MailFrom;
@@ -134,17 +134,17 @@ pub(super) fn verdict(judgement: Judgement, phase: Phase, code: u16, fresh: bool
     }
 }
 
-/// Judges a reply that is not the one that was asked for, by the step that it answers.
+/// Judges an unwanted reply by the step that it answers.
 pub(super) fn judge(phase: Phase, reply: &Reply) -> Judgement {
     use Judgement::{Connections, Mails, Recipient, Server};
     match (phase, reply.code) {
-        // No refusal, but out of place.
+        // Not a refusal, but unexpected here.
         (_, 0..400) => Server,
         (_, code) if is_one_too_many(phase, code) => Connections,
         (Phase::Connect | Phase::Tls | Phase::Greeting | Phase::Login, _) => Server,
-        // "Closing transmission channel": this session is over, and the next one tells whether more is.
+        // "Closing transmission channel": this session is over. The next one shows whether there is more to it.
         (_, 421) | (Phase::MailFrom, 400..500) => Mails,
-        // Our sender's address is in ASCII, so the recipient's is meant.
+        // Our sender's address is ASCII, so this is about the recipient's.
         (Phase::MailFrom, _) if subject_and_detail(reply) == Some((6, 7)) => Recipient,
         (Phase::MailFrom, _) => Server,
         (Phase::Recipient | Phase::Data | Phase::Content, 400..500) => for_now(reply),
@@ -172,7 +172,7 @@ fn recipient(reply: &Reply) -> Judgement {
         Some((1, 7 | 8) | (3, 2)) => Server,
         Some((1, 1..) | (2, _) | (6, 7)) => Recipient,
         Some((7, detail)) if OF_THE_RECIPIENT.contains(&detail) => Recipient,
-        // An access table of the server, or a policy that dislikes the sender: only time can tell.
+        // An access table, or a policy against the sender: only time can tell.
         Some((7, _)) if says(reply, &ABOUT_THE_RECIPIENT) => Content,
         Some((7, _)) => Server,
         _ if says(reply, &ABOUT_US) => Server,
@@ -186,8 +186,8 @@ fn content(reply: &Reply) -> Judgement {
         _ if OF_THE_SERVER.contains(&reply.code) => Server,
         Some((7, detail)) if OF_THE_LOGIN.contains(&detail) => Server,
         Some((1, 7 | 8)) => Server,
-        // Servers that hand a mail on while they take it repeat what the next one says. 5.2 is none of those: Exchange says
-        // it of the sender's mailbox.
+        // Servers that relay a mail while they receive it repeat the next server's reply. 5.2 is not among these: Exchange
+        // uses it for the sender's mailbox.
         Some((1, 1..)) => Recipient,
         _ => Content,
     }
@@ -209,7 +209,7 @@ mod tests {
 
     const TABLE: &str = include_str!("../../../docs/mail-servers.md");
 
-    /// The cells of every row under a heading that begins so; without the two rows of the table's head.
+    /// The cells of every row under a heading with this beginning, without the table's two header rows.
     fn rows(heading: &str) -> Vec<Vec<&'static str>> {
         let section = TABLE.split("\n## ").find(|section| section.starts_with(heading)).unwrap();
         let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);

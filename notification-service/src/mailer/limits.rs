@@ -1,31 +1,32 @@
-//! What the server allows: how many sessions at a time, how many mails in each. Learned from its refusals, kept for
-//! minutes, forgotten slowly. Pure: `now` is an argument.
+//! The server's limits: parallel sessions, and mails per session. They are learned from refusals, kept for minutes, and
+//! forgotten slowly. Pure: `now` is an argument.
 //!
-//! Additive increase, multiplicative decrease, as TCP shares a line: a refusal halves the number of sessions, and a round of
-//! accepted mails adds one, up to one below the number that was refused. Only after minutes that bound is tried again, so a
-//! server that takes three gets three, and one refusal in minutes; and while nothing is accepted at all.
+//! Additive increase, multiplicative decrease, as in TCP: a refusal halves the number of sessions. Each round of accepted
+//! mails adds one session, up to one below the refused number. That bound rises only after minutes, or while no mail is
+//! accepted at all. So a server that takes three sessions gets three, with one refusal every few minutes.
 
 use std::time::{Duration, Instant};
 
-/// A learned limit lasts for this time after the last refusal. Then one more session is tried, and the limit of mails in a session is forgotten.
+/// How long a learned limit lasts after the last refusal. Then one more session is tried, and the limit on mails per session
+/// is forgotten.
 const KEPT: Duration = Duration::from_secs(120);
 
-/// When no mail has been accepted for this time, one more session is tried. The allowed sessions may wait for a slow
-/// server's answer for minutes, and all other mails would wait with them.
+/// If no mail was accepted for this time, one more session is tried. The allowed sessions may wait minutes for a slow
+/// server, and all other mails would wait with them.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
 
-/// How many sessions the server takes at a time, and how many mails in a session, as far as it has shown.
+/// The known limits of the server: parallel sessions, and mails per session.
 #[derive(Debug)]
 pub(super) struct Limits {
     configured: usize,
     allowed: usize,
-    /// The most that was not refused.
+    /// The largest number of sessions that was not refused.
     ceiling: usize,
-    /// Accepted mails of the round.
+    /// Mails accepted in this round.
     accepted: usize,
-    /// When the number was refused last, or `ceiling` was raised.
+    /// The last time at which a session was refused or `ceiling` was raised.
     changed: Option<Instant>,
-    /// The last accepted mail, refusal, or session that was tried in addition.
+    /// The last time at which a mail was accepted, a session was refused, or an additional session was tried.
     moved: Option<Instant>,
     mails: Option<(u32, Instant)>,
 }
@@ -43,13 +44,13 @@ impl Limits {
         }
     }
 
-    /// Sessions at a time, from 1 to the configured number.
+    /// The allowed number of parallel sessions, from 1 to the configured number.
     pub(super) fn sessions(&self) -> usize {
         self.allowed
     }
 
-    /// The server refused one of `in_use` sessions as one too many. What began before the last such refusal is part of the
-    /// same burst and says nothing new: false.
+    /// The server refused one of `in_use` sessions as one too many. False for a session that began before the last such
+    /// refusal: it belongs to the same burst and adds nothing.
     pub(super) fn one_too_many(&mut self, in_use: usize, began: Instant, now: Instant) -> bool {
         if self.changed.is_some_and(|changed| began < changed) {
             return false;
@@ -60,12 +61,12 @@ impl Limits {
         true
     }
 
-    /// When one more session is due because no mail was accepted ([`STALLED_AFTER`]); `None` when all sessions are allowed.
+    /// When to try one more session because no mail was accepted ([`STALLED_AFTER`]); `None` when all are allowed.
     pub(super) fn stalled_at(&self) -> Option<Instant> {
         self.moved.filter(|_| self.allowed < self.configured).map(|moved| moved + STALLED_AFTER)
     }
 
-    /// All sessions that are allowed are in use. Allows one more where nothing moves in them.
+    /// All allowed sessions are in use. Allows one more if they are stalled.
     pub(super) fn all_in_use(&mut self, in_use: usize, now: Instant) {
         if self.stalled_at().is_some_and(|stalled| now >= stalled) {
             self.allowed = (in_use + 1).clamp(self.allowed, self.configured);
@@ -74,12 +75,12 @@ impl Limits {
         }
     }
 
-    /// A refusal with no other session beside it: their number was never the reason.
+    /// The only session was refused, so the number of sessions is not the reason. Forgets the limits.
     pub(super) fn number_is_not_the_reason(&mut self) {
         *self = Self::new(self.configured);
     }
 
-    /// The server accepted an email. True when one session more may begin.
+    /// The server accepted an email. True when one more session may begin.
     pub(super) fn accepted(&mut self, now: Instant) -> bool {
         let Some(changed) = self.changed else { return false };
         self.moved = Some(now);
@@ -97,17 +98,17 @@ impl Limits {
         more
     }
 
-    /// The server refused to go on in a session that had had so many mails.
+    /// The server refused another mail in a session after `mails`.
     pub(super) fn session_is_full(&mut self, mails: u32, now: Instant) {
         self.mails = Some((mails, now));
     }
 
-    /// Mails in a session at most, as far as is known.
+    /// The known limit on mails per session.
     pub(super) fn mails_of_a_session(&self, now: Instant) -> Option<u32> {
         self.mails.filter(|(_, since)| now < *since + KEPT).map(|(mails, _)| mails)
     }
 
-    /// What was taken for a full session was something else.
+    /// The refusal of a full session had another reason. Forgets the limit.
     pub(super) fn sessions_are_not_full(&mut self) {
         self.mails = None;
     }
@@ -120,7 +121,7 @@ mod tests {
 
     const TICK: Duration = Duration::from_millis(200);
 
-    /// Serves `mails` with a server that takes `limit` at a time and each for one tick. Answers the ticks and the refusals.
+    /// Sends `mails` to a server that takes `limit` at a time, each for one tick. Returns the ticks and the refusals.
     fn drain(limits: &mut Limits, limit: usize, mails: usize, now: &mut Instant) -> (usize, usize) {
         let (mut left, mut ticks, mut refused) = (mails, 0, 0);
         while left > 0 {
@@ -143,7 +144,7 @@ mod tests {
     #[test]
     fn a_server_that_takes_three_at_a_time_gets_three() {
         let (mut limits, mut now) = (Limits::new(16), Instant::now());
-        // Twenty ticks at three a tick are the least.
+        // Three a tick need at least twenty ticks.
         let (ticks, refused) = drain(&mut limits, 3, 60, &mut now);
         assert!(ticks <= 23 && refused <= 24, "{ticks} ticks, {refused} refusals");
         let (ticks, refused) = drain(&mut limits, 3, 60, &mut now);
@@ -192,7 +193,7 @@ mod tests {
         assert_eq!(limits.sessions(), 2, "one at a time");
         assert!(limits.one_too_many(2, stalled, stalled));
         assert_eq!(limits.sessions(), 1);
-        // Those that began before the refusal may be many.
+        // Many sessions may have begun before the refusal.
         limits.all_in_use(12, stalled + STALLED_AFTER);
         assert_eq!(limits.sessions(), 13);
         limits.accepted(stalled + 2 * STALLED_AFTER);

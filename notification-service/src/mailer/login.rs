@@ -1,4 +1,4 @@
-//! The login: PLAIN (RFC 4616), else LOGIN, which has no RFC and is all that some servers know.
+//! The login: PLAIN (RFC 4616), otherwise LOGIN. LOGIN has no RFC, and some servers know nothing else.
 
 use super::{
     SmtpCredentials,
@@ -11,10 +11,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// Logs in, with `limit` for each reply.
+/// Logs in. `limit` is the time-out of each reply.
 ///
 /// # Errors
-/// No mechanism of the two is offered, or the login is refused.
+/// The server offers neither mechanism, or refuses the login.
 pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut Wire<S>,
     offers: &Offers,
@@ -23,7 +23,7 @@ pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<(), ServerFailure> {
     let (command, answers) = lines(offers, credentials)?;
     let mut reply = within(limit, Phase::Login, wire.ask(&command)).await?;
-    // In this order, whatever the words of the questions: servers ask in many languages.
+    // Sent in this order, whatever the server's questions say: servers ask in many languages.
     for answer in answers {
         if reply.is(3) {
             reply = within(limit, Phase::Login, wire.ask(&answer)).await?;
@@ -32,14 +32,14 @@ pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     ServerFailure::unless(&reply, 2, Phase::Login)
 }
 
-/// The command, and the answers to what the server may ask then.
+/// The command, and the answers to the server's questions.
 fn lines(offers: &Offers, credentials: &SmtpCredentials) -> Result<(String, Vec<String>), ServerFailure> {
     let SmtpCredentials { username, password } = credentials;
     let offered = |name: &str| offers.logins.iter().any(|login| login == name);
     let line = |text: &str| STANDARD.encode(text) + "\r\n";
     if offered("PLAIN") {
         let token = line(&format!("\0{username}\0{password}"));
-        // A server that overlooks it in the command asks for it.
+        // A server that ignores the initial response asks for it.
         Ok((format!("AUTH PLAIN {token}"), vec![token]))
     } else if offered("LOGIN") {
         Ok(("AUTH LOGIN\r\n".to_owned(), vec![line(username), line(password)]))

@@ -1,6 +1,6 @@
-//! Which sessions there are: those in use, each with a permit, and those that wait for the next email.
+//! The sessions: those in use, each with a permit, and the idle ones.
 //!
-//! A semaphore would do if the number of permits were fixed; it follows what the server allows ([`Limits`]).
+//! A semaphore has a fixed number of permits. Here the number follows the server's limits ([`Limits`]).
 
 use super::{connect::Connection, limits::Limits};
 use std::{
@@ -9,12 +9,12 @@ use std::{
 };
 use tokio::{sync::Notify, time::timeout_at};
 
-/// An older one is not tried: the server, or a router on the way, has probably forgotten it.
+/// An older idle session is not used: the server, or a router on the way, has probably dropped it.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
 
 pub(super) struct Pool {
     state: Mutex<State>,
-    /// A permit may be free.
+    /// Notified when a permit may be free.
     freed: Notify,
 }
 
@@ -24,20 +24,20 @@ struct State {
     idle: Vec<Idle>,
 }
 
-/// A connection that waits for the next email.
+/// An idle connection.
 pub(super) struct Idle {
     pub(super) connection: Connection,
-    /// Transactions that it has had.
+    /// Transactions so far.
     pub(super) mails: u32,
     since: Instant,
 }
 
-/// The right to use one session; ends when it is dropped.
+/// The right to use one session, until it is dropped.
 pub(super) struct Permit {
     pool: Arc<Pool>,
-    /// When it was given.
+    /// When it was granted.
     began: Instant,
-    /// Sessions in use then, this one included.
+    /// Sessions in use at that time, including this one.
     in_use: usize,
 }
 
@@ -57,7 +57,7 @@ impl Pool {
             let stalled_at = self.state().limits.stalled_at();
             match stalled_at {
                 None => freed.await,
-                // Free or not, that is looked at again.
+                // Either way, the loop tries again.
                 Some(stalled) => drop(timeout_at(stalled.into(), freed).await),
             }
         }
@@ -74,18 +74,18 @@ impl Pool {
         }
         state.in_use += 1;
         if state.in_use < state.limits.sessions() {
-            // Whoever is woken wakes the next one.
+            // Each waiter that gets a permit wakes the next one.
             self.freed.notify_one();
         }
         Some(Permit { pool: Arc::clone(self), began: Instant::now(), in_use: state.in_use })
     }
 
-    /// Those that wait, for their end.
+    /// Takes all idle sessions, to close them.
     pub(super) fn take_all_idle(&self) -> Vec<Idle> {
         std::mem::take(&mut self.state().idle)
     }
 
-    /// Sessions in use, idle ones, and how many may be in use.
+    /// The numbers of sessions: in use, idle, and allowed in use.
     pub(super) fn sessions(&self) -> (usize, usize, usize) {
         let state = self.state();
         (state.in_use, state.idle.len(), state.limits.sessions())
@@ -97,7 +97,7 @@ impl Pool {
 }
 
 impl Permit {
-    /// The idle session that was used last: under a light load the others grow old and go.
+    /// Takes the most recently used idle session. Under a light load the others grow old and are dropped.
     pub(super) fn take_idle(&self) -> Option<Idle> {
         let now = Instant::now();
         let mut state = self.pool.state();
@@ -110,7 +110,7 @@ impl Permit {
         None
     }
 
-    /// Keeps the connection for the next email, if it may have one: else it comes back, to be ended.
+    /// Keeps the connection for the next email. Returns it, to be closed, if a limit forbids that.
     pub(super) fn put_back(&self, mut connection: Connection, mails: u32) -> Option<Connection> {
         let now = Instant::now();
         let mut state = self.pool.state();
@@ -131,19 +131,19 @@ impl Permit {
         state.in_use + state.idle.len() <= 1
     }
 
-    /// The server accepted an email.
+    /// Notes that the server accepted an email.
     pub(super) fn accepted(&self) {
         if self.pool.state().limits.accepted(Instant::now()) {
             self.pool.freed.notify_one();
         }
     }
 
-    /// The server refused this session as one too many.
+    /// Notes that the server refused this session as one too many.
     pub(super) fn is_one_too_many(&self) {
         let mut state = self.pool.state();
         let in_use = state.in_use.max(self.in_use);
         if state.limits.one_too_many(in_use, self.began, Instant::now()) {
-            // Idle ones count at the server as well.
+            // The server counts idle sessions, too.
             state.idle.clear();
             let allowed = state.limits.sessions();
             drop(state);
@@ -154,7 +154,7 @@ impl Permit {
         }
     }
 
-    /// The server takes nothing although there is no other session.
+    /// Notes that the server refused the only session: the number of sessions is not the reason.
     pub(super) fn is_no_limit(&self) {
         let mut state = self.pool.state();
         state.limits.number_is_not_the_reason();
@@ -162,7 +162,7 @@ impl Permit {
         self.pool.freed.notify_one();
     }
 
-    /// The server refused to go on in a session that had had so many mails: those that have had as many are not used again.
+    /// Notes that the server refused another mail after `mails` in a session. Drops idle sessions that have had as many.
     pub(super) fn session_is_full(&self, mails: u32) {
         let now = Instant::now();
         let mut state = self.pool.state();
@@ -173,12 +173,12 @@ impl Permit {
         state.idle.retain(|idle| idle.mails < mails);
     }
 
-    /// What was taken for a full session was something else: a fresh one is refused as well.
+    /// Notes that a fresh session was refused as well: the number of mails is not the reason.
     pub(super) fn is_no_limit_of_mails(&self) {
         self.pool.state().limits.sessions_are_not_full();
     }
 
-    /// Drops all idle sessions: one of them turned out to be closed, so the others probably are.
+    /// Drops all idle sessions: one was closed by the server, so the others probably are.
     pub(super) fn forget_idle(&self) {
         self.pool.state().idle.clear();
     }

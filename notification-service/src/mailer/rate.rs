@@ -1,4 +1,4 @@
-//! The provider's limit: so many emails a second, evenly spread. Pure: `now` is an argument.
+//! The provider's rate limit in emails per second, evenly spread. Pure: `now` is an argument.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ impl Rate {
         Self { interval: Duration::from_secs(1) / per_second.max(1), next: None }
     }
 
-    /// The next free time, now or later.
+    /// The next free time, not before `now`.
     pub(super) fn slot(&self, now: Instant) -> Instant {
         self.next.map_or(now, |next| next.max(now))
     }
 
-    /// An email starts at this time.
+    /// Notes that an email starts at this time.
     pub(super) fn take(&mut self, slot: Instant) {
         self.next = Some(slot + self.interval);
     }

@@ -1,24 +1,24 @@
-//! A server's reply, and how it is read: by the code and the separator of its lines alone (RFC 5321, section 4.2).
+//! Parses a server's reply, by the code and the separator of each line alone (RFC 5321, section 4.2).
 //!
-//! Servers greet in Latin-1, refuse in GBK, leave out the space behind the code, or end a line without a carriage
-//! return. None of that says anything about the mail, so all of it is taken. What is not a reply at all, and one that
-//! does not end, is an error as soon as that can be known. Pure: bytes come in as the network cuts them.
+//! Servers greet in Latin-1, refuse in GBK, omit the space after the code, or end a line without a carriage return. None of
+//! that says anything about the mail, so it is all accepted. Bytes that are no reply, or a reply without an end, are an
+//! error as soon as that is certain. Pure: bytes come in as the network cuts them.
 
 use std::fmt;
 
-/// The longest reply in octets, all its lines together. The longest that a server has a reason for, the one to EHLO,
-/// has some hundred.
+/// The longest reply in octets, with all its lines. The longest useful one, to EHLO, has some hundred octets.
 pub(super) const LONGEST_REPLY: usize = 64 * 1024;
 
-/// A whole reply.
+/// A complete reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reply {
-    /// 200 to 599; that of the last line.
+    /// 200 to 599; the code of the last line.
     pub(crate) code: u16,
-    /// What the first line says besides the code, where that has the code's class.
+    /// The enhanced status code of the first line, if its class matches the code's.
     pub(crate) enhanced: Option<EnhancedStatus>,
-    /// What stands behind code and separator, a line feed between lines. No other control characters; what is not UTF-8
-    /// is U+FFFD, so up to three times [`LONGEST_REPLY`]. It often has the recipient's address: not for the log.
+    /// The text after code and separator, with a line feed between lines and no other control characters. U+FFFD replaces
+    /// what is not UTF-8, so this has up to three times [`LONGEST_REPLY`]. It often contains the recipient's address: not
+    /// for the log.
     pub(crate) text: String,
 }
 
@@ -40,35 +40,35 @@ pub(crate) struct EnhancedStatus {
     pub(crate) detail: u16,
 }
 
-/// Why what a server says can't be a reply. The session has to end.
+/// Why the server's bytes can't be a reply. The session has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReplyError {
-    /// A line does not begin with three digits from 200 to 599, or has another class than the lines before it.
+    /// A line does not begin with three digits from 200 to 599, or its class differs from that of the lines before.
     #[error("what it says is no SMTP reply")]
     NotAReply,
-    /// It begins with a TLS record: an alert, or a part of a handshake (RFC 8446, section 5.1).
+    /// It begins with a TLS record: an alert, or part of a handshake (RFC 8446, section 5.1).
     #[error("it speaks TLS from the first byte; set SMTP_ENCRYPTION=tls for this port")]
     Tls,
-    /// [`LONGEST_REPLY`] is exceeded.
+    /// The reply exceeds [`LONGEST_REPLY`].
     #[error("its reply is longer than 64 KiB")]
     TooLong,
 }
 
-/// The reply that is coming in.
+/// A reply that is arriving.
 #[derive(Debug, Default)]
 pub(super) struct ReplyParser {
-    /// All of it so far, at most [`LONGEST_REPLY`].
+    /// Its octets so far, at most [`LONGEST_REPLY`].
     octets: Vec<u8>,
-    /// Where its last line begins.
+    /// The position of its last line.
     line: usize,
 }
 
 impl ReplyParser {
-    /// Takes from the front of `input` what belongs to the reply: all of it, or up to the reply's end. After that the
-    /// next reply may follow.
+    /// Consumes the octets of this reply from the front of `input`: all of them, or those up to its end. The next reply may
+    /// follow.
     ///
     /// # Errors
-    /// [`ReplyError`]; nothing that follows can be understood then.
+    /// [`ReplyError`]; then nothing that follows can be understood.
     pub(super) fn take(&mut self, input: &mut &[u8]) -> Result<Option<Reply>, ReplyError> {
         while !input.is_empty() {
             let end = input.iter().position(|octet| *octet == b'\n').map(|end| end + 1);
@@ -97,7 +97,7 @@ impl ReplyParser {
         Ok(None)
     }
 
-    /// Whether nothing of a reply has come yet.
+    /// Whether no octet of a reply has come yet.
     pub(super) fn is_empty(&self) -> bool {
         self.octets.is_empty()
     }
@@ -107,7 +107,7 @@ impl ReplyParser {
         let code = last.iter().take(3).fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
         let lines = self.octets.split(|octet| *octet == b'\n');
         let texts: Vec<_> = lines.map(|line| line.get(4..).unwrap_or_default().trim_ascii_end()).collect();
-        // Behind the last line feed there is none.
+        // Nothing stands after the last line feed.
         let texts = texts.split_last().map(|(_, texts)| texts.join(&b'\n')).unwrap_or_default();
         let text = String::from_utf8_lossy(&texts);
         let text = text.replace(|c: char| c.is_control() && c != '\n', " ");
@@ -117,7 +117,7 @@ impl ReplyParser {
     }
 }
 
-/// Whether a line that has come so far can be a reply's: three digits, and no fourth.
+/// Whether a line of a reply can begin with this: three digits, and no fourth.
 fn begins_a_line(line: &[u8]) -> bool {
     line.iter().zip(0..4).all(|(octet, place)| match place {
         0 => (b'2'..=b'5').contains(octet),
@@ -127,8 +127,8 @@ fn begins_a_line(line: &[u8]) -> bool {
 }
 
 impl EnhancedStatus {
-    /// Finds it at the beginning of the first line, or behind `(#`, as qmail writes it anywhere in the line. Nowhere else, since
-    /// many replies repeat the address, and `#5.7.1@example.com` is one.
+    /// Finds it at the beginning of the first line, or after `(#` anywhere in the line, where qmail writes it. It is not
+    /// searched elsewhere: many replies repeat the address, and `#5.7.1@example.com` is one.
     fn of(code: u16, text: &str) -> Option<Self> {
         let line = text.lines().next()?;
         let beginning = line.strip_prefix('#').unwrap_or(line);
@@ -137,7 +137,7 @@ impl EnhancedStatus {
         found.find(|status| u16::from(status.class) == code / 100)
     }
 
-    /// Reads it from the beginning of a text. A character that an address may have does not follow.
+    /// Reads it from the beginning of a text. The next character must be one that no address contains.
     fn parse(text: &str) -> Option<Self> {
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         if !text[end..].chars().take(1).all(|c| c.is_whitespace() || "()<>[]:;,".contains(c)) {

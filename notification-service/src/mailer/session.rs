@@ -1,6 +1,6 @@
-//! One session in the hands of one delivery.
+//! One session, while one delivery uses it.
 //!
-//! Where the server takes several commands at once (RFC 2920), the envelope is one packet and one wait:
+//! If the server supports PIPELINING (RFC 2920), the envelope is one packet and one wait:
 //!
 //! ```text
 //!   MAIL, RCPT, DATA ──►            MAIL ──►  RCPT ──►  DATA ──►
@@ -20,16 +20,16 @@ use crate::email::Email;
 use std::sync::Arc;
 use tokio::time::timeout;
 
-/// Dropping it, also by a cancelled send, closes the connection.
+/// A session with a permit. Dropping it closes the connection; so does cancelling a send.
 pub(crate) struct Session {
     mailer: Arc<Mailer>,
     connection: Connection,
     permit: Permit,
-    /// Mails that it has had.
+    /// Transactions so far.
     mails: u32,
-    /// It has waited for this one.
+    /// It was idle before this email.
     reused: bool,
-    /// The server waits for a content that it shall not have, or owes a reply.
+    /// The server owes a reply, or waits for a content that it must not get.
     out_of_step: bool,
 }
 
@@ -43,10 +43,10 @@ impl Session {
         Self { mailer, connection, permit, mails, reused: true, out_of_step: false }
     }
 
-    /// Hands one email over; when it returns, the server has taken responsibility for it.
+    /// Sends one email. When it returns `Ok`, the server has taken responsibility for it.
     ///
     /// # Errors
-    /// [`SendError`]. After a refusal the session is mostly still good and goes back into the pool.
+    /// [`SendError`]. After most refusals the session is still good and returns to the pool.
     pub(crate) async fn send(mut self, email: &Email) -> Result<(), SendError> {
         match self.transaction(email).await {
             Ok(()) => {
@@ -55,7 +55,7 @@ impl Session {
                 self.put_back();
                 Ok(())
             }
-            // A server may close an idle session at any time, with 421 or without a word; the first command finds out.
+            // A server may close an idle session at any time, with 421 or without a reply. The first command finds that out.
             Err(
                 Ended::Failed(ServerFailure {
                     phase: Phase::MailFrom,
@@ -71,7 +71,7 @@ impl Session {
                 self.mailer.refusals.count(judgement);
                 Err(self.refused(judgement, phase, status).await)
             }
-            // Another connection may offer it, so this one must not be the next again.
+            // Another connection may offer it, so this one is closed.
             Err(Ended::NeedsSmtpUtf8) => {
                 self.say_goodbye();
                 Err(SendError::Refused(Refusal { kind: RefusalKind::NeedsSmtpUtf8, status: None }))
@@ -116,14 +116,14 @@ impl Session {
             Judgement::Content => RefusalKind::Content,
         };
         self.mails += 1;
-        // Without an orderly end of the transaction the next email would begin in the middle of this one.
+        // If the transaction has no orderly end, the next email would begin in the middle of it.
         if !self.out_of_step && self.reset().await {
             self.put_back();
         }
         SendError::Refused(Refusal { kind, status: Some(status) })
     }
 
-    /// Gives the session back.
+    /// Returns the session to the pool.
     pub(crate) fn put_back(self) {
         let Self { connection, permit, mails, .. } = self;
         if let Some(connection) = permit.put_back(connection, mails) {
@@ -136,7 +136,7 @@ impl Session {
     }
 
     async fn reset(&mut self) -> bool {
-        // Not worth the minutes that the mail itself may take.
+        // RSET has a shorter time-out than a mail, which may take minutes.
         let limit = self.mailer.config.timeout;
         let reset = within(limit, Phase::MailFrom, self.connection.wire.ask("RSET\r\n")).await;
         reset.is_ok_and(|reply| reply.is(2))
@@ -168,12 +168,12 @@ impl Session {
         self.say(Phase::MailFrom, &format!("{mail}{recipient}DATA\r\n")).await?;
         let mut refused = Ok(());
         for phase in [Phase::MailFrom, Phase::Recipient, Phase::Data] {
-            // Until the data are refused as well, the server owes a reply or waits for the content.
+            // After a refusal, an accepted DATA makes the server wait for the content.
             self.out_of_step = refused.is_err();
             match self.reply(phase).await {
                 Err(error @ Ended::Refused { .. }) => {
                     self.out_of_step = false;
-                    // What follows the first refusal says nothing new.
+                    // The replies after the first refusal say nothing new.
                     refused = refused.and(Err(error));
                 }
                 Ok(()) => {}
@@ -183,13 +183,13 @@ impl Session {
         refused
     }
 
-    /// Sends within the time-out of replies: to a server that reads nothing, nothing can be said.
+    /// Sends within the reply time-out: a server that reads nothing would block it.
     async fn say(&mut self, phase: Phase, commands: &str) -> Result<(), Ended> {
         let limit = self.mailer.config.reply_timeout;
         Ok(within(limit, phase, self.connection.wire.say(commands)).await?)
     }
 
-    /// The reply to what was said in this phase.
+    /// Waits for the reply to this phase's command.
     async fn reply(&mut self, phase: Phase) -> Result<(), Ended> {
         let config = &self.mailer.config;
         let (limit, class) = match phase {
@@ -230,11 +230,11 @@ fn content(text: &str) -> String {
     content + END
 }
 
-/// Ends a session politely, apart from the email that has been accepted. The server counts it until then, so its permit
-/// ends with it.
+/// Ends a session with QUIT, in the background, so that the email's outcome does not wait for it. The server counts the
+/// session until its end, so the permit is kept until then.
 fn goodbye(mut connection: Connection, permit: Permit) {
     tokio::spawn(async move {
-        // The answer is of no interest: the session ends either way.
+        // The answer does not matter: the session ends anyway.
         let _ = timeout(QUIT_TIMEOUT, connection.wire.ask("QUIT\r\n")).await;
         drop((connection, permit));
     });

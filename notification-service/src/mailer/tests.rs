@@ -1,4 +1,4 @@
-//! What goes over the wire, against a server that answers as it is told.
+//! What goes over the wire, against a server with scripted replies.
 
 use super::*;
 use crate::email::Email;
@@ -12,10 +12,10 @@ use tokio::{
 
 type Packets = Arc<Mutex<Vec<String>>>;
 
-/// The reply to a command, by its number in the connection; without one it is accepted.
+/// The reply to a command, by its number in the connection. `None` accepts it.
 type Replies = fn(usize, &str) -> Option<&'static str>;
 
-/// Starts a server, and answers a mailer for it and the packets that the server gets.
+/// Starts a server. Returns a mailer for it, and the packets that the server gets.
 async fn server(replies: Replies) -> (Arc<Mailer>, Packets) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -110,7 +110,7 @@ async fn a_server_that_does_not_take_that_gets_one_command_at_a_time() {
     send(&mailer).await.unwrap();
     assert_eq!(take(&packets)[1..], step_by_step);
 
-    // One that knows no EHLO, either.
+    // This server does not know EHLO, either.
     let (mailer, packets) = server(|_, line| line.starts_with("EHLO").then_some("502")).await;
     send(&mailer).await.unwrap();
     let packets = take(&packets);
@@ -133,7 +133,7 @@ async fn a_refused_recipient_ends_the_transaction_and_not_the_session() {
     assert!(take(&packets)[0].starts_with("MAIL"), "the session is used again");
 }
 
-/// After a temporary refusal of the recipient nothing more is said in this session, and the next email gets another one.
+/// After a temporary refusal of the recipient this session is over, and the next email gets another one.
 async fn loses_the_session(replies: Replies) {
     let (mailer, packets) = server(replies).await;
     let refusal = Refusal { kind: RefusalKind::ForNow, status: Some(status(451)) };
@@ -145,7 +145,7 @@ async fn loses_the_session(replies: Replies) {
 
 #[tokio::test]
 async fn a_session_whose_server_owes_a_reply_is_not_used_again() {
-    // What comes instead of the reply to DATA is none.
+    // The answer to DATA is no reply.
     loses_the_session(|number, line| match line {
         _ if line.starts_with("RCPT") => Some("451"),
         "DATA" => Some("x"),
@@ -163,10 +163,11 @@ async fn a_server_that_waits_for_the_content_of_nobodys_email_loses_the_session(
     .await;
 }
 
-/// Where a time-out is what a test is about; all others have the patience of `config`.
+/// The time-out in tests about time-outs. All others use those of `config`.
 const QUICK: Duration = Duration::from_millis(300);
 
-/// A mailer with this patience, and a server that says these, one at each command, in whole or an octet at a time, and nothing else.
+/// A mailer with this time-out, and a server that sends these replies, one for each command, whole or octet by octet, and
+/// nothing else.
 async fn says(
     replies: &'static [&'static str],
     pause: Duration,
@@ -189,7 +190,7 @@ async fn says(
                     let length = stream.read(&mut packet).await.unwrap_or(0);
                     seen.lock().unwrap().push(String::from_utf8_lossy(&packet[..length]).into_owned());
                 }
-                // Open, but nothing more is read.
+                // The connection stays open, but nothing more is read.
                 std::future::pending::<()>().await;
             });
         }
@@ -214,7 +215,7 @@ async fn failed(mailer: &Arc<Mailer>) -> ServerFailure {
 #[tokio::test]
 async fn a_reply_that_comes_before_its_command_ends_the_session_and_no_content_is_sent() {
     let cases: [(&[&str], Phase); 4] = [
-        // In one packet with the greeting, so that EHLO would be answered already.
+        // The reply to EHLO comes in one packet with the greeting, before the command.
         (&["220 x\r\n250 x\r\n", ""], Phase::Greeting),
         (&["220 x\r\n", "250 x\r\n250 ok\r\n", ""], Phase::MailFrom),
         (&["220 x\r\n", "250 x\r\n", "250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n", ""], Phase::Recipient),
@@ -266,7 +267,7 @@ async fn a_reply_of_the_wrong_kind_is_neither_taken_for_another_nor_for_a_refusa
 
 #[tokio::test]
 async fn the_time_out_of_a_reply_counts_from_its_first_octet_to_its_last() {
-    // Each octet comes in time, the reply does not.
+    // Each octet comes in time, the whole reply does not.
     let (mailer, _) = says(&["220 slow but steady\r\n"], Duration::from_millis(100), Some(QUICK)).await;
     let started = Instant::now();
     assert_eq!(failed(&mailer).await.cause, Cause::NoGreeting);
@@ -325,7 +326,7 @@ async fn what_was_not_asked_for_is_found_also_when_the_task_has_done_much() {
     let (client, mut server) = tokio::io::duplex(100);
     let mut wire = wire::Wire::new(client);
     server.write_all(b"250 taken\r\n").await.unwrap();
-    // Until the runtime wants others to have their turn.
+    // Uses up this task's budget, so that Tokio wants to switch to others.
     while tokio::task::coop::has_budget_remaining() {
         let mut spend = std::pin::pin!(tokio::task::coop::consume_budget());
         assert!(futures_util::FutureExt::now_or_never(&mut spend).is_some());
@@ -333,7 +334,7 @@ async fn what_was_not_asked_for_is_found_also_when_the_task_has_done_much() {
     assert!(!wire.is_quiet());
 }
 
-/// What a server says to a login, and what it was told.
+/// Logs in. Returns the result and what the client sent.
 async fn log_in(ehlo: &'static str, answers: Replies) -> (Result<(), ServerFailure>, Vec<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -384,7 +385,7 @@ async fn a_login_that_is_refused_or_not_known_here_says_so() {
     assert!(told.ends_with("it offers: none"), "{told}");
 }
 
-/// What a server may say that does not know the protocol, or knows it too well.
+/// Replies of a server that does not know the protocol, or knows it too well.
 fn reply() -> impl Strategy<Value = Vec<u8>> {
     const KNOWN: [&str; 16] = [
         "250 ok\r\n",
@@ -409,7 +410,8 @@ fn reply() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![8 => known, 2 => prop::collection::vec(any::<u8>(), 0..60), 1 => long]
 }
 
-/// Sends one email to a server that says one of these after the other, whatever it hears, and then closes the connection.
+/// Sends one email to a server that sends these replies one after the other, whatever it receives, and then closes the
+/// connection.
 async fn converse(replies: Vec<Vec<u8>>, encryption: Encryption) -> Result<(), String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

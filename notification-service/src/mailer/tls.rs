@@ -1,8 +1,8 @@
-//! TLS to the mail server: certificates are always verified, against the system's roots and those of `SMTP_CA_FILE`.
+//! TLS to the mail server. Certificates are always verified, against the system's roots and those of `SMTP_CA_FILE`.
 //!
-//! Many relays have a certificate that they signed themselves, which says of itself that it is an authority: that is
-//! how `openssl req -x509` makes them. As a server's certificate such a one is refused, but what stands in `SMTP_CA_FILE`
-//! is meant: exactly that certificate is accepted as the server's, while it is valid and for the names it has.
+//! Many relays have a self-signed certificate that declares itself an authority, as `openssl req -x509` makes it. The usual
+//! verification refuses such a certificate for a server. If `SMTP_CA_FILE` contains exactly this certificate, it is
+//! accepted, while it is valid and for the names in it.
 
 use super::{SmtpConfig, failure::Cause};
 use anyhow::Context;
@@ -24,7 +24,7 @@ use tokio_rustls::{
     },
 };
 
-/// Certificates that are trusted besides the system's; `Debug` shows how many.
+/// Certificates that are trusted besides the system's; `Debug` shows their number.
 #[derive(Clone, Default)]
 pub struct Certificates(Vec<CertificateDer<'static>>);
 
@@ -34,7 +34,7 @@ impl fmt::Debug for Certificates {
     }
 }
 
-/// How connections are made safe, and whom they must reach.
+/// The TLS settings, and the name that the server's certificate must have.
 pub(super) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
@@ -51,7 +51,7 @@ impl Tls {
         for certificate in &config.trusted.0 {
             roots.add(certificate.clone()).context("SMTP_CA_FILE has a certificate that can't be trusted")?;
         }
-        // The provider is named, as another part of the process may have brought a second one.
+        // Names the provider explicitly: another part of the process may have registered a second one.
         let provider = Arc::new(ring::default_provider());
         let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
         let verifier = Verifier {
@@ -73,7 +73,7 @@ impl Tls {
         shaken.map(Box::new).map_err(|error| {
             let tls = error.get_ref().and_then(|error| error.downcast_ref());
             match tls {
-                // Most likely the greeting of a server that speaks in clear.
+                // Most likely the clear-text greeting of a server.
                 Some(Error::InvalidMessage(_)) => Cause::NotTls,
                 _ => Cause::Io(error.to_string()),
             }
@@ -81,7 +81,7 @@ impl Tls {
     }
 }
 
-/// Asks the authorities first; see the module's text.
+/// Verifies against the authorities, and accepts a self-signed certificate of `SMTP_CA_FILE`.
 #[derive(Debug)]
 struct Verifier {
     authorities: Arc<WebPkiServerVerifier>,
@@ -100,7 +100,7 @@ impl ServerCertVerifier for Verifier {
         let verified =
             self.authorities.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
         match verified {
-            // An authority in place of a server; its dates have been looked at before.
+            // An authority in place of a server. Its dates have been checked before this error.
             Err(Error::InvalidCertificate(CertificateError::Other(_)))
                 if self.trusted.0.iter().any(|trusted| trusted == end_entity) =>
             {
@@ -137,7 +137,7 @@ impl ServerCertVerifier for Verifier {
 /// Reads all certificates of a PEM file.
 ///
 /// # Errors
-/// What was expected.
+/// The expected form of the file.
 pub(crate) fn certificates(path: &str) -> Result<Certificates, &'static str> {
     const EXPECTED: &str = "a readable file with certificates in PEM";
     let certificates = CertificateDer::pem_file_iter(Path::new(path))

@@ -1,7 +1,7 @@
 //! One connection: commands out, replies in.
 //!
-//! A command goes out only while nothing is unread. What a server says before it is asked, or a man in the middle
-//! before the handshake, could otherwise be taken for the reply to what comes next.
+//! A command is sent only while nothing is unread. Otherwise bytes that a server sends unasked, or a man in the middle
+//! before the handshake, could pass for the reply to the next command.
 
 use super::{
     failure::Cause,
@@ -13,14 +13,14 @@ use tokio::{
     task::unconstrained,
 };
 
-/// Octets read at once; replies mostly have less than a hundred.
+/// Octets per read. Most replies have less than a hundred.
 const READ_SIZE: usize = 4096;
 
-/// The lines of one SMTP connection. After an error it can only be dropped.
+/// One SMTP connection. After an error it can only be dropped.
 pub(super) struct Wire<S> {
     stream: S,
     input: Vec<u8>,
-    /// So many octets of `input` are done with.
+    /// The number of consumed octets of `input`.
     taken: usize,
     parser: ReplyParser,
 }
@@ -33,7 +33,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Sends one command, or several at once.
     ///
     /// # Errors
-    /// The connection is closed, or the server has said something that it was not asked for.
+    /// The connection is closed, or the server has sent something unasked.
     pub(super) async fn say(&mut self, commands: &str) -> Result<(), Cause> {
         self.expect_quiet()?;
         let written = async {
@@ -46,7 +46,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Waits for the next reply. Safe to cancel.
     ///
     /// # Errors
-    /// The connection is closed, or what comes is no reply.
+    /// The connection is closed, or the bytes are no reply.
     pub(super) async fn reply(&mut self) -> Result<Reply, Cause> {
         loop {
             let mut unread = &self.input[self.taken..];
@@ -63,18 +63,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Sends and waits for the reply.
+    /// Sends a command and waits for the reply.
     pub(super) async fn ask(&mut self, command: &str) -> Result<Reply, Cause> {
         self.say(command).await?;
         self.reply().await
     }
 
-    /// Whether the server has said nothing since its last reply, and is still there as far as is known.
+    /// Whether the server has sent nothing since its last reply, and the connection is open as far as is known.
     pub(super) fn is_quiet(&mut self) -> bool {
         self.expect_quiet().is_ok()
     }
 
-    /// The bare stream, for the handshake.
+    /// Returns the bare stream, for the handshake.
     ///
     /// # Errors
     /// As [`Wire::say`].
@@ -83,8 +83,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(self.stream)
     }
 
-    /// Costs no system call while there is nothing: the runtime knows that. It is asked also where this task has used up its
-    /// turn; else its "later" would count as quiet.
+    /// Costs no system call while nothing has arrived: Tokio knows that. The read is unconstrained: when the task's budget
+    /// is used up, Tokio would return `Pending` although data have arrived, and that would count as quiet.
     fn expect_quiet(&mut self) -> Result<(), Cause> {
         if self.taken < self.input.len() || !self.parser.is_empty() {
             return Err(Cause::Unasked);

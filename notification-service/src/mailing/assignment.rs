@@ -1,6 +1,6 @@
-//! The partitions that this member has: their records from the moment they are taken until they are committed.
+//! The partitions that this member owns, and their records from taken to committed.
 //!
-//! What is known of them dies with the assignment: the next member reads them again from the last commit.
+//! This state dies with the assignment: the next owner reads the records again from the last commit.
 
 use super::{
     Command, Settings,
@@ -19,16 +19,17 @@ use contract::topic::Topic;
 use jiff::Timestamp;
 use std::time::Instant;
 
-/// A record whose turn it is.
+/// The next record to start, and how.
 #[derive(Debug)]
 pub(super) enum Turn {
     /// It may be mailed.
     Ready(Item),
-    /// It waits for its next try, and blocks the commit of finished records, whose number is at the limit.
+    /// It waits for its next try and blocks the commit of finished records, whose number is at its limit. It goes to the
+    /// retry topic.
     MakeWay(Item),
 }
 
-/// No partitions at first.
+/// The partitions and everything known of their records. None at first.
 #[derive(Debug, Default)]
 pub(super) struct Assignment {
     pub(super) partitions: Vec<Partition>,
@@ -36,7 +37,7 @@ pub(super) struct Assignment {
     pub(super) backlog: Backlog,
     pub(super) chains: Chains,
     batch: Batch,
-    /// The positions of the commit in flight.
+    /// The positions in the commit that is in flight.
     committing: Option<Vec<Position>>,
     sources: Flow,
     retries: Flow,
@@ -56,8 +57,8 @@ impl Assignment {
         self.offsets.revoke()
     }
 
-    /// Takes a record; `None` when there is nothing to do for it: it was taken before, its partition is another's, or it is a
-    /// retry of another consumer group.
+    /// Takes a record. `None` when there is nothing to do for it: it was taken before, its partition belongs to another
+    /// member, or it is a retry of another consumer group.
     pub(super) fn take(
         &mut self,
         partition: Partition,
@@ -85,7 +86,7 @@ impl Assignment {
             return self.backlog.pop().map(Turn::Ready);
         }
         let blockers: Vec<_> = self.offsets.blockers().filter(|at| !is_running(*at)).collect();
-        // Usually all of them are running. Then the long backlog need not be searched.
+        // Usually all of them are running. Then the search of a long backlog would find nothing.
         if blockers.is_empty() {
             return None;
         }
@@ -94,21 +95,23 @@ impl Assignment {
         ready.or_else(|| self.backlog.pop_delayed(is_in_the_way).map(Turn::MakeWay))
     }
 
-    /// All waiting records in front of finished ones. If they stayed open, the finished ones would be repeated.
+    /// All waiting records that stand before finished ones. Left unfinished, they would cause duplicates of the finished
+    /// ones.
     pub(super) fn take_blockers(&mut self) -> Vec<Item> {
         self.backlog.take_all(|position| self.offsets.holds_up_done(position))
     }
 
-    /// Notes a record as finished; false when its assignment is over.
+    /// Notes a record as finished; false when its assignment has ended.
     pub(super) fn finish(&mut self, position: Position, outcome: Outcome) -> bool {
         match outcome {
-            // Whoever reads it again does nothing either.
+            // If it is read again, there is nothing to do either.
             Outcome::Ignored | Outcome::Expired => self.offsets.pass(position),
             _ => self.offsets.finish(position),
         }
     }
 
-    /// What is to be committed now, if a commit is due and none is in flight; `hurry` when finished records wait for no others.
+    /// The positions to commit now, if a commit is due and none is in flight. `hurry`: finished records don't wait for a
+    /// fuller batch.
     pub(super) fn commit(
         &mut self,
         config: &CommitConfig,
@@ -123,12 +126,12 @@ impl Assignment {
         self.committing.clone()
     }
 
-    /// When the batch that is being filled is committed at the latest.
+    /// The latest time at which the present batch is committed.
     pub(super) fn commit_due_at(&self, config: &CommitConfig) -> Option<Instant> {
         if self.committing.is_none() { self.batch.due_at(config) } else { None }
     }
 
-    /// Notes how the commit ended.
+    /// Takes in whether the commit succeeded.
     pub(super) fn committed(&mut self, succeeded: bool) {
         let positions = self.committing.take().unwrap_or_default();
         if succeeded {
@@ -139,15 +142,17 @@ impl Assignment {
         }
     }
 
-    /// Whether all that can be committed is.
+    /// Whether everything committable is committed.
     pub(super) fn is_committed(&self) -> bool {
         self.committing.is_none() && self.offsets.committable() == 0
     }
 
-    /// Pauses partitions when too much waits, and resumes them when little does; `most`: octets of all records together.
+    /// Pauses partitions above the high level and resumes them below the low one. `most`: the limit in octets for all
+    /// records together.
     ///
-    /// The retry topic goes on for longer: while a broker has one partition to fetch from, it is asked every
-    /// `fetch.wait.max.ms` and the resumed ones come along. Not every process has a partition of the retry topic.
+    /// The retry topic is paused later than the others. While a client has one partition to fetch from a broker, it asks
+    /// that broker every `fetch.wait.max.ms`, and that request also covers resumed partitions. Not every process owns a
+    /// partition of the retry topic.
     pub(super) fn adjust_flow(&mut self, most: usize) -> Vec<Command> {
         let levels = Levels::of(&self.backlog, self.offsets.octets(), most);
         let changes =

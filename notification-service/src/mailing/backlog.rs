@@ -1,8 +1,8 @@
-//! Records that were taken and wait: for their turn, or for the time of their next try.
+//! Records that were taken and not started: ready ones, and ones that are delayed until their next try.
 //!
-//! Both are bounded by pausing partitions, in their number and in their octets. A client that has paused all of its partitions at a broker asks that broker again
-//! only up to a second after one was resumed, so partitions are resumed while enough waits to keep all sessions busy for
-//! that long. Pure.
+//! Pausing partitions bounds both, in records and in octets. A client that has paused all of its partitions at a broker may
+//! take a second after a resume until it asks that broker again. So partitions are resumed while the backlog still keeps all
+//! sessions busy for that second. Pure.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use super::recent::MailId;
@@ -18,18 +18,19 @@ use std::{
     sync::Arc,
 };
 
-/// Records that wait for their turn at most, before partitions are paused; about two kilobytes each.
+/// Partitions are paused at this many ready records, of about two kilobytes each.
 pub(super) const READY_HIGH: usize = 8_000;
-/// Partitions are resumed from here on: what so many mails a second take a second for.
+/// Partitions are resumed at this many ready records: a second's work at 6,000 mails a second.
 pub(super) const READY_LOW: usize = 6_000;
-/// Records that wait for the time of their next try at most, before the retry topic is paused.
+/// The retry topic is paused at this many delayed records.
 pub(super) const DELAYED_HIGH: usize = 2_000;
 pub(super) const DELAYED_LOW: usize = 1_000;
-/// How long a due retry waits for later retries of its chain, which stand behind it in a topic that is read again.
+/// How long a due retry waits for later retries of its chain. When a topic is read again, they stand behind it.
 const CHAIN_WAIT: SignedDuration = SignedDuration::from_secs(1);
-/// No record waits longer after it was written, whatever its header says.
+/// The longest wait of a retry after it was written, whatever its header says.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(120);
-/// A record on which the server failed so often while it served others is put off, as if it had been refused.
+/// After this many server failures a record is put off, as if it had been refused. [`Item::note_try`] says which failures
+/// count.
 const FAILURES_OF_ONE_RECORD: u32 = 3;
 
 /// A record, and what this process has tried with it.
@@ -38,9 +39,9 @@ pub(super) struct Item {
     pub(super) record: Arc<Record>,
     /// The mail that it asks for.
     pub(super) mail: Option<MailId>,
-    /// How often the server failed on it while it served others.
+    /// The server's failures on this record. [`Item::note_try`] says which ones count.
     failures: u32,
-    /// The server was asked and has not taken it.
+    /// The server was asked and has not accepted it.
     tried: bool,
 }
 
@@ -53,7 +54,8 @@ impl Item {
         Self { record: Arc::new(record), mail, failures: 0, tried: false }
     }
 
-    /// Notes a try after which the record is put back. `spared`: the failure is the server's, and says nothing of this record.
+    /// Notes a try after which the record is put back. A failure of the server counts against the record unless it is
+    /// `spared`. A missing answer puts the record off at once.
     pub(super) fn note_try(&mut self, report: &Report, spared: bool) {
         self.tried |= report.signal != Signal::Silent;
         if report.is_unanswered() {
@@ -63,22 +65,22 @@ impl Item {
         }
     }
 
-    /// Whether it waits for its next try as if it had been refused.
+    /// Whether it failed often enough to be treated like a refused record.
     pub(super) fn is_put_off(&self) -> bool {
         self.failures >= FAILURES_OF_ONE_RECORD
     }
 }
 
-/// The records that wait.
+/// All waiting records.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     ready: VecDeque<Item>,
-    /// By due time; the number tells apart what is due at one time.
+    /// By due time; the number separates records that are due at the same time.
     delayed: BTreeMap<(Timestamp, u64), Item>,
     next: u64,
-    /// What all of them take of the memory.
+    /// Memory of all records.
     octets: usize,
-    /// What the delayed ones do.
+    /// Memory of the delayed records.
     delayed_octets: usize,
 }
 
@@ -91,21 +93,21 @@ impl Backlog {
         self.delayed.len()
     }
 
-    /// What its records take of the memory, in octets.
+    /// Memory of all records, in octets.
     pub(super) fn octets(&self) -> usize {
         self.octets
     }
 
-    /// What those take that wait for their next try.
+    /// Memory of the delayed records, in octets.
     pub(super) fn delayed_octets(&self) -> usize {
         self.delayed_octets
     }
 
-    /// Adds a record that was just taken; one whose next try lies ahead waits for it.
+    /// Adds a record. If its next try is in the future, it is delayed until then.
     pub(super) fn add(&mut self, record: Record, now: Timestamp) {
         let due = record.retry.as_ref().and_then(|retry| {
             let latest = record.written_at.checked_add(LONGEST_DELAY).unwrap_or(now);
-            // The first of a chain, which an operator wrote or a process that stopped, has no others.
+            // Attempt 0, which an operator or a stopping process wrote, begins a chain: it has no later retries to wait for.
             let chain = if retry.attempts > 0 { now.checked_add(CHAIN_WAIT).ok() } else { None };
             chain.max(Some(retry.not_before.min(latest))).filter(|time| *time > now)
         });
@@ -122,7 +124,7 @@ impl Backlog {
         }
     }
 
-    /// Moves what is due before everything else: it has waited longest.
+    /// Moves due records to the front: they have waited longest.
     pub(super) fn take_up_due(&mut self, now: Timestamp) {
         while let Some(entry) = self.delayed.first_entry()
             && entry.key().0 <= now
@@ -138,14 +140,13 @@ impl Backlog {
         self.delayed.first_key_value().map(|(key, _)| key.0)
     }
 
-    /// The record whose turn it is.
+    /// Takes the next record.
     pub(super) fn pop(&mut self) -> Option<Item> {
         let item = self.ready.pop_front();
         self.released(item)
     }
 
-    /// Makes the newest record that no delivery was tried of the next one. The oldest would stand behind all that a
-    /// stranger has put in front of it.
+    /// Moves the newest record that was never tried to the front. A stranger could have put many others before the oldest.
     pub(super) fn put_untried_first(&mut self) {
         let untried = |item: &Item| !item.tried && item.record.earlier_attempts() == 0;
         if let Some(item) = self.ready.iter().rposition(untried).and_then(|index| self.ready.remove(index)) {
@@ -153,8 +154,8 @@ impl Backlog {
         }
     }
 
-    /// Makes the record that was refused first of all the next one: a server that lets strangers wait (greylisting) takes it
-    /// soonest. Those that became due last stand before it.
+    /// Moves the record with the earliest first failure to the front: a greylisting server accepts that one soonest. Without
+    /// this, the record that became due last would be first.
     pub(super) fn put_first_refused_first(&mut self) {
         let retries = self.ready.iter().enumerate().filter(|(_, item)| !item.tried);
         let refused =

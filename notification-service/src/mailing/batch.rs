@@ -1,31 +1,31 @@
-//! When to commit: a batch is full, its oldest record has waited long enough, or all must be settled.
+//! When to commit: the batch is full, its oldest record has waited long enough, or everything must be settled.
 
 use std::time::{Duration, Instant};
 
-/// The size of a commit's batch.
+/// When offsets are committed.
 #[derive(Debug, Clone)]
 pub struct CommitConfig {
-    /// Records that may be committed, before a commit is due.
+    /// A commit is due at this many committable records.
     pub max_records: usize,
-    /// How long such a record waits at most.
+    /// The longest wait of a committable record.
     pub max_wait: Duration,
-    /// Records that are finished but not committed, at most.
+    /// The most records that may be finished and not committed.
     pub max_uncommitted: usize,
 }
 
-/// After a commit that failed the next one waits no longer than this.
+/// The longest wait for the next commit after a failed one.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(250);
 
-/// The clock of the batch that is being filled.
+/// The state of the present batch: its age, and whether the last commit failed.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     since: Option<Instant>,
-    /// The last commit failed: there is no hurry that helps.
+    /// The last commit failed, so neither a full batch nor `hurry` makes the next one due.
     failed: bool,
 }
 
 impl Batch {
-    /// Whether to commit now, with so many records committable; `hurry` when they shall wait for no others.
+    /// Whether to commit now. `hurry`: don't wait for a full batch.
     pub(super) fn is_due(
         &mut self,
         config: &CommitConfig,
@@ -42,7 +42,7 @@ impl Batch {
         (full && !self.failed) || self.due_at(config).is_some_and(|due| now >= due)
     }
 
-    /// When the batch is due at the latest.
+    /// The latest time at which the batch is due.
     pub(super) fn due_at(&self, config: &CommitConfig) -> Option<Instant> {
         let wait = if self.failed { PAUSE_AFTER_FAILURE.min(config.max_wait) } else { config.max_wait };
         self.since.map(|since| since + wait)

@@ -1,11 +1,12 @@
-//! Which retries of a record were taken already, so that one chain of them goes on and no second beside it.
+//! Which retries of a record were taken, so that only one chain of them goes on.
 //!
-//! Each retry is written when the one before it has failed. A group that reads its topics again finds all retries of a record
-//! at once, and the record itself; each would go on as a chain of its own, and after the next time there were twice as many.
-//! So a retry is tried only if its number is higher than any before it. Pure.
+//! Each retry is written when the one before it has failed. A group that reads its topics again finds the record and all of
+//! its retries at once. If each went on as a chain of its own, their number would double each time. So a retry is tried only
+//! if its number is higher than all before it. Pure.
 //!
-//! A chain is of one source and of one value: whichever of its records goes on, the same mail does. Anybody who may write to the
-//! retry topic can name any source, and a topic that was made anew has other records at the same places.
+//! A chain belongs to one source and one value, so whichever of its records goes on, the mail is the same. The source alone
+//! is not enough: anybody who may write to the retry topic can name any source, and a recreated topic has other records at
+//! the same offsets.
 
 use crate::{
     record::{self, Content, Record},
@@ -15,13 +16,13 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
 
-/// Chains that are remembered, some 150 octets each. A forgotten chain may run twice.
+/// The number of remembered chains, some 150 octets each. A forgotten chain may run twice.
 const CAPACITY: usize = 10_000;
 
-/// Digest of what tells chains apart.
+/// A digest that identifies a chain.
 type Name = [u8; 32];
 
-/// The newest retry that was taken of each record.
+/// The newest retry of each chain.
 #[derive(Debug, Default)]
 pub(super) struct Chains {
     newest: HashMap<Name, (u32, Timestamp)>,
@@ -31,8 +32,8 @@ pub(super) struct Chains {
 impl Chains {
     /// Notes a record that was taken, if it is a retry.
     ///
-    /// Number 0 begins a chain: an operator had it replayed, or it was never tried. One with the number and the time of the
-    /// newest is that one as a process that stopped wrote it again.
+    /// Number 0 begins a chain: an operator replayed the record, or a process stopped before the first try. A retry with the
+    /// number and time of the newest one is a duplicate that a stopping process wrote.
     pub(super) fn note(&mut self, record: &Record) {
         let Some((name, retry)) = chain(record) else { return };
         if retry.attempts == 0 || !self.is_older(&name, retry) {
@@ -48,7 +49,7 @@ impl Chains {
         }
     }
 
-    /// Whether a later retry of the same record was taken, or another one of the same number.
+    /// Whether a later retry of the chain was taken, or another retry with the same number.
     pub(super) fn is_outdated(&self, record: &Record) -> bool {
         chain(record).is_some_and(|(name, retry)| self.is_older(&name, retry))
     }
@@ -59,19 +60,19 @@ impl Chains {
         })
     }
 
-    /// Forgets all: with another assignment, what was taken and not finished is read again.
+    /// Forgets all chains: the next assignment reads unfinished records again.
     pub(super) fn clear(&mut self) {
         self.newest.clear();
         self.order.clear();
     }
 }
 
-/// The chain that a record continues. What becomes a dead letter at once continues none.
+/// The chain that a record continues. A record that becomes a dead letter at once continues none.
 fn chain(record: &Record) -> Option<(Name, &Retry)> {
     let retry = record.retry.as_ref()?;
     let goes_on = matches!(record.content, Content::Event(_)) || record.waits_for_newer();
     let mut hash = Sha256::new();
-    // The zero octets end the parts of varying length; JSON has none.
+    // A zero octet ends each part of varying length; JSON contains none.
     hash.update(&retry.source);
     hash.update([0]);
     hash.update(record::value(&record.headers, "ce_type").unwrap_or_default());
@@ -113,7 +114,7 @@ mod tests {
         record.retry.as_ref().unwrap().attempts
     }
 
-    /// The retries that are tried, of those that are taken in this order.
+    /// Which of these retries are tried when they are taken in this order.
     fn tried(retries: &[Record]) -> Vec<u32> {
         let mut chains = Chains::default();
         retries.iter().for_each(|retry| chains.note(retry));
@@ -168,14 +169,14 @@ mod tests {
             let mut written = length;
             for _ in 0..times {
                 chains.clear();
-                // All that is read before the first is due.
+                // All of them are read before the first is due.
                 let records: Vec<_> = topic.iter().map(|(number, second)| retry("a", *number, *second)).collect();
                 records.iter().for_each(|record| chains.note(record));
                 let next: Vec<_> = records.iter().filter(|record| !chains.is_outdated(record)).map(number).collect();
                 prop_assert_eq!(next.len(), 1);
                 written += 1;
                 topic.push((next[0] + 1, written.into()));
-                // Of the record itself, which was read again, too.
+                // The record itself was read again, too, and has a retry of its own.
                 written += 1;
                 topic.push((1, written.into()));
             }

@@ -1,5 +1,4 @@
-//! Which record is started when, as the gate, the sessions and the limit on uncommitted records allow, and how each goes on
-//! to its outcome.
+//! Starts records when the gate, the sessions and the limit on uncommitted records allow it, and brings each to its outcome.
 
 use super::{
     Command, DeliveryId, Mailing, Now,
@@ -17,7 +16,7 @@ use crate::{
 use runtime::caught::caught;
 use std::sync::Arc;
 
-/// For each session one delivery that uses it and one that is next.
+/// For each session, one delivery that uses it and one that is next.
 const DELIVERIES_PER_SESSION: usize = 2;
 
 impl Mailing {
@@ -55,7 +54,7 @@ impl Mailing {
             let next = caught(|| verdict::at_turn(&item, now));
             let next = next.unwrap_or_else(|_| verdict::dead_letter(Reason::Panicked, 0));
             if !matches!(next, Next::Finish(_)) && self.running.is_mailing(item.mail) {
-                // Its turn comes again when the other record of this mail has ended.
+                // It goes back, and gets its turn again when the other record of this mail has ended.
                 twins.push(item);
                 continue;
             }
@@ -67,7 +66,7 @@ impl Mailing {
         twins.into_iter().rev().for_each(|item| self.assignment.backlog.push_front(item));
     }
 
-    /// Takes in how a task of a delivery ended.
+    /// Takes in how the task of a delivery ended.
     pub(super) fn ended(&mut self, id: DeliveryId, end: End, now: Now) {
         let Some(mut delivery) = self.running.deliveries.remove(&id) else { return };
         let position = delivery.item.record.position;
@@ -93,13 +92,13 @@ impl Mailing {
             verdict::dead_letter(Reason::Panicked, 0)
         });
         if matches!(next, Next::Write(_)) && !is_current {
-            // The new owner of its partition reads the record again.
+            // The partition's new owner reads the record again.
             return self.server.let_go_of(&delivery, now.instant);
         }
         self.follow(delivery, next, now);
     }
 
-    /// Goes on with a delivery.
+    /// Carries out the next step of a delivery.
     fn follow(&mut self, mut delivery: Delivery, next: Next, now: Now) {
         match next {
             Next::Mail(event) => {
@@ -130,22 +129,22 @@ impl Mailing {
         }
     }
 
-    /// Tells the gate how a delivery ended. When it closes, deliveries that wait for a session are called back.
+    /// Tells the gate how a delivery ended. If the gate closes, deliveries that wait for a session are called back.
     fn observe(&mut self, delivery: &Delivery, now: Now) {
         if self.server.observe(delivery, now) {
             self.commands.push(Command::CallBack);
         }
     }
 
-    /// Puts a record back into the backlog. A failed probe goes last, so that a record on which the server always fails can't
-    /// keep the gate closed. A record that the server left without an answer is put off: each further try could take as long,
-    /// while the gate is closed or finished records wait behind it.
+    /// Puts a record back into the backlog. A failed probe goes last: a record on which the server always fails must not
+    /// keep the gate closed. A record to which the server gave no answer is put off. Each further try could take just as
+    /// long, and meanwhile the gate would be closed or finished records would wait behind it.
     fn put_back(&mut self, delivery: Delivery) {
         let Delivery { mut item, probe, report, .. } = delivery;
         if !self.assignment.offsets.is_current(item.record.position) {
             return;
         }
-        // At the limit no other record can be the probe, so the failure says nothing of this one.
+        // At the limit no other record can be the probe, so its failures count.
         item.note_try(&report, probe && !self.is_at_bound());
         if probe && !report.is_unanswered() {
             self.assignment.backlog.push_back(item);
@@ -155,13 +154,13 @@ impl Mailing {
     }
 
     pub(super) fn finish(&mut self, position: Position, outcome: Outcome) {
-        // False: the partition is gone, and its unfinished records were counted as handed back.
+        // False: its assignment has ended, and the record was counted as handed back.
         if self.assignment.finish(position, outcome) {
             self.ledger.ended(outcome);
         }
     }
 
-    /// Writes a record to the retry topic as it is, so that finished records behind it can be committed.
+    /// Writes a record to the retry topic unchanged, so that finished records behind it can be committed.
     pub(super) fn make_way(&mut self, item: Item, now: Now) {
         let target = verdict::unchanged(&item.record, now.wall);
         self.follow(Delivery::quiet(item, now.instant), Next::Write(target), now);

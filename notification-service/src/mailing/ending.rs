@@ -1,27 +1,28 @@
-//! The end of the work in hand: partitions are given up, or the process stops. Both are states, not loops of their own.
+//! Deadlines for giving up all partitions, and for stopping the process. Both are states of the machine, not loops of their
+//! own.
 
 use std::time::{Duration, Instant};
 
-/// Mails may take this long to end when partitions are given up or the process stops. A server may take longer
-/// (`SMTP_FINAL_TIMEOUT`), but the rest of the group waits meanwhile, and a supervisor kills in the end. A mail that is
-/// abandoned may have been accepted, and is mailed again.
+/// How long mails may go on when partitions are given up or the process stops. A server may take longer
+/// (`SMTP_FINAL_TIMEOUT`), but the group waits meanwhile, and a supervisor kills a process that takes too long. The server
+/// may have accepted an abandoned mail, and the mail is sent again.
 pub(super) const DRAIN: Duration = Duration::from_secs(15);
-/// Further time to hand on what was abandoned, and for the last commits.
+/// Further time to write those records to the retry topic, and for the last commits.
 pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The time limits of one end.
+/// The deadlines of one drain.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ending {
-    /// When mails that have not ended are abandoned.
+    /// When mails in flight are abandoned.
     pub(super) abandons: Instant,
-    /// When nothing is waited for any more.
+    /// When all waiting ends.
     pub(super) over: Instant,
 }
 
-/// The ends in progress.
+/// The drains that have begun.
 #[derive(Debug, Default)]
 pub(super) struct Endings {
-    /// Of all partitions, which the group takes back.
+    /// The group takes all partitions back.
     pub(super) revocation: Option<Ending>,
     pub(super) stop: Option<Ending>,
 }
@@ -34,7 +35,7 @@ impl Ending {
 }
 
 impl Endings {
-    /// The time limits that hold now. A process that stops gives its partitions up by leaving.
+    /// The drain that applies. A process that stops gives up its partitions by leaving the group.
     pub(super) fn current(&self) -> Option<Ending> {
         self.stop.or(self.revocation)
     }

@@ -1,4 +1,4 @@
-//! What the state machine and its shell say to each other.
+//! What the state machine and its shell exchange.
 
 use super::{batch::CommitConfig, running::DeliveryId};
 use crate::{
@@ -21,11 +21,11 @@ pub(crate) enum Event<'a> {
     Ended { delivery: DeliveryId, end: End },
     /// The commit succeeded.
     Committed,
-    /// The commit failed; its records go into the next one. `expelled`: the group goes on without this member.
+    /// The commit failed; the next one includes its records. `expelled`: the group has removed this member.
     CommitFailed { expelled: bool },
-    /// These partitions are this member's from now on. It no longer has those of the previous assignment.
+    /// This member owns these partitions from now on, and none of those before.
     Assigned(Vec<Partition>),
-    /// All partitions are to be given up; `lost` when they already belong to somebody else.
+    /// All partitions are to be given up. `lost`: they already belong to other members.
     Revoked { lost: bool },
     /// The process is asked to end.
     Stop,
@@ -33,34 +33,34 @@ pub(crate) enum Event<'a> {
     Tick,
 }
 
-/// What is to be done.
+/// What the shell has to do.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Send the mail that the event asks for.
     Start { delivery: DeliveryId, event: Arc<contract::event::Event> },
-    /// Write a copy of the record, until the broker has acknowledged it.
+    /// Write the record to another topic, and wait for the broker's ack.
     Write { delivery: DeliveryId, record: Arc<Record>, target: Target },
     /// Interrupt all deliveries that wait for a session.
     CallBack,
-    /// Interrupt all talks with the mail server, which may have taken those mails.
+    /// Interrupt all SMTP transactions. The server may have accepted those mails.
     Abandon,
-    /// Drop all tasks that were started, also those that write.
+    /// Drop all tasks, including writes that have no ack yet.
     Discard,
-    /// Commit these records, and with each all records before it in its partition.
+    /// Commit these records. Each covers all records before it in its partition.
     Commit(Vec<Position>),
-    /// Fetch nothing more of these partitions for now.
+    /// Stop fetching from these partitions.
     Pause(Vec<Partition>),
-    /// Fetch these partitions again.
+    /// Fetch from these partitions again.
     Resume(Vec<Partition>),
-    /// Tell the group that these partitions are taken over.
+    /// Accept these partitions.
     Assign(Vec<Partition>),
-    /// Tell the group that all partitions are given up.
+    /// Give up all partitions.
     Unassign,
-    /// All is settled, or the time for it is over: leave the group and end.
+    /// Leave the group and end: everything is settled, or the time for that is over.
     Leave,
 }
 
-/// The time of an event, and one draw for it.
+/// The time of an event, and one random number for it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
     pub(crate) instant: Instant,
@@ -70,24 +70,24 @@ pub(crate) struct Now {
 }
 
 impl Now {
-    /// A jitter of its own for each record, uniform as well (a rotation by the golden ratio). With one jitter, all records that
-    /// are put off in one step would be due at the same moment.
+    /// A number of its own for each record, uniform as well (a rotation by the golden ratio). Otherwise all records that are
+    /// put off in one step would be due at the same moment.
     pub(super) fn jitter_of(self, position: Position) -> f64 {
         let number = position.offset.wrapping_add(position.partition.number.into());
         (self.jitter + 0.618_033_988_749_894_8 * number as f64).fract()
     }
 }
 
-/// What the state machine needs to know of the configuration.
+/// The configuration of the state machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// The consumer group, which alone takes up what it hands on.
+    /// The consumer group. Only this group takes its retries.
     pub(crate) group: String,
     pub(crate) commit: CommitConfig,
-    /// SMTP sessions at most.
+    /// The most SMTP sessions.
     pub(crate) sessions: usize,
-    /// Octets of records that were taken and wait, at most.
+    /// The limit in octets on waiting records.
     pub(crate) max_backlog_octets: usize,
-    /// How far the clock of a record's writer may be from the broker's.
+    /// How far the clock of a record's writer may differ from the broker's.
     pub(crate) clock_tolerance: Duration,
 }

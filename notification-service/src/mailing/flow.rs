@@ -1,11 +1,11 @@
-//! Back-pressure: when partitions are paused and when they are resumed. Pure.
+//! Back-pressure: when partitions are paused and resumed. Pure.
 
 use super::backlog::{Backlog, DELAYED_HIGH, DELAYED_LOW, READY_HIGH, READY_LOW};
 
-/// Whether too much waits, and whether little does.
+/// Whether the backlog is above the high level, and whether it is below the low one.
 type Level = (bool, bool);
 
-/// The levels of the two kinds of partitions: event topics and retry topic.
+/// The levels that decide about the source topics and about the retry topic.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Levels {
     pub(super) sources: Level,
@@ -13,8 +13,7 @@ pub(super) struct Levels {
 }
 
 impl Levels {
-    /// Records that wait for their next try have half of the octets at most: whoever fills the retry topic with large ones
-    /// leaves room for the mails of all others.
+    /// Delayed records may take half of the octets. Large records in the retry topic then leave room for all other mails.
     pub(super) fn of(backlog: &Backlog, others: usize, most: usize) -> Self {
         let (ready, delayed) = (backlog.ready(), backlog.delayed());
         let (octets, waiting) = (backlog.octets().saturating_add(others), backlog.delayed_octets());
@@ -38,7 +37,7 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    /// Returns whether to pause (true) or resume (false), when that changes.
+    /// Returns true to pause and false to resume, and `None` when nothing changes.
     pub(super) fn update(&mut self, (high, low): Level) -> Option<bool> {
         let paused = if self.paused { !low } else { high };
         (paused != std::mem::replace(&mut self.paused, paused)).then_some(paused)
@@ -59,7 +58,7 @@ mod tests {
 
     const MOST: usize = 4 * 1024 * 1024;
 
-    /// A record of 60,000 octets; of the retry topic if it is tried again only later.
+    /// A record of 60,000 octets. With `later` it is a retry that is not due yet.
     fn large(offset: i64, later: bool, now: Timestamp) -> Record {
         let topic = if later { Topic::MailRetry } else { Topic::Created };
         let not_before = now.checked_add(SignedDuration::from_secs(100)).unwrap();
@@ -83,7 +82,7 @@ mod tests {
             backlog.add(large(offset, true, now), now);
         }
         assert!(backlog.octets() < MOST / 4 * 3);
-        // They are due, and are dealt with.
+        // They become due and are finished.
         backlog.take_up_due(now.checked_add(SignedDuration::from_secs(200)).unwrap());
         while backlog.pop().is_some() {}
         assert_eq!(Levels::of(&backlog, 0, MOST), Levels { sources: (false, true), retries: (false, true) });

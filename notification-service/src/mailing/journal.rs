@@ -1,4 +1,4 @@
-//! The log's lines about records: one for each email, whatever became of it.
+//! Log lines about records: one for each email, whatever its outcome.
 
 use super::{Now, running::Delivery};
 use crate::{
@@ -15,10 +15,10 @@ use log::Level;
 use runtime::{caught::Panicked, telemetry::LineLimit};
 use std::borrow::Cow;
 
-/// Lines about records that somebody else wrote.
+/// Limits lines about records of other writers.
 static NOT_UNDERSTOOD: LineLimit = LineLimit::new();
 
-/// A line for a record that has ended.
+/// Logs the outcome of a record.
 pub(super) fn note(delivery: &Delivery, outcome: Outcome, now: Now) {
     let record = &delivery.item.record;
     match &record.content {
@@ -31,7 +31,7 @@ pub(super) fn note(delivery: &Delivery, outcome: Outcome, now: Now) {
 }
 
 fn note_email(delivery: &Delivery, event: &Event, outcome: Outcome, now: Now) {
-    // Of an expired email there is no other trace, and a warning is written before the record is finished with.
+    // An expired email leaves no other trace. A warning is written before its record counts as finished.
     let not_sent = matches!(outcome, Outcome::DeadLettered(_) | Outcome::Expired);
     let level = if not_sent { Level::Warn } else { Level::Info };
     let age = now.wall.duration_since(event.occurred_at());
@@ -61,7 +61,7 @@ fn reason(outcome: Outcome, report: &Report) -> Cow<'static, str> {
     }
 }
 
-/// A line for a record that nobody can mail, or for the first ones of many; each is a dead letter or a retry, and counted.
+/// Logs a record that nobody can mail; of many, only the first ones. Each is a dead letter or a retry, and counted.
 fn note_not_understood(record: &Record, error: &str, outcome: Outcome, now: Now) {
     let Some(left_out) = NOT_UNDERSTOOD.admit(now.instant) else { return };
     log::warn!(
@@ -75,7 +75,7 @@ fn note_not_understood(record: &Record, error: &str, outcome: Outcome, now: Now)
     );
 }
 
-/// A line for the first record of an earlier version in its topic: there may be many.
+/// Logs the first record of an earlier version in its topic: there may be many.
 pub(super) fn note_earlier_version(topic: Topic, version: u32) {
     log::warn!(
         "kafka.topic" = topic.name(), "event.version" = version;
@@ -85,7 +85,7 @@ pub(super) fn note_earlier_version(topic: Topic, version: u32) {
     );
 }
 
-/// A line for a delivery that is gone although its record is still this process' business.
+/// Logs that the task of a delivery is gone although this process still owns the record.
 pub(super) fn note_bug(position: Position) {
     log::error!(
         "kafka.topic" = position.partition.topic.name(),

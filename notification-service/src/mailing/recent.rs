@@ -1,4 +1,4 @@
-//! The mails that were sent lately, so that one whose event was written or replayed twice is mailed once.
+//! The mails that were sent lately, so that an event that was written or replayed twice is mailed once.
 
 use contract::{
     email_address::EmailAddress,
@@ -7,14 +7,14 @@ use contract::{
 use sha2::{Digest, Sha256};
 use std::collections::{HashSet, VecDeque};
 
-/// So many are remembered, 40 octets each: about a minute's work at full speed.
+/// The number of remembered mails, 40 octets each: about a minute's work at full speed.
 const CAPACITY: usize = 50_000;
 
-/// Which mail an event asks for: the mail's id, the person, and what decides whether the code in the mail is right.
+/// Identifies the mail that an event asks for: the mail's id, the person, and the data that the code depends on.
 ///
-/// Replicas that take the same place of a schedule at once write two records for one mail. The mail's id alone is not enough.
-/// Anybody who may write to a topic can write a record for the same place with another address or key; that mail would then
-/// stand for the right one, which nobody would get.
+/// Replicas that take the same place of a schedule at once write two records for one mail. The mail id alone would not be
+/// enough: anybody who may write to a topic can write a record for the same place with another address or key. Its mail
+/// would then count as the real one, which nobody would get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct MailId([u8; 16]);
 
@@ -31,7 +31,7 @@ impl MailId {
         let mut hash = Sha256::new();
         for part in [event.kind().name(), &mail_id, &account_id, &email, &key] {
             hash.update(part);
-            // No part has it, so no two lists of parts are the same octets.
+            // No part contains a zero octet, so different lists of parts give different input.
             hash.update([0]);
         }
         let mut id = [0; 16];

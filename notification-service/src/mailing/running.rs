@@ -1,4 +1,4 @@
-//! The deliveries that were started, and the mails that were sent lately.
+//! Deliveries in flight, and the mails that were sent lately.
 
 use super::{
     backlog::Item,
@@ -26,15 +26,15 @@ pub(super) struct Delivery {
     /// It is the probe: the closed gate waits for its result.
     pub(super) probe: bool,
     pub(super) began: Instant,
-    /// It mails: no other record of the same mail is started meanwhile.
+    /// It mails. No other record of the same mail is started meanwhile.
     pub(super) mails: bool,
-    /// What its try said about the mail server.
+    /// What the try said about the mail server.
     pub(super) report: Report,
-    /// No log line says how it ends.
+    /// Its outcome gets no log line.
     pub(super) quiet: bool,
 }
 
-/// None at first.
+/// Deliveries in flight and recent mails. None at first.
 #[derive(Debug, Default)]
 pub(super) struct Running {
     pub(super) deliveries: BTreeMap<DeliveryId, Delivery>,
@@ -47,14 +47,14 @@ impl Delivery {
         Self { item, probe, began, mails: false, report: Report::new(Signal::Silent), quiet: false }
     }
 
-    /// Of a record that is only written elsewhere.
+    /// A delivery that only writes its record elsewhere.
     pub(super) fn quiet(item: Item, began: Instant) -> Self {
         Self { quiet: true, ..Self::new(item, false, began) }
     }
 
     /// What the gate needs to know of it.
     pub(super) fn tried(&self) -> Tried {
-        // The key is the account's id, which is its address's.
+        // The key is the account's id, so it stands for the address.
         let mut recipient = DefaultHasher::new();
         self.item.record.key.hash(&mut recipient);
         Tried { probe: self.probe, recipient: recipient.finish(), began: self.began }
@@ -72,7 +72,7 @@ impl Running {
         self.deliveries.values().any(|delivery| delivery.item.record.position == position)
     }
 
-    /// Whether another record of the same mail is on its way at this moment.
+    /// Whether another record of the same mail is in flight.
     pub(super) fn is_mailing(&self, mail: Option<MailId>) -> bool {
         mail.is_some()
             && self.deliveries.values().any(|delivery| delivery.mails && delivery.item.mail == mail)

@@ -1,4 +1,4 @@
-//! What is known of the mail server: the gate, why it is closed, and what the log says of that.
+//! What is known of the mail server: the gate, why it is closed, and the log lines about that.
 
 use super::{Now, running::Delivery};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Instant};
 
-/// Usable at first.
+/// The state of the mail server. Usable at first.
 #[derive(Debug, Default)]
 pub(super) struct Server {
     pub(super) gate: Gate,
@@ -44,14 +44,15 @@ impl Server {
         closes
     }
 
-    /// Notes that a delivery was dropped: the gate would otherwise wait for its probe without end.
+    /// Notes that a delivery was dropped. Otherwise the gate would wait for its probe without end.
     pub(super) fn let_go_of(&mut self, delivery: &Delivery, now: Instant) {
         if delivery.probe {
             self.gate.observe(Signal::Silent, delivery.tried(), now, 0.0);
         }
     }
 
-    /// The first refusals of a row became dead letters before the row was long enough to close the gate.
+    /// The first recipients of a row of permanent refusals became dead letters before the gate closed. The log names the
+    /// command that replays them.
     fn say_how_to_replay(&self, now: Now) {
         let Some(since) = self.gate.refused_for_good_since() else { return };
         let age = SignedDuration::try_from(now.instant.saturating_duration_since(since)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The state machine step by step, by a shell without Kafka, mail server, tasks or clock: what the parts do together.
+//! Drives the state machine step by step, with a shell that has no Kafka, mail server, tasks or clock.
 
 use super::*;
 use crate::{
@@ -18,7 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const LOST: Event<'_> = Event::Revoked { lost: true };
 const CLEAN: Event<'_> = Event::Revoked { lost: false };
 
-/// What a delivery is doing.
+/// The work of a delivery.
 #[derive(Debug)]
 enum Job {
     /// It mails to this person.
@@ -26,12 +26,12 @@ enum Job {
     Write(Position, Target),
 }
 
-/// Keeps what was started until the test ends it.
+/// Keeps each delivery until the test ends it.
 struct Shell {
     mailing: Mailing,
     now: Now,
     started: BTreeMap<DeliveryId, Job>,
-    /// Started and dropped; their ends are not reported yet.
+    /// Deliveries that were dropped and whose ends are not reported yet.
     dropped: Vec<DeliveryId>,
     committing: Option<Vec<Position>>,
     /// The next offset of each partition.
@@ -41,7 +41,7 @@ struct Shell {
 }
 
 impl Shell {
-    /// A member that has both partitions, with 8 sessions and `max_uncommitted`.
+    /// A member that owns both partitions, with 8 sessions.
     fn new(max_uncommitted: usize) -> Self {
         let settings = Settings {
             group: "g".to_owned(),
@@ -109,7 +109,7 @@ impl Shell {
         self.on(Event::Tick);
     }
 
-    /// A record of `kind` about the person of that number arrives.
+    /// Takes a record of this kind about this person.
     fn take(&mut self, partition: Partition, offset: i64, kind: &str, person: i64, retry: Option<&Retry>) {
         let wall = self.now.wall;
         let id = format!("c19a848c-0495-87ae-9e10-{person:012x}");
@@ -132,12 +132,12 @@ impl Shell {
         self.on(Event::Taken { partition, offset, lent });
     }
 
-    /// The registrations of these people arrive, each at the offset of its number.
+    /// Takes registrations of these people, each at the offset of its number.
     fn take_codes(&mut self, people: std::ops::Range<i64>) {
         people.for_each(|person| self.take(CODES, person, "user_account_created", person, None));
     }
 
-    /// A retry arrives whose time comes after `wait`.
+    /// Takes a retry that is due after `wait`.
     fn take_retry(&mut self, offset: i64, person: i64, wait: Duration) {
         let (not_before, source) = (self.now.wall + wait, format!("t/0/{person}"));
         let retry = Retry { not_before, attempts: 1, source, first_failure: self.now.wall };
@@ -149,7 +149,7 @@ impl Shell {
         self.on(Event::Ended { delivery, end });
     }
 
-    /// The deliveries that mail, with the number of the person.
+    /// The deliveries that mail, each with its person's number.
     fn mails(&self) -> Vec<(DeliveryId, i64)> {
         let person = |job: &Job| match job {
             Job::Mail(person) => person.strip_suffix("@example.com").unwrap().parse().ok(),
@@ -162,14 +162,14 @@ impl Shell {
         self.mails().into_iter().map(|(_, person)| person).collect()
     }
 
-    /// Ends all mails that are under way.
+    /// Ends all mails in flight.
     fn end_mails(&mut self, ended: impl Fn() -> Try) -> usize {
         let mails = self.mails();
         mails.iter().for_each(|(id, _)| self.end(*id, End::Tried(ended())));
         mails.len()
     }
 
-    /// The broker acknowledges all copies.
+    /// The broker acknowledges all writes.
     fn write_all(&mut self) -> usize {
         let written = |job: &Job| match job {
             Job::Mail(_) => None,
@@ -262,7 +262,7 @@ fn retries_do_not_keep_a_closed_gate_closed() {
     assert!(!shell.gate_is_open());
     (0..12).for_each(|offset| shell.take_retry(offset, offset, Duration::ZERO));
     shell.take_codes(99..100);
-    // One probe at a time, and the second one is of the mail that was never tried.
+    // One probe at a time. The second one is the mail that was never tried.
     let mut probed = Vec::new();
     for accepted in [false, true] {
         shell.pass(5 * SECOND);
@@ -320,7 +320,7 @@ fn records_that_ask_for_no_mail_do_not_count_towards_the_limit() {
     shell.take_codes(0..1);
     (1..=20).for_each(|offset| shell.take(CODES, offset, "registration_repeated", offset, None));
     assert_eq!(shell.mailing.work().ledger.ignored, 20);
-    // The only mail to probe with: the server's failures are not counted against it.
+    // This is the only mail to probe with, so the server's failures don't count against it.
     for _ in 0..6 {
         assert_eq!(shell.end_mails(failed), 1);
         shell.pass(5 * SECOND);
@@ -586,7 +586,7 @@ fn it_knows_neither_clock_nor_kafka_nor_tasks() {
     }
 }
 
-/// What happens to a member, drawn at random.
+/// What happens to a member; drawn at random.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Take,
@@ -662,7 +662,7 @@ proptest! {
                 let known = (0..=at.offset).all(|offset| finished.contains(&offset));
                 prop_assert!(known, "{at:?} of {finished:?}");
             }
-            // And those in flight: one that holds up a commit may go on at the limit.
+            // Deliveries in flight come on top: at the limit, a record that blocks a commit may still go on.
             prop_assert!(shell.mailing.assignment.offsets.done() <= 8 + 16);
         }
         shell.end_dropped();

@@ -1,4 +1,4 @@
-//! What follows for a record: when its turn has come, and when a try to mail it has ended. Pure.
+//! What happens to a record at its turn, and after a try to mail it. Pure.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use super::{Now, backlog::Item};
@@ -15,23 +15,23 @@ use contract::event::{DecodeError, Event};
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 
-/// How long a record that this version does not understand waits for a service that does.
+/// How long a record of an unknown version waits for a service that understands it.
 const FOREIGN_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
-/// What is done next with a record.
+/// The next step for a record.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// It is mailed.
+    /// Mail it.
     Mail(Arc<Event>),
-    /// A copy of it is written.
+    /// Write it to another topic.
     Write(Target),
-    /// It waits for its turn again.
+    /// Put it back into the backlog.
     PutBack,
-    /// Nothing: it is finished.
+    /// Nothing is left to do.
     Finish(Outcome),
 }
 
-/// Whether nothing is to be done for the record.
+/// Whether the record asks for nothing.
 pub(super) fn is_ignored(record: &Record) -> bool {
     match &record.content {
         Content::Tombstone => true,
@@ -40,14 +40,15 @@ pub(super) fn is_ignored(record: &Record) -> bool {
     }
 }
 
-/// What is done with a record whose turn it is.
+/// The next step for a record whose turn has come.
 pub(super) fn at_turn(item: &Item, now: Now) -> Next {
     let record = &item.record;
     match &record.content {
         Content::Event(event) if email::is_expired(event, now.wall) => Next::Finish(Outcome::Expired),
         Content::Event(_) if item.is_put_off() => later(record, None, now),
         Content::Event(event) => Next::Mail(Arc::clone(event)),
-        // What a newer version may understand waits for it; what none will read is a dead letter at once.
+        // A record of a newer version waits for a service that understands it. One that no version will read is a dead
+        // letter at once.
         Content::NotUnderstood(_) if record.waits_for_newer() => {
             later(record, Some((Reason::UnknownVersion, 0)), now)
         }
@@ -58,13 +59,13 @@ pub(super) fn at_turn(item: &Item, now: Now) -> Next {
     }
 }
 
-/// What follows from the end of a try to mail the record, and what that says about the mail server.
+/// The next step after a try to mail the record, and what the try says about the mail server.
 pub(super) fn of_try(record: &Record, ended: Try, probe: bool, now: Now) -> (Next, Report) {
     let silent = || Report::new(Signal::Silent);
     match ended {
         Try::Accepted => (Next::Finish(Outcome::Delivered), Report::new(Signal::Accepted)),
         Try::Expired => (Next::Finish(Outcome::Expired), silent()),
-        // A replica that was started later may know the key.
+        // A replica with a newer configuration may know the key.
         Try::Unwritable(UnwritableError::UnknownKey) => {
             (later(record, Some((Reason::UnknownKey, 0)), now), silent())
         }
@@ -74,7 +75,8 @@ pub(super) fn of_try(record: &Record, ended: Try, probe: bool, now: Now) -> (Nex
         Try::Unwelcome(failure) if record.earlier_attempts() == 0 => {
             (Next::PutBack, Report::new(Signal::Unwelcome).because_of(failure))
         }
-        // Others may be served meanwhile: it waits with them that are refused for now, and is never a dead letter.
+        // The server may serve others meanwhile. The record waits like one that is refused for now, and never becomes a dead
+        // letter.
         Try::Unwelcome(failure) => {
             (later(record, None, now), Report::new(Signal::UnwelcomeAgain).because_of(failure))
         }
@@ -93,22 +95,23 @@ fn refused(record: &Record, refusal: &Refusal, probe: bool, now: Now) -> (Next, 
         RefusalKind::RecipientForNow => (later(record, None, now), Signal::RecipientRefused),
         RefusalKind::Content => (later(record, Some((Reason::ContentRefused, status)), now), signal),
         RefusalKind::Recipient => (dead_letter(Reason::RecipientRefused, status), Signal::RecipientRefused),
-        // While nobody is served this is no dead letter: it may well be the server.
+        // A refused probe is no dead letter: nobody is served, so the refusal may be about us.
         RefusalKind::RecipientUnclear if probe => {
             (later(record, Some((Reason::RecipientRefused, status)), now), Signal::RefusedForGood)
         }
         RefusalKind::RecipientUnclear => {
             (dead_letter(Reason::RecipientRefused, status), Signal::RefusedForGood)
         }
-        // The next connection may offer it: to another machine of that name, or after EHLO where this one took HELO.
+        // The next connection may offer it: another machine may answer, or EHLO may work where this session fell back to
+        // HELO.
         RefusalKind::NeedsSmtpUtf8 => {
             (later(record, Some((Reason::Smtputf8Missing, status)), now), Signal::Silent)
         }
     }
 }
 
-/// The record goes to the retry topic; when its time is over, it is a dead letter if there is a reason for one, and expired
-/// otherwise.
+/// Sends the record to the retry topic. When its time is over, it becomes a dead letter if `give_up` has a reason, and
+/// expires otherwise.
 fn later(record: &Record, give_up: Option<(Reason, u16)>, now: Now) -> Next {
     let attempts = record.attempt();
     let jitter = now.jitter_of(record.position);
@@ -122,12 +125,12 @@ fn later(record: &Record, give_up: Option<(Reason, u16)>, now: Now) -> Next {
     }
 }
 
-/// The record becomes a dead letter. `status`: the mail server's reply code, 0 for none.
+/// Makes the record a dead letter. `status`: the mail server's reply code, 0 for none.
 pub(super) fn dead_letter(reason: Reason, status: u16) -> Next {
     Next::Write(Target::DeadLetter { reason, status })
 }
 
-/// The record goes to the retry topic as it is.
+/// Sends the record to the retry topic unchanged.
 pub(super) fn unchanged(record: &Record, now: Timestamp) -> Target {
     Target::Retry(record.retry.clone().unwrap_or_else(|| Retry {
         not_before: now,
@@ -150,8 +153,8 @@ fn reason_of(error: &DecodeError) -> Reason {
     }
 }
 
-/// When the record's time is over. One that is not understood waits a day from the earliest of these: the time that it claims, the
-/// time of its record, its first failure.
+/// When the record's time is over. A record that is not understood has a day. The day begins at the earliest of three times:
+/// the one in its header, the one at which it was written, and for a retry its first failure.
 fn deadline(record: &Record) -> Timestamp {
     if let Content::Event(event) = &record.content {
         return email::deadline(event).unwrap_or(Timestamp::MIN);
@@ -162,8 +165,8 @@ fn deadline(record: &Record) -> Timestamp {
     since.checked_add(FOREIGN_LIFE).unwrap_or(Timestamp::MAX)
 }
 
-/// Since when a record waits, for the headers of its retries. What is not understood waits from when it was written: the retry
-/// has a time stamp of its own, with which its day would begin anew.
+/// The first failure, for the headers of the record's retries. A record that is not understood counts from the time at which
+/// it was written. Its retry has a time stamp of its own, from which its day would otherwise begin again.
 fn first_failure(record: &Record, now: Timestamp) -> Timestamp {
     match (&record.retry, &record.content) {
         (Some(retry), _) => retry.first_failure,

@@ -1,5 +1,5 @@
-//! Records as anybody may have written them: whatever their bytes and headers are, they become something that is mailed,
-//! handed on or put aside, and a copy has the headers of the first.
+//! Records with any bytes and headers: each is mailed, handed on or put aside, and its copy has the headers of the first
+//! record.
 
 use super::*;
 use crate::{
@@ -13,9 +13,9 @@ use contract::{code_secrets::CodeSecrets, event::EventKind, topic::Topic};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-/// Of the writers' clocks.
+/// Tolerance for the writers' clocks.
 const TOLERANCE: Duration = Duration::from_secs(125);
-/// Names that are read, and others.
+/// Header names: those that are read, and others.
 const NAMES: [&str; 13] = [
     "ce_type",
     "ce_time",
@@ -31,7 +31,7 @@ const NAMES: [&str; 13] = [
     "traceparent",
     "",
 ];
-/// Values that come close to what is expected.
+/// Values close to what is expected.
 const VALUES: [&str; 12] = [
     "user_account_created",
     "user_account_created.v2",
@@ -62,7 +62,7 @@ fn record() -> impl Strategy<Value = Record> {
     ];
     let retried = prop::option::of((prop::sample::select(&VALUES[2..5]), any::<u32>(), 0..3_u32));
     let retried = retried.prop_map(|retried| match retried {
-        // The greatest numbers are the ones that may overflow.
+        // The largest numbers may overflow.
         Some((time, attempts, from_end)) => {
             let attempts = if from_end == 0 { u32::MAX } else { attempts };
             vec![
@@ -88,7 +88,7 @@ fn record() -> impl Strategy<Value = Record> {
     })
 }
 
-/// A moment near an end of time, or near now.
+/// A time near an end of the range, or near now.
 fn moment() -> impl Strategy<Value = Timestamp> {
     // In whole milliseconds.
     let (first, last) = (Timestamp::MIN.as_second() * 1_000, Timestamp::MAX.as_second() * 1_000);
@@ -102,7 +102,7 @@ fn moment() -> impl Strategy<Value = Timestamp> {
     .prop_map(|time| Timestamp::from_millisecond(time).unwrap())
 }
 
-/// An event as it is written, but for its times and numbers.
+/// An event's JSON with arbitrary times and numbers.
 fn value() -> impl Strategy<Value = serde_json::Value> {
     (moment(), moment(), any::<u64>(), any::<u32>()).prop_map(|(occurred_at, expires_at, window, send)| {
         serde_json::json!({
@@ -132,7 +132,7 @@ fn position(topic: Topic) -> Position {
     Position { partition: Partition { topic, number: 0 }, offset: 7, epoch: 1 }
 }
 
-/// What a record of this topic with this version is, if it was written so many milliseconds after its event.
+/// A record of this topic and version, written `after` milliseconds after its event.
 fn content(topic: Topic, kind: EventKind, version: u32, after: i64) -> Record {
     let now = Timestamp::now();
     let value = serde_json::json!({
@@ -160,7 +160,7 @@ fn a_record_whose_time_is_far_from_the_brokers_is_not_understood_in_the_topics_t
         assert_eq!(after.map(|after| is_understood(Topic::Created, kind, after)), [true, false, true, false]);
         assert!(is_understood(Topic::MailRetry, kind, 4_000_000), "it waited");
     }
-    // An account that was restored from a backup is as old as it is.
+    // A verification may be as old as a backup.
     assert!(is_understood(Topic::Verified, Verified, 4_000_000));
     assert!(!is_understood(Topic::Verified, Verified, -125_001));
 }
@@ -206,7 +206,7 @@ proptest! {
         topic in prop::sample::select(&Topic::ALL[..]), timestamp in any::<i64>(), second in 0..250_000_000_000_i64,
         bounded in any::<bool>(),
     ) {
-        // The clock of the process, which no record sets: from 1970 on.
+        // The process clock, which no record sets: from 1970 on.
         let now = Timestamp::from_second(second).unwrap();
         let value = value.to_string();
         let headers = vec![("ce_type", Some(kind.name().as_bytes()))];
@@ -214,7 +214,7 @@ proptest! {
         let record = Record::new(position(topic), &lent(value.as_bytes(), headers, timestamp), read_at, TOLERANCE);
         let event = match record.content {
             Content::Event(event) => {
-                // Two days: it may be a day later than its record, and its end a day later than it.
+                // Two days: the event may be a day later than its record, and its expiry a day later than the event.
                 let latest = read_at.checked_add(jiff::SignedDuration::from_hours(48)).unwrap();
                 prop_assert!(email::deadline(&event).is_none_or(|deadline| deadline <= latest));
                 Some(Arc::unwrap_or_clone(event))

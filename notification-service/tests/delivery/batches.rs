@@ -50,7 +50,7 @@ async fn the_bound_holds_while_nothing_can_be_committed() {
     broker.stop().await;
     smtp.set_script(Script::accept_all());
     assert!(smtp.wait_for_count(10, DEADLINE).await);
-    // Without the bound the other forty would follow within milliseconds.
+    // Without the limit the other forty would follow within milliseconds.
     assert!(!smtp.wait_for_count(11, Duration::from_secs(1)).await);
     assert_eq!(service.ready().await["records"]["delivered"], 10);
 }
@@ -65,7 +65,7 @@ async fn records_that_ask_for_no_mail_do_not_count_towards_the_bound() {
     world.publish(&events).await;
     service.wait_until(|body| body["records"]["ignored"] == 20).await;
 
-    // The mail was tried in vain, and twenty finished records stand behind it.
+    // The first mail has failed, and twenty finished records stand behind it.
     service.wait_until(|body| body["gate"]["open"] == false).await;
     world.smtp.set_script(Script::accept_all());
     world.wait_for_mails(1).await;

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use notification_service::{DeadLetters, run_dead_letters};
 use sandbox::smtp::{Action, Script};
 
-/// The command as it is typed.
+/// Parses the command as an operator types it.
 fn typed(arguments: &[&str]) -> DeadLetters {
     #[derive(clap::Parser)]
     struct Line {
@@ -18,7 +18,7 @@ pub(crate) async fn run(world: &World, arguments: &[&str]) -> String {
     run_dead_letters(typed(arguments), &world.kafka).await.unwrap()
 }
 
-/// A world with two dead letters: one for a living code, one for a code that expires at once.
+/// A world with two dead letters: one with a valid code, one with a code that expires at once.
 async fn world_with_dead_letters() -> (World, crate::world::Service) {
     let world = World::new(2).await;
     world.smtp.set_script(Script::new(|step| {
@@ -79,7 +79,7 @@ async fn a_replayed_letter_that_is_refused_again_is_a_dead_letter_again() {
     let id =
         id.into_iter().find(|letter| letter["expired"] == false).unwrap()["id"].as_str().unwrap().to_owned();
     run(&world, &["replay", "--id", &id]).await;
-    // Two letters, a marker, and the letter that was written again.
+    // Two letters, a marker, and the letter that the replay failed to mail.
     world.wait_for_dead_letters(4).await;
     let list = run(&world, &["list"]).await;
     assert!(list.contains("2 unresolved") && list.contains(&id), "{list}");

@@ -1,5 +1,5 @@
-//! What a provider's mail server puts before the mail: TLS, STARTTLS and a login. What follows them is passed on to the
-//! plain server of the test.
+//! The front of a provider's mail server: TLS, STARTTLS and a login. It passes everything after these to the plain server of
+//! the test.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -18,7 +18,7 @@ use tokio_rustls::{
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// What the server's certificate is good for.
+/// The kinds of server certificates.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Certificate {
     /// Valid for `localhost`.
@@ -27,7 +27,8 @@ pub(crate) enum Certificate {
     OtherName,
     /// Valid until some years ago.
     Expired,
-    /// Signed with its own key and an authority by its own account, as `openssl req -x509` makes it; otherwise as those.
+    /// Self-signed and declared an authority, as `openssl req -x509` makes it, and otherwise good. The next two are
+    /// self-signed, too.
     Own,
     OwnOfOtherName,
     OwnExpired,
@@ -41,10 +42,10 @@ pub(crate) enum Mode {
     AtOnce,
 }
 
-/// The only login that is accepted.
+/// The only accepted login.
 pub(crate) const LOGIN: (&str, &str) = ("mailer", "s3cret");
 
-/// A front that stops when it is dropped.
+/// A running front; dropping it stops it.
 pub(crate) struct Front {
     pub(crate) port: u16,
     directory: TempDir,
@@ -52,7 +53,7 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    /// `mechanisms` are those that are offered for the login; without any, none is needed.
+    /// `mechanisms` are the offered login mechanisms. If it is empty, no login is needed.
     pub(crate) async fn start(
         backend: SocketAddr,
         mode: Mode,
@@ -85,7 +86,7 @@ impl Drop for Front {
     }
 }
 
-/// What a client is to trust, an authority of its own mostly, and a server with a certificate from it.
+/// The certificate that a client has to trust (mostly an authority), and a TLS server with a certificate from it.
 fn certify(certificate: Certificate) -> (String, TlsAcceptor) {
     use Certificate::{Expired, Good, OtherName, Own, OwnExpired, OwnOfOtherName};
     let mut authority = CertificateParams::new([]).unwrap();

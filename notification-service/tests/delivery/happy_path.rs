@@ -42,7 +42,7 @@ async fn each_event_that_asks_for_a_mail_is_mailed_once_and_all_are_committed() 
         assert!(mail.contains("Auto-Submitted: auto-generated\r\n"));
         assert!(mail.contains(&format!("X-Request-Id: request-{number}\r\n")));
     }
-    // Quoted-printable, as in RFC 2045.
+    // Decodes quoted-printable (RFC 2045).
     let unfolded = mail_to(&mails, 1).replace("=\r\n", "").replace("=3D", "=");
     assert!(unfolded.contains(&format!("\r\n{link}\r\n")), "{unfolded}");
     assert!(mail_to(&mails, 3).contains("Hallo Ada"), "the locale chooses the language");
@@ -60,7 +60,7 @@ async fn each_event_that_asks_for_a_mail_is_mailed_once_and_all_are_committed() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_expired_before_it_could_be_mailed_is_counted_and_not_mailed() {
     let world = World::new(1).await;
-    // A code that works for less than a minute yet.
+    // The code has less than a minute left.
     let past = Timestamp::now() - SignedDuration::from_secs(1);
     let yesterday = Timestamp::now() - SignedDuration::from_hours(25);
     world.publish(&[created_until(1, past), verified(2, yesterday), created(3)]).await;
@@ -100,7 +100,7 @@ async fn records_of_one_place_by_two_replicas_are_one_mail() {
     assert_eq!(mails.len(), 3);
     service.wait_until(|body| body["records"]["duplicates"] == 3).await;
 
-    // The next places, and the next window, have mails of their own.
+    // The next place and the next window have mails of their own.
     let [mut next, mut later] = [registered(1), registered(1)];
     (next.send, later.window) = (2, later.window + 1);
     let of = |mailing, registered: &Registered| Event::Registered(mailing, registered.clone());

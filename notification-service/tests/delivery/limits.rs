@@ -8,10 +8,10 @@ use std::{
 };
 
 const WORK: Duration = Duration::from_millis(200);
-/// What 60 mails take at three a time.
+/// The time that 60 mails take at three at a time.
 const IDEAL: Duration = Duration::from_secs(4);
 
-/// Publishes 60 mails and watches the gate until they have arrived.
+/// Publishes 60 mails, and checks that the gate stays open until they have arrived.
 async fn sixty_mails(world: &World, service: &Service) -> Duration {
     let started = Instant::now();
     world.publish(&(0..60).map(created).collect::<Vec<_>>()).await;
@@ -29,7 +29,7 @@ async fn sixty_mails(world: &World, service: &Service) -> Duration {
     took
 }
 
-/// The value of a metric without labels, or of one with them.
+/// The value of a metric; `name` includes its labels.
 fn value(metrics: &str, name: &str) -> u64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{name}\n{metrics}")).parse().unwrap()
@@ -61,7 +61,7 @@ async fn a_session_that_is_full_is_followed_by_a_fresh_one_at_once() {
         assert_eq!(world.wait_for_mails(18).await.len(), 18);
         assert!(started.elapsed() < Duration::from_secs(5), "{stage:?}: {:?}", started.elapsed());
         world.wait_for_committed(Topic::Created, 18).await;
-        // The first session met the limit, the others ended before it.
+        // The first session met the limit. The others ended before it.
         assert_eq!(world.smtp.sessions().opened, 6, "{stage:?}");
         let metrics = service.metrics().await;
         assert_eq!(value(&metrics, "notification_smtp_refusals_total{about=\"mails\"}"), 1, "{stage:?}");

@@ -1,7 +1,7 @@
-//! The notification service from event to mail, over real sockets: a broker that speaks Kafka's protocol, and a mail
-//! server that misbehaves as its script says.
+//! The notification service from event to mail, over real sockets: a broker that speaks Kafka's protocol, and a mail server
+//! that follows a script.
 //!
-//! What counts is seen from outside: the mails that arrived, the dead letters, and the offsets that were committed.
+//! The tests look from outside: at the mails that arrived, the dead letters, and the committed offsets.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use sandbox::smtp::{Action, Script, Stage};
 use std::time::{Duration, Instant};
 
-/// The sum of a metric's samples, whatever their labels.
+/// The sum of a metric over all labels.
 fn sum(metrics: &str, name: &str) -> u64 {
     let samples = metrics
         .lines()

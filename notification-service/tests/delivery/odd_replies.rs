@@ -1,4 +1,4 @@
-//! Replies as servers really give them: what follows the code is nobody's business.
+//! Replies as real servers send them. The text after the code decides nothing.
 
 use crate::world::{World, created, created_to};
 use contract::topic::Topic;

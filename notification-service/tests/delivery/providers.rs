@@ -41,7 +41,7 @@ async fn mail_goes_over_starttls_without_a_login() {
     mailed(Mode::AfterStartTls, Certificate::Good, "starttls", "").await;
 }
 
-/// Asserts that nothing is mailed, nothing is lost, and the reason is told.
+/// Asserts that nothing is mailed, nothing is lost, and the health answer has the reason.
 async fn refused(mode: Mode, certificate: Certificate, changes: &[(&str, &str)], reason: &str) {
     let world = World::new(1).await;
     let front = Front::start(world.smtp.address(), mode, certificate, "PLAIN").await;
@@ -154,7 +154,7 @@ async fn an_address_in_utf_8_is_mailed_where_the_server_can_and_a_dead_letter_wh
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_connection_without_smtputf8_gives_up_no_mail() {
     let world = World::new(1).await;
-    // EHLO is refused once, so that HELO follows, which offers nothing.
+    // EHLO is refused once. HELO follows, without any extensions.
     world.smtp.set_script(Script::first(1, Stage::Ehlo, Action::reply(502, "5.5.1 not now")));
     let service = world.start(&[("SMTP_CONNECTIONS", "1")]).await;
     world.publish(&[created_to(1, "zoë@example.com")]).await;

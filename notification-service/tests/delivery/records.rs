@@ -1,4 +1,4 @@
-//! Records that nobody's user service wrote: each ends as a dead letter or is passed over, and the mails go on.
+//! Records that no user service wrote: each becomes a dead letter or is passed over, and the mails go on.
 
 use crate::world::{
     DEADLINE, World, address, asked, attempt, code_of, created, registered, token_of, verified,
@@ -49,7 +49,7 @@ fn value(event: &Event) -> String {
     String::from_utf8(event.encode().unwrap().payload).unwrap()
 }
 
-/// Waits until nothing has been written to the topic for a while, and answers how many records it has.
+/// Waits until the topic has had no new record for a while. Returns the number of its records.
 async fn records_of(world: &World, topic: Topic) -> usize {
     let mut known = world.records(topic).await.len();
     loop {
@@ -97,7 +97,7 @@ async fn a_record_that_is_too_large_is_a_dead_letter_without_its_value_and_stops
     for _ in 0..3 {
         write(&world, Topic::MailRetry, &[], large.as_bytes(), now).await;
     }
-    // A whole event, but for what a newer version would ignore.
+    // A valid event, plus a field that a reader ignores.
     let padded = value(&created(1)).replacen('{', &format!("{{\"padding\":\"{}\",", "y".repeat(70_000)), 1);
     write(&world, Topic::Created, &[("ce_type", "user_account_created")], padded.as_bytes(), now).await;
     let wide = "z".repeat(1_000_000);
@@ -142,7 +142,7 @@ async fn a_record_of_an_unknown_type_is_not_tried_beyond_its_day_whatever_time_i
     write(&world, Topic::MailRetry, &retried, b"{}", then).await;
     let letters = world.wait_for_dead_letters(1).await;
     assert_eq!(letters[0].headers["dead_letter_reason"], "unknown_version");
-    // One that was just written waits, from when the broker had it.
+    // A record that was just written waits. Its day begins at the broker's time.
     write(&world, Topic::Created, &[("ce_type", "newer"), ("ce_time", far)], b"{}", then).await;
     service.wait_until(|body| body["records"]["handed_on"] == 1).await;
     let handed_on = world.records(Topic::MailRetry).await;
@@ -180,7 +180,7 @@ async fn retries_of_another_group_are_passed_over_and_those_of_none_are_taken() 
         handed_on.iter().map(|record| record.headers.get("retry_group").map(String::as_str)).collect();
     assert_eq!(groups[..3], [Some("another"), Some("notification-service"), None]);
     assert_eq!(groups[3], Some("notification-service"));
-    // Four records were taken, and the retries of the third.
+    // Three records were taken (the one of the other group does not count), and the retries of the second.
     let taken = service.ready().await["records"]["taken"].as_u64().unwrap();
     assert!(taken < 3 + u64::try_from(handed_on.len()).unwrap(), "the one of another group is not counted");
     service.stop().await;
@@ -191,7 +191,7 @@ async fn a_group_that_reads_all_again_goes_on_with_one_chain_of_retries() {
     let world = World::new(1).await;
     let now = Timestamp::now();
     let newer = value(&created(1)).replace("\"version\":2", "\"version\":99");
-    // As they are in the topics after four tries, and all read anew.
+    // The topics after four tries. The service reads all of them from the start.
     write(&world, Topic::Created, &[("ce_type", "user_account_created")], newer.as_bytes(), now).await;
     let past = (now - SignedDuration::from_mins(5)).to_string();
     for attempt in ["1", "2", "3", "4"] {
@@ -218,7 +218,7 @@ async fn a_group_that_reads_all_again_goes_on_with_one_chain_of_retries() {
         assert!(started.elapsed() < DEADLINE, "the chain goes on");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // Of the original there may be one more, which is passed over.
+    // The original may cause one more retry, which is passed over.
     assert!(records_of(&world, Topic::MailRetry).await <= 7);
     assert_eq!((seen("2").await, seen("3").await, seen("4").await, seen("5").await), (1, 1, 1, 1));
     service.stop().await;
@@ -237,7 +237,7 @@ async fn a_forged_retry_mails_a_thief_a_code_that_is_worth_nothing() {
     let text = String::from_utf8_lossy(&mails[0].data).replace("=\r\n", "");
     assert!(!text.contains(&code_of(1)) && !text.contains(&token_of(1)), "{text}");
 
-    // It took the same place, with a key that the account does not have.
+    // This record took the same place, with a key that the account does not have.
     let key = contract::code_secrets::KeyId::parse("k2").unwrap();
     world.publish(&[Event::Registered(Mailing::FirstCode, Registered { key, ..victim.clone() })]).await;
     world.publish(&[Event::Registered(Mailing::FirstCode, victim)]).await;
@@ -264,7 +264,7 @@ async fn a_record_whose_time_is_not_the_brokers_is_a_dead_letter_and_never_maile
     let letters = world.wait_for_dead_letters(5).await;
     let reasons: Vec<_> =
         letters.iter().map(|letter| letter.headers["dead_letter_reason"].as_str()).collect();
-    // More than a day is no matter of clocks.
+    // Times that differ by more than a day are undecodable: no clock is that wrong.
     assert_eq!((reasons.iter().filter(|reason| **reason == "wrong_clock").count(), reasons.len()), (4, 5));
     assert!(reasons.contains(&"undecodable"), "{reasons:?}");
     let mut mails: Vec<_> = world.wait_for_mails(2).await.into_iter().map(|mail| mail.recipients).collect();
@@ -319,8 +319,7 @@ async fn what_waits_is_bounded_in_octets_and_all_of_it_is_mailed() {
         write(&world, Topic::Created, &pairs, padded.as_bytes(), Timestamp::now()).await;
     }
     let taken = |body: &serde_json::Value| body["records"]["taken"].as_u64().unwrap();
-    // 4 MiB are 67 of them. What the client had fetched before the partitions were paused comes, too: its queue and a reply,
-    // 4 MiB each.
+    // 4 MiB hold 67 of them. The client's prefetched records come on top: its queue and one response, 4 MiB each.
     let full = service.wait_until(|body| taken(body) >= 67).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let later = service.ready().await;

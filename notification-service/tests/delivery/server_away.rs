@@ -38,7 +38,7 @@ async fn a_server_that_fails_in_any_phase_loses_nothing_and_makes_no_dead_letter
     let world = World::new(2).await;
     let service = world.start(&[("SMTP_CONNECTIONS", "4")]).await;
     for (round, (stage, fault)) in (0_u8..).zip(faults) {
-        // Without the sessions of the last round, so that each phase is met again.
+        // A restart ends the sessions of the last round, so that each phase is reached again.
         world.smtp.stop().await;
         world.smtp.set_script(Script::at(stage, fault.clone()));
         world.smtp.restart().await.unwrap();

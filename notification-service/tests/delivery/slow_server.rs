@@ -1,4 +1,4 @@
-//! A server may take minutes for a reply (RFC 5321, section 4.5.3.2): that costs sessions, and no copies.
+//! A server may take minutes for a reply (RFC 5321, section 4.5.3.2). That costs sessions, and no duplicates.
 
 use crate::world::{World, address, created};
 use contract::topic::Topic;

@@ -20,7 +20,7 @@ async fn restarts_in_order_mail_nothing_twice_and_lose_nothing() {
         world.wait_for_mails(part * 40).await;
         service.stop().await;
         let mails = i64::try_from(world.smtp.count()).unwrap();
-        // One that waited in front of finished ones may have been handed on instead: committed here, mailed later.
+        // A record that waited in front of finished ones may have gone to the retry topic: committed here, mailed later.
         let committed = world.committed(Topic::Created).await;
         assert!(committed >= mails, "{mails} were mailed, {committed} are committed");
     }
@@ -34,7 +34,7 @@ async fn restarts_in_order_mail_nothing_twice_and_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_services_share_the_work_and_one_that_leaves_makes_no_copies() {
     let world = World::new(4).await;
-    // Slow until both have joined, so that something is left to share; in time for SMTP_FINAL_TIMEOUT.
+    // Slow until both have joined, so that records are left to share; faster than SMTP_FINAL_TIMEOUT.
     let both_joined = Arc::new(AtomicBool::new(false));
     let joined = Arc::clone(&both_joined);
     world.smtp.set_script(Script::new(move |step| match step.stage {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sandbox::smtp::{Action, Script, Stage};
 use std::time::{Duration, Instant};
 
-/// Refuses every recipient for good without a reason, but for those who are served.
+/// Refuses every recipient for good without a reason, except those whose address begins with `served`.
 fn serves_only(served: &'static str, refusal: &'static str) -> Script {
     Script::new(move |step| match step.stage {
         Stage::Rcpt if !step.argument.starts_with(served) => Action::reply(550, refusal),
@@ -35,7 +35,7 @@ async fn what_a_server_thinks_of_us_is_no_fault_of_the_recipients() {
         let reason = health["gate"]["closed_by"].as_str().unwrap();
         assert!(reason.contains(&code.to_string()), "{reason}");
         assert!(!reason.contains('@'), "{reason}");
-        // Some probes later it is the same.
+        // Some probes later nothing has changed.
         service.wait_until(|body| body["records"]["in_flight"] == 15).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(service.ready().await["gate"]["open"], false);
@@ -61,7 +61,7 @@ async fn refusals_without_a_reason_close_the_gate_and_their_dead_letters_can_be_
     let health = service.wait_until(|body| body["gate"]["open"] == false).await;
     let reason = health["gate"]["closed_by"].as_str().unwrap();
     assert_eq!(reason, "refused many recipients in a row, the last with reply 550");
-    // Five in a row, and the three that were under way. Further refusals, of probes, make no further dead letters.
+    // Five in a row, and three in flight. Refused probes make no further dead letters.
     let letters = service.wait_until(|body| body["records"]["handed_on"].as_u64() >= Some(2)).await;
     let letters = letters["records"]["dead_lettered"].as_u64().unwrap();
     assert!((5..=8).contains(&letters), "{letters} dead letters");
@@ -86,7 +86,7 @@ async fn a_stranger_who_registers_made_up_addresses_holds_up_nobody_for_long() {
     let made_up = |number: u8| created_to(number, &format!("x{number}@example.org"));
     world.publish(&(0..10).map(made_up).collect::<Vec<_>>()).await;
     service.wait_until(|body| body["gate"]["open"] == false).await;
-    // More of them wait when somebody comes.
+    // More of them wait when a real person registers.
     world.publish(&(10..60).map(made_up).collect::<Vec<_>>()).await;
     service.wait_until(|body| body["records"]["in_flight"].as_u64() >= Some(40)).await;
     let started = Instant::now();
@@ -122,12 +122,12 @@ async fn an_address_that_the_server_does_not_relay_to_holds_up_nobody_and_is_no_
     let mails = world.wait_for_mails(20).await;
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     assert_eq!(distinct_ids(&mails), 20);
-    // Each accepted mail opens the gate and gives it another try, three at most. Then it waits in the retry topic.
+    // Each accepted mail opens the gate and gives this record another try, three at most. Then it waits in the retry topic.
     for number in 21..=24 {
         world.publish(&[created(number)]).await;
         world.wait_for_mails(number.into()).await;
     }
-    // From there it comes back, is refused, and closes nothing.
+    // From there it comes back and is refused, and the gate stays open.
     let health = service.wait_until(|body| body["records"]["handed_on"].as_u64() >= Some(2)).await;
     assert_eq!(health["gate"]["open"], true);
     service.stop().await;

@@ -1,4 +1,4 @@
-//! A broker, a mail server and a service, all on free ports, and what a test can do with them.
+//! A broker, a mail server and a service, all on free ports, and the steps of the tests.
 
 use contract::{
     account_id::AccountId,
@@ -34,13 +34,13 @@ use std::{
 use tokio::{runtime::Builder, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// No wait in a test is longer.
+/// The longest wait of a test.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
-/// The one that all registrations are in.
+/// The window of all registrations.
 const WINDOW: u64 = 493_882;
 const SECRETS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=";
 
-/// What one test has to itself.
+/// The surroundings of one test.
 pub(crate) struct World {
     pub(crate) broker: Broker,
     pub(crate) smtp: SmtpServer,
@@ -48,7 +48,7 @@ pub(crate) struct World {
     pub(crate) kafka: KafkaConfig,
 }
 
-/// A service that runs in this process.
+/// A service in this process.
 pub(crate) struct Service {
     pub(crate) address: std::net::SocketAddr,
     stop: CancellationToken,
@@ -63,7 +63,7 @@ pub(crate) struct DeadLetter {
 }
 
 impl World {
-    /// The topics have the given number of partitions.
+    /// `partitions` is the number of partitions of each topic.
     pub(crate) async fn new(partitions: i32) -> Self {
         let broker = Broker::start(Storage::Temporary, 0).await.unwrap();
         let smtp = SmtpServer::start(0).await.unwrap();
@@ -79,14 +79,14 @@ impl World {
             .set("bootstrap.servers", broker.bootstrap())
             .set("partitioner", "murmur2_random")
             .set("linger.ms", "0")
-            // Larger than any topic takes.
+            // Larger than any topic allows.
             .set("message.max.bytes", "3000000")
             .create()
             .unwrap();
         Self { broker, smtp, producer, kafka }
     }
 
-    /// Starts a service with `changes` to a configuration that suits tests.
+    /// Starts a service with a configuration for tests and these changes.
     pub(crate) async fn start(&self, changes: &[(&str, &str)]) -> Service {
         let mut pairs: BTreeMap<String, String> = [
             ("KAFKA_BROKERS", self.broker.bootstrap()),
@@ -109,7 +109,7 @@ impl World {
         let address = application.address();
         let stop = CancellationToken::new();
         let (stopped, (end, running)) = (stop.clone(), oneshot::channel());
-        // On one thread of its own, as the process has it.
+        // On one thread of its own, as in the real process.
         std::thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             let _ = end.send(runtime.block_on(application.run(stopped)));
@@ -146,7 +146,7 @@ impl World {
         self.producer.send(record, DEADLINE).await.unwrap();
     }
 
-    /// The next offset of each partition that has a commit, added up.
+    /// The sum of the committed offsets of all partitions.
     pub(crate) async fn committed(&self, topic: Topic) -> i64 {
         let (brokers, partitions) = (self.broker.bootstrap(), self.kafka.partitions);
         tokio::task::spawn_blocking(move || {
@@ -162,7 +162,7 @@ impl World {
         .unwrap()
     }
 
-    /// Waits until so many records of the topic are committed.
+    /// Waits until this many records of the topic are committed.
     pub(crate) async fn wait_for_committed(&self, topic: Topic, records: i64) {
         let started = Instant::now();
         loop {
@@ -175,18 +175,18 @@ impl World {
         }
     }
 
-    /// All dead letters that are there now.
+    /// All present dead letters.
     pub(crate) async fn dead_letters(&self) -> Vec<DeadLetter> {
         self.records(Topic::DeadLetter).await
     }
 
-    /// All records of a topic that are there now.
+    /// All present records of a topic.
     pub(crate) async fn records(&self, topic: Topic) -> Vec<DeadLetter> {
         let (brokers, partitions) = (self.broker.bootstrap(), self.kafka.partitions);
         tokio::task::spawn_blocking(move || read_all(&brokers, topic, partitions)).await.unwrap()
     }
 
-    /// Waits until so many dead letters are there.
+    /// Waits for this many dead letters.
     pub(crate) async fn wait_for_dead_letters(&self, count: usize) -> Vec<DeadLetter> {
         let started = Instant::now();
         loop {
@@ -199,7 +199,7 @@ impl World {
         }
     }
 
-    /// Waits for mails and asserts that no event was mailed twice.
+    /// Waits for mails, and asserts that no event was mailed twice.
     pub(crate) async fn wait_for_mails(&self, count: usize) -> Vec<ReceivedMail> {
         let arrived = self.smtp.wait_for_count(count, DEADLINE).await;
         let mails = self.smtp.mails();
@@ -210,7 +210,7 @@ impl World {
 }
 
 impl Service {
-    /// Stops in order.
+    /// Stops gracefully.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         tokio::time::timeout(DEADLINE, self.running).await.expect("stops in time").unwrap().unwrap();
@@ -230,7 +230,7 @@ impl Service {
         reqwest::get(format!("http://{}/metrics", self.address)).await.unwrap().text().await.unwrap()
     }
 
-    /// Waits until the answer of `/health/ready` fits.
+    /// Waits until the answer of `/health/ready` satisfies `fits`.
     pub(crate) async fn wait_until(&self, fits: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
         let started = Instant::now();
         loop {
@@ -290,7 +290,7 @@ fn read_all(brokers: &str, topic: Topic, partitions: i32) -> Vec<DeadLetter> {
     letters
 }
 
-/// The person of that number.
+/// The address of this person.
 pub(crate) fn address(number: u8) -> String {
     format!("person{number}@example.com")
 }
@@ -299,12 +299,12 @@ fn id(number: u8) -> AccountId {
     AccountId::from_derived([number; 16])
 }
 
-/// A fresh registration, with a code that works for a quarter of an hour.
+/// A fresh registration, with a code that is valid for a quarter of an hour.
 pub(crate) fn created(number: u8) -> Event {
     Event::Registered(Mailing::FirstCode, registered(number))
 }
 
-/// One whose mail may be sent until then, which is a minute before its code ends.
+/// A registration whose mail may be sent until `last`, a minute before its code expires.
 pub(crate) fn created_until(number: u8, last: Timestamp) -> Event {
     let expires_at = last + SignedDuration::from_mins(1);
     Event::Registered(Mailing::FirstCode, Registered { expires_at, ..registered(number) })
@@ -315,13 +315,13 @@ pub(crate) fn created_to(number: u8, address: &str) -> Event {
     Event::Registered(Mailing::FirstCode, Registered { email, ..registered(number) })
 }
 
-/// A request of this person for which this is mailed.
+/// A request of this person that causes this mailing.
 pub(crate) fn asked(mailing: Mailing, number: u8) -> Event {
     let event_id = EventId::of_registration(mailing.kind(), registered(number).registration);
     Event::Registered(mailing, Registered { event_id, ..registered(number) })
 }
 
-/// What every request of this person has, but for a registration of its own.
+/// The data of this person's requests. Each call has a registration of its own.
 pub(crate) fn registered(number: u8) -> Registered {
     let (now, registration) = (Timestamp::now(), RegistrationId::random());
     let person = Person {

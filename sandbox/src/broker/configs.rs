@@ -1,4 +1,4 @@
-//! Settings of topics, shown and changed. The broker has none of its own to show or to change.
+//! Shows and changes settings of topics. The broker itself has no settings.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -16,13 +16,13 @@ use kafka_protocol::protocol::StrBytes;
 use crate::broker::Node;
 use crate::broker::topics::Refusal;
 
-/// Types of resources.
+/// The protocol's numbers for types of resources.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
-/// Where a value comes from.
+/// The protocol's numbers for the source of a value.
 pub(super) const FROM_TOPIC: i8 = 1;
 pub(super) const FROM_DEFAULTS: i8 = 5;
-/// What is done with a setting.
+/// The protocol's numbers for changes of a setting.
 const SET: i8 = 0;
 const DELETE: i8 = 1;
 

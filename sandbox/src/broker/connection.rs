@@ -1,7 +1,7 @@
-//! One connection: frames in, frames out. Requests are answered in their order, one at a time.
+//! One connection: frames in, frames out. Requests are answered in order, one at a time.
 //!
-//! What is malformed ends the connection, as with Kafka, and a panic ends its task alone. A client that goes away
-//! takes a request that waits with it: the coordinator must not wait for a member that has gone.
+//! A malformed request ends the connection, as with Kafka. A panic ends only its own task. When a client disconnects, its
+//! waiting request is dropped, so that the coordinator does not wait for a member that has gone.
 
 use std::sync::Arc;
 
@@ -13,15 +13,16 @@ use tokio::net::tcp::OwnedReadHalf;
 
 use crate::broker::{Node, requests};
 
-/// Less than Kafka's `socket.request.max.bytes` (100 MiB), for a list may reserve some 120 bytes for each byte of a request.
+/// Less than Kafka's `socket.request.max.bytes` (100 MiB), because a list may reserve some 120 bytes for each byte of a
+/// request.
 const MAX_FRAME: usize = 16 * 1024 * 1024;
-/// The header's fields that every version has.
+/// The size of the header fields that every version has.
 const MIN_FRAME: usize = 8;
 
-/// Serves a client until it goes.
+/// Serves a client until it disconnects.
 ///
 /// # Errors
-/// It sent what is no request that this broker advertises, or the connection broke.
+/// The client sent a request that this broker does not advertise, or the connection broke.
 pub(super) async fn converse(stream: TcpStream, node: Arc<Node>) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     let (from_client, mut to_client) = stream.into_split();
@@ -52,7 +53,7 @@ async fn read_frame(from_client: &mut BufReader<OwnedReadHalf>) -> anyhow::Resul
     Ok(Some(frame.into()))
 }
 
-/// Waits until the client has gone; a next request that is there already is left alone.
+/// Waits until the client has disconnected. A next request stays unread.
 async fn gone(from_client: &mut BufReader<OwnedReadHalf>) {
     if from_client.fill_buf().await.is_ok_and(|next| !next.is_empty()) {
         std::future::pending().await

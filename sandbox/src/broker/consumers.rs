@@ -1,6 +1,6 @@
-//! What members of consumer groups ask for: to join, to be assigned, to commit.
+//! Requests of consumer group members: join, sync, heartbeat, commit.
 //!
-//! Membership lives in memory; offsets are on disk, so after a restart members join again and go on where they were.
+//! Membership lives in memory, offsets are on disk. After a restart members join again and continue at their offsets.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -27,17 +27,17 @@ mod committed;
 
 pub(super) use committed::committed;
 
-/// How often silent members are looked for.
+/// The interval of the search for silent members.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
 /// Kafka's `offset.metadata.max.bytes`.
 const MAX_METADATA: usize = 4_096;
 
-/// All consumer groups that have members.
+/// All consumer groups with members.
 #[derive(Default)]
 pub(super) struct Groups(Mutex<HashMap<String, Group>>);
 
 impl Groups {
-    /// Removes silent members for as long as it is polled.
+    /// Removes silent members while it is polled.
     pub(super) async fn expire(&self) {
         loop {
             tokio::time::sleep(EXPIRY_INTERVAL).await;
@@ -80,7 +80,7 @@ pub(super) async fn join(node: &Node, request: JoinGroupRequest, client: String)
         Err(ResponseError::InvalidGroupId)
     } else {
         let joined = node.groups.with(&request.group_id, |group| group.join(Instant::now(), join)).await;
-        // A sender that was dropped: the member was replaced or removed while it waited.
+        // The sender was dropped: the member was replaced or removed while it waited.
         joined.unwrap_or(Err(ResponseError::UnknownMemberId))
     };
     let (code, membership) = match joined {
@@ -183,7 +183,7 @@ pub(super) fn commit(node: &Node, request: OffsetCommitRequest) -> OffsetCommitR
     OffsetCommitResponse::default().with_topics(topics.collect())
 }
 
-/// Kafka's number of an error, 0 for none.
+/// Kafka's number of an error; 0 for success.
 fn code(result: Result<(), ResponseError>) -> i16 {
     result.map_or_else(|error| error.code(), |()| 0)
 }

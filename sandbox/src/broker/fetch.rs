@@ -1,6 +1,6 @@
-//! Fetch: answers as soon as there is enough to read, or when the client's time is over.
+//! Fetch: answers when there is enough to read, or when the client's wait is over.
 //!
-//! Without fetch sessions: each request names all its partitions, which clients do when they are given no session.
+//! There are no fetch sessions: each request names all its partitions. Clients do so when they get no session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::broker::Node;
 
-/// Kafka's `fetch.max.bytes`: no answer has more, whatever the client would take.
+/// Kafka's `fetch.max.bytes`: the largest answer, whatever the client allows.
 const MAX_BYTES: u64 = 57_671_680;
 
-/// What one look at all partitions has found.
+/// The result of one read of all partitions.
 struct Found {
     topics: Vec<FetchableTopicResponse>,
     bytes: u64,
@@ -37,7 +37,7 @@ pub(super) async fn fetch(node: &Node, request: FetchRequest) -> FetchResponse {
         if found.failed || found.bytes >= least || Instant::now() >= deadline {
             return FetchResponse::default().with_responses(found.topics);
         }
-        // Either way it is time for another look.
+        // In either case the partitions are read again.
         let _ = timeout_at(deadline, record_came.notified()).await;
     }
 }
@@ -50,7 +50,7 @@ fn look(node: &Node, request: &FetchRequest, record_came: &Arc<Notify>) -> Found
         for wanted in &topic.partitions {
             let left = max_bytes.saturating_sub(found.bytes);
             let most = left.min(wanted.partition_max_bytes.try_into().unwrap_or(0));
-            // Only the first batch of an answer may be larger than what the client asked for.
+            // Only the first batch of an answer may be larger than the client's limit.
             let is_first = found.bytes == 0;
             let answer = PartitionData::default().with_partition_index(wanted.partition);
             let read =
@@ -79,7 +79,7 @@ fn look(node: &Node, request: &FetchRequest, record_came: &Arc<Notify>) -> Found
     found
 }
 
-/// Batches, and where the partition begins and ends.
+/// Reads batches, the partition's start and its end.
 fn read(
     node: &Node,
     topic: &str,

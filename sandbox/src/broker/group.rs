@@ -1,7 +1,7 @@
 //! One consumer group: Kafka's classic protocol as a state machine, without clock or sockets.
 //!
-//! A rebalance waits for every member to join again, or for the longest rebalance timeout; then the leader assigns.
-//! Requests that have to wait for the others get the receiving end of a channel.
+//! A rebalance waits until every member has joined again, or for the longest rebalance timeout. Then the leader assigns. A
+//! request that has to wait for other members gets the receiving end of a channel.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use tokio::sync::oneshot::{self, Receiver, Sender};
 
 mod rebalance;
 
-/// What a member needs to know of a generation that it belongs to.
+/// What a member learns about a generation that it belongs to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Membership {
     pub(super) member_id: String,
@@ -30,15 +30,15 @@ type Assigned = Result<Bytes, ResponseError>;
 /// A request to join, or to join again.
 #[derive(Clone, Debug)]
 pub(super) struct Join {
-    /// Empty the first time.
+    /// Empty at the first join.
     pub(super) member_id: String,
     pub(super) instance: Option<String>,
-    /// How the client calls itself.
+    /// The client's name for itself.
     pub(super) client: String,
     pub(super) session_timeout: Duration,
     pub(super) rebalance_timeout: Duration,
     pub(super) protocol_type: String,
-    /// Name and subscription, the preferred one first.
+    /// Name and subscription, in the order of preference.
     pub(super) protocols: Vec<(String, Bytes)>,
 }
 
@@ -46,9 +46,9 @@ pub(super) struct Join {
 enum Phase {
     #[default]
     Empty,
-    /// Members are expected to join again.
+    /// Waits until all members have joined again.
     Joining,
-    /// The leader is expected to assign.
+    /// Waits for the leader's assignment.
     Syncing,
     Stable,
 }
@@ -69,7 +69,7 @@ pub(super) struct Group {
     protocol: String,
     leader: String,
     members: BTreeMap<String, Member>,
-    /// When a rebalance goes on without those who have not joined again.
+    /// When a rebalance continues without the members that have not joined again.
     deadline: Option<Instant>,
 }
 
@@ -145,7 +145,7 @@ impl Group {
         }
     }
 
-    /// Whether offsets may be committed: by a member of this generation, or by anybody while there are no members.
+    /// Checks that offsets may be committed: by a member of this generation, or by anybody while the group has no members.
     pub(super) fn may_commit(&self, id: &str, generation: i32) -> Result<(), ResponseError> {
         if generation < 0 && self.members.is_empty() {
             return Ok(());
@@ -174,7 +174,7 @@ impl Group {
         }
     }
 
-    /// Removes the members that were not heard of for their session timeout, or that hold a rebalance up for too long.
+    /// Removes members that were silent for their session timeout, or that hold up a rebalance for too long.
     pub(super) fn expire(&mut self, now: Instant) {
         let late = self.phase == Phase::Joining && self.deadline.is_some_and(|deadline| now >= deadline);
         let gone = |member: &Member| {

@@ -1,4 +1,4 @@
-//! What administrators see of consumer groups: which there are, who is in them; and their end.
+//! Administration of consumer groups: list, describe, delete.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::Node;
 
-/// The kind of all groups here, as opposed to those of Kafka's newer protocols.
+/// The type of all groups here, as opposed to Kafka's newer protocols.
 const CLASSIC: StrBytes = StrBytes::from_static_str("classic");
 const CLIENT_HOST: &str = "/127.0.0.1";
 

@@ -1,20 +1,19 @@
-//! Lengths that a client states, held to what it has sent.
+//! Checks the lengths in a request against the bytes that the client has sent.
 //!
-//! `kafka_protocol` reserves memory for a list by the stated number of elements, before it reads the first one: some bytes
-//! could ask for more memory than there is, which ends the process. Each element takes at least one byte, so a greater
-//! number than bytes follow can't be true. [`Checked`] is what a request is read from first, and no such list can be
-//! read from it.
+//! `kafka_protocol` reserves memory for a list by its stated length before it reads the first element. A few bytes could
+//! thus request more memory than there is, which would end the process. Each element takes at least one byte, so a length
+//! above the number of remaining bytes is false. A request is first read from [`Checked`], which refuses such lists.
 
 use bytes::{Buf, Bytes, TryGetError};
 use kafka_protocol::protocol::buf::ByteBuf;
 
-/// No number of variable length in a request has more bytes.
+/// The most bytes of a variable-length number in a request.
 const LONGEST_VARINT: u32 = 5;
 
-/// A request's bytes. What is read from them may have smaller numbers than they state, never greater ones.
+/// A request's bytes. Numbers that are read from it may be smaller than stated, never larger.
 pub(super) struct Checked {
     rest: Bytes,
-    /// The number of variable length that is being read, and how many of its bytes were read.
+    /// The variable-length number that is being read, and the number of bytes read so far.
     number: u64,
     length: u32,
 }
@@ -38,15 +37,15 @@ impl Buf for Checked {
         self.rest.advance(count);
     }
 
-    /// A length, or any other number. What can't be a length is read as one more than bytes follow: too many elements for
-    /// a list, and no harm to another number, whose value is read again from the bytes themselves.
+    /// Reads a length or another number. A number above the remaining bytes becomes one more than these. That is too long
+    /// for a list, and harmless for other numbers, which are read again from the bytes themselves.
     fn try_get_i32(&mut self) -> Result<i32, TryGetError> {
         let stated = self.rest.try_get_i32()?;
         Ok(stated.min(i32::try_from(self.rest.len() + 1).unwrap_or(i32::MAX)))
     }
 
-    /// A byte of a number of variable length, which is a length or small, or a boolean. A boolean that is none is taken for
-    /// such a number's first byte: that makes the number greater.
+    /// Reads a byte: of a variable-length number (a length, or a small number), or a boolean. An invalid boolean counts as
+    /// the first byte of such a number, which only makes that number larger.
     fn try_get_u8(&mut self) -> Result<u8, TryGetError> {
         let byte = self.rest.try_get_u8()?;
         self.number |= u64::from(byte & 0x7f) << (7 * self.length);

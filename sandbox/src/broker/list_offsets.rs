@@ -1,4 +1,4 @@
-//! ListOffsets: where a partition begins and ends, and the offset that belongs to a time.
+//! ListOffsets: the start and end of a partition, and the offset for a time.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::list_offsets_response::{
@@ -16,11 +16,11 @@ use crate::broker::Node;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const GREATEST_TIMESTAMP: i64 = -3;
-/// Of what is on this broker and not in a remote tier: the same here.
+/// The earliest offset on this broker, as opposed to a remote tier. Here both are the same.
 const EARLIEST_LOCAL: i64 = -4;
-/// The version from which an answer has the leader's epoch.
+/// The first version whose answer has the leader's epoch.
 const WITH_EPOCH: i16 = 4;
-/// Offset and timestamp of what is not there.
+/// Offset and timestamp of a record that does not exist.
 const NONE: (i64, i64) = (-1, -1);
 
 pub(super) fn list_offsets(node: &Node, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
@@ -57,7 +57,7 @@ fn find(node: &Node, topic: &str, partition: i32, time: i64) -> Result<(i64, i64
     })
 }
 
-/// There is one epoch; it ends where the partition ends.
+/// There is one epoch, so it ends at the partition's end.
 pub(super) fn end_of_epoch(
     node: &Node,
     request: OffsetForLeaderEpochRequest,

@@ -1,4 +1,5 @@
-//! What there is, and where: always here. Topics are not created by asking for them, as on the project's Kafka.
+//! Metadata and FindCoordinator: everything is on this node. A request for an unknown topic does not create it, as on the
+//! project's Kafka.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
@@ -19,11 +20,11 @@ use crate::broker::{CLUSTER, HOST, Node};
 const NODE_ID: BrokerId = BrokerId(1);
 /// The key type of a consumer group.
 const GROUP: i8 = 0;
-/// The version from which FindCoordinator asks for several keys.
+/// The first version of FindCoordinator with several keys.
 const SEVERAL_KEYS: i16 = 4;
 
 pub(super) fn metadata(node: &Node, request: MetadataRequest, version: i16) -> MetadataResponse {
-    // In the first version an empty list stands for all topics.
+    // In the first version an empty list means all topics.
     let topics = match request.topics.filter(|topics| version > 0 || !topics.is_empty()) {
         Some(wanted) => wanted.iter().map(|topic| asked_for(node, topic)).collect(),
         None => node.topics.all().iter().map(|(name, topic)| describe(name, topic)).collect(),
@@ -83,7 +84,7 @@ pub(super) fn describe_cluster(node: &Node) -> DescribeClusterResponse {
         .with_brokers(vec![broker])
 }
 
-/// The coordinator of any group is here; there is none of transactions.
+/// This node coordinates every group. Transactions have no coordinator.
 pub(super) fn find_coordinator(
     node: &Node,
     request: FindCoordinatorRequest,
@@ -93,7 +94,7 @@ pub(super) fn find_coordinator(
     let here = Coordinator::default().with_node_id(NODE_ID).with_host(host).with_port(node.port.into());
     let found = match request.key_type {
         GROUP => here,
-        // Clients give up at this error, and only at this one.
+        // Clients give up only at this error.
         _ => Coordinator::default()
             .with_node_id(BrokerId(-1))
             .with_error_code(ResponseError::TransactionalIdAuthorizationFailed.code())

@@ -1,25 +1,25 @@
-//! A broker that speaks Kafka's protocol, inside this process: one node, one copy, on 127.0.0.1.
+//! A broker that speaks Kafka's protocol, inside this process: one node, one replica, on 127.0.0.1.
 //!
 //! ```text
 //!   mod          start and stop, the folder's lock, retention and compaction by the clock
 //!   connection   frames in, frames out
-//!   requests     which requests there are, and who answers them
-//!   lengths      how long a list can be that a client states
+//!   requests     the supported requests, and the function that answers each
+//!   lengths      checks the lengths of lists in a request
 //!   produce, fetch, list_offsets                records
 //!   metadata, topic_admin, configs              topics
 //!   consumers, group_admin                      groups as requests see them
 //!   group        one group's members and generations
-//!   offsets      what groups have committed, on disk
+//!   offsets      the committed offsets of groups, on disk
 //!   topics       all topics, on disk
 //!   log          one partition, on disk
 //! ```
 //!
-//! Each [`Broker`] has a runtime of its own with two threads: it reads and writes files on them, and tests call
-//! librdkafka's blocking functions on their only thread; on a shared runtime one would starve the other. It also makes
+//! Each [`Broker`] has a runtime of its own with two threads. They read and write files, and tests call librdkafka's
+//! blocking functions on their only thread; on a shared runtime one would starve the other. Its own runtime also makes
 //! [`Broker::stop`] complete: when it returns, every connection and file is closed.
 //!
-//! What differs from Kafka: no transactions, no groups of the newer protocol, no creation of topics by asking for
-//! them, no security; compressed batches are neither compacted nor looked into for a time; `acks=all` means one copy.
+//! Differences from Kafka: no transactions, no groups of the newer protocol, no automatic creation of topics, no security.
+//! Compressed batches are not compacted, and a search for a time does not decode them. `acks=all` means one replica.
 
 mod connection;
 mod requests;
@@ -56,30 +56,30 @@ use crate::ports;
 
 const HOST: &str = "127.0.0.1";
 const CLUSTER: &str = "sandbox";
-/// Held by the process that uses a folder.
+/// Locked by the process that uses a folder.
 const LOCK_FILE: &str = "lock";
-/// What the broker before this one kept its records in.
+/// The database of an earlier broker.
 const OLD_DATABASE: &str = "broker.db";
-/// Kafka waits for longer (`log.cleaner.backoff.ms`). Here a look that finds nothing to do costs some comparisons.
+/// Kafka waits longer (`log.cleaner.backoff.ms`). Here a check that finds nothing to do costs a few comparisons.
 const COMPACTION_INTERVAL: Duration = Duration::from_secs(1);
 /// Kafka's `log.retention.check.interval.ms`, and its delay of the first check.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(5);
 const FIRST_RETENTION: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long [`Broker::stop`] waits for a compaction that is under way.
+/// How long [`Broker::stop`] waits for a running compaction.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the records are kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Storage {
-    /// In a directory of the system's for temporary files: gone with the broker.
+    /// In a temporary directory, which is deleted with the broker.
     Temporary,
-    /// In this directory, which is created when missing. What was acknowledged survives the end of the process,
-    /// however it ends, but perhaps not a power cut.
+    /// In this directory, which is created when missing. Acknowledged records survive any end of the process, but perhaps
+    /// not a power cut.
     Directory(PathBuf),
 }
 
-/// A running broker; dropping it stops it too, without waiting for that.
+/// A running broker. Dropping it also stops it, without waiting.
 #[derive(Debug)]
 pub struct Broker {
     port: u16,
@@ -98,10 +98,10 @@ struct Node {
 }
 
 impl Broker {
-    /// Starts a broker on 127.0.0.1, with any free port for 0, and returns once it accepts connections.
+    /// Starts a broker on 127.0.0.1 (port 0: any free one), and returns when it accepts connections.
     ///
     /// # Errors
-    /// The port is taken, or the directory can't be written, is used by another broker or has data of another format.
+    /// The port is taken; or the directory can't be written, is used by another broker, or has data of another format.
     pub async fn start(storage: Storage, port: u16) -> anyhow::Result<Broker> {
         let (directory, temporary) = match storage {
             Storage::Directory(directory) => (directory, None),
@@ -138,7 +138,7 @@ impl Broker {
         format!("{HOST}:{}", self.port)
     }
 
-    /// Ends all connections and closes all files; afterwards the port is free and the directory can be opened.
+    /// Ends all connections and closes all files. Afterwards the port is free and the directory can be opened.
     pub async fn stop(mut self) {
         if let Some(runtime) = self.runtime.take() {
             let stopped = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(STOP_TIMEOUT)).await;
@@ -158,7 +158,7 @@ impl Drop for Broker {
 }
 
 impl Drop for Node {
-    /// In an orderly end nothing is left to the system's own time of writing.
+    /// Syncs everything, so that a graceful stop leaves nothing to the page cache.
     fn drop(&mut self) {
         for (name, topic) in self.topics.all() {
             for partition in topic.partitions() {
@@ -176,7 +176,7 @@ pub fn is_in_use(directory: &Path) -> bool {
     lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// Serves until it is dropped, and all connections with it.
+/// Serves until it is dropped; all connections end with it.
 async fn serve(listener: TcpListener, node: Arc<Node>) {
     let mut tasks = JoinSet::new();
     let expiring = node.clone();
@@ -204,7 +204,7 @@ async fn converse(stream: TcpStream, node: Arc<Node>) {
     }
 }
 
-/// Retention and compaction by the clock, one after the other.
+/// Runs retention and compaction at their intervals, one after the other.
 async fn maintain(node: Arc<Node>) {
     let mut retention = Instant::now() + FIRST_RETENTION;
     loop {
@@ -258,7 +258,7 @@ fn open(directory: &Path, port: u16) -> anyhow::Result<Node> {
     })
 }
 
-/// The system's clock, in milliseconds since 1970.
+/// The system clock, in milliseconds since 1970.
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

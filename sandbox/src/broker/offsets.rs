@@ -1,6 +1,7 @@
-//! The offsets that groups have committed: in memory, and in a file to which each commit is appended as a line.
+//! The committed offsets of groups: in memory, and in a file to which each commit appends a line.
 //!
-//! The file is written anew, with the newest of each, when most of it is outdated; not at the start, for the disk may be full.
+//! When most lines are outdated, the file is rewritten with the newest of each. This does not happen at the start, because
+//! the disk may be full.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};
@@ -13,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::broker::log::write_whole;
 
 const FILE: &str = "offsets.jsonl";
-/// Lines that are outdated before the file is written anew.
+/// The number of outdated lines at which the file is rewritten.
 const MAX_OUTDATED: usize = 100_000;
 
-/// What was committed for one partition.
+/// The commit of one partition.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Committed {
     pub(super) offset: i64,
@@ -24,7 +25,7 @@ pub(super) struct Committed {
     pub(super) metadata: String,
 }
 
-/// By topic and partition.
+/// A group's commits by topic and partition.
 pub(super) type GroupOffsets = BTreeMap<(String, i32), Committed>;
 
 pub(super) struct Offsets(Mutex<Journal>);
@@ -32,7 +33,7 @@ pub(super) struct Offsets(Mutex<Journal>);
 struct Journal {
     path: PathBuf,
     file: File,
-    /// Up to here the file is whole.
+    /// The length up to which the file is complete.
     size: u64,
     lines: usize,
     groups: HashMap<String, GroupOffsets>,
@@ -43,7 +44,7 @@ struct Line {
     group: String,
     topic: String,
     partition: i32,
-    /// `None`: no longer committed.
+    /// `None`: the commit was deleted.
     committed: Option<Committed>,
 }
 
@@ -53,7 +54,7 @@ impl Offsets {
         let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path)?;
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
-        // The last line is not whole when the process was killed while it wrote, and was not acknowledged then.
+        // If the process was killed during a write, the last line is incomplete. It was not acknowledged.
         text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
         let size = text.len() as u64;
         file.set_len(size)?;
@@ -72,7 +73,7 @@ impl Offsets {
         self.journal().groups.get(group).cloned().unwrap_or_default()
     }
 
-    /// The groups that have committed something.
+    /// The groups with commits.
     pub(super) fn groups(&self) -> Vec<String> {
         self.journal().groups.keys().cloned().collect()
     }
@@ -87,7 +88,7 @@ impl Offsets {
         self.journal().append(lines.collect())
     }
 
-    /// Forgets the offsets for which `is_gone` holds, of a group, a topic and a partition.
+    /// Deletes the commits for which `is_gone` holds. Its arguments are a group and a topic.
     pub(super) fn forget(&self, is_gone: impl Fn(&str, &str) -> bool) -> io::Result<()> {
         let mut journal = self.journal();
         let mut lines = Vec::new();
@@ -171,7 +172,7 @@ mod tests {
     fn what_was_committed_is_there_again_without_a_write() {
         let folder = tempfile::tempdir().unwrap();
         Offsets::open(folder.path()).unwrap().commit("group", committed(1)).unwrap();
-        // The file can't be written anew, as on a full disk.
+        // The file can't be rewritten, as on a full disk.
         std::fs::create_dir(folder.path().join(FILE).with_extension("new")).unwrap();
         let offsets = Offsets::open(folder.path()).unwrap();
         assert_eq!(offsets.of("group"), committed(1));

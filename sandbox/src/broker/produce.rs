@@ -13,7 +13,7 @@ use crate::broker::{Node, now_ms};
 const ACKS_ALL: i16 = -1;
 const ACKS_NONE: i16 = 0;
 
-/// Appends the batches of a request; there is no answer to one with `acks=0`.
+/// Appends the batches of a request. With `acks=0` there is no answer.
 pub(super) fn produce(node: &Node, request: ProduceRequest) -> Option<ProduceResponse> {
     let acks = request.acks;
     let topics = request.topic_data.into_iter().map(|topic| {
@@ -79,10 +79,10 @@ fn append(
     Ok((appended, log.start()))
 }
 
-/// Gives an idempotent producer its id. Chosen at random, it was never used before.
+/// Gives an idempotent producer a random id, which no other producer has.
 pub(super) fn init_producer_id(request: &InitProducerIdRequest) -> InitProducerIdResponse {
     if request.transactional_id.is_some() {
-        // Clients give up at this error, and only at this one.
+        // Clients give up only at this error.
         let code = ResponseError::TransactionalIdAuthorizationFailed.code();
         return InitProducerIdResponse::default()
             .with_error_code(code)

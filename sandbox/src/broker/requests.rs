@@ -1,7 +1,7 @@
-//! From a frame to its answer: which requests there are, and who answers them.
+//! From a frame to its answer: the supported requests, and the function that answers each.
 //!
-//! Only what is listed here is advertised, so clients do without the rest or say that it is not supported. Versions
-//! end where they begin to name topics by their ids alone, or to ask for a kind of group that is not here.
+//! Only the requests in this list are advertised. Clients do without the others or report them as unsupported. A request's
+//! versions end before those that name topics by id alone, or that need a type of group that does not exist here.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::broker::{
     Node, configs, consumers, fetch, group_admin, list_offsets, metadata, produce, topic_admin,
 };
 
-/// Key, least and greatest version.
+/// Key, lowest and highest version.
 const SUPPORTED: [(ApiKey, i16, i16); 24] = [
     (ApiKey::Produce, 3, 9),
     (ApiKey::Fetch, 4, 12),
@@ -45,7 +45,7 @@ const SUPPORTED: [(ApiKey, i16, i16); 24] = [
     (ApiKey::DescribeCluster, 0, 1),
 ];
 
-/// A request whose header was read.
+/// A request with a parsed header.
 struct Call {
     version: i16,
     correlation: i32,
@@ -71,10 +71,10 @@ impl Call {
     }
 }
 
-/// The answer's frame; `None` when the client wants none.
+/// Returns the answer's frame; `None` if the client wants no answer.
 ///
 /// # Errors
-/// The connection can't go on: the request is malformed, or none of those that were advertised.
+/// The request is malformed or not advertised, so the connection can't continue.
 pub(super) async fn answer(node: &Arc<Node>, mut frame: Bytes) -> anyhow::Result<Option<BytesMut>> {
     let number = i16::from_be_bytes([frame[0], frame[1]]);
     let version = i16::from_be_bytes([frame[2], frame[3]]);
@@ -82,7 +82,7 @@ pub(super) async fn answer(node: &Arc<Node>, mut frame: Bytes) -> anyhow::Result
     let supported = SUPPORTED.iter().find(|(key, ..)| *key as i16 == number);
     let Some(&(key, least, greatest)) = supported else { bail!("a request with the unknown key {number}") };
     if !(least..=greatest).contains(&version) {
-        // The one request that a client makes before it knows the versions.
+        // The only request that a client sends before it knows the versions.
         if key == ApiKey::ApiVersions {
             let call = Call { version: 0, correlation, client: String::new(), body: Bytes::new() };
             return call.reply(&api_versions().with_error_code(ResponseError::UnsupportedVersion.code()));

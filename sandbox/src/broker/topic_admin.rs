@@ -1,4 +1,4 @@
-//! What administrators do with topics: create, delete, add partitions, delete records.
+//! Administration of topics: create, delete, add partitions, delete records.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
@@ -18,7 +18,7 @@ use crate::broker::Node;
 use crate::broker::configs::{FROM_DEFAULTS, FROM_TOPIC};
 use crate::broker::topics::Refusal;
 
-/// Kafka's `num.partitions`, for who leaves the number to the broker.
+/// Kafka's `num.partitions`, for clients that leave the number to the broker.
 const DEFAULT_PARTITIONS: i32 = 1;
 
 pub(super) fn create_topics(node: &Node, request: CreateTopicsRequest) -> CreateTopicsResponse {
@@ -47,7 +47,7 @@ pub(super) fn create_topics(node: &Node, request: CreateTopicsRequest) -> Create
     CreateTopicsResponse::default().with_topics(topics.collect())
 }
 
-/// Of a topic that was made; Java's clients insist on a list.
+/// The settings of a new topic. Java clients need this list.
 fn settings(node: &Node, topic: &str) -> Vec<CreatableTopicConfigs> {
     let settings = node.topics.get(topic).map(|topic| topic.settings());
     let shown = settings.iter().flat_map(|settings| settings.describe()).map(|setting| {
@@ -127,7 +127,7 @@ pub(super) fn delete_records(node: &Node, request: DeleteRecordsRequest) -> Dele
     DeleteRecordsResponse::default().with_topics(topics.collect())
 }
 
-/// Answers the new first offset. An offset of -1 stands for the end.
+/// Returns the new first offset. The offset -1 means the end.
 fn delete_before(node: &Node, topic: &str, partition: i32, offset: i64) -> Result<i64, ResponseError> {
     let (settings, partition) = node.topics.partition(topic, partition)?;
     if !settings.deletes {

@@ -1,6 +1,6 @@
-//! All topics: a folder each, with the settings in a file and a folder for each partition.
+//! All topics: a folder for each, with a file of settings and a folder for each partition.
 //!
-//! A new topic is made, and a deleted one removed, in a folder aside; the step that counts is a rename.
+//! A new topic is built, and a deleted one removed, in a separate folder. A rename in between makes both atomic.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -18,10 +18,10 @@ use crate::broker::log::{Partition, write_whole};
 use crate::broker::now_ms;
 
 const TOPICS: &str = "topics";
-/// What is being made or removed.
+/// The folder for topics that are being built or removed.
 const ASIDE: &str = "aside";
 const TOPIC_FILE: &str = "topic.json";
-/// Each partition holds a file open, and a process may open some 1,000.
+/// Each partition keeps a file open, and a process may open some 1,000.
 const MAX_PARTITIONS: i32 = 100;
 const MAX_NAME: usize = 249;
 
@@ -43,7 +43,7 @@ struct Stored {
     settings: BTreeMap<String, String>,
 }
 
-/// Why a topic can't be made or changed: Kafka's error, and words for a person.
+/// Why a topic can't be created or changed: Kafka's error, and a text for people.
 pub(super) type Refusal = (ResponseError, String);
 
 impl Topics {
@@ -62,7 +62,7 @@ impl Topics {
         Ok(Topics { folder: folder.to_owned(), topics: RwLock::new(topics) })
     }
 
-    /// All of them, by name.
+    /// All topics, by name.
     pub(super) fn all(&self) -> Vec<(String, Arc<Topic>)> {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         topics.iter().map(|(name, topic)| (name.clone(), topic.clone())).collect()
@@ -82,7 +82,7 @@ impl Topics {
         Ok((topic.settings(), partition.ok_or(ResponseError::UnknownTopicOrPartition)?))
     }
 
-    /// Makes a topic, or only says whether it could.
+    /// Creates a topic; with `only_check` it only says whether it could.
     pub(super) fn create(
         &self,
         name: &str,
@@ -171,7 +171,7 @@ impl Topic {
         self.partitions.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Adds partitions up to this number, or only says whether it could.
+    /// Adds partitions up to `count`; with `only_check` it only says whether it could.
     pub(super) fn grow(&self, count: i32, only_check: bool) -> Result<(), Refusal> {
         check_count(count)?;
         let mut partitions = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
@@ -189,7 +189,7 @@ impl Topic {
         Ok(())
     }
 
-    /// Sets the settings with a value and resets those without one, or only says whether it could.
+    /// Sets the settings that have a value and resets the others; with `only_check` it only says whether it could.
     pub(super) fn alter(
         &self,
         changes: impl IntoIterator<Item = (String, Option<String>)>,

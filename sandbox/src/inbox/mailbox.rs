@@ -1,4 +1,4 @@
-//! The newest mails, and those who want to hear of each.
+//! The newest mails, and the observers of each mail.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,9 +22,9 @@ pub(super) struct Mailbox {
 struct Shelf {
     /// Oldest first.
     mails: VecDeque<Arc<ParsedMail>>,
-    /// Mails ever received.
+    /// All mails received so far.
     received: usize,
-    /// Grows with each change, so that a page can ask whether there is news.
+    /// Grows with each change, so that a page can ask whether there is something new.
     version: u64,
 }
 

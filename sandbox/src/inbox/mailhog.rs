@@ -1,6 +1,6 @@
-//! MailHog's API over this inbox, as far as tools that read mails for tests use it: list, search, and delete all.
+//! MailHog's API over this inbox, as far as test tools use it: list, search, and delete all.
 //!
-//! The names are MailHog's. MIME parts are not split (`MIME` is null); `Content.Body` has them as they came.
+//! The names are MailHog's. MIME parts are not split (`MIME` is null); `Content.Body` has them as received.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,11 +31,11 @@ struct Range {
 #[derive(Deserialize)]
 struct Search {
     kind: Kind,
-    /// Upper and lower case are the same.
+    /// The search is case-insensitive.
     query: String,
 }
 
-/// Where to look for the query.
+/// Where to search.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {

@@ -1,4 +1,4 @@
-//! A mail inbox for one machine: the SMTP server, a web page over what it received, and MailHog's API.
+//! A mail inbox for one machine: the SMTP server, a web page with the received mails, and MailHog's API.
 //!
 //! ```text
 //!   smtp ──► parsed_mail ──► mailbox ──► web (page/, JSON for it)
@@ -34,7 +34,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Starts both servers, each on any free port for 0.
+    /// Starts both servers (port 0: any free one).
     ///
     /// # Errors
     /// A port is taken.
@@ -58,22 +58,22 @@ impl Inbox {
         Ok(Inbox { smtp, web, web_address, mailbox })
     }
 
-    /// Where it takes mail.
+    /// The address of the SMTP server.
     pub fn smtp_address(&self) -> SocketAddr {
         self.smtp.address()
     }
 
-    /// Where the page and the API are.
+    /// The address of the page and the API.
     pub fn web_address(&self) -> SocketAddr {
         self.web_address
     }
 
-    /// Calls this with each mail as it arrives, before the sender has its answer. It must be quick.
+    /// Calls `observer` with each mail on arrival, before the sender gets its answer. It must be quick.
     pub fn on_mail(&self, observer: impl Fn(&ParsedMail) + Send + Sync + 'static) {
         self.mailbox.observe(Box::new(observer));
     }
 
-    /// The mails kept, newest first.
+    /// The kept mails, newest first.
     pub fn mails(&self) -> Vec<Arc<ParsedMail>> {
         self.mailbox.newest_first()
     }

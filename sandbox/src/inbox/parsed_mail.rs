@@ -22,7 +22,7 @@ pub struct ParsedMail {
     pub html: Option<String>,
     /// The headers in their order, unfolded but not decoded.
     pub headers: Vec<(String, String)>,
-    /// What follows the headers, not decoded.
+    /// The part after the headers, not decoded.
     pub body: String,
     /// The client's name in EHLO.
     pub helo: String,

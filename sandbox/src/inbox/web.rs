@@ -1,7 +1,7 @@
-//! The page and what it asks for.
+//! The inbox page and its requests.
 //!
-//! Mails are untrusted. Their HTML is shown in a sandboxed frame only, which inherits the page's policy: no script but
-//! the page's own file, and nothing from elsewhere. Inline styles stay allowed, because mails are made of them.
+//! Mails are untrusted. Their HTML is shown only in a sandboxed frame, which inherits the page's policy: no script but the
+//! page's own file, and nothing from other sites. Inline styles are allowed, because mails consist of them.
 
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ struct Shown {
     html: Option<String>,
 }
 
-/// The list, or 204 when the page has it already.
+/// The list of mails, or 204 if the page has it already.
 async fn list(mailbox: Data<Mailbox>, known: Query<Known>) -> HttpResponse {
     let version = mailbox.version();
     if known.version == Some(version) {

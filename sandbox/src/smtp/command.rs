@@ -1,4 +1,4 @@
-//! The commands of RFC 5321, as far as this server knows them.
+//! The commands of RFC 5321 that this server knows.
 
 /// One line from the client.
 #[derive(Debug, Eq, PartialEq)]
@@ -48,7 +48,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// The address in `FROM:<address> parameters`; the parameters need no action here.
+/// The address in `FROM:<address> parameters`. The parameters need no action here.
 fn path<'a>(argument: &'a str, keyword: &str) -> Option<&'a str> {
     let (start, rest) = argument.split_at_checked(keyword.len())?;
     let path = rest.trim_start().strip_prefix('<')?;

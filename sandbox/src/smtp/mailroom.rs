@@ -1,4 +1,4 @@
-//! What a server has received, and how many sessions it had: shared by its sessions and its owner.
+//! The received mails and the counts of sessions, shared by the server's sessions and its owner.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-/// A mail as it came over the wire.
+/// A mail as received.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ReceivedMail {
     /// The name that the client gave in `EHLO` or `HELO`.
@@ -18,32 +18,32 @@ pub struct ReceivedMail {
     pub recipients: Vec<String>,
     /// The `Message-ID` header's value.
     pub message_id: Option<String>,
-    /// Headers and body, without the dots that SMTP adds; empty with [`Keep::Envelopes`].
+    /// Headers and body, without the dots that SMTP adds. Empty with [`Keep::Envelopes`].
     pub data: Vec<u8>,
-    /// When the final dot had arrived.
+    /// When the final dot arrived.
     pub received_at: Timestamp,
 }
 
-/// Which mails a server keeps. It counts, and hands to observers, all of them.
+/// Which mails a server keeps. All mails are counted and passed to observers.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Keep {
-    /// Every mail, whole: for tests.
+    /// Every mail with its data: for tests.
     #[default]
     All,
-    /// Every mail, but not its data: for load tests.
+    /// Every mail without its data: for load tests.
     Envelopes,
-    /// None.
+    /// No mail.
     Nothing,
 }
 
-/// How many sessions a server has had.
+/// The numbers of a server's sessions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SessionCount {
-    /// Since the server was made, restarts included.
+    /// All since the server was created, over all restarts.
     pub opened: usize,
-    /// At this moment.
+    /// Open now.
     pub open: usize,
-    /// At the same time, at most.
+    /// The most that were open at once.
     pub peak: usize,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Mailroom {
     keep: Keep,
     mails: Mutex<Vec<ReceivedMail>>,
     observers: RwLock<Vec<Observer>>,
-    /// Mails received; watched by those who wait for the next one.
+    /// The number of received mails. A task that waits for the next mail watches it.
     count: watch::Sender<usize>,
     opened: AtomicUsize,
     open: AtomicUsize,
@@ -125,11 +125,11 @@ impl fmt::Debug for Mailroom {
     }
 }
 
-/// An open session's place in the count, and its way to deliver.
+/// An open session in the count, with access to the mailroom.
 #[derive(Debug)]
 pub(super) struct SessionPass {
     pub(super) mailroom: Arc<Mailroom>,
-    /// From 1.
+    /// The session's number, from 1.
     pub(super) number: usize,
 }
 

@@ -1,12 +1,12 @@
-//! An SMTP server that takes mail, or misbehaves exactly as its [`Script`] says.
+//! An SMTP server that takes mail, or misbehaves as its [`Script`] says.
 //!
 //! ```text
 //!   server ──► session ──► wire, command   one task per session; lines in, replies out
-//!                 ├──────► script          what to answer: asked at every step, changeable while running
-//!                 └──────► mailroom        what was received, and how many sessions there were
+//!                 ├──────► script          the answer to every step; can be changed at any time
+//!                 └──────► mailroom        the received mails, and the number of sessions
 //! ```
 //!
-//! A session runs over any byte stream, so TLS would be one more step between accepting and the session.
+//! A session runs over any byte stream, so TLS would be one more step before it.
 
 mod server;
 mod session;

@@ -1,11 +1,11 @@
-//! What the server answers, and when: a function from the step of a session to an action.
+//! The server's answers and their times: a function from the step of a session to an action.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Where a session is.
+/// The stage of a session.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Stage {
     /// The client has connected and waits for the greeting.
@@ -22,40 +22,40 @@ pub enum Stage {
     EndOfData,
 }
 
-/// One decision that a session needs.
+/// A step at which a session needs a decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
-    /// Where the session is.
+    /// The stage of the session.
     pub stage: Stage,
-    /// The address in `MAIL FROM` or `RCPT TO`, the client's name in `EHLO`, otherwise empty.
+    /// The address in `MAIL FROM` or `RCPT TO`, or the client's name in `EHLO`; otherwise empty.
     pub argument: &'a str,
     /// The recipients accepted so far in this transaction.
     pub recipients: &'a [String],
-    /// Which session of this server it is, from 1.
+    /// The number of the session at this server, from 1.
     pub session: usize,
-    /// How many sessions are open at this moment, this one included.
+    /// The number of open sessions, including this one.
     pub open: usize,
 }
 
-/// What the server does at a step.
+/// The server's action at a step.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Action {
-    /// Goes on as a good server does.
+    /// Continues as a good server does.
     Accept,
-    /// Does not accept, and answers with a code (400 to 599) and a text, whose lines become the lines of the reply. 421
-    /// also ends the session, and so does any code at [`Stage::Connect`].
+    /// Refuses, with a code (400 to 599) and a text. The lines of the text become the lines of the reply. The code 421 also
+    /// ends the session, and so does any code at [`Stage::Connect`].
     Reply(u16, String),
-    /// Says these octets instead of the usual reply, and goes on as their first digit says: as after [`Action::Accept`]
-    /// for 2 and 3, else as after [`Action::Reply`].
+    /// Sends these octets instead of the usual reply. Then it continues by their first digit: as after [`Action::Accept`]
+    /// for 2 and 3, otherwise as after [`Action::Reply`].
     Say(Vec<u8>),
-    /// Answers nothing until the script changes, which then decides again, or the client leaves.
+    /// Sends no answer until the script changes, which then decides again, or the client disconnects.
     Hang,
     /// Closes the connection without an answer.
     Disconnect,
     /// Accepts after this time.
     Delay(Duration),
-    /// At [`Stage::EndOfData`]: keeps the mail, then closes the connection without an answer, so that the client can't
-    /// know. Elsewhere the same as [`Action::Disconnect`].
+    /// At [`Stage::EndOfData`]: keeps the mail and closes the connection without an answer, so that the client can't know
+    /// whether it was accepted. At other stages the same as [`Action::Disconnect`].
     AcceptThenDisconnect,
 }
 
@@ -71,7 +71,7 @@ impl Action {
 pub struct Script(Arc<dyn Fn(&Step<'_>) -> Action + Send + Sync>);
 
 impl Script {
-    /// A script of any shape. It must not block.
+    /// A script from a function, which must not block.
     pub fn new(decide: impl Fn(&Step<'_>) -> Action + Send + Sync + 'static) -> Script {
         Script(Arc::new(decide))
     }
@@ -81,12 +81,12 @@ impl Script {
         Script::new(|_| Action::Accept)
     }
 
-    /// Does this at one stage, always, and accepts the rest.
+    /// Takes this action at one stage, always, and accepts everything else.
     pub fn at(stage: Stage, action: Action) -> Script {
         Script::new(move |step| if step.stage == stage { action.clone() } else { Action::Accept })
     }
 
-    /// Does this at one stage the first `times` times, counted over all sessions, and accepts the rest.
+    /// Takes this action at one stage the first `times` times, counted over all sessions, and accepts everything else.
     pub fn first(times: usize, stage: Stage, action: Action) -> Script {
         let seen = AtomicUsize::new(0);
         Script::new(move |step| {
@@ -98,7 +98,7 @@ impl Script {
         })
     }
 
-    /// Does this at `RCPT TO` for one address, and accepts the rest.
+    /// Takes this action at `RCPT TO` for one address, and accepts everything else.
     pub fn recipient(address: &str, action: Action) -> Script {
         let address = address.to_owned();
         Script::new(move |step| {

@@ -1,4 +1,4 @@
-//! The listener and its owner's view: start, stop, restart on the same port, and what was received.
+//! The server for its owner: start, stop, restart on the same port, and the received mails.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +26,7 @@ pub struct SmtpServer {
 }
 
 impl SmtpServer {
-    /// Starts a server that accepts and keeps everything, on any free port for 0.
+    /// Starts a server that accepts and keeps everything (port 0: any free one).
     ///
     /// # Errors
     /// The port is taken.
@@ -34,7 +34,7 @@ impl SmtpServer {
         Self::start_keeping(port, Keep::All).await
     }
 
-    /// [`SmtpServer::start`] with another rule for which mails are kept.
+    /// [`SmtpServer::start`] with another choice of the kept mails.
     ///
     /// # Errors
     /// The port is taken.
@@ -50,32 +50,33 @@ impl SmtpServer {
         Ok(server)
     }
 
-    /// Where it listens, or will again after [`SmtpServer::restart`].
+    /// The server's address. It stays the same after [`SmtpServer::restart`].
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Replaces the script, for open sessions too: those that [`hang`](crate::smtp::Action::Hang) ask it at once.
+    /// Replaces the script, for open sessions as well: those that [`hang`](crate::smtp::Action::Hang) ask the new one at
+    /// once.
     pub fn set_script(&self, script: Script) {
         self.script.send_replace(script);
     }
 
-    /// Calls this with each mail, before its final dot is answered. It must be quick: the session waits.
+    /// Calls `observer` with each mail before the final dot is answered. It must be quick: the session waits.
     pub fn on_mail(&self, observer: impl Fn(&ReceivedMail) + Send + Sync + 'static) {
         self.mailroom.observe(Box::new(observer));
     }
 
-    /// The mails kept, oldest first.
+    /// The kept mails, oldest first.
     pub fn mails(&self) -> Vec<ReceivedMail> {
         self.mailroom.mails().clone()
     }
 
-    /// How many mails were received, kept or not.
+    /// The number of received mails, kept or not.
     pub fn count(&self) -> usize {
         self.mailroom.count()
     }
 
-    /// How many sessions there were and are.
+    /// The numbers of sessions.
     pub fn sessions(&self) -> SessionCount {
         self.mailroom.sessions()
     }
@@ -100,20 +101,20 @@ impl SmtpServer {
         matches!(timeout(limit, count.wait_for(|count| *count >= mails)).await, Ok(Ok(_)))
     }
 
-    /// Closes the listener and drops all sessions at once, whatever they are doing. Mails and counts stay.
+    /// Closes the listener and drops all sessions at once, whatever their stage. Mails and counts stay.
     pub async fn stop(&self) {
         let accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = accepting {
             task.abort();
-            // Cancelled, as asked: when this returns, its listener is closed.
+            // The task is cancelled. After this its listener is closed.
             drop(task.await);
         }
     }
 
-    /// Listens again on the same port, after a stop or instead of one.
+    /// Listens again on the same port. The server may be running or stopped.
     ///
     /// # Errors
-    /// Somebody else has taken the port.
+    /// Another process has taken the port.
     pub async fn restart(&self) -> anyhow::Result<()> {
         self.stop().await;
         self.accept_from(ports::listen(self.address.port()).await?);
@@ -134,7 +135,7 @@ impl Drop for SmtpServer {
     }
 }
 
-/// Serves until it is dropped, and all sessions with it.
+/// Serves until it is dropped; all sessions end with it.
 async fn accept(listener: TcpListener, mailroom: Arc<Mailroom>, script: watch::Receiver<Script>) {
     let mut sessions = JoinSet::new();
     loop {

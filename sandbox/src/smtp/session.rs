@@ -1,7 +1,7 @@
-//! One client's session: reads lines, asks the script, answers (RFC 5321, with PIPELINING, RFC 2920).
+//! One client's session: reads lines, asks the script, answers (RFC 5321; PIPELINING, RFC 2920).
 //!
-//! A script's action that is not [`Action::Accept`] or a delay leaves the transaction as it was, except at the end of
-//! the data: whatever is answered there, the transaction is over.
+//! An action other than [`Action::Accept`] or a delay leaves the transaction unchanged. After the end of the data the
+//! transaction is over in any case.
 
 use std::io;
 
@@ -26,12 +26,12 @@ pub(super) struct Session<S> {
     recipients: Vec<String>,
 }
 
-/// What the script made of a step.
+/// The script's decision about a step.
 enum Verdict {
     Accepted,
-    /// The mail is accepted, but the session ends before the client learns it.
+    /// The mail is accepted, but the session ends before the client learns of it.
     Unacknowledged,
-    /// Not accepted: this reply was given instead of the usual one.
+    /// Refused: the client got this reply instead of the usual one.
     Replied(u16),
 }
 
@@ -165,13 +165,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.recipients.clear();
     }
 
-    /// Replies as usual; the session goes on.
+    /// Sends the usual reply; the session goes on.
     fn say(&mut self, code: u16, text: &str) -> bool {
         self.wire.reply(code, text);
         true
     }
 
-    /// Asks the script until it decides something that ends the step.
+    /// Asks the script until a decision ends the step.
     async fn decide(&mut self, stage: Stage, argument: &str) -> io::Result<Verdict> {
         loop {
             let script = self.script.borrow_and_update().clone();
@@ -222,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 }
 
-/// Whether the session goes on after a step that was not accepted.
+/// Whether the session goes on after a refused step.
 fn goes_on(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Replied(code) if *code != 421)
 }

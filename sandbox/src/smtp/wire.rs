@@ -1,7 +1,7 @@
 //! Lines in, replies out, over any byte stream.
 //!
-//! Replies collect while more commands are at hand and leave together, so a pipelining client (RFC 2920) costs few
-//! writes.
+//! While more commands are in the buffer, replies are collected. They are written together, so a pipelining client (RFC
+//! 2920) costs few writes.
 
 use std::io;
 
@@ -11,18 +11,18 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 pub(super) const MAX_MAIL: usize = 10 * 1024 * 1024;
 /// The longest command line, in bytes; RFC 5321 asks for 512 and more with extensions.
 const MAX_LINE: usize = 4_096;
-/// How much is read ahead from a client that is not being answered, in bytes.
+/// The most bytes that are read ahead from a client that waits for a reply.
 const MAX_AHEAD: usize = 64 * 1024;
 const READ_SIZE: usize = 8 * 1024;
 
 pub(super) struct Wire<S> {
     stream: S,
-    /// Bytes read; those before `taken` are done with.
+    /// Bytes read; those before `taken` are consumed.
     input: Vec<u8>,
     taken: usize,
-    /// Replies not yet written.
+    /// Replies that are not written yet.
     output: Vec<u8>,
-    /// What takes the place of the next reply.
+    /// Octets that replace the next reply.
     instead: Option<Vec<u8>>,
 }
 
@@ -31,7 +31,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Wire { stream, input: Vec::new(), taken: 0, output: Vec::new(), instead: None }
     }
 
-    /// Adds a reply, with as many lines as the text has; it is written before the next read that has to wait.
+    /// Adds a reply with as many lines as the text has. It is written before the next read that has to wait.
     pub(super) fn reply(&mut self, code: u16, text: &str) {
         if let Some(octets) = self.instead.take() {
             self.output.extend_from_slice(&octets);
@@ -49,7 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Says these octets in place of the next reply.
+    /// Replaces the next reply by these octets.
     pub(super) fn instead(&mut self, octets: Vec<u8>) {
         self.instead = Some(octets);
     }
@@ -77,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// A mail up to its final dot, without the dots that transparency adds (RFC 5321, 4.5.2); `None` when it was
+    /// Reads a mail up to its final dot, and removes the dots that transparency adds (RFC 5321, 4.5.2). `None` if it is
     /// larger than [`MAX_MAIL`].
     pub(super) async fn body(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut data = Vec::with_capacity(READ_SIZE);
@@ -102,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Waits for the client to leave, and says how; what it sends meanwhile is kept for later.
+    /// Waits until the client disconnects, and returns the error. Bytes that arrive meanwhile are kept for later.
     pub(super) async fn client_gone(&mut self) -> io::Error {
         while self.input.len() - self.taken < MAX_AHEAD {
             if let Err(error) = self.read_more().await {
@@ -112,13 +112,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         std::future::pending().await
     }
 
-    /// The position behind the first line that has come whole.
+    /// The position after the first complete line.
     fn line_end(&self) -> Option<usize> {
         let rest = &self.input[self.taken..];
         rest.iter().position(|byte| *byte == b'\n').map(|end| self.taken + end + 1)
     }
 
-    /// Writes what is owed, then reads at least a byte.
+    /// Writes the collected replies, then reads at least one byte.
     async fn read(&mut self) -> io::Result<()> {
         self.flush().await?;
         self.read_more().await

@@ -1,9 +1,10 @@
 use super::*;
 
-/// Not more than a broker's cleaner needs for some rounds, on a busy machine.
+/// Enough for several rounds of a broker's cleaner on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A topic of which all but the newest segment is compacted as soon as the settings allow, and each batch has its own.
+/// A topic that is compacted as soon as the settings allow, except for its newest segment. Each batch gets a segment of its
+/// own.
 fn compacted(name: &str) -> NewTopic<'_> {
     topic(name, 1)
         .set("cleanup.policy", "compact")
@@ -23,7 +24,7 @@ fn has(bootstrap: &str, topic: &str, offset: i64) -> bool {
     read(bootstrap, topic).iter().any(|(found, ..)| *found == offset)
 }
 
-/// Ends segments, by records of another key, until this record is gone from the first of the topics.
+/// Writes records of another key, which ends segments, until this record is gone from the first topic.
 async fn until_gone(bootstrap: &str, topics: &[&str], offset: i64) {
     let (producer, started) = (producer(bootstrap), Instant::now());
     while has(bootstrap, topics[0], offset) {
@@ -55,7 +56,7 @@ pub(crate) async fn a_record_younger_than_the_lag_is_not_compacted_away(bootstra
     create_topic(bootstrap, compacted("lag")).await.unwrap();
     create_topic(bootstrap, compacted("long-lag").set("min.compaction.lag.ms", "3600000")).await.unwrap();
     let producer = producer(bootstrap);
-    // When the second key has been compacted, so would have been the first one.
+    // When the second key has been compacted, the first would have been compacted, too.
     for key in ["ada", "bob"] {
         let mut outdated = -1;
         for topic in ["lag", "long-lag"] {

@@ -2,10 +2,10 @@ use rdkafka::consumer::CommitMode;
 
 use super::*;
 
-/// Much less than a session timeout: nobody waits for one to run out.
+/// Much less than a session timeout: no test waits for one.
 const REBALANCE: Duration = Duration::from_secs(3);
 
-/// The notification service's, and that of a subscriber that can't stop.
+/// The strategy of the notification service, and that of a subscriber that can't stop.
 pub(crate) const STRATEGIES: [&str; 2] = ["roundrobin", "cooperative-sticky"];
 
 pub(crate) fn member(bootstrap: &str, group: &str, topic: &str, strategy: &str) -> BaseConsumer {
@@ -75,12 +75,12 @@ pub(crate) async fn a_static_member_comes_back_to_its_partitions(bootstrap: &str
     };
     let (first, second) = (named("first"), named("second"));
     poll_until(&[&first, &second], || assigned(&first) == 1 && assigned(&second) == 1);
-    // Not librdkafka's list: as long as that lives, its consumer does not end.
+    // Copied from librdkafka's list: while that list lives, its consumer does not close.
     let partitions = |of: &BaseConsumer| -> Vec<i32> {
         of.assignment().unwrap().elements().iter().map(|element| element.partition()).collect()
     };
     let before = partitions(&second);
-    // It does not leave the group when it ends.
+    // A static member does not leave the group when it closes.
     drop(second);
     let second = named("second");
     poll_until(&[&first, &second], || assigned(&first) == 1 && assigned(&second) == 1);
@@ -97,7 +97,7 @@ fn commit(consumer: &BaseConsumer, topic: &str, offset: i64, metadata: &str) {
 
 pub(crate) async fn commits_come_back_with_their_metadata(bootstrap: &str) {
     create_topic(bootstrap, topic("noted", 2)).await.unwrap();
-    // Without members, a group's offsets are anybody's to set.
+    // While a group has no members, anybody may set its offsets.
     let consumer: BaseConsumer = settings(bootstrap, "noted", STRATEGIES[0]).create().unwrap();
     commit(&consumer, "noted", 7, "from the test");
     let mut wanted = TopicPartitionList::new();

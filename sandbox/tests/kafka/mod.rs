@@ -1,5 +1,5 @@
-//! What the project expects of any Kafka: the embedded broker (tests of `sandbox`) and Apache Kafka itself
-//! (`acceptance`) are held to the same list, as librdkafka sees them, or byte by byte where it would not ask.
+//! What the project expects of any Kafka. The embedded broker (in `sandbox`) and Apache Kafka (in `acceptance`) pass the
+//! same list of tests, through librdkafka, or byte by byte where librdkafka would not send a request.
 //!
 //! Each expectation has topics and groups of its own, so that all of them can share a broker.
 
@@ -22,7 +22,7 @@ pub(crate) mod records;
 pub(crate) mod times;
 pub(crate) mod topics;
 
-/// Hands the list of all expectations to a macro, which makes tests of them.
+/// Passes the list of all expectations to a macro that makes tests of them.
 macro_rules! each_expectation {
     ($make_tests:ident) => {
         $make_tests! {
@@ -103,7 +103,7 @@ pub(crate) fn producer(bootstrap: &str) -> FutureProducer {
         .unwrap()
 }
 
-/// Sends with the broker's acknowledgement.
+/// Sends and waits for the ack.
 pub(crate) async fn send(
     producer: &FutureProducer,
     topic: &str,
@@ -115,12 +115,12 @@ pub(crate) async fn send(
     producer.send(record, DEADLINE).await.unwrap().offset
 }
 
-/// A producer that waits until what is sent at once is one batch.
+/// A producer that waits so long that records sent together are one batch.
 pub(crate) fn batches(bootstrap: &str) -> FutureProducer {
     client(bootstrap).set("linger.ms", "200").create().unwrap()
 }
 
-/// Sends keys and values in one batch; the times are those of its acknowledgements.
+/// Sends keys and values in one batch. Returns the times in the acks.
 pub(crate) async fn send_batch(
     producer: &FutureProducer,
     topic: &str,
@@ -149,7 +149,7 @@ pub(crate) fn reader(bootstrap: &str, topic: &str, partition: i32) -> BaseConsum
     reader_with(bootstrap, topic, partition, "50")
 }
 
-/// The same with another longest wait of a fetch, in milliseconds.
+/// The same with another `fetch.wait.max.ms`.
 pub(crate) fn reader_with(bootstrap: &str, topic: &str, partition: i32, wait: &str) -> BaseConsumer {
     let consumer: BaseConsumer = client(bootstrap)
         .set("group.id", "reader")

@@ -1,4 +1,4 @@
-//! What librdkafka would not send: the same bytes twice, sequence numbers with a gap, a wrong checksum.
+//! Requests that librdkafka would not send: the same bytes twice, sequence numbers with a gap, a wrong checksum.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,10 +10,10 @@ const FETCH: i16 = 1;
 const API_VERSIONS: i16 = 18;
 const INIT_PRODUCER_ID: i16 = 22;
 
-/// A connection on which requests are bytes.
+/// A connection that sends requests as bytes.
 pub(crate) struct Client(TcpStream);
 
-/// An answer that is read from its front.
+/// An answer that is read from the front.
 struct Answer(Vec<u8>);
 
 impl Client {
@@ -40,19 +40,19 @@ impl Client {
     }
 
     fn producer_id(&mut self) -> i64 {
-        // No transactional id, and a timeout that is of no use then.
+        // No transactional id, so the timeout means nothing.
         let mut answer = self.ask(INIT_PRODUCER_ID, 0, &[&(-1_i16).to_be_bytes()[..], &[0; 4]].concat());
         assert_eq!((answer.i32(), answer.i16()), (0, 0));
         answer.i64()
     }
 
-    /// Error and offset.
+    /// Returns error and offset.
     fn produce(&mut self, topic: &str, batch: &[u8]) -> (i16, i64) {
         let (error, offset, _) = self.produce_at(topic, batch);
         (error, offset)
     }
 
-    /// Error, offset and time.
+    /// Returns error, offset and time.
     fn produce_at(&mut self, topic: &str, batch: &[u8]) -> (i16, i64, i64) {
         let mut body = [(-1_i16).to_be_bytes(), (-1_i16).to_be_bytes()].concat();
         body.extend(10_000_i32.to_be_bytes());
@@ -67,7 +67,7 @@ impl Client {
         (answer.i16(), answer.i64(), answer.i64())
     }
 
-    /// Error and end of the partition.
+    /// Returns the error and the end of the partition.
     pub(crate) fn fetch(&mut self, topic: &str, partition: i32, offset: i64, wait_ms: i32) -> (i16, i64) {
         let mut body = Vec::new();
         for number in [-1, wait_ms, 1, 1_000_000] {
@@ -115,7 +115,7 @@ fn put_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend(text.as_bytes());
 }
 
-/// A batch of so many records without value, as an idempotent producer sends it.
+/// A batch of this many records without a value, as an idempotent producer sends it.
 pub(crate) fn batch(producer: i64, epoch: i16, sequence: i32, records: u8) -> Vec<u8> {
     let mut checked = vec![0, 0];
     checked.extend((i32::from(records) - 1).to_be_bytes());
@@ -180,7 +180,7 @@ pub(crate) async fn a_batch_that_is_sent_again_is_acknowledged_with_its_first_ti
         let before = times::now();
         let (error, offset, time) = client.produce_at(name, &batch);
         assert_eq!((error, offset), (0, 0));
-        // A topic with the producers' times has none of its own.
+        // A topic with the producers' times returns none.
         let in_log = if kind == "CreateTime" { 1_700_000_000_000 } else { time };
         assert_eq!(time > 0, kind == "LogAppendTime", "{time}");
         assert!(time < 0 || (before..=times::now()).contains(&time), "{time}");
@@ -238,7 +238,7 @@ pub(crate) async fn a_batch_with_a_wrong_checksum_is_refused(bootstrap: &str) {
 
 pub(crate) async fn an_unknown_version_of_api_versions_is_answered_in_the_oldest(bootstrap: &str) {
     const UNSUPPORTED_VERSION: i16 = 35;
-    // The byte ends the header of newer versions, which has no tagged fields.
+    // The byte ends the header of newer versions: no tagged fields.
     let mut answer = Client::connect(bootstrap).ask(API_VERSIONS, 99, &[0]);
     assert_eq!(answer.i16(), UNSUPPORTED_VERSION);
     let count = answer.i32();

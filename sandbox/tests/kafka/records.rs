@@ -48,7 +48,7 @@ pub(crate) async fn all_kinds_of_acks_are_written(bootstrap: &str) {
     for acks in ["0", "1", "all"] {
         let producer: FutureProducer = client(bootstrap).set("acks", acks).create().unwrap();
         send(&producer, "acks", 0, "key", acks).await;
-        // Without an acknowledgement only reading tells when the record is there.
+        // Without an ack, only a read shows when the record is there.
         let started = Instant::now();
         while read_to_end(&reader(bootstrap, "acks", 0), value).last().map(String::as_str) != Some(acks) {
             assert!(started.elapsed() < DEADLINE, "acks={acks}");

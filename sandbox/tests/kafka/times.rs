@@ -55,13 +55,13 @@ pub(crate) async fn a_waiting_fetch_is_answered_by_the_next_record(bootstrap: &s
     let producer = producer(bootstrap);
     let consumer = reader_with(bootstrap, "prompt", 0, "10000");
     for number in 0..5 {
-        // Long enough for the fetch to be at the broker.
+        // Long enough for the fetch to reach the broker.
         assert!(!matches!(consumer.poll(Duration::from_millis(200)), Some(Ok(_))));
         let started = Instant::now();
         send(&producer, "prompt", 0, "key", &number.to_string()).await;
         assert_eq!(next(&consumer), number.to_string());
         let took = started.elapsed();
-        // The first acknowledgement takes a moment longer.
+        // The first ack takes a moment longer.
         assert!(took < Duration::from_secs(3), "read after {took:?}, with 10 s to wait");
     }
 }

@@ -106,7 +106,7 @@ pub(crate) async fn a_deleted_topic_is_empty_when_created_again(bootstrap: &str)
     send(&producer(bootstrap), "reborn", 0, "key", "before").await;
     admin(bootstrap).delete_topics(&["reborn"], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
     let started = Instant::now();
-    // Kafka deletes after it has answered.
+    // Kafka answers before it deletes.
     while let Err((_, code)) = create_topic(bootstrap, topic("reborn", 1)).await {
         assert_eq!(code, RDKafkaErrorCode::TopicAlreadyExists);
         assert!(started.elapsed() < DEADLINE, "not deleted");

@@ -1,4 +1,4 @@
-//! The inbox: what lettre sends is what the page and MailHog's API show.
+//! The inbox: the page and MailHog's API show what lettre sends.
 
 use std::sync::{Arc, Mutex};
 

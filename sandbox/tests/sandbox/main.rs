@@ -1,4 +1,4 @@
-//! What the services and their tests rely on, of the broker, the SMTP server and the inbox.
+//! What the services and their tests need from the broker, the SMTP server and the inbox.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,7 +9,7 @@
 #[cfg(feature = "broker")]
 mod broker;
 mod inbox;
-/// Apache Kafka is held to it, too.
+/// Apache Kafka passes these tests, too.
 #[cfg(feature = "broker")]
 #[path = "../kafka/mod.rs"]
 mod kafka;

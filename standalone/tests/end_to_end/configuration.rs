@@ -1,4 +1,4 @@
-//! `.env.example` is what the services read: no more, no less, and with their defaults.
+//! `.env.example` has exactly the variables that the services read, with their defaults.
 
 use runtime::{
     env::Env,
@@ -8,16 +8,16 @@ use std::collections::BTreeSet;
 
 const EXAMPLE: &str = include_str!("../../../.env.example");
 
-/// The lines that set these variables.
+/// The lines that set the wanted variables.
 fn lines(wanted: impl Fn(&str) -> bool) -> String {
     let lines = EXAMPLE.lines().filter(|line| line.split_once('=').is_some_and(|(name, _)| wanted(name)));
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// What both services make of this file, and which variables they asked for.
+/// Both services' configurations from this file, and the variables that they read.
 fn read(file: &str) -> (String, BTreeSet<&'static str>) {
     let mut env = Env::from_file(file.as_bytes());
-    // The first start of a process wins: this keeps the log of the other tests quiet.
+    // The first start in a process wins. This keeps the log of the other tests quiet.
     telemetry::start(LogFormat::Text, "warn");
     telemetry::start_from_env(&mut env);
     let user_service = user_service::Config::from_env(&mut env).expect("the secrets are there");

@@ -1,4 +1,4 @@
-//! The dashboard and the alerts ask for what the services really show: a metric that was renamed would silence them.
+//! The dashboard and the alerts use only metrics that the services have. A renamed metric would silence them.
 
 use crate::person::Person;
 use contract::topic::Topic;
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The lag appears with the first statistics of the Kafka client.
+/// Long enough for the Kafka client's first statistics, which contain the lag.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 fn file(path: &str) -> String {
@@ -18,13 +18,13 @@ fn file(path: &str) -> String {
     fs::read_to_string(&path).expect(&path)
 }
 
-/// Every name of one of our metrics in a text.
+/// The names of this project's metrics in a text.
 fn names(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("user_service_") || word.starts_with("notification_")).collect()
 }
 
-/// Every `label="value"` of this label that a text asks for; of `label=~"a|b"` each.
+/// The values of this label in the queries of a text: from `label="value"`, and each of `label=~"a|b"`.
 fn values(text: &str, label: &str) -> BTreeSet<String> {
     let text = text.replace("\\\"", "\"");
     let mut values = BTreeSet::new();
@@ -49,7 +49,7 @@ async fn every_metric_that_dashboard_and_alerts_name_is_shown_and_every_one_show
     let body = json!({"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com"});
     let (_, answer) = person.posts("/api/register", body).await;
     let id = &answer["data"]["id"];
-    // One answer of each endpoint: its numbers begin with it.
+    // Each endpoint answers once: its metrics appear with the first answer.
     person.posts("/api/verify", json!({"id": id, "code": "000000"})).await;
     let (status, _) = person.posts("/api/resend", json!({"id": id})).await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
@@ -82,7 +82,7 @@ async fn every_metric_that_dashboard_and_alerts_name_is_shown_and_every_one_show
     };
     let on_the_dashboard = names(&dashboard);
     for name in names(&shown) {
-        // Quantiles need the buckets only.
+        // Quantiles need only the buckets.
         let part = name.strip_suffix("_sum").or_else(|| name.strip_suffix("_count"));
         let name = part.map_or_else(|| name.to_owned(), |family| format!("{family}_bucket"));
         assert!(on_the_dashboard.contains(name.as_str()), "{name} is on no panel");

@@ -1,4 +1,4 @@
-//! The system in this process, and somebody who uses it.
+//! The system in this process, and a person who uses it.
 
 use reqwest::{Client, StatusCode};
 use runtime::env::Env;
@@ -12,15 +12,15 @@ use std::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// How long anything may take.
+/// The longest wait of a test.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The system and somebody who uses it.
+/// The system and a person who uses it.
 pub(crate) struct Person {
     api: SocketAddr,
     client: Client,
     inbox: SocketAddr,
-    /// Where both services show their metrics.
+    /// The addresses of both services' metrics.
     metrics: [SocketAddr; 2],
     stop: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
@@ -51,7 +51,7 @@ impl Person {
             .expect("no error");
     }
 
-    /// Posts until the answer is something other than «not yet».
+    /// Posts again until the answer is not `503`.
     pub(crate) async fn posts(&self, path: &str, body: Value) -> (StatusCode, Value) {
         let started = Instant::now();
         loop {
@@ -91,7 +91,7 @@ impl Person {
         }
     }
 
-    /// What both services show of themselves.
+    /// The metrics of both services.
     pub(crate) async fn metrics(&self) -> String {
         let mut all = String::new();
         for address in self.metrics {

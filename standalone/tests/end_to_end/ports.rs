@@ -1,4 +1,4 @@
-//! A port that is taken or wrong is reported with the variable that changes it.
+//! The error about a taken or wrong port names the variable that changes it.
 
 use runtime::env::Env;
 use standalone::{Ports, System};

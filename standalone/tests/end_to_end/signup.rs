@@ -1,4 +1,4 @@
-//! One signup, from the form to the confirmation, and through a restart.
+//! One signup from the form to the confirmation, with a restart in between.
 
 use crate::person::{DEADLINE, Person};
 use reqwest::{Client, StatusCode};
@@ -12,7 +12,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The six digits that stand alone in their line.
+/// The six digits that stand alone in a line.
 fn code(body: &str) -> String {
     let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|b| b.is_ascii_digit());
     body.lines().find(is_code).expect("a code").to_owned()

@@ -1,4 +1,4 @@
-//! The sink as the bench sees it: what it is asked, and what it answers.
+//! The bench's side of the sink: its questions and their answers.
 
 use crate::{process::OwnProcess, usage};
 use anyhow::{Context as _, bail};
@@ -7,15 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A mail that the sink has taken.
+/// A mail that the sink has accepted.
 #[derive(Debug, Clone)]
 pub(crate) struct TakenMail {
-    /// When it was answered, in nanoseconds of the machine's monotonic clock.
+    /// When it was accepted, in nanoseconds of the machine's monotonic clock.
     pub(crate) at_ns: u64,
     pub(crate) recipient: String,
 }
 
-/// Where the time of a session goes, per mail on average.
+/// How the time of a session is spent, per mail on average.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MeanPhases {
     /// Size of a mail.
@@ -33,7 +33,7 @@ pub(crate) struct MeanPhases {
 /// A running sink.
 pub(crate) struct MailSink {
     process: OwnProcess,
-    /// CPU time that it had used when it was last asked for its phases.
+    /// Its CPU time at the last question about phases.
     cpu_before: Duration,
 }
 
@@ -47,12 +47,12 @@ impl MailSink {
         Ok(Self { process, cpu_before: Duration::ZERO })
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.process.address()
     }
 
-    /// How many mails it has taken since its start.
+    /// The number of mails since its start.
     ///
     /// # Errors
     /// When it has ended.
@@ -60,10 +60,10 @@ impl MailSink {
         Ok(self.process.ask("count").await?.parse()?)
     }
 
-    /// Waits until it has taken so many mails since its start.
+    /// Waits for this many mails since its start.
     ///
     /// # Errors
-    /// When they are not there in time.
+    /// When they do not arrive in time.
     pub(crate) async fn wait_for_count(&mut self, mails: u64, limit: Duration) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {
@@ -78,7 +78,7 @@ impl MailSink {
         }
     }
 
-    /// The mails that it has taken since it was last asked, in the order of their arrival.
+    /// The mails since the last question about them, in the order of arrival.
     ///
     /// # Errors
     /// When it has ended.
@@ -93,7 +93,7 @@ impl MailSink {
         Ok(mails)
     }
 
-    /// The phases of the mails since it was last asked.
+    /// The phases of the mails since the last question about them.
     ///
     /// # Errors
     /// When there were none.
@@ -115,7 +115,7 @@ impl MailSink {
         })
     }
 
-    /// Makes it take so long for each mail.
+    /// Sets its delay for each mail.
     ///
     /// # Errors
     /// When it has ended.
@@ -123,7 +123,7 @@ impl MailSink {
         self.process.ask(&format!("delay {milliseconds}")).await.map(drop)
     }
 
-    /// Opens it, or closes its port and all sessions.
+    /// Opens its port, or closes it with all sessions.
     ///
     /// # Errors
     /// When it has ended.
@@ -132,7 +132,7 @@ impl MailSink {
     }
 }
 
-/// Mails a second between the first and the last.
+/// Mails per second between the first and the last.
 ///
 /// # Errors
 /// When there are fewer than two.

@@ -1,4 +1,4 @@
-//! One SMTP session (RFC 5321) that accepts whatever it is sent, and takes several commands at once (RFC 2920).
+//! One SMTP session (RFC 5321) that accepts everything, with PIPELINING (RFC 2920).
 
 use super::{Sink, monotonic_ns};
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tokio::{
 const CAPACITY: usize = 64 * 1024;
 const END_OF_DATA: &[u8] = b"\r\n.\r\n";
 
-/// What has been read and not been looked at, and where the session stands.
+/// A session and its unread bytes.
 struct Session {
     stream: TcpStream,
     unread: Vec<u8>,
-    /// Replies that wait until all commands that are here have one.
+    /// Replies that wait until all commands in the buffer have one.
     replies: Vec<u8>,
     recipients: Vec<String>,
-    /// When the last mail was answered; 0 before the first.
+    /// When the last mail was accepted; 0 before the first.
     answered_at: u64,
     began_at: u64,
 }
@@ -99,7 +99,7 @@ impl Session {
         }
     }
 
-    /// Takes a mail; false when the client left in its middle.
+    /// Accepts a mail; false if the client disconnected in its middle.
     async fn take(&mut self, sink: &Sink) -> std::io::Result<bool> {
         let Some(mail) = self.read_to(END_OF_DATA).await? else { return Ok(false) };
         let received_at = monotonic_ns();
@@ -124,7 +124,7 @@ impl Session {
         Ok(())
     }
 
-    /// Reads up to and with `end`; `None` when the connection ends before it.
+    /// Reads up to and including `end`; `None` if the connection ends before it.
     async fn read_to(&mut self, end: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
         let mut searched = 0;
         loop {
@@ -142,7 +142,7 @@ impl Session {
     }
 }
 
-/// Waits so long on average: the runtime's timer rounds up to whole milliseconds. What it really took is in the phases.
+/// Sleeps for this time on average: the runtime's timer rounds up to whole milliseconds. The phases have the real time.
 async fn wait(delay: Duration) {
     let delay = delay.saturating_sub(Duration::from_micros(500));
     if !delay.is_zero() {

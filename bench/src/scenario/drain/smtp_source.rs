@@ -1,4 +1,4 @@
-//! Postfix's load generator: C, one thread, no content to make, nothing to remember. As little as a client can do.
+//! Postfix's load generator: C, one thread, no content to render, no state. It does as little as a client can.
 
 use crate::{process::sink::client::MailSink, scenario::delivery::Drained, usage};
 use anyhow::{Context as _, ensure};
@@ -13,12 +13,12 @@ use std::{
 pub(super) struct SmtpSource(PathBuf);
 
 impl SmtpSource {
-    /// The one at this path, if there is one.
+    /// The one at this path, if it exists.
     pub(super) fn find(path: &Path) -> Option<Self> {
         path.exists().then(|| Self(path.to_owned()))
     }
 
-    /// Sends so many mails of this size over so many sessions, each session one mail after the other.
+    /// Sends this many mails of this size over this many sessions, one mail after the other in each.
     ///
     /// # Errors
     /// When it fails.
@@ -31,7 +31,7 @@ impl SmtpSource {
     ) -> anyhow::Result<Drained> {
         sink.mails().await?;
         let mut command = Command::new(&self.0);
-        // -d: sessions stay open over their mails; -N: a recipient of its own for each.
+        // -d: a session sends many mails; -N: each mail has its own recipient.
         command.args(["-d", "-N", "-f", "sender@example.com", "-t", "recipient@example.com"]);
         command.args(["-s", &sessions.to_string(), "-m", &mails.to_string(), "-l", &format!("{octets:.0}")]);
         command.arg(format!("inet:{}", sink.address())).stdin(Stdio::null());
@@ -40,10 +40,10 @@ impl SmtpSource {
     }
 }
 
-/// Runs a command to its end, and answers the CPU time that it used.
+/// Runs a command to its end. Returns its CPU time.
 fn run(mut command: Command) -> anyhow::Result<Duration> {
     let mut child = command.spawn().context("smtp-source can't be run")?;
-    // What it has used can be read as long as it is not reaped.
+    // The CPU time of an ended process can be read until the process is reaped.
     waitid(WaitId::Pid(Pid::from_child(&child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
     let cpu = usage::cpu_time(child.id());
     let status = child.wait()?;

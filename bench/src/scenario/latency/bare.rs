@@ -1,4 +1,4 @@
-//! The two trips that no design can leave out, each by itself at the same rate: through the broker, and to the mail server.
+//! The two trips that every design needs, each alone at the same rate: through the broker, and to the mail server.
 
 use crate::{fill, latency::Latencies, load::Schedule, stage::Stage};
 use anyhow::{Context as _, ensure};
@@ -15,19 +15,19 @@ use std::{
 };
 
 const TOPIC: &str = "bench_trip";
-/// Size of a record: about that of a registration.
+/// The size of a record: about that of a registration.
 const RECORD_OCTETS: usize = 600;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Creates the topic of the trips.
 ///
 /// # Errors
-/// When the broker does not.
+/// When the broker does not create it.
 pub(super) async fn create_topic(stage: &Stage) -> anyhow::Result<()> {
     fill::create_topic(&stage.brokers(), TOPIC).await
 }
 
-/// From a record's moment until it has been consumed: `acks=all`, sent at once, one partition.
+/// From a record's due time until it is consumed: `acks=all`, sent at once, one partition.
 ///
 /// # Errors
 /// When a record does not come back.
@@ -42,7 +42,7 @@ pub(super) async fn broker_trips(stage: &Stage, schedule: Schedule) -> anyhow::R
         let mut place = TopicPartitionList::new();
         place.add_partition_offset(TOPIC, 0, rdkafka::Offset::Offset(end))?;
         consumer.assign(&place)?;
-        // The first record of a producer waits for its id, the first of a consumer for its connection.
+        // A producer's first record waits for its id, a consumer's first one for its connection.
         send(&producer, u64::MAX)?;
         receive(&consumer)?;
         let began = Instant::now();
@@ -78,7 +78,7 @@ fn receive(consumer: &BaseConsumer) -> anyhow::Result<u64> {
     Ok(u64::from_be_bytes(*due))
 }
 
-/// From a mail's moment until its final reply, over one session that stays open.
+/// From a mail's due time until its final reply, over one session that stays open.
 ///
 /// # Errors
 /// When the session breaks.
@@ -128,7 +128,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Sends something, and expects a reply of this class.
+    /// Sends a command and expects a reply of this class.
     fn command(&mut self, command: &str, class: u8) -> anyhow::Result<()> {
         self.replies.get_mut().write_all(command.as_bytes())?;
         let mut line = String::new();

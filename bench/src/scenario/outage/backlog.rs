@@ -1,16 +1,16 @@
-//! Accepted signups that wait for their mail, over time. Computed afterwards from the two sides' moments.
+//! Accepted signups that wait for their mail, over time. It is computed afterwards from the times of answers and mails.
 
 use super::{Measured, RATE, accepted_p99};
 use std::{collections::HashMap, ops::Range, time::Duration};
 
-/// Points of the curve are so far apart.
+/// The distance between two points of the curve.
 const STEP: Duration = Duration::from_millis(100);
 
-/// What became of all signups of one outage.
+/// The outcome of all signups of one outage.
 pub(super) struct Backlog {
     began_ns: u64,
     away: Range<u64>,
-    /// When each accepted one was answered, and when its first mail was taken; in nanoseconds, sorted.
+    /// When each signup was accepted, and when each first mail was accepted; in nanoseconds, sorted.
     accepted_at: Vec<u64>,
     mailed_at: Vec<u64>,
     refused: usize,
@@ -19,7 +19,7 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    /// From the answers, the moments of every mail by its recipient's number, and the span of the outage.
+    /// Computes it from the answers, the times of each recipient number's mails, and the time of the outage.
     ///
     /// # Errors
     /// When nothing was accepted.
@@ -49,12 +49,12 @@ impl Backlog {
         })
     }
 
-    /// Accepted ones that were never mailed.
+    /// The number of accepted signups that were never mailed.
     pub(super) fn lost(&self) -> f64 {
         number(self.accepted_at.len() - self.mailed_at.len())
     }
 
-    /// The figures of the table, in its order.
+    /// The figures for the table, in the order of its columns.
     pub(super) fn figures(&self) -> [f64; 8] {
         let most = self.moments().map(|at| self.waiting(at)).max().unwrap_or(0);
         [
@@ -74,7 +74,7 @@ impl Backlog {
         self.moments().map(|at| (seconds(at - self.began_ns), number(self.waiting(at)))).collect()
     }
 
-    /// Seconds from the return until no more are waiting than come in within a tenth of a second.
+    /// Seconds from the return until at most a tenth of a second's signups are waiting.
     fn caught_up_after(&self) -> f64 {
         let few = usize::try_from(RATE / 10).unwrap_or(0);
         let at = self.moments().find(|at| *at >= self.away.end && self.waiting(*at) <= few);
@@ -110,7 +110,7 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    /// Ten signups a second for four seconds; the mails of the second and third second come at 3.5 s.
+    /// Ten signups a second for four seconds. The mails of the second and third second come at 3.5 s.
     fn backlog(lost: u64) -> Backlog {
         let sample = |number: u64| Sample {
             number,

@@ -1,4 +1,4 @@
-//! Verifications at a replica that is ready, while another one replays beside it.
+//! Verifications at a ready replica while another one replays.
 
 use super::{Findings, Stage, Table};
 use crate::{
@@ -9,9 +9,9 @@ use crate::{
 use std::time::Duration;
 
 const RATE: u32 = 100;
-/// Numbers of people apart from those who are pending already.
+/// These people's numbers, apart from those of the pending ones.
 const FIRST: u64 = 1_000_000_000;
-/// The second replica starts so long after the load.
+/// The second replica starts this long after the load.
 const BEFORE: Duration = Duration::from_secs(10);
 
 /// Measures before and during the replay.
@@ -22,7 +22,7 @@ pub(super) async fn measure(findings: &mut Findings, stage: &Stage) -> anyhow::R
     let mut first = stage.user_service("first");
     first.start_and_wait().await;
     let mut second = stage.user_service("second");
-    // As long as the slowest start that is allowed, and the time before it.
+    // The time before the second start, and the slowest allowed start.
     let schedule = Schedule { per_second: RATE, length: BEFORE + Duration::from_secs(20) };
     let wanted = u64::from(RATE) * schedule.length.as_secs();
     let accounts = accounts::register(first.address(), FIRST..FIRST + wanted).await?;

@@ -1,15 +1,15 @@
-//! One start of a user service, from the process' beginning until it is ready.
+//! One start of a user service, from the start of the process until it is ready.
 
 use super::{Cell, MIB, Spread, Stage, Table};
 use crate::{load::Connection, progress, usage};
 use anyhow::Context as _;
 use std::{net::TcpListener, time::Duration};
 
-/// What a start cost.
+/// The cost of a start.
 pub(super) struct Start {
     ready_after: Duration,
     cpu: Duration,
-    /// Resident memory once it is ready, and at most until then, in octets.
+    /// Resident memory when it is ready, and its peak until then, in octets.
     pub(super) resident: f64,
     pub(super) peak: f64,
     /// Records that it read before it was ready.
@@ -22,7 +22,7 @@ impl Start {
     }
 }
 
-/// Starts a service so many times; each ends before the next begins.
+/// Starts a service this many times. Each ends before the next begins.
 ///
 /// # Errors
 /// When its figures can't be read.

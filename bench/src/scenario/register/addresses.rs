@@ -1,6 +1,6 @@
-//! Who has an account must not show in how long an answer takes: a new, a pending and a verified address, side by side.
+//! The time of an answer must not show who has an account: a new, a pending and a verified address, side by side.
 //!
-//! The three take turns request by request in one open loop, so that nothing but the address differs.
+//! The three alternate request by request in one open loop, so that only the address differs.
 
 use super::{ACCEPTED, PATH, RATE, registration};
 use crate::{
@@ -12,11 +12,11 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Numbers of people apart from those of the rest of the scenario.
+/// These people's numbers, apart from those of the rest of the scenario.
 const PENDING: u64 = 1_000_000_000;
 const VERIFIED: u64 = 2_000_000_000;
 const NEW: u64 = 3_000_000_000;
-/// How many addresses are pending, and how many verified; they are registered again and again.
+/// The number of pending and of verified addresses, which are registered again and again.
 const KNOWN: u64 = 2000;
 const KINDS: [&str; 3] = ["new address", "pending address", "verified address"];
 

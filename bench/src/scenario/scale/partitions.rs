@@ -1,4 +1,4 @@
-//! What a partition costs: idle services on topics with more and more of them.
+//! The cost of a partition: idle services on topics with more and more of them.
 
 use crate::{
     process::sink::client::MailSink,
@@ -8,7 +8,7 @@ use crate::{
     stage::Stage,
 };
 
-/// Of each topic.
+/// Partitions of each topic.
 const PARTITIONS: [u32; 3] = [6, 24, 96];
 
 /// Measures each number of partitions once, with a broker of its own.

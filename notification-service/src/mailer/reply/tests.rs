@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// All replies of a text that comes in one piece, and the error that ends it.
+/// All replies of an input in one piece, and the error that ends it.
 fn read(mut input: &[u8]) -> (Vec<Reply>, Result<(), ReplyError>) {
     let mut parser = ReplyParser::default();
     let mut replies = Vec::new();
@@ -16,7 +16,7 @@ fn read(mut input: &[u8]) -> (Vec<Reply>, Result<(), ReplyError>) {
     }
 }
 
-/// The one reply of a text.
+/// The only reply of an input.
 fn one(input: &[u8]) -> Reply {
     match read(input) {
         (mut replies, Ok(())) if replies.len() == 1 => replies.remove(0),
@@ -126,7 +126,7 @@ fn a_reply_without_an_end_is_given_up_at_its_bound() {
     assert_eq!(one(&longest).text.len(), LONGEST_REPLY - 5);
 }
 
-/// Octets that are often a reply, or nearly.
+/// Octets that often are a reply, or nearly one.
 fn octets() -> impl Strategy<Value = Vec<u8>> {
     const KNOWN: [&[u8]; 9] =
         [b"250", b"250-", b"550 5.1.1 ", b"\r\n", b"\n", b"-", b" ", b"#5.7.1", b"\xd3\xca"];

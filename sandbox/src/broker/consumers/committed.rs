@@ -1,4 +1,4 @@
-//! OffsetFetch: what a group has committed, in the form for one group and, from version 8, for many.
+//! OffsetFetch: the committed offsets of one group or, from version 8, of several.
 
 use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
@@ -13,7 +13,7 @@ use crate::broker::offsets::{Committed, GroupOffsets};
 /// The version from which a request names several groups.
 const SEVERAL_GROUPS: i16 = 8;
 
-/// A topic and what is committed for its partitions.
+/// A topic and the commits of its partitions.
 type OfTopic = (TopicName, Vec<(i32, Option<Committed>)>);
 
 pub(in crate::broker) fn committed(
@@ -60,7 +60,7 @@ pub(in crate::broker) fn committed(
     OffsetFetchResponse::default().with_groups(groups.collect())
 }
 
-/// What is committed for the partitions asked for; all there is for `None`.
+/// The commits of the requested partitions; all of them for `None`.
 fn look_up(offsets: &GroupOffsets, wanted: Option<Vec<(TopicName, Vec<i32>)>>) -> Vec<OfTopic> {
     if let Some(wanted) = wanted {
         let find = |name: &TopicName, index| offsets.get(&(name.to_string(), index)).cloned();

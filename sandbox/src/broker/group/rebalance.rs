@@ -1,4 +1,4 @@
-//! From a change of the members to a new generation.
+//! Leads from a change of the members to a new generation.
 
 use super::{Group, Join, Member, Membership, Phase};
 use bytes::Bytes;
@@ -7,7 +7,8 @@ use std::time::Instant;
 use uuid::Uuid;
 
 impl Group {
-    /// Checks that a member fits in, and gives it an id if it has none. A static member takes its predecessor's place.
+    /// Checks that a member fits into the group, and gives it an id if it has none. A static member replaces its
+    /// predecessor.
     pub(super) fn admit(&mut self, join: &mut Join) -> Result<(), ResponseError> {
         let fits = |member: &Member| {
             member.join.protocol_type == join.protocol_type
@@ -31,7 +32,7 @@ impl Group {
         Ok(())
     }
 
-    /// Removes a member; the others join again.
+    /// Removes a member. The others join again.
     pub(super) fn remove(&mut self, now: Instant, id: &str) {
         self.members.remove(id);
         if self.phase != Phase::Joining {
@@ -51,7 +52,7 @@ impl Group {
         }
     }
 
-    /// Begins a generation once everybody has joined.
+    /// Begins a generation when all members have joined.
     pub(super) fn finish_joining(&mut self, now: Instant) {
         if self.phase != Phase::Joining || self.members.values().any(|member| member.joining.is_none()) {
             return;
@@ -100,7 +101,7 @@ impl Group {
             members: if id == self.leader { members.collect() } else { Vec::new() },
         }
     }
-    /// What a member said of itself for the protocol that was chosen.
+    /// A member's subscription for the chosen protocol.
     pub(super) fn subscription(&self, member: &Member) -> Bytes {
         let mut known = member.join.protocols.iter();
         known.find(|(name, _)| *name == self.protocol).map(|(_, data)| data.clone()).unwrap_or_default()

@@ -15,7 +15,7 @@ fn request(member_id: &str, subscription: &'static str) -> Join {
     }
 }
 
-/// A group with two members in a stable generation, the leader first.
+/// A stable group with two members, the leader first.
 fn stable(now: Instant) -> (Group, String, String) {
     let mut group = Group::default();
     let first = group.join(now, request("", "a")).try_recv().unwrap().unwrap().member_id;

@@ -1,7 +1,7 @@
 //! A record batch in Kafka's message format 2: its header, read and written in place, and its records as bytes.
 //!
-//! Batches are kept as clients sent them. The checksum covers what follows it, so the offset and the leader's epoch
-//! before it can be written without another look at the records. What is compressed is not looked into.
+//! Batches are kept as clients sent them. The offset and the leader's epoch stand before the checksum and are not covered by
+//! it, so they can be written without touching the records. Compressed records are never decoded.
 
 use bytes::Buf as _;
 
@@ -14,21 +14,21 @@ const ATTRIBUTES_AT: usize = 21;
 const FIRST_TIMESTAMP_AT: usize = 27;
 const MAX_TIMESTAMP_AT: usize = 35;
 const COUNT_AT: usize = 57;
-/// The length field counts what follows it.
+/// Bytes before the part that the length field counts.
 const BEFORE_LENGTH_COUNTS: usize = 12;
 
 const COMPRESSION: i16 = 0b111;
 const APPEND_TIME: i16 = 1 << 3;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
-/// The first timestamp is the time from which tombstones may go (KIP-534).
+/// The field of the first timestamp holds the time from which tombstones may be deleted (KIP-534).
 const DELETE_HORIZON: i16 = 1 << 6;
 
-/// What stands before the records.
+/// The part of a batch before its records.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::broker) struct Header {
     pub(in crate::broker) base_offset: i64,
-    /// The whole batch in bytes, with this header.
+    /// The length of the whole batch in bytes, including this header.
     pub(in crate::broker) length: usize,
     attributes: i16,
     last_delta: i32,
@@ -40,19 +40,19 @@ pub(in crate::broker) struct Header {
     pub(in crate::broker) count: i32,
 }
 
-/// One record of a batch that is not compressed.
+/// One record of an uncompressed batch.
 pub(in crate::broker) struct Record<'a> {
     pub(in crate::broker) offset: i64,
     pub(in crate::broker) timestamp: i64,
     pub(in crate::broker) key: Option<&'a [u8]>,
-    /// Its value is null.
+    /// Whether its value is null.
     pub(in crate::broker) tombstone: bool,
-    /// What follows its timestamp.
+    /// The bytes after its timestamp.
     rest: &'a [u8],
 }
 
 impl Header {
-    /// `None` for anything but the beginning of a plausible batch of format 2.
+    /// Reads a header; `None` if the bytes are not the beginning of a plausible batch of format 2.
     pub(in crate::broker) fn read(bytes: &[u8]) -> Option<Header> {
         let mut rest = bytes.get(..HEADER)?;
         let base_offset = rest.get_i64();
@@ -79,7 +79,7 @@ impl Header {
         self.base_offset.saturating_add(i64::from(self.last_delta))
     }
 
-    /// As a producer has to send it: offsets without gaps, no transaction, nothing of the broker's own.
+    /// Whether a producer may send it: offsets without gaps, no transaction, no flags of the broker.
     pub(in crate::broker) fn is_a_producers(&self) -> bool {
         self.count >= 1
             && self.last_delta == self.count - 1
@@ -91,18 +91,18 @@ impl Header {
         self.attributes & COMPRESSION != 0
     }
 
-    /// Its time is the broker's.
+    /// Whether its time is the broker's (`LogAppendTime`).
     pub(in crate::broker) fn is_stamped(&self) -> bool {
         self.attributes & APPEND_TIME != 0
     }
 
-    /// When its tombstones may go; `None` before its first compaction with tombstones.
+    /// When its tombstones may be deleted; `None` before the first compaction with tombstones.
     pub(in crate::broker) fn delete_horizon(&self) -> Option<i64> {
         (self.attributes & DELETE_HORIZON != 0).then_some(self.first_timestamp)
     }
 }
 
-/// Whether a whole batch is as it was made.
+/// Whether a complete batch has the right checksum.
 pub(in crate::broker) fn is_intact(batch: &[u8]) -> bool {
     batch.get(CHECKSUM_AT..ATTRIBUTES_AT).is_some_and(|sum| sum == checksum(batch))
 }
@@ -111,13 +111,13 @@ fn checksum(batch: &[u8]) -> [u8; 4] {
     crc32c::crc32c(&batch[ATTRIBUTES_AT..]).to_be_bytes()
 }
 
-/// Gives a batch its place in the log, of the one epoch that there is.
+/// Writes a batch's offset, and the only epoch.
 pub(in crate::broker) fn place(batch: &mut [u8], offset: i64) {
     batch[..8].copy_from_slice(&offset.to_be_bytes());
     batch[EPOCH_AT..EPOCH_AT + 4].copy_from_slice(&0_i32.to_be_bytes());
 }
 
-/// Gives all records of a batch the time at which they were appended.
+/// Gives all records of a batch the time of the append.
 pub(in crate::broker) fn stamp(batch: &mut [u8], header: &mut Header, now: i64) {
     header.attributes |= APPEND_TIME;
     header.max_timestamp = now;
@@ -127,7 +127,7 @@ pub(in crate::broker) fn stamp(batch: &mut [u8], header: &mut Header, now: i64) 
     batch[CHECKSUM_AT..ATTRIBUTES_AT].copy_from_slice(&sum);
 }
 
-/// The records of a batch that is not compressed; `None` when they are not what the header says.
+/// The records of an uncompressed batch; `None` if they contradict the header.
 pub(in crate::broker) fn records<'a>(header: &Header, batch: &'a [u8]) -> Option<Vec<Record<'a>>> {
     let mut rest = batch.get(HEADER..)?;
     let mut records = Vec::new();
@@ -150,8 +150,8 @@ pub(in crate::broker) fn records<'a>(header: &Header, batch: &'a [u8]) -> Option
     rest.is_empty().then_some(records)
 }
 
-/// The batch with some of its records, and the time from which its tombstones may go. Offsets and times of the records, and
-/// the first and last offset of the batch, stay the same.
+/// The batch with only some of its records, and with the time from which its tombstones may be deleted. The offsets and
+/// times of the records, and the first and last offset of the batch, stay the same.
 pub(in crate::broker) fn with_records(
     batch: &[u8],
     header: &Header,
@@ -161,7 +161,7 @@ pub(in crate::broker) fn with_records(
     let mut smaller = batch[..HEADER].to_vec();
     let first_timestamp = delete_horizon.unwrap_or(header.first_timestamp);
     for record in kept {
-        // A record has no attributes.
+        // The attributes byte; a record has none.
         let mut body = vec![0];
         put_varint(&mut body, record.timestamp.saturating_sub(first_timestamp));
         body.extend_from_slice(record.rest);
@@ -180,7 +180,7 @@ pub(in crate::broker) fn with_records(
     smaller
 }
 
-/// A signed number of variable length (zigzag), of up to 64 bits.
+/// Reads a signed variable-length number (zigzag) of up to 64 bits.
 fn varint(bytes: &mut &[u8]) -> Option<i64> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {

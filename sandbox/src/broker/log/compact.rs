@@ -1,8 +1,8 @@
-//! Compaction: of the sealed segments, only the newest record of each key is kept, and small files become one.
+//! Compaction: the sealed segments keep only the newest record of each key, and small files are joined.
 //!
-//! A tombstone stays for `delete.retention.ms` after the first compaction that it was in, so that a reader who has read an
-//! older record of its key has that time to learn of its end. Batches that are compressed stay as they are. New files take the place of old ones by a rename whose target says which ones those are; a process that is
-//! killed between the steps finishes them at its next start.
+//! A tombstone stays for `delete.retention.ms` after its first compaction. A reader that has read an older record of the key
+//! has this time to read the tombstone. Compressed batches stay unchanged. A new file replaces the old ones by a rename; its
+//! name says which ones. If the process is killed between these steps, the next start completes them.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use crate::broker::log::{Log, Partition, names, segment_path};
 /// The offset of the newest record of each key.
 type Newest = HashMap<Box<[u8]>, i64>;
 
-/// Compacts a partition, if that is worth it. Readers and writers go on meanwhile.
+/// Compacts a partition if enough has changed. Readers and writers go on meanwhile.
 pub(super) fn compact(partition: &Partition, now: i64, settings: &Settings) -> io::Result<()> {
     let Some(segments) = partition.log().worth_compacting(now, settings)? else { return Ok(()) };
     let newest = newest(&segments)?;
@@ -39,7 +39,7 @@ pub(super) fn compact(partition: &Partition, now: i64, settings: &Settings) -> i
 }
 
 impl Log {
-    /// The sealed segments, when enough of them is new or some of it has waited for long enough.
+    /// The sealed segments, if the share of new data is large enough or some of it has waited long enough.
     fn worth_compacting(&mut self, now: i64, settings: &Settings) -> io::Result<Option<Vec<Segment>>> {
         let age = |segment: &Segment| now.saturating_sub(segment.first_timestamp.unwrap_or(now));
         let longest = settings.segment_ms.min(settings.max_compaction_lag_ms);
@@ -58,7 +58,7 @@ impl Log {
         Ok((!self.deleted && fresh > 0 && (is_due || is_enough)).then_some(segments))
     }
 
-    /// Puts one file in the place of some.
+    /// Replaces several files by one.
     fn replace(&mut self, old: &[Segment], mut cleaned: Segment) -> io::Result<()> {
         let (Some(first), Some(last), false) = (old.first(), old.last(), self.deleted) else {
             return fs::remove_file(cleaned.path);
@@ -73,7 +73,7 @@ impl Log {
     }
 }
 
-/// Brings to its end what [`Log::replace`] began, and forgets what was not written to its end.
+/// Completes what [`Log::replace`] began, and deletes unfinished files.
 pub(super) fn finish_swaps(folder: &Path) -> io::Result<()> {
     for name in names(folder)? {
         if name.ends_with(".cleaned") {
@@ -108,7 +108,7 @@ fn newest(segments: &[Segment]) -> io::Result<Newest> {
     Ok(newest)
 }
 
-/// Writes what is kept of some segments to a file beside them.
+/// Writes the kept records of some segments to a new file beside them.
 fn rewrite(group: &[Segment], newest: &Newest, now: i64, settings: &Settings) -> io::Result<Segment> {
     let (path, base) =
         group.first().map(|first| (first.path.with_extension("cleaned"), first.base)).unwrap_or_default();

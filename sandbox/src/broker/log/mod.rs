@@ -1,4 +1,4 @@
-//! One partition: a folder of segments, of which the newest grows.
+//! One partition: a folder of segments. The newest one grows.
 //!
 //! ```text
 //!   settings   a topic's settings
@@ -8,8 +8,8 @@
 //!   compact    the newest record of each key
 //! ```
 //!
-//! A record that was acknowledged is in the page cache: it survives the end of the process, however it ends. Files are
-//! synced when they are full or the broker stops; a power cut may take what the system had not written yet.
+//! An acknowledged record is in the page cache, so it survives any end of the process. Files are synced when they are full
+//! and when the broker stops. A power cut can lose what the system has not written yet.
 
 pub(super) mod batch;
 mod compact;
@@ -31,14 +31,14 @@ use crate::broker::log::producers::Producers;
 use crate::broker::log::segment::Segment;
 use crate::broker::log::settings::Settings;
 
-/// Holds the first offset, once records were deleted by request.
+/// Holds the first offset after a DeleteRecords request.
 const START_FILE: &str = "start";
 
 pub(super) struct Partition(Mutex<Log>);
 
 pub(super) struct Log {
     folder: PathBuf,
-    /// Full ones, oldest first.
+    /// Full segments, oldest first.
     sealed: Vec<Segment>,
     active: Segment,
     file: File,
@@ -46,19 +46,19 @@ pub(super) struct Log {
     producers: Producers,
     /// Fetches that wait for the next record.
     waiting: Vec<Weak<Notify>>,
-    /// Up to here, what was worth it has been compacted.
+    /// The offset up to which the last compaction went.
     compacted_to: i64,
     deleted: bool,
 }
 
-/// Where a batch is, and the time it was given when that is the broker's to say.
+/// The offset of a batch, and its time if the broker sets it.
 pub(super) struct Appended {
     pub(super) offset: i64,
     pub(super) time: Option<i64>,
 }
 
 impl Partition {
-    /// Opens a folder, or makes it.
+    /// Opens a folder, or creates it.
     pub(super) fn open(folder: PathBuf, now: i64) -> io::Result<Partition> {
         Ok(Partition(Mutex::new(Log::open(folder, now)?)))
     }
@@ -67,14 +67,14 @@ impl Partition {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Deletes what is too old or too much. Not while it compacts.
+    /// Deletes segments beyond the topic's retention. It must not run during a compaction.
     pub(super) fn shorten(&self, now: i64, settings: &Settings) -> io::Result<()> {
         let mut log = self.log();
         log.producers.forget_silent(now);
         if settings.deletes { log.delete_old(now, settings) } else { Ok(()) }
     }
 
-    /// Keeps the newest record of each key, if that is worth it.
+    /// Compacts if the topic is compacted and enough has changed.
     pub(super) fn compact(&self, now: i64, settings: &Settings) -> io::Result<()> {
         if settings.compacts { compact::compact(self, now, settings) } else { Ok(()) }
     }
@@ -122,7 +122,7 @@ impl Log {
         self.active.next
     }
 
-    /// Appends a batch that was checked, unless it is there already.
+    /// Appends a checked batch, unless it is a duplicate.
     pub(super) fn append(
         &mut self,
         now: i64,
@@ -160,7 +160,7 @@ impl Log {
         batch::place(batch, offset);
         header.base_offset = offset;
         if let Err(error) = self.file.write_all_at(batch, self.active.size) {
-            // The next batch is written over what is there of this one, should it not go away.
+            // If the rest of this batch can't be cut off, the next batch overwrites it.
             let _ = self.file.set_len(self.active.size);
             return Err(error);
         }
@@ -178,7 +178,7 @@ impl Log {
         Ok(())
     }
 
-    /// Record batches from the one with this offset on, at most so many bytes, but at least one batch. None at the end.
+    /// Reads batches from this offset on: at most `max_bytes`, but at least one batch. None at the end.
     pub(super) fn read(&self, offset: i64, max_bytes: u64) -> io::Result<Vec<u8>> {
         let Some(segment) = self.segments().find(|segment| segment.next > offset) else {
             return Ok(Vec::new());
@@ -186,7 +186,7 @@ impl Log {
         let mut walk = segment.walk_to_offset(offset)?;
         while let Some((position, header)) = walk.next()? {
             if header.last_offset() >= offset {
-                // Clients pass over a batch that is not whole at the end, as Kafka sends it, too.
+                // The last batch may be incomplete; clients ignore it. Kafka does the same.
                 let length = max_bytes.min(segment.size - position).max(header.length as u64);
                 let mut file = File::open(&segment.path)?;
                 file.seek(SeekFrom::Start(position))?;
@@ -198,7 +198,7 @@ impl Log {
         Ok(Vec::new())
     }
 
-    /// The first record of this time or later: its offset and time.
+    /// Offset and time of the first record of this time or later.
     pub(super) fn find_time(&self, time: i64) -> io::Result<Option<(i64, i64)>> {
         for segment in self.segments().filter(|segment| segment.max_timestamp >= time) {
             let mut walk = segment.walk_to_time(time)?;
@@ -221,25 +221,25 @@ impl Log {
         Ok(None)
     }
 
-    /// The first of the records with the greatest timestamp.
+    /// Offset and time of the first record with the greatest timestamp.
     pub(super) fn find_newest(&self) -> io::Result<Option<(i64, i64)>> {
         let newest = self.segments().map(|segment| segment.max_timestamp).max();
         newest.filter(|_| self.start < self.end()).map_or(Ok(None), |newest| self.find_time(newest))
     }
 
-    /// Wakes this fetch when the next record is there.
+    /// Wakes this fetch when the next record arrives.
     pub(super) fn wake(&mut self, fetch: &Arc<Notify>) {
         self.waiting.retain(|waiting| waiting.strong_count() > 0);
         self.waiting.push(Arc::downgrade(fetch));
     }
 
-    /// Ends the partition: its folder is about to go.
+    /// Ends the partition: its folder is about to be deleted.
     pub(super) fn close(&mut self) {
         self.deleted = true;
         self.waiting.drain(..).filter_map(|fetch| fetch.upgrade()).for_each(|fetch| fetch.notify_one());
     }
 
-    /// Makes what is there durable.
+    /// Makes the present records durable.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
@@ -279,7 +279,7 @@ impl Log {
     }
 }
 
-/// As Kafka names it.
+/// Kafka's name for the file.
 fn segment_path(folder: &Path, base: i64) -> PathBuf {
     folder.join(format!("{base:020}.log"))
 }
@@ -288,7 +288,7 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
     fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
-/// Writes a file that is there as a whole or not at all.
+/// Writes a file atomically.
 pub(super) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let unfinished = path.with_extension("new");
     fs::write(&unfinished, content)?;

@@ -1,7 +1,7 @@
-//! What a partition knows of its idempotent producers: the sequence numbers of their newest batches.
+//! The idempotent producers of a partition: the sequence numbers of their newest batches.
 //!
-//! A batch that is sent again gets the offset that it has; one that leaves a gap is refused. A producer that is not
-//! known, for it was silent for long, may begin anywhere, as with Kafka.
+//! A duplicate batch gets the offset of the first one. A batch that leaves a gap is refused. A producer that is unknown,
+//! because it was silent for long, may begin with any number, as with Kafka.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,7 +10,7 @@ use kafka_protocol::ResponseError;
 use crate::broker::log::Appended;
 use crate::broker::log::batch::Header;
 
-/// As many requests as a producer may have in flight, and therefore repeat.
+/// The number of remembered batches: a producer may have this many requests in flight, and repeat them.
 const REMEMBERED: usize = 5;
 /// Kafka's `producer.id.expiration.ms`.
 const EXPIRY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -34,7 +34,7 @@ struct Sent {
 }
 
 impl Producers {
-    /// Whether a batch may be appended; `Some` is where the batch is that it repeats.
+    /// Whether a batch may be appended. `Some` is the place of the batch that it duplicates.
     pub(in crate::broker) fn check(&self, batch: &Header) -> Result<Option<Appended>, ResponseError> {
         let Some(known) = self.0.get(&batch.producer) else { return Ok(None) };
         if batch.epoch < known.epoch {
@@ -50,7 +50,7 @@ impl Producers {
         }
     }
 
-    /// Takes note of a batch that is in the log.
+    /// Notes a batch that is in the log.
     pub(in crate::broker) fn note(&mut self, batch: &Header, now: i64) {
         if batch.producer < 0 {
             return;
@@ -76,7 +76,7 @@ impl Producers {
     }
 }
 
-/// Sequence numbers go on with 0 after the greatest number.
+/// After the greatest number, sequence numbers continue with 0.
 fn last_sequence(batch: &Header) -> i32 {
     let last = i64::from(batch.sequence) + batch.last_offset() - batch.base_offset;
     i32::try_from(last & i64::from(i32::MAX)).unwrap_or(0)

@@ -1,7 +1,7 @@
-//! One file of a partition's log: whole batches, one after the other, and a sparse index of them in memory.
+//! One file of a partition's log: complete batches, one after the other, with a sparse index in memory.
 //!
-//! The index is made by a walk over the headers when the file is opened. That walk also finds where a process was
-//! killed in the middle of a write: what follows the last whole batch is cut off.
+//! Opening a file walks over the headers and builds the index. The walk also finds a write that a killed process left
+//! incomplete: everything after the last complete batch is cut off.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 
 use crate::broker::log::batch::{self, HEADER, Header};
 
-/// How many bytes lie between two entries of the index, at least (Kafka's `index.interval.bytes`).
+/// The least number of bytes between two index entries (Kafka's `index.interval.bytes`).
 const INDEX_INTERVAL: u64 = 4_096;
 
 #[derive(Clone, Debug)]
 pub(in crate::broker) struct Segment {
     pub(in crate::broker) path: PathBuf,
-    /// The first offset that it may have.
+    /// The lowest offset that it can contain.
     pub(in crate::broker) base: i64,
-    /// The offset after its last one.
+    /// The offset after its last record.
     pub(in crate::broker) next: i64,
     pub(in crate::broker) size: u64,
     /// The timestamp of its first record.
@@ -26,7 +26,7 @@ pub(in crate::broker) struct Segment {
     index: Vec<Entry>,
 }
 
-/// A batch, by its last offset and the greatest timestamp of the segment up to its end.
+/// A batch: its last offset, and the greatest timestamp of the segment up to its end.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     position: u64,
@@ -47,7 +47,7 @@ impl Segment {
         }
     }
 
-    /// Indexes an existing file and calls `each` with every header. A `thorough` look also checks the checksums.
+    /// Indexes an existing file and calls `each` with every header. With `thorough` it also checks the checksums.
     pub(in crate::broker) fn open(
         path: PathBuf,
         base: i64,
@@ -71,7 +71,7 @@ impl Segment {
         Ok(segment)
     }
 
-    /// Takes note of a batch that was appended.
+    /// Notes an appended batch.
     pub(in crate::broker) fn grow(&mut self, header: &Header) {
         self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
         self.first_timestamp.get_or_insert(header.max_timestamp);
@@ -86,12 +86,12 @@ impl Segment {
         self.size += header.length as u64;
     }
 
-    /// Walks from a batch that is not behind this offset.
+    /// Walks from a batch at or before this offset.
     pub(in crate::broker) fn walk_to_offset(&self, offset: i64) -> io::Result<Walk> {
         self.walk_after(|entry| entry.last_offset < offset)
     }
 
-    /// Walks from a batch that is not behind the first one of this time or later.
+    /// Walks from a batch at or before the first one of this time or later.
     pub(in crate::broker) fn walk_to_time(&self, time: i64) -> io::Result<Walk> {
         self.walk_after(|entry| entry.max_timestamp < time)
     }
@@ -109,7 +109,7 @@ pub(in crate::broker) struct Walk {
     position: u64,
     end: u64,
     head: [u8; HEADER],
-    /// Bytes of the current batch that were not read.
+    /// Unread bytes of the current batch.
     unread: usize,
 }
 
@@ -121,7 +121,7 @@ impl Walk {
         Ok(Walk { file: BufReader::new(file), position, end, head: [0; HEADER], unread: 0 })
     }
 
-    /// The next batch's position and header; `None` where no whole batch follows.
+    /// The next batch's position and header; `None` if no complete batch follows.
     pub(in crate::broker) fn next(&mut self) -> io::Result<Option<(u64, Header)>> {
         self.file.seek_relative(self.unread as i64)?;
         self.unread = 0;
@@ -139,7 +139,7 @@ impl Walk {
         Ok(Some((at, header)))
     }
 
-    /// All of the batch whose header came last.
+    /// The whole batch of the last header.
     pub(in crate::broker) fn batch(&mut self) -> io::Result<Vec<u8>> {
         let mut batch = self.head.to_vec();
         batch.resize(HEADER + self.unread, 0);

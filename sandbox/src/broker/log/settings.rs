@@ -1,20 +1,20 @@
-//! A topic's settings: Kafka's names, defaults and ranges, for those that have an effect here. Others are refused.
+//! A topic's settings, with Kafka's names, defaults and ranges. Settings without an effect here are refused.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-/// Which values a setting takes; DescribeConfigs numbers the types.
+/// The values that a setting takes. DescribeConfigs has numbers for these types.
 enum Values {
     AtLeast(i64),
     OneOf(&'static [&'static str]),
-    /// A part of one.
+    /// From 0 to 1.
     Ratio,
 }
 
-/// Name, default, values. The defaults are those of Kafka 4.
+/// Name, default, values. The defaults are Kafka 4's.
 const KNOWN: [(&str, &str, Values); 13] = [
     ("cleanup.policy", "delete", Values::OneOf(&["delete", "compact", "compact,delete", "delete,compact"])),
-    // Batches are kept as they come in either way.
+    // In either case batches are kept as they arrive.
     ("compression.type", "producer", Values::OneOf(&["producer", "uncompressed"])),
     ("delete.retention.ms", "86400000", Values::AtLeast(0)),
     ("max.compaction.lag.ms", "9223372036854775807", Values::AtLeast(1)),
@@ -29,7 +29,7 @@ const KNOWN: [(&str, &str, Values); 13] = [
     ("segment.ms", "604800000", Values::AtLeast(1)),
 ];
 
-/// The settings of one topic, valid ones.
+/// The valid settings of one topic.
 #[derive(Clone, Debug)]
 pub(in crate::broker) struct Settings {
     given: BTreeMap<String, String>,
@@ -60,7 +60,7 @@ pub(in crate::broker) struct Described {
 
 impl Settings {
     /// # Errors
-    /// Says which setting is wrong, and what it takes.
+    /// The text says which setting is wrong, and what it takes.
     pub(in crate::broker) fn parse(given: BTreeMap<String, String>) -> Result<Settings, String> {
         for (name, value) in &given {
             let Some((.., values)) = KNOWN.iter().find(|(known, ..)| known == name) else {
@@ -114,7 +114,7 @@ impl Settings {
 }
 
 impl Values {
-    /// The error says what is expected.
+    /// The error says what was expected.
     fn check(&self, value: &str) -> Result<(), String> {
         match self {
             Values::AtLeast(least) if value.parse::<i64>().is_ok_and(|number| number >= *least) => Ok(()),
@@ -132,7 +132,7 @@ fn value<'a>(given: &'a BTreeMap<String, String>, name: &str) -> &'a str {
     given.get(name).map_or(default, String::as_str)
 }
 
-/// A value that was checked.
+/// The number in a checked value.
 fn number<T: FromStr + Default>(given: &BTreeMap<String, String>, name: &str) -> T {
     value(given, name).parse().unwrap_or_default()
 }

@@ -12,7 +12,7 @@ fn settings(given: &[(&str, &str)]) -> Settings {
     Settings::parse(given.collect::<BTreeMap<_, _>>()).unwrap()
 }
 
-/// A batch of records, each a key and perhaps a value, with a timestamp each.
+/// A batch of records, each with a key, an optional value and a timestamp.
 fn batch(producer: (i64, i32), records: &[(&str, Option<&str>, i64)]) -> Vec<u8> {
     let mut body = Vec::new();
     let first = records.iter().map(|(.., time)| *time).min().unwrap();
@@ -55,7 +55,7 @@ fn append_one(partition: &Partition, settings: &Settings, key: &str, value: Opti
     append(partition, settings, batch((-1, -1), &[(key, value, time)])).unwrap()
 }
 
-/// Offset, key and whether it is a tombstone, of all records.
+/// Of all records: the offset, the key, and whether it is a tombstone.
 fn read_all(partition: &Partition) -> Vec<(i64, String, bool)> {
     let log = partition.log();
     let (mut read, mut next) = (Vec::new(), log.start());
@@ -191,7 +191,7 @@ fn a_clock_that_was_set_back_loses_nothing_and_no_record_of_a_time_is_passed_ove
     }
     for partition in [partition, open(&folder)] {
         assert_eq!(offsets(&partition), [0, 1, 2, 3]);
-        // A reader that begins at the offset of a time has all records of that time or later.
+        // From the offset of a time on, a reader gets all records of that time or later.
         for (now, first) in [(START - 100 * HOUR, 0), (START, 0), (START + 1, 1), (START + HOUR, 1)] {
             assert_eq!(partition.log().find_time(now).unwrap().map(|(offset, _)| offset), Some(first));
         }
@@ -239,7 +239,7 @@ fn compaction_keeps_the_newest_of_each_key_and_a_tombstone_for_its_time() {
     append_one(&partition, &compact, "bob", None, START + 10);
     append_one(&partition, &compact, "eve", Some("1"), START + 20);
     append_one(&partition, &compact, "ada", Some("3"), START + 30);
-    // However old a tombstone is, its time begins when older records of its key go.
+    // However old a tombstone is, its retention begins at its first compaction.
     let now = START + 100 * HOUR;
     partition.compact(now, &compact).unwrap();
     let newest = [(3, "bob", true), (4, "eve", false), (5, "ada", false)];
@@ -251,7 +251,7 @@ fn compaction_keeps_the_newest_of_each_key_and_a_tombstone_for_its_time() {
     append_one(&partition, &compact, "eve", Some("2"), START + 40);
     partition.compact(now + HOUR - 1, &compact).unwrap();
     assert_eq!(offsets(&partition), [3, 5, 6]);
-    // Being written again does not begin its time anew, nor does a clock that was set back end it.
+    // A rewrite does not begin its retention again, and a clock that was set back does not end it.
     append_one(&partition, &compact, "eve", Some("3"), START + 50);
     partition.compact(START, &compact).unwrap();
     assert_eq!(offsets(&partition), [3, 5, 6, 7]);
@@ -318,7 +318,7 @@ fn a_compaction_that_was_killed_is_finished_or_forgotten_at_the_next_start() {
     }
     drop(partition);
     let files = folder.path().join("0");
-    // Of the first two segments, the second one's content was kept.
+    // The first two segments were replaced by the content of the second.
     let (first, second) = (segment_path(&files, 0), segment_path(&files, 1));
     fs::copy(&second, files.join(format!("{:020}-{:020}.swap", 0, 1))).unwrap();
     fs::write(files.join("00000000000000000002.cleaned"), "half").unwrap();
@@ -334,7 +334,7 @@ fn a_write_that_fails_is_kafkas_storage_error_and_leaves_no_trace() {
     let settings = settings(&[]);
     let partition = open(&folder);
     append_one(&partition, &settings, "a", None, START);
-    // Any write to it fails, as on a full disk.
+    // Any write to this file fails, as on a full disk.
     let unwritable = File::open(segment_path(&folder.path().join("0"), 0)).unwrap();
     let sound = std::mem::replace(&mut partition.log().file, unwritable);
     let refused = append(&partition, &settings, batch((-1, -1), &[("b", None, START)]));

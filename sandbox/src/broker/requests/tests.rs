@@ -1,4 +1,4 @@
-//! Every answer can be written in every version that is advertised: some have no room for what others must have.
+//! Every answer can be encoded in every advertised version: some versions have no room for fields that others need.
 
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -15,7 +15,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::*;
 
-/// Writes an answer in every version of this request.
+/// Encodes an answer in every version of this request.
 fn in_all_versions<T: Encodable + HeaderVersion>(key: ApiKey, answer: impl Fn(i16) -> T) {
     let (_, least, greatest) = *SUPPORTED.iter().find(|(known, ..)| *known == key).unwrap();
     for version in least..=greatest {
@@ -37,7 +37,7 @@ fn group() -> GroupId {
     GroupId(text("group"))
 }
 
-/// A broker with a topic, a group with a member, and an offset that it committed.
+/// A broker with a topic, a group with a member, and a committed offset.
 async fn node(folder: &tempfile::TempDir) -> Arc<Node> {
     let node = Arc::new(crate::broker::open(folder.path(), 9092).unwrap());
     node.topics.create("topic", 1, Default::default(), false).unwrap();

@@ -1,4 +1,4 @@
-//! What a broker says of a folder that it can't use.
+//! The broker's errors about a folder that it can't use.
 
 use std::fs;
 

@@ -69,10 +69,10 @@ async fn committed_offsets_survive_a_restart_of_the_broker() {
 }
 
 const CHILD_DIRECTORY: &str = "SANDBOX_TEST_BROKER_DIRECTORY";
-/// Written by the child next to its data when it is ready.
+/// The child writes it next to its data when it is ready.
 const CHILD_BOOTSTRAP: &str = "bootstrap";
 
-/// A process that does not outlive the test.
+/// A process that is killed at the latest with the test.
 struct Doomed(Child);
 
 impl Doomed {
@@ -88,7 +88,7 @@ impl Drop for Doomed {
     }
 }
 
-/// Starts this very test in a process of its own, where it is the broker that will be killed.
+/// Starts this very test as a child process, which is the broker to be killed.
 #[tokio::test]
 async fn acknowledged_records_survive_a_sigkill() {
     if let Some(directory) = env::var_os(CHILD_DIRECTORY) {

@@ -1,4 +1,4 @@
-//! What is no request ends the connection that it came on, and nothing else.
+//! A malformed request ends its connection, and nothing else.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -23,16 +23,16 @@ async fn a_malformed_request_ends_its_connection_and_nothing_else() {
         // An unknown key, and a version that is not advertised.
         frame(&[0x7f, 0xff, 0, 0, 0, 0, 0, 1, 0xff, 0xff]),
         frame(&[0, 1, 0x7f, 0xff, 0, 0, 0, 1, 0xff, 0xff]),
-        // A header that ends too soon, a client's id that is longer than the frame, a body that is missing.
+        // A header that ends too soon, a client id longer than the frame, a missing body.
         frame(&[0, 3, 0, 1, 0, 0, 0, 1]),
         frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0x7f, 0xff, b'x']),
         frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff]),
-        // Lists of more elements than there is memory for, in both notations.
+        // Lists with more elements than fit into memory, in both encodings.
         frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]),
         frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 1, 0x40, 0, 0, 0, 0, 0]),
         frame(&[0, 3, 0, 9, 0, 0, 0, 1, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0x0f]),
         frame(&[0, 3, 0, 9, 0, 0, 0, 1, 0xff, 0xff, 0, 0x80, 0x80, 0x80, 0x80, 0x08]),
-        // A list of -2 topics, and a topic whose name is no text.
+        // A list of -2 topics, and a topic whose name is not UTF-8.
         frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe]),
         frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 1, 0, 2, 0xff, 0xfe]),
     ];
@@ -41,7 +41,7 @@ async fn a_malformed_request_ends_its_connection_and_nothing_else() {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.write_all(&bytes).unwrap();
         let mut answer = Vec::new();
-        // The connection may also be reset, for not all was read.
+        // The connection may also be reset, because not all bytes were read.
         let _ = stream.read_to_end(&mut answer);
         assert!(answer.is_empty(), "{bytes:?} is answered {answer:?}");
         assert_eq!(send(&producer, "sound", 0, "key", "value").await, number);

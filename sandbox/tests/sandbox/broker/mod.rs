@@ -1,4 +1,4 @@
-//! The embedded broker: what the project expects of any Kafka, and what concerns this one alone.
+//! The embedded broker: the project's expectations of any Kafka, and tests of this broker alone.
 
 use std::time::Instant;
 

@@ -23,7 +23,7 @@ async fn lettre_delivers_a_multipart_mail_unchanged() {
     transport(&server).send(mail.clone()).await.unwrap();
     let received = server.mails().remove(0);
     assert_eq!(received.recipients, ["ada@example.com"]);
-    // lettre ends the last line once more before the final dot.
+    // lettre adds one more line end before the final dot.
     assert_eq!(received.data, [mail.formatted(), b"\r\n".to_vec()].concat());
 }
 

@@ -27,7 +27,7 @@ impl Client {
         Client(BufStream::new(TcpStream::connect(server.address()).await.unwrap()))
     }
 
-    /// A client that has been greeted and has said EHLO.
+    /// A client after greeting and EHLO.
     async fn greeted(server: &SmtpServer) -> Client {
         let mut client = Client::connect(server).await;
         client.expect("220").await;
@@ -43,7 +43,7 @@ impl Client {
         client
     }
 
-    /// A client whose mail is on its way, up to before the final dot.
+    /// A client that has sent its mail up to before the final dot.
     async fn mailing(server: &SmtpServer) -> Client {
         let mut client = Client::addressed(server).await;
         client.say("DATA", "354").await;
@@ -56,7 +56,7 @@ impl Client {
         self.0.flush().await.unwrap();
     }
 
-    /// All lines of the next reply; empty when the server has closed the connection.
+    /// All lines of the next reply; empty if the server has closed the connection.
     async fn reply(&mut self) -> String {
         let mut reply = String::new();
         loop {
@@ -84,7 +84,7 @@ impl Client {
         assert_eq!(self.reply().await, "");
     }
 
-    /// Whether nothing comes for a while that is long for a local server.
+    /// Whether no reply comes within a time that is long for a local server.
     async fn is_left_waiting(&mut self) -> bool {
         let mut line = String::new();
         timeout(Duration::from_millis(80), self.0.read_line(&mut line)).await.is_err()

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Brings a client to the stage: what it has to send there, and the code of acceptance.
+/// Brings a client to the stage. Returns its next command there, and the code of acceptance.
 async fn at(server: &SmtpServer, stage: Stage) -> (Client, &'static str, &'static str) {
     match stage {
         Stage::Connect => (Client::connect(server).await, "", "220"),
