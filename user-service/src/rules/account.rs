@@ -46,12 +46,15 @@ struct Milestones {
 }
 
 impl Account {
-    /// Takes a place; returns whether it was free. Of two records of one place the earlier time holds.
+    /// Takes a place; returns whether it was free. Of two records of one place the earlier time holds. The time of a decision, which
+    /// may never be written, gives way to a record's.
     pub(crate) fn take(&mut self, place: Place) -> bool {
         let same = |known: &&mut Place| known.window == place.window && known.send == place.send;
         match self.places.iter_mut().find(same) {
             Some(known) => {
-                known.taken_at = known.taken_at.min(place.taken_at);
+                let is_first_record = place.is_in_log && !known.is_in_log;
+                known.taken_at =
+                    if is_first_record { place.taken_at } else { known.taken_at.min(place.taken_at) };
                 known.is_in_log |= place.is_in_log;
                 false
             }

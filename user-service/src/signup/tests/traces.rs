@@ -391,6 +391,26 @@ fn a_place_without_an_ack_is_free_again_and_leads_to_one_mail() {
 }
 
 #[test]
+fn a_place_without_an_ack_that_another_replica_took_has_the_time_of_its_record() {
+    let (mut a, mut b, mut log) = (Side::new(), Side::new(), Log::default());
+    let request = contract::request_id::RequestId::random();
+    let lost = a.desk.register(RegistrationId::random(), v(), 0, request, at("10:00:00"));
+    registered(&mut b, &mut log, e(), at("10:00:04"));
+    a.read_all(&log, at("10:00:05"));
+    a.desk.take_back(&lost);
+    for side in [&mut a, &mut b] {
+        let (id, _) = side.register(&mut log, v(), at("10:01:03"));
+        assert_eq!(
+            log.mailing_of(id),
+            (Mailing::Nothing, 1),
+            "the next place is free a minute after the mail"
+        );
+    }
+    let (id, _) = a.register(&mut log, v(), at("10:01:04"));
+    assert_eq!(log.mailing_of(id), (Mailing::FurtherCode, 2));
+}
+
+#[test]
 fn tagged_places_without_an_ack_leave_the_limit_as_it_was() {
     let (mut side, mut log) = (Side::new(), Log::default());
     for second in 0..10 {
