@@ -41,13 +41,7 @@ pub(crate) const RESOLUTION: &str = "dead_letter_resolution";
 const PREFIX: &str = "dead_letter_";
 
 /// The headers of a record's dead letter. `status` 0 stands for none.
-pub(crate) fn headers(
-    record: &Record,
-    group: &str,
-    reason: Reason,
-    status: u16,
-    now: Timestamp,
-) -> Vec<Header> {
+pub fn headers(record: &Record, group: &str, reason: Reason, status: u16, now: Timestamp) -> Vec<Header> {
     let source = source(record);
     let first_failure = record.retry.as_ref().map_or(now, |retry| retry.first_failure);
     let mut parts = source.split('/');
@@ -86,7 +80,7 @@ fn digest(digested: &Digested) -> [(&'static str, String); 2] {
 }
 
 /// The headers of a record's retry.
-pub(crate) fn retry_headers(record: &Record, retry: &Retry, group: &str) -> Vec<Header> {
+pub fn retry_headers(record: &Record, retry: &Retry, group: &str) -> Vec<Header> {
     original(&record.headers).chain(retry.to_headers(Some(group))).collect()
 }
 

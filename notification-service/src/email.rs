@@ -46,7 +46,7 @@ pub(crate) struct Email {
 
 /// Why an event's email can't be composed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum UnwritableError {
+pub enum UnwritableError {
     /// The event names a key that this process does not have. During a rotation another replica may have it.
     #[error("unknown key id")]
     UnknownKey,
@@ -55,7 +55,7 @@ pub(crate) enum UnwritableError {
 }
 
 /// The last moment at which the event's email may be sent; `None` when the event asks for no email.
-pub(crate) fn deadline(event: &Event) -> Option<Timestamp> {
+pub fn deadline(event: &Event) -> Option<Timestamp> {
     match event {
         Event::Registered(Mailing::FirstCode | Mailing::FurtherCode, event) => {
             Some(event.expires_at.checked_sub(LEAST_CODE_LIFE).unwrap_or(Timestamp::MIN))
@@ -68,7 +68,7 @@ pub(crate) fn deadline(event: &Event) -> Option<Timestamp> {
 }
 
 /// Whether it is too late for the event's email.
-pub(crate) fn is_expired(event: &Event, now: Timestamp) -> bool {
+pub fn is_expired(event: &Event, now: Timestamp) -> bool {
     deadline(event).is_some_and(|deadline| now > deadline)
 }
 

@@ -14,16 +14,21 @@ mod application;
 mod config;
 
 mod consumer;
+#[expect(missing_docs, reason = "public for the simulator alone")]
 mod record;
+#[expect(missing_docs, reason = "public for the simulator alone")]
 mod mailing;
+#[expect(missing_docs, reason = "public for the simulator alone")]
 mod outcome;
 mod delivery;
 mod email;
 mod mailer;
 mod writer;
 
+#[expect(missing_docs, reason = "public for the simulator alone")]
 mod offsets;
 mod gate;
+#[expect(missing_docs, reason = "public for the simulator alone")]
 mod retry;
 mod dead_letter;
 mod dead_letters;
@@ -38,3 +43,19 @@ pub use consumer::GroupConfig;
 pub use dead_letters::{DeadLetters, Selection, run as run_dead_letters};
 pub use mailer::{Certificates, Encryption, SmtpConfig, SmtpCredentials};
 pub use mailing::CommitConfig;
+
+/// The deciding code, for the simulator in `simulation/`, which drives it without Kafka, mail server and clock; no interface for
+/// others.
+#[doc(hidden)]
+pub mod simulated {
+    pub use crate::{
+        dead_letter::{headers as dead_letter_headers, retry_headers},
+        email::{deadline, is_expired},
+        mailer::{Cause, Phase, Refusal, RefusalKind, ServerFailure, Status},
+        mailing::{Command, DeliveryId, Event, Mailing, Now, Settings},
+        offsets::{Partition, Position},
+        outcome::{End, Outcome, Reason, Target, Try},
+        record::{Header, Lent, Record},
+        retry::Retry,
+    };
+}

@@ -25,6 +25,7 @@ use tokio::{sync::Mutex, time::timeout};
 
 mod connect;
 mod dial;
+#[expect(missing_docs, reason = "public for the simulator alone")]
 mod failure;
 mod hello;
 mod judgement;
@@ -37,7 +38,8 @@ mod session;
 mod tls;
 mod wire;
 
-pub(crate) use failure::{Cause, Phase, Refusal, RefusalKind, SendError, ServerFailure, Status};
+pub(crate) use failure::SendError;
+pub use failure::{Cause, Phase, Refusal, RefusalKind, ServerFailure, Status};
 pub(crate) use session::Session;
 pub use tls::Certificates;
 pub(crate) use tls::certificates;

@@ -47,15 +47,15 @@ mod server;
 mod verdict;
 
 pub use batch::CommitConfig;
-pub(crate) use events::{Command, Event, Now, Settings};
-pub(crate) use running::DeliveryId;
+pub use events::{Command, Event, Now, Settings};
+pub use running::DeliveryId;
 
 /// The longest time between two ticks.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// The state machine of one group member. It begins without partitions.
 #[derive(Debug)]
-pub(crate) struct Mailing {
+pub struct Mailing {
     settings: Settings,
     assignment: Assignment,
     running: Running,
@@ -71,7 +71,7 @@ pub(crate) struct Mailing {
 }
 
 impl Mailing {
-    pub(crate) fn new(settings: Settings, now: Now) -> Self {
+    pub fn new(settings: Settings, now: Now) -> Self {
         Self {
             settings,
             assignment: Assignment::default(),
@@ -86,7 +86,7 @@ impl Mailing {
     }
 
     /// Takes in an event and returns the commands to carry out.
-    pub(crate) fn on(&mut self, event: Event<'_>, now: Now) -> Vec<Command> {
+    pub fn on(&mut self, event: Event<'_>, now: Now) -> Vec<Command> {
         self.now = now;
         match event {
             Event::Taken { partition, offset, lent } => self.take(partition, offset, &lent, now),
@@ -110,7 +110,7 @@ impl Mailing {
 
     /// When the next [`Event::Tick`] is due, always later than the last event: a deadline that the event could not settle waits
     /// for another one.
-    pub(crate) fn wake_at(&self) -> Instant {
+    pub fn wake_at(&self) -> Instant {
         let now = self.now;
         let probe = match self.server.gate.admission(now.instant) {
             Admission::Nothing(until) if self.assignment.backlog.ready() > 0 => until,
@@ -127,7 +127,7 @@ impl Mailing {
     }
 
     /// What health and metrics show of this member.
-    pub(crate) fn work(&self) -> Work {
+    pub fn work(&self) -> Work {
         Work {
             ledger: self.ledger,
             gate_closed_by: self.server.closed_by.clone(),

@@ -9,17 +9,17 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// A partition of one of the project's topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Partition {
-    pub(crate) topic: Topic,
-    pub(crate) number: i32,
+pub struct Partition {
+    pub topic: Topic,
+    pub number: i32,
 }
 
 /// A record's partition and offset, and the assignment under which it was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Position {
-    pub(crate) partition: Partition,
-    pub(crate) offset: i64,
-    pub(crate) epoch: u64,
+pub struct Position {
+    pub partition: Partition,
+    pub offset: i64,
+    pub epoch: u64,
 }
 
 /// The records that were taken and are not known to be committed.

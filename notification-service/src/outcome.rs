@@ -10,7 +10,7 @@ use std::fmt;
 
 /// How the task of a delivery ended.
 #[derive(Debug)]
-pub(crate) enum End {
+pub enum End {
     /// It tried to mail the record.
     Tried(Try),
     /// It wrote a copy, which the broker acknowledged.
@@ -21,7 +21,7 @@ pub(crate) enum End {
 
 /// How a try to mail a record ended.
 #[derive(Debug)]
-pub(crate) enum Try {
+pub enum Try {
     /// The mail server accepted the email.
     Accepted,
     /// The email had expired when a session was free.
@@ -40,7 +40,7 @@ pub(crate) enum Try {
 
 /// Where a copy of a record goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Target {
+pub enum Target {
     /// To the retry topic, with these headers.
     Retry(Retry),
     /// To the dead-letter topic. `status`: the mail server's reply code, or 0.
@@ -49,7 +49,7 @@ pub(crate) enum Target {
 
 /// What became of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// The mail server accepted the email.
     Delivered,
     /// The retry topic has a copy, acknowledged by the broker.
@@ -66,7 +66,7 @@ pub(crate) enum Outcome {
 
 /// Why a record became a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Reason {
+pub enum Reason {
     /// Not an event of a known form, or not one of its topic.
     Undecodable,
     /// Larger than any event.

@@ -17,23 +17,23 @@ const HEADER_OVERHEAD: usize = 64;
 
 /// A record, with all bytes that a copy of it needs.
 #[derive(Debug)]
-pub(crate) struct Record {
-    pub(crate) position: Position,
+pub struct Record {
+    pub position: Position,
     /// The record's time stamp, but never later than the time at which it was read.
-    pub(crate) written_at: Timestamp,
-    pub(crate) key: Option<Vec<u8>>,
-    pub(crate) payload: Option<Vec<u8>>,
-    pub(crate) headers: Vec<Header>,
+    pub written_at: Timestamp,
+    pub key: Option<Vec<u8>>,
+    pub payload: Option<Vec<u8>>,
+    pub headers: Vec<Header>,
     /// What the retry headers say, if the record comes from the retry topic.
-    pub(crate) retry: Option<Retry>,
+    pub retry: Option<Retry>,
     pub(crate) content: Content,
 }
 
 /// One header. Its value may be absent, and need not be text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Header {
-    pub(crate) name: String,
-    pub(crate) value: Option<Vec<u8>>,
+pub struct Header {
+    pub name: String,
+    pub value: Option<Vec<u8>>,
 }
 
 impl Header {
@@ -70,12 +70,12 @@ impl Digested {
 
 /// A record in the client's buffer, before anything is copied.
 #[derive(Debug)]
-pub(crate) struct Lent<'a> {
-    pub(crate) key: Option<&'a [u8]>,
-    pub(crate) payload: Option<&'a [u8]>,
+pub struct Lent<'a> {
+    pub key: Option<&'a [u8]>,
+    pub payload: Option<&'a [u8]>,
     /// Milliseconds since 1970.
-    pub(crate) timestamp: Option<i64>,
-    pub(crate) headers: Vec<(&'a str, Option<&'a [u8]>)>,
+    pub timestamp: Option<i64>,
+    pub headers: Vec<(&'a str, Option<&'a [u8]>)>,
 }
 
 impl Lent<'_> {

@@ -32,11 +32,11 @@ const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(120);
 
 /// The retry headers of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Retry {
-    pub(crate) not_before: Timestamp,
-    pub(crate) attempts: u32,
-    pub(crate) source: String,
-    pub(crate) first_failure: Timestamp,
+pub struct Retry {
+    pub not_before: Timestamp,
+    pub attempts: u32,
+    pub source: String,
+    pub first_failure: Timestamp,
 }
 
 /// Whether another consumer group wrote this retry. Only that group tries it.
@@ -47,7 +47,7 @@ pub(crate) fn is_of_another_group(group: Option<&[u8]>, own: &str) -> bool {
 impl Retry {
     /// Reads the headers; `None` if they are absent or not as this service writes them. A first failure later than
     /// `written_at` becomes `written_at`.
-    pub(crate) fn from_headers(headers: &[Header], written_at: Timestamp) -> Option<Self> {
+    pub fn from_headers(headers: &[Header], written_at: Timestamp) -> Option<Self> {
         let not_before = record::text(headers, NOT_BEFORE)?.parse().ok()?;
         let first_failure = record::text(headers, FIRST_FAILURE).and_then(|time| time.parse().ok());
         Some(Self {

@@ -30,10 +30,10 @@ pub(crate) struct State {
 
 /// What the state machine reports.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Work {
+pub struct Work {
     pub(crate) ledger: Ledger,
     /// Why the gate is closed; `None` when it is open.
-    pub(crate) gate_closed_by: Option<Arc<str>>,
+    pub gate_closed_by: Option<Arc<str>>,
     /// When the oldest unfinished record was written.
     pub(crate) waiting_since: Option<Timestamp>,
 }

@@ -10,7 +10,7 @@ use std::fmt;
 
 /// The step of a session that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub enum Phase {
     Connect,
     Tls,
     Greeting,
@@ -24,14 +24,14 @@ pub(crate) enum Phase {
 /// The server can't be reached, does not answer, or takes mail from nobody.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{phase}: {cause}")]
-pub(crate) struct ServerFailure {
-    pub(crate) phase: Phase,
-    pub(crate) cause: Cause,
+pub struct ServerFailure {
+    pub phase: Phase,
+    pub cause: Cause,
 }
 
 /// Why the server can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Cause {
+pub enum Cause {
     #[error("no answer in time")]
     Timeout,
     #[error("connection closed")]
@@ -58,22 +58,22 @@ pub(crate) enum Cause {
 
 /// The codes of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Status {
-    pub(crate) code: u16,
-    pub(crate) enhanced: Option<EnhancedStatus>,
+pub struct Status {
+    pub code: u16,
+    pub enhanced: Option<EnhancedStatus>,
 }
 
 /// The server refused this email.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) kind: RefusalKind,
+pub struct Refusal {
+    pub kind: RefusalKind,
     /// `None` when the server lacks an extension that the email needs.
-    pub(crate) status: Option<Status>,
+    pub status: Option<Status>,
 }
 
-/// Whom a refusal is about; see [`Judgement`].
+/// Whom a refusal is about. `judgement` decides it from the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RefusalKind {
+pub enum RefusalKind {
     ForNow,
     RecipientForNow,
     Content,

@@ -31,7 +31,7 @@ impl Reply {
 
 /// `class.subject.detail` (RFC 3463, section 2; RFC 2034).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct EnhancedStatus {
+pub struct EnhancedStatus {
     /// 2, 4 or 5.
     pub(crate) class: u8,
     /// 0 to 999: 1 addressing, 2 mailbox, 3 mail system, 4 network, 5 protocol, 6 content, 7 security or policy.
@@ -42,7 +42,7 @@ pub(crate) struct EnhancedStatus {
 
 /// Why the server's bytes can't be a reply. The session has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ReplyError {
+pub enum ReplyError {
     /// A line does not begin with three digits from 200 to 599, or its class differs from that of the lines before.
     #[error("what it says is no SMTP reply")]
     NotAReply,

@@ -14,7 +14,7 @@ use std::{
 
 /// What happened.
 #[derive(Debug)]
-pub(crate) enum Event<'a> {
+pub enum Event<'a> {
     /// A record arrived.
     Taken { partition: Partition, offset: i64, lent: Lent<'a> },
     /// The task of a delivery has ended.
@@ -35,7 +35,7 @@ pub(crate) enum Event<'a> {
 
 /// What the shell has to do.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub enum Command {
     /// Send the mail that the event asks for.
     Start { delivery: DeliveryId, event: Arc<contract::event::Event> },
     /// Write the record to another topic, and wait for the broker's ack.
@@ -62,11 +62,11 @@ pub(crate) enum Command {
 
 /// The time of an event, and one random number for it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Now {
-    pub(crate) instant: Instant,
-    pub(crate) wall: Timestamp,
+pub struct Now {
+    pub instant: Instant,
+    pub wall: Timestamp,
     /// Uniform in 0..1.
-    pub(crate) jitter: f64,
+    pub jitter: f64,
 }
 
 impl Now {
@@ -80,14 +80,14 @@ impl Now {
 
 /// The configuration of the state machine.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// The consumer group. Only this group takes its retries.
-    pub(crate) group: String,
-    pub(crate) commit: CommitConfig,
+    pub group: String,
+    pub commit: CommitConfig,
     /// The most SMTP sessions.
-    pub(crate) sessions: usize,
+    pub sessions: usize,
     /// The limit in octets on waiting records.
-    pub(crate) max_backlog_octets: usize,
+    pub max_backlog_octets: usize,
     /// How far the clock of a record's writer may differ from the broker's.
-    pub(crate) clock_tolerance: Duration,
+    pub clock_tolerance: Duration,
 }

@@ -17,7 +17,7 @@ use std::{
 
 /// Identifies one delivery; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct DeliveryId(u64);
+pub struct DeliveryId(u64);
 
 /// A record that is being brought to its outcome.
 #[derive(Debug)]
