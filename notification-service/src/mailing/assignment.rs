@@ -79,11 +79,15 @@ impl Assignment {
         Some(record)
     }
 
-    /// The next record to start. At the limit on uncommitted records only one that blocks a commit qualifies: any other would
-    /// exceed the limit.
+    /// The next record to start. At the limit on uncommitted records only one that blocks a commit qualifies, and only while
+    /// nothing can be committed: any other would exceed the limit.
     pub(super) fn next(&mut self, at_bound: bool, is_running: impl Fn(Position) -> bool) -> Option<Turn> {
         if !at_bound {
             return self.backlog.pop().map(Turn::Ready);
+        }
+        // After this commit there is room.
+        if !self.is_committed() {
+            return None;
         }
         let blockers: Vec<_> = self.offsets.blockers().filter(|at| !is_running(*at)).collect();
         // Usually all of them are running. Then the search of a long backlog would find nothing.

@@ -167,7 +167,7 @@ impl Mailing {
     }
 
     /// Whether one more delivery could exceed the limit on records that are finished but not committed.
-    fn is_at_bound(&self) -> bool {
+    pub(super) fn is_at_bound(&self) -> bool {
         self.assignment.offsets.done() + self.running.deliveries.len() >= self.settings.commit.max_uncommitted
     }
 }

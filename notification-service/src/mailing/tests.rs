@@ -315,6 +315,28 @@ fn at_the_limit_a_record_that_waits_makes_way_for_the_commit_of_finished_ones() 
 }
 
 #[test]
+fn records_that_make_way_do_not_exceed_the_limit_while_nothing_can_be_committed() {
+    let mut shell = Shell::new(10);
+    // Each second one waits for its time, in front of one that is mailed.
+    let wait = |offset| if offset % 2 == 0 { 100 * SECOND } else { Duration::ZERO };
+    (0..60).for_each(|offset| shell.take_retry(offset, offset, wait(offset)));
+    shell.pass(SECOND);
+    let mut finished = 0;
+    for _ in 0..50 {
+        finished += shell.end_mails(|| Try::Accepted) + shell.write_all();
+        shell.fail_commit(false);
+        shell.pass(SECOND);
+    }
+    assert_eq!(finished, 11, "ten, and the one that lets them be committed");
+    for _ in 0..100 {
+        finished += shell.end_mails(|| Try::Accepted) + shell.write_all();
+        shell.commit_all();
+        shell.pass(SECOND);
+    }
+    assert_eq!((finished, shell.committed[&RETRIES]), (60, 60));
+}
+
+#[test]
 fn records_that_ask_for_no_mail_do_not_count_towards_the_limit() {
     let mut shell = Shell::new(10);
     shell.take_codes(0..1);
