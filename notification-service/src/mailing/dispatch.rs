@@ -134,6 +134,10 @@ impl Mailing {
         if self.server.observe(delivery, now) {
             self.commands.push(Command::CallBack);
         }
+        if self.server.gate.is_open() {
+            // When it closes again, it waits for none of these.
+            self.running.deliveries.values_mut().for_each(|delivery| delivery.probe = false);
+        }
     }
 
     /// Puts a record back into the backlog. A failed probe goes last: a record on which the server always fails must not

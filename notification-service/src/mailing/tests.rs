@@ -413,6 +413,25 @@ fn a_copy_of_a_probe_from_before_keeps_no_probe_of_a_later_closing_waiting() {
 }
 
 #[test]
+fn what_probed_before_the_gate_was_open_again_is_no_probe_of_the_next_time() {
+    let mut shell = Shell::new(40);
+    shell.take_codes(0..20);
+    let began = shell.mails();
+    shell.end(began[0].0, End::Tried(failed()));
+    shell.pass(5 * SECOND);
+    let first_probe = shell.mails().into_iter().find(|mail| !began.contains(mail)).unwrap();
+    shell.end(began[1].0, End::Tried(Try::Accepted));
+    assert!(shell.gate_is_open());
+    shell.end(began[2].0, End::Tried(failed()));
+    shell.end(shell.mails()[0].0, End::Tried(failed()));
+    shell.pass(5 * SECOND);
+    let running = shell.mails().len();
+    shell.end(first_probe.0, End::Tried(failed()));
+    shell.pass(5 * SECOND);
+    assert_eq!(shell.mails().len(), running - 1, "the second probe has not ended");
+}
+
+#[test]
 fn a_probe_that_is_dropped_with_its_partitions_is_not_waited_for() {
     let mut shell = Shell::new(40);
     shell.take_codes(0..1);
