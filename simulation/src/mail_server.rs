@@ -1,0 +1,148 @@
+//! The mail server: what it says to whom, by its mood and by what the recipient deserves.
+
+use crate::schedule::{Mood, Random};
+use notification_service::simulated::{Cause, Phase, Refusal, RefusalKind, ServerFailure, Status, Try};
+use rand::RngExt;
+use std::{collections::HashMap, time::Duration};
+
+/// What a recipient's mails meet while the server is fair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Treatment {
+    Served,
+    /// Refused for now in the first so many minutes (greylisting).
+    Greylisted(u64),
+    /// The mailbox is full until the last fault is over.
+    Full,
+    /// There is no such mailbox.
+    Unknown,
+    /// Refused for good, without a reason.
+    Unclear,
+    /// The content is refused until the last fault is over.
+    Disliked,
+}
+
+/// What the server says to a mail that it has read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// It has the mail now.
+    pub(crate) accepted: bool,
+    /// `None`: no answer, to what is said in this phase.
+    pub(crate) says: Result<Try, Phase>,
+}
+
+/// Fair to all at first.
+#[derive(Debug)]
+pub(crate) struct MailServer {
+    /// Of each fault that lasts: whom it is for, and how.
+    pub(crate) moods: Vec<(usize, Option<usize>, Mood)>,
+    /// When a recipient was refused first.
+    greylisted_since: HashMap<u64, Duration>,
+    /// The last fault is over.
+    pub(crate) lenient: bool,
+    random: Random,
+}
+
+impl MailServer {
+    pub(crate) fn new(random: Random) -> Self {
+        Self { moods: Vec::new(), greylisted_since: HashMap::new(), lenient: false, random }
+    }
+
+    /// How it is disposed towards a service: the newest fault's mood.
+    fn mood(&self, service: usize) -> Mood {
+        let concerned = |who: &Option<usize>| who.is_none_or(|who| who == service);
+        self.moods.iter().rev().find(|(_, who, _)| concerned(who)).map_or(Mood::Fair, |(_, _, mood)| *mood)
+    }
+
+    /// How a new connection begins, and after which time that is known; `timeout`: that of a reply.
+    pub(crate) fn connect(
+        &mut self,
+        service: usize,
+        timeout: Duration,
+    ) -> (Duration, Result<(), ServerFailure>) {
+        let soon = self.moment();
+        match self.mood(service) {
+            Mood::Away => (soon, Err(failure(Phase::Connect, Cause::Io("connection refused".to_owned())))),
+            Mood::NoGreeting => (timeout, Err(failure(Phase::Greeting, Cause::Timeout))),
+            Mood::Closing => (soon, Err(failure(Phase::Greeting, Cause::Reply(status(421))))),
+            _ => (soon * 3, Ok(())),
+        }
+    }
+
+    /// How long a mail takes to be read and stored.
+    pub(crate) fn takes(&mut self, service: usize) -> Duration {
+        let soon = self.moment() * 2;
+        match self.mood(service) {
+            Mood::Slow(seconds) => {
+                soon + Duration::from_secs(seconds).mul_f64(self.random.random_range(0.5..1.0))
+            }
+            _ => soon,
+        }
+    }
+
+    /// What it says to a mail.
+    pub(crate) fn answer(
+        &mut self,
+        service: usize,
+        recipient: u64,
+        treatment: Treatment,
+        now: Duration,
+    ) -> Answer {
+        let says = |ended: Try| Answer { accepted: false, says: Ok(ended) };
+        let dropped = || Ok(Try::Failed(failure(Phase::Content, Cause::Broken)));
+        match self.mood(service) {
+            Mood::Fair | Mood::Slow(_) => says(self.fair(recipient, treatment, now)),
+            Mood::Away | Mood::NoGreeting | Mood::Drops => {
+                says(Try::Failed(failure(Phase::MailFrom, Cause::Broken)))
+            }
+            Mood::Silent => Answer { accepted: false, says: Err(Phase::Recipient) },
+            Mood::TakesSilently => Answer { accepted: true, says: Err(Phase::Content) },
+            Mood::TakesAndDrops => Answer { accepted: true, says: dropped() },
+            Mood::Unwelcome => says(Try::Unwelcome(failure(Phase::Recipient, Cause::Reply(status(554))))),
+            Mood::Closing => says(Try::Failed(failure(Phase::MailFrom, Cause::Reply(status(421))))),
+            Mood::RefusesAll { for_good: true } => says(refused(RefusalKind::RecipientUnclear, 550)),
+            Mood::RefusesAll { for_good: false } => says(refused(RefusalKind::ForNow, 451)),
+            Mood::DislikesAll => says(refused(RefusalKind::Content, 554)),
+        }
+        .accepting()
+    }
+
+    fn fair(&mut self, recipient: u64, treatment: Treatment, now: Duration) -> Try {
+        match treatment {
+            Treatment::Greylisted(minutes) => {
+                let since = *self.greylisted_since.entry(recipient).or_insert(now);
+                if now < since + Duration::from_mins(minutes) && !self.lenient {
+                    return refused(RefusalKind::ForNow, 450);
+                }
+                Try::Accepted
+            }
+            Treatment::Full if !self.lenient => refused(RefusalKind::RecipientForNow, 452),
+            Treatment::Disliked if !self.lenient => refused(RefusalKind::Content, 554),
+            Treatment::Unknown => refused(RefusalKind::Recipient, 550),
+            Treatment::Unclear => refused(RefusalKind::RecipientUnclear, 550),
+            Treatment::Served | Treatment::Full | Treatment::Disliked => Try::Accepted,
+        }
+    }
+
+    fn moment(&mut self) -> Duration {
+        Duration::from_micros(self.random.random_range(200..8_000))
+    }
+}
+
+impl Answer {
+    /// Whoever is told that the server has the mail is told the truth.
+    fn accepting(self) -> Self {
+        Self { accepted: self.accepted || matches!(self.says, Ok(Try::Accepted)), ..self }
+    }
+}
+
+pub(crate) fn failure(phase: Phase, cause: Cause) -> ServerFailure {
+    ServerFailure { phase, cause }
+}
+
+fn refused(kind: RefusalKind, code: u16) -> Try {
+    Try::Refused(Refusal { kind, status: Some(status(code)) })
+}
+
+fn status(code: u16) -> Status {
+    Status { code, enhanced: None }
+}

@@ -1,0 +1,87 @@
+//! Faults, carried out.
+
+use crate::{
+    schedule::{Fault, GroupFault, ProcessFault},
+    service::{Input, State},
+    world::World,
+};
+use jiff::SignedDuration;
+use std::time::Duration;
+
+impl World {
+    pub(crate) fn begin_fault(&mut self, number: usize) {
+        let fault = self.faults[number].fault;
+        let now = self.agenda.now();
+        self.chronicle.note(now, || format!("fault {number} begins: {fault:?}"));
+        match fault {
+            Fault::Process(service, ProcessFault::Kill) => {
+                self.services[service].end();
+                self.ledger.process_ended(service);
+            }
+            Fault::Process(service, ProcessFault::Stop) => self.later(service, Duration::ZERO, Input::Stop),
+            Fault::Process(service, ProcessFault::Freeze) => {
+                if self.services[service].state == State::Running {
+                    self.services[service].state = State::Frozen;
+                    self.ledger.frozen(service, now);
+                }
+            }
+            Fault::Link(who, link) => {
+                for service in self.concerned(who) {
+                    self.services[service].links.push((number, link));
+                }
+            }
+            Fault::Mail(who, mood) => self.server.moods.push((number, who, mood)),
+            Fault::Group(service, GroupFault::Expel) => self.group.expel(service, now),
+            Fault::Group(_, GroupFault::Rebalance) => self.group.rebalance(now),
+            Fault::Group(service, GroupFault::JoinAgain) => {
+                self.group.rebalance(now);
+                self.services[service].client.join_again();
+                self.later(service, Duration::ZERO, Input::Rebalance);
+            }
+            Fault::Commits(service, fault) => self.services[service].commit_faults.push((number, fault)),
+            Fault::Clock(service, skew) => self.services[service].skew = SignedDuration::from_millis(skew),
+        }
+    }
+
+    pub(crate) fn end_fault(&mut self, number: usize) {
+        let fault = self.faults[number].fault;
+        self.chronicle.note(self.agenda.now(), || format!("fault {number} ends: {fault:?}"));
+        match fault {
+            Fault::Process(service, ProcessFault::Kill | ProcessFault::Stop) => {
+                if self.services[service].state == State::Down {
+                    self.start(service);
+                } else {
+                    self.restarts[service] = true;
+                }
+            }
+            Fault::Process(service, ProcessFault::Freeze) => self.thaw(service),
+            Fault::Link(who, _) => {
+                for service in self.concerned(who) {
+                    self.services[service].links.retain(|(at, _)| *at != number);
+                    self.receive_soon(service);
+                }
+            }
+            Fault::Mail(..) => self.server.moods.retain(|(at, ..)| *at != number),
+            Fault::Commits(service, _) => {
+                self.services[service].commit_faults.retain(|(at, _)| *at != number)
+            }
+            Fault::Group(..) | Fault::Clock(..) => {}
+        }
+    }
+
+    /// What it missed happens now, in any order.
+    fn thaw(&mut self, service: usize) {
+        if self.services[service].state != State::Frozen {
+            return;
+        }
+        self.services[service].state = State::Running;
+        for input in std::mem::take(&mut self.services[service].missed) {
+            let wait = self.moment(service) * 3;
+            self.later(service, wait, input);
+        }
+    }
+
+    fn concerned(&self, who: Option<usize>) -> Vec<usize> {
+        who.map_or_else(|| (0..self.services.len()).collect(), |service| vec![service])
+    }
+}

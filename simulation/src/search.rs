@@ -1,0 +1,62 @@
+//! Seed after seed.
+
+use crate::{
+    report, schedule,
+    setup::Setup,
+    shrink,
+    world::{self, Verdict},
+};
+use std::time::{Duration, Instant};
+
+/// Between two lines about what was searched.
+const PAUSE_OF_LINES: Duration = Duration::from_secs(10);
+
+/// What was searched.
+#[derive(Debug, Default)]
+pub(crate) struct Searched {
+    pub(crate) seeds: u64,
+    pub(crate) simulated: Duration,
+    pub(crate) mails: usize,
+    pub(crate) duplicates: usize,
+}
+
+/// Runs one seed, and reports; false when a promise is broken.
+pub(crate) fn run(seed: u64, services: usize, chronicled: bool) -> bool {
+    let setup = Setup::new(seed, services);
+    let faults = schedule::plan(seed, &setup);
+    let verdict = world::run(&setup, &faults, chronicled);
+    if verdict.breach.is_some() {
+        report::breach(&setup, &shrink::shrink(&setup, faults));
+        return false;
+    }
+    if chronicled {
+        report::chronicle(&verdict.chronicle, usize::MAX);
+    }
+    report::kept(&setup, &faults, &verdict);
+    true
+}
+
+/// Runs all seeds from this one on until the time is over or a promise is broken, and reports; false in the latter case.
+pub(crate) fn search(from: u64, services: usize, length: Duration) -> bool {
+    let (began, mut searched, mut line_at) = (Instant::now(), Searched::default(), PAUSE_OF_LINES);
+    while began.elapsed() < length {
+        let setup = Setup::new(from + searched.seeds, services);
+        let faults = schedule::plan(setup.seed, &setup);
+        let Verdict { breach, took, mails, duplicates, .. } = world::run(&setup, &faults, false);
+        searched.seeds += 1;
+        searched.simulated += took;
+        searched.mails += mails;
+        searched.duplicates += duplicates;
+        if breach.is_some() {
+            report::searched(from, &searched, began.elapsed());
+            report::breach(&setup, &shrink::shrink(&setup, faults));
+            return false;
+        }
+        if began.elapsed() > line_at {
+            report::searched(from, &searched, began.elapsed());
+            line_at = began.elapsed() + PAUSE_OF_LINES;
+        }
+    }
+    report::searched(from, &searched, began.elapsed());
+    true
+}

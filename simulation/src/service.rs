@@ -1,0 +1,156 @@
+//! A process of the notification service: the real state machine, and what surrounds it.
+
+use crate::{
+    client::Client,
+    schedule::{CommitFault, Link, Random},
+};
+use jiff::SignedDuration;
+use notification_service::simulated::{
+    DeliveryId, End, Event, Header, Mailing, Now, Phase, Record, ServerFailure, Settings, Target, Try,
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Whether a process gets anything done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Running,
+    Frozen,
+    Down,
+}
+
+/// What a process does next. It does one thing at a time.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// SIGTERM.
+    Stop,
+    Tick,
+    Heartbeat,
+    /// A rebalance was reported.
+    Rebalance,
+    /// The next record is there.
+    Receive,
+    /// A session is there, or none can be opened.
+    Session(DeliveryId, Result<(), ServerFailure>),
+    /// The mail server has answered.
+    Answer(DeliveryId, Try),
+    /// It has not answered what was said in this phase.
+    NoAnswer(DeliveryId, Phase),
+    /// The broker has acknowledged a copy.
+    Acked(DeliveryId),
+    /// No ack for this writing of a copy.
+    NoAck(DeliveryId, u32),
+    Ended(DeliveryId),
+    /// What was stored is committed now.
+    Commit,
+    /// `expelled` in the error.
+    Committed(Result<(), bool>),
+}
+
+/// What was started and has not been reported as ended.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// It waits for a session, or for a connection, which occupies one.
+    Waiting { event: Arc<contract::event::Event>, connecting: bool },
+    /// It talks with the mail server, on a session.
+    Talking,
+    /// It writes a copy, for the so manieth time.
+    Writing { record: Arc<Record>, target: Target, headers: Vec<Header>, times: u32 },
+    /// It has ended like this.
+    Ended(End),
+}
+
+pub(crate) struct Service {
+    pub(crate) state: State,
+    /// Tells its processes apart.
+    pub(crate) process: u64,
+    pub(crate) mailing: Mailing,
+    pub(crate) client: Client,
+    pub(crate) tasks: BTreeMap<DeliveryId, Task>,
+    /// Those that wait for a session.
+    pub(crate) waiting: VecDeque<DeliveryId>,
+    pub(crate) sessions_in_use: usize,
+    pub(crate) sessions_idle: usize,
+    /// What happened while it was frozen.
+    pub(crate) missed: Vec<Input>,
+    /// When the next tick is.
+    pub(crate) wake: Option<Duration>,
+    /// The next record is on its way.
+    pub(crate) receives: bool,
+    pub(crate) stopping_since: Option<Duration>,
+    /// The state machine's gate was closed after its last step.
+    pub(crate) gate_closed: bool,
+    /// What was started last while it was.
+    pub(crate) probe: Option<DeliveryId>,
+    /// What its wall clock is from the true time.
+    pub(crate) skew: SignedDuration,
+    /// Faults of its way to the broker that last, by their numbers.
+    pub(crate) links: Vec<(usize, Link)>,
+    pub(crate) commit_faults: Vec<(usize, CommitFault)>,
+    pub(crate) random: Random,
+}
+
+impl Service {
+    pub(crate) fn new(number: usize, settings: Settings, now: Now, random: Random) -> Self {
+        Self {
+            state: State::Down,
+            process: 0,
+            mailing: Mailing::new(settings, now),
+            client: Client::new(number, Duration::ZERO),
+            tasks: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            sessions_in_use: 0,
+            sessions_idle: 0,
+            missed: Vec::new(),
+            wake: None,
+            receives: false,
+            stopping_since: None,
+            gate_closed: false,
+            probe: None,
+            skew: SignedDuration::ZERO,
+            links: Vec::new(),
+            commit_faults: Vec::new(),
+            random,
+        }
+    }
+
+    /// A new process, in which nothing is known.
+    pub(crate) fn start(&mut self, number: usize, settings: Settings, now: Now, since_begin: Duration) {
+        self.clear();
+        self.state = State::Running;
+        self.process += 1;
+        self.mailing = Mailing::new(settings, now);
+        self.client = Client::new(number, since_begin);
+    }
+
+    /// The process is gone, with all that it knew.
+    pub(crate) fn end(&mut self) {
+        self.clear();
+        self.state = State::Down;
+    }
+
+    fn clear(&mut self) {
+        self.tasks.clear();
+        self.waiting.clear();
+        self.missed.clear();
+        (self.sessions_in_use, self.sessions_idle) = (0, 0);
+        (self.wake, self.receives, self.stopping_since) = (None, false, None);
+        (self.gate_closed, self.probe) = (false, None);
+    }
+
+    /// The way to the broker: the worst of its faults.
+    pub(crate) fn link(&self) -> Link {
+        self.links
+            .iter()
+            .map(|(_, link)| *link)
+            .fold(Link::Up, |worst, link| if link > worst { link } else { worst })
+    }
+
+    /// The rebalance that was reported first.
+    pub(crate) fn next_rebalance(&mut self) -> Option<Event<'static>> {
+        self.client.rebalances.pop_front()
+    }
+}

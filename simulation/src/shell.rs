@@ -1,0 +1,239 @@
+//! What the shell of the state machine does (`consumer`), in simulated time: reports what happens, carries out what is commanded.
+
+use crate::{
+    schedule::Link,
+    service::{Input, State, Task},
+    world::{Happening, World},
+};
+use notification_service::simulated::{Command, DeliveryId, End, Event, Now, Position, Try};
+use rand::RngExt;
+use std::time::Duration;
+
+/// The client's tries to leave the group, which somebody else's session timeout ends.
+const LEAVES: [Link; 2] = [Link::Up, Link::Slow];
+
+impl World {
+    /// A process does what is next, if it still runs.
+    pub(crate) fn go_on(&mut self, number: usize, process: u64, input: Input) {
+        let service = &mut self.services[number];
+        if service.process != process || service.state == State::Down {
+            return;
+        }
+        if service.state == State::Frozen {
+            return service.missed.push(input);
+        }
+        match input {
+            // One that was entered before an earlier one has been overtaken.
+            Input::Tick if service.wake.is_some_and(|wake| wake > self.agenda.now()) => {}
+            Input::Tick => {
+                service.wake = None;
+                self.step(number, Event::Tick);
+            }
+            Input::Stop if self.services[number].stopping_since.is_none() => {
+                self.services[number].stopping_since = Some(self.agenda.now());
+                self.chronicle.note(self.agenda.now(), || format!("service {number} is asked to stop"));
+                self.ledger.stopping(number);
+                self.step(number, Event::Stop);
+            }
+            Input::Stop => {}
+            Input::Heartbeat => self.heartbeat(number),
+            Input::Rebalance => {
+                if let Some(event) = self.services[number].next_rebalance() {
+                    self.chronicle.note(self.agenda.now(), || format!("service {number}: {event:?}"));
+                    self.ledger.rebalance(number, &event, self.agenda.now());
+                    self.step(number, event);
+                }
+            }
+            Input::Receive => self.receive(number),
+            Input::Session(delivery, opened) => self.session(number, delivery, opened),
+            Input::Answer(delivery, ended) => self.answered(number, delivery, ended),
+            Input::NoAnswer(delivery, phase) => self.not_answered(number, delivery, phase),
+            Input::Acked(delivery) => self.acked(number, delivery),
+            Input::NoAck(delivery, times) => self.not_acked(number, delivery, times),
+            Input::Ended(delivery) => {
+                if let Some(Task::Ended(end)) = self.services[number].tasks.remove(&delivery) {
+                    self.chronicle
+                        .note(self.agenda.now(), || format!("service {number}: {delivery:?} ended: {end:?}"));
+                    self.ledger.told(number, delivery, &end);
+                    self.step(number, Event::Ended { delivery, end });
+                }
+            }
+            Input::Commit => self.commit(number),
+            Input::Committed(result) => {
+                self.chronicle
+                    .note(self.agenda.now(), || format!("service {number}: commit ended: {result:?}"));
+                self.ledger.commit_told(number, result);
+                let event = match result {
+                    Ok(()) => Event::Committed,
+                    Err(expelled) => Event::CommitFailed { expelled },
+                };
+                self.step(number, event);
+            }
+        }
+    }
+
+    /// The state machine takes an event in.
+    pub(crate) fn step(&mut self, number: usize, event: Event<'_>) {
+        let now = self.now_of(number);
+        self.ledger.shown(number, now.wall);
+        let commands = self.services[number].mailing.on(event, now);
+        self.note_probes(number, &commands);
+        let count = commands.len();
+        for (index, command) in commands.into_iter().enumerate() {
+            if matches!(command, Command::Leave) && index + 1 < count {
+                self.ledger.breaks(
+                    "nothing is commanded after the end",
+                    self.agenda.now(),
+                    format!("service {number}"),
+                );
+            }
+            self.carry_out(number, command);
+        }
+        self.ledger.stepped(number, self.agenda.now());
+        if self.services[number].state == State::Running {
+            self.set_alarm(number);
+        }
+    }
+
+    /// While the gate is closed, one mail at a time is tried.
+    fn note_probes(&mut self, number: usize, commands: &[Command]) {
+        let service = &mut self.services[number];
+        let is_closed = service.mailing.work().gate_closed_by.is_some();
+        let was_closed = std::mem::replace(&mut service.gate_closed, is_closed);
+        if !is_closed {
+            service.probe = None;
+        }
+        for command in commands {
+            if let Command::Start { delivery, .. } = command
+                && was_closed
+                && is_closed
+            {
+                let other =
+                    service.probe.replace(*delivery).filter(|other| service.tasks.contains_key(other));
+                if let Some(other) = other {
+                    let detail = format!("service {number}: {delivery:?} beside {other:?}");
+                    self.ledger.breaks(
+                        "one probe at a time while the gate is closed",
+                        self.agenda.now(),
+                        detail,
+                    );
+                }
+            }
+        }
+    }
+
+    fn set_alarm(&mut self, number: usize) {
+        let at = Self::since_begin(self.services[number].mailing.wake_at()).max(self.agenda.now());
+        let service = &mut self.services[number];
+        if service.wake.is_none_or(|wake| at < wake) {
+            service.wake = Some(at);
+            let process = service.process;
+            self.agenda.at(at, Happening::Process { service: number, process, input: Input::Tick });
+        }
+    }
+
+    fn now_of(&mut self, number: usize) -> Now {
+        let jitter = self.services[number].random.random_range(0.0..1.0);
+        Now { jitter, ..self.now_of_without_draw(number) }
+    }
+
+    pub(crate) fn now_of_without_draw(&self, number: usize) -> Now {
+        Now { instant: self.instant(), wall: self.wall(number), jitter: 0.0 }
+    }
+
+    fn carry_out(&mut self, number: usize, command: Command) {
+        let now = self.agenda.now();
+        if !matches!(command, Command::Write { .. } | Command::Start { .. }) {
+            self.chronicle.note(now, || format!("service {number}: {command:?}"));
+        }
+        match command {
+            Command::Start { delivery, event } => {
+                self.chronicle.note(now, || {
+                    format!("service {number}: {delivery:?} mails {}", event.request_id().as_str())
+                });
+                self.ledger.started(number, delivery, &event, now);
+                self.services[number].tasks.insert(delivery, Task::Waiting { event, connecting: false });
+                self.services[number].waiting.push_back(delivery);
+                self.take_sessions(number);
+            }
+            Command::Write { delivery, record, target } => {
+                self.chronicle.note(now, || {
+                    let Position { partition, offset, .. } = record.position;
+                    format!(
+                        "service {number}: {delivery:?} writes {} of {}/{}/{offset} to {target:?}",
+                        self.ledger.sign_up((partition, offset)),
+                        partition.topic.name(),
+                        partition.number
+                    )
+                });
+                let wall = self.wall(number);
+                self.ledger.writes(number, delivery, &record, &target, wall, now);
+                self.begin_writing(number, delivery, record, target);
+            }
+            Command::CallBack => self.call_back(number),
+            Command::Abandon => self.abandon(number),
+            Command::Discard => self.discard(number),
+            Command::Commit(positions) => {
+                self.ledger.commits(number, &positions, now);
+                self.services[number].client.store(&positions);
+                let wait = self.moment(number);
+                self.later(number, wait, Input::Commit);
+            }
+            Command::Pause(partitions) => self.services[number].client.set_paused(&partitions, true),
+            Command::Resume(partitions) => {
+                self.services[number].client.set_paused(&partitions, false);
+                self.receive_soon(number);
+            }
+            Command::Assign(partitions) => {
+                self.ledger.assigned(number);
+                self.services[number].client.assign(&partitions);
+                self.report_rebalances(number);
+                self.receive_soon(number);
+            }
+            Command::Unassign => {
+                self.ledger.unassigned(number, now);
+                self.services[number].client.unassign();
+            }
+            Command::Leave => self.leave(number),
+        }
+    }
+
+    fn leave(&mut self, number: usize) {
+        let now = self.agenda.now();
+        self.ledger.left(number, self.services[number].stopping_since, now);
+        if let Some((member, _)) = self.services[number].client.member()
+            && LEAVES.contains(&self.services[number].link())
+        {
+            self.group.leave(member, now);
+        }
+        self.services[number].end();
+        self.ledger.process_ended(number);
+        if self.restarts[number] {
+            self.start(number);
+        }
+    }
+
+    /// Between two things that a process does.
+    pub(crate) fn moment(&mut self, number: usize) -> Duration {
+        Duration::from_micros(self.services[number].random.random_range(10..1_000))
+    }
+
+    /// One way between a service and the broker.
+    pub(crate) fn latency(&mut self, number: usize) -> Duration {
+        let service = &mut self.services[number];
+        let slow = if service.link() == Link::Slow { service.random.random_range(500..4_000) } else { 0 };
+        Duration::from_millis(slow) + Duration::from_micros(service.random.random_range(200..10_000))
+    }
+
+    /// A task has ended; the state machine hears of it a moment later.
+    pub(crate) fn end_task(&mut self, number: usize, delivery: DeliveryId, end: End) {
+        self.services[number].tasks.insert(delivery, Task::Ended(end));
+        let wait = self.moment(number);
+        self.later(number, wait, Input::Ended(delivery));
+    }
+
+    /// A try to mail has ended.
+    pub(crate) fn end_try(&mut self, number: usize, delivery: DeliveryId, ended: Try) {
+        self.end_task(number, delivery, End::Tried(ended));
+    }
+}
