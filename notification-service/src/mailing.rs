@@ -220,7 +220,7 @@ impl Mailing {
                 self.give_up();
             }
         }
-        let hurry = ending.is_some() || self.is_at_bound();
+        let hurry = ending.is_some() || (self.is_at_bound() && self.assignment.offsets.commit_makes_room());
         if let Some(positions) = self.assignment.commit(&self.settings.commit, hurry, now.instant) {
             self.commands.push(Command::Commit(positions));
         }

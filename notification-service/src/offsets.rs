@@ -38,6 +38,8 @@ struct Assigned {
     taken: VecDeque<Taken>,
     /// The number of finished records at the front.
     prefix: usize,
+    /// How many of them are in state `Done`.
+    done_in_prefix: usize,
     /// How many of them the last `prefixes` included.
     stored: usize,
     /// The highest offset in state `Done`.
@@ -115,8 +117,11 @@ impl Offsets {
             return false;
         }
         assigned.taken[index].state = state;
-        while assigned.taken.get(assigned.prefix).is_some_and(|taken| taken.state != State::Open) {
+        while let Some(taken) = assigned.taken.get(assigned.prefix)
+            && taken.state != State::Open
+        {
             assigned.prefix += 1;
+            assigned.done_in_prefix += usize::from(taken.state == State::Done);
         }
         true
     }
@@ -159,6 +164,11 @@ impl Offsets {
         self.done
     }
 
+    /// Whether a commit, possible or in flight, includes records that had an effect. Only these count in [`Offsets::done`].
+    pub(crate) fn commit_makes_room(&self) -> bool {
+        self.partitions.values().any(|assigned| assigned.done_in_prefix > 0)
+    }
+
     /// Committable records that [`Offsets::prefixes`] has not returned yet.
     pub(crate) fn committable(&self) -> usize {
         self.partitions.values().map(|assigned| assigned.prefix - assigned.stored).sum()
@@ -187,6 +197,7 @@ impl Offsets {
             done += usize::from(taken.state == State::Done);
         }
         assigned.prefix -= forgotten;
+        assigned.done_in_prefix -= done;
         assigned.stored = assigned.stored.saturating_sub(forgotten);
         self.done -= done;
     }

@@ -80,13 +80,12 @@ impl Assignment {
     }
 
     /// The next record to start. At the limit on uncommitted records only one that blocks a commit qualifies, and only while
-    /// nothing can be committed: any other would exceed the limit.
+    /// no commit makes room: any other would exceed the limit.
     pub(super) fn next(&mut self, at_bound: bool, is_running: impl Fn(Position) -> bool) -> Option<Turn> {
         if !at_bound {
             return self.backlog.pop().map(Turn::Ready);
         }
-        // After this commit there is room.
-        if !self.is_committed() {
+        if self.offsets.commit_makes_room() {
             return None;
         }
         let blockers: Vec<_> = self.offsets.blockers().filter(|at| !is_running(*at)).collect();

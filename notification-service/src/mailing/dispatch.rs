@@ -32,12 +32,14 @@ impl Mailing {
                 Admission::Probe => true,
                 Admission::Nothing(_) => break,
             };
-            if probe && self.server.gate.prefers_untried() {
-                self.assignment.backlog.put_untried_first();
-            } else if probe {
-                self.assignment.backlog.put_first_refused_first();
-            }
             let is_at_bound = self.is_at_bound();
+            if probe && !is_at_bound {
+                if self.server.gate.prefers_untried() {
+                    self.assignment.backlog.put_untried_first();
+                } else {
+                    self.assignment.backlog.put_first_refused_first();
+                }
+            }
             let item = match self.assignment.next(is_at_bound, |at| self.running.has(at)) {
                 Some(Turn::Ready(item)) => item,
                 Some(Turn::MakeWay(item)) => {

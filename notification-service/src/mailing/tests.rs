@@ -337,6 +337,31 @@ fn records_that_make_way_do_not_exceed_the_limit_while_nothing_can_be_committed(
 }
 
 #[test]
+fn at_the_limit_records_that_ask_for_no_mail_keep_no_record_from_making_way() {
+    let mut shell = Shell::new(10);
+    shell.take_retry(0, 0, 60 * SECOND);
+    (1..30).for_each(|offset| shell.take_retry(offset, offset, Duration::ZERO));
+    // While each commit is in flight, one more arrives for the next commit.
+    let mut ignored = 0;
+    let mut ignore = |shell: &mut Shell| {
+        shell.take(CODES, ignored, "registration_repeated", 100 + ignored, None);
+        ignored += 1;
+    };
+    ignore(&mut shell);
+    shell.pass(SECOND);
+    shell.end_mails(|| Try::Accepted);
+    for _ in 0..10 {
+        ignore(&mut shell);
+        shell.commit();
+        shell.pass(SECOND);
+    }
+    assert!(
+        shell.started.values().any(|job| matches!(job, Job::Write(at, _) if at.offset == 0)),
+        "it makes way"
+    );
+}
+
+#[test]
 fn records_that_ask_for_no_mail_do_not_count_towards_the_limit() {
     let mut shell = Shell::new(10);
     shell.take_codes(0..1);
