@@ -6,6 +6,7 @@ use super::{
     backlog::Item,
     journal,
     running::Delivery,
+    server::Change,
     verdict::{self, Next},
 };
 use crate::{
@@ -133,12 +134,13 @@ impl Mailing {
 
     /// Tells the gate how a delivery ended. If the gate closes, deliveries that wait for a session are called back.
     fn observe(&mut self, delivery: &Delivery, now: Now) {
-        if self.server.observe(delivery, now) {
-            self.commands.push(Command::CallBack);
-        }
-        if self.server.gate.is_open() {
+        match self.server.observe(delivery, now) {
+            Some(Change::Closed) => self.commands.push(Command::CallBack),
             // When it closes again, it waits for none of these.
-            self.running.deliveries.values_mut().for_each(|delivery| delivery.probe = false);
+            Some(Change::Opened) => {
+                self.running.deliveries.values_mut().for_each(|delivery| delivery.probe = false)
+            }
+            None => {}
         }
     }
 

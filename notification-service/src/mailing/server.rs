@@ -17,31 +17,40 @@ pub(super) struct Server {
     pub(super) closed_by: Option<Arc<str>>,
 }
 
+/// A change of the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Opened,
+    Closed,
+}
+
 impl Server {
-    /// Takes in how a delivery ended; true when the gate closes.
-    pub(super) fn observe(&mut self, delivery: &Delivery, now: Now) -> bool {
+    /// Takes in how a delivery ended, and returns the change of the gate, if there is one.
+    pub(super) fn observe(&mut self, delivery: &Delivery, now: Now) -> Option<Change> {
         let (was_open, report) = (self.gate.is_open(), &delivery.report);
         self.gate.observe(report.signal, delivery.tried(), now.instant, now.jitter);
-        let closes = was_open && !self.gate.is_open();
-        if self.gate.is_open() {
+        let change = match (was_open, self.gate.is_open()) {
+            (false, true) => Some(Change::Opened),
+            (true, false) => Some(Change::Closed),
+            (true, true) | (false, false) => None,
+        };
+        if change == Some(Change::Opened) {
             self.closed_by = None;
-            if !was_open {
-                log::info!("mail server usable again: gate open");
-            }
-        } else if closes || report.failure.is_some() {
+            log::info!("mail server usable again: gate open");
+        } else if change == Some(Change::Closed) || (!was_open && report.failure.is_some()) {
             let refused = "refused many recipients in a row";
             let reason = match (&report.failure, report.reply) {
                 (Some(failure), _) => failure.to_string(),
                 (None, Some(reply)) => format!("{refused}, the last with reply {reply}"),
                 (None, None) => refused.to_owned(),
             };
-            if closes {
+            if change == Some(Change::Closed) {
                 log::warn!("reason" = reason.as_str(); "mail server not usable: gate closed, probing");
                 self.say_how_to_replay(now);
             }
             self.closed_by = Some(reason.into());
         }
-        closes
+        change
     }
 
     /// Notes that a delivery was dropped. Otherwise the gate would wait for its probe without end.
