@@ -20,7 +20,7 @@ use tokio::{
 };
 
 const GUESSES: usize = 24;
-/// A person who waits longer for a mail asks for another.
+/// After this wait for a mail, a person asks for another.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest pause before a request is repeated, whatever `Retry-After` says.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

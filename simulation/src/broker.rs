@@ -53,7 +53,7 @@ impl Stored {
 }
 
 impl Broker {
-    /// With so many partitions of each topic.
+    /// `count`: the partitions of each topic.
     pub(crate) fn new(count: i32) -> Self {
         Self { count, partitions: BTreeMap::new() }
     }

@@ -26,7 +26,7 @@ impl Chronicle {
         }
     }
 
-    /// The last so many lines.
+    /// The last lines, at most this number.
     pub(crate) fn last(&self, lines: usize) -> impl Iterator<Item = &(Duration, String)> {
         self.lines.iter().skip(self.lines.len().saturating_sub(lines))
     }

@@ -13,7 +13,7 @@ const INITIAL_DELAY: Duration = Duration::from_millis(500);
 /// Names a member; a client that joins anew gets another one.
 pub(crate) type MemberId = u64;
 
-/// What a member is told when it says that it is alive.
+/// The answer to a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pulse {
     Fine,
@@ -22,7 +22,7 @@ pub(crate) enum Pulse {
     Unknown,
 }
 
-/// What a member is told that waits for its share.
+/// The answer to a member that waits for its partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Share {
     Waiting,

@@ -9,7 +9,7 @@ use std::{collections::HashMap, time::Duration};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Treatment {
     Served,
-    /// Refused for now in the first so many minutes (greylisting).
+    /// Refused for now in its first minutes, of this number (greylisting).
     Greylisted(u64),
     /// The mailbox is full until the last fault is over.
     Full,
@@ -129,7 +129,7 @@ impl MailServer {
 }
 
 impl Answer {
-    /// Whoever is told that the server has the mail is told the truth.
+    /// The server has the mail if it says so.
     fn accepting(self) -> Self {
         Self { accepted: self.accepted || matches!(self.says, Ok(Try::Accepted)), ..self }
     }

@@ -26,7 +26,7 @@ pub(crate) enum Fault {
     Group(usize, GroupFault),
     /// Commits of this service.
     Commits(usize, CommitFault),
-    /// Its wall clock is so many milliseconds from the true time, from now on.
+    /// Its wall clock differs by this many milliseconds from the true time, from now on.
     Clock(usize, i64),
 }
 
@@ -99,7 +99,7 @@ pub(crate) enum Mood {
     RefusesAll { for_good: bool },
     /// It does not like the content of any mail.
     DislikesAll,
-    /// It takes so many seconds over each mail.
+    /// It takes this many seconds for each mail.
     Slow(u64),
 }
 
@@ -143,7 +143,8 @@ pub(crate) fn plan(seed: u64, setup: &Setup) -> Vec<Planned> {
     faults
 }
 
-/// Wall clocks are so many milliseconds from the true time at most: no two differ by more than twice this, `MAX_CLOCK_SKEW`.
+/// The largest difference of a wall clock from the true time, in milliseconds. Two clocks differ by twice this at most
+/// (`MAX_CLOCK_SKEW`).
 pub(crate) const SKEW: i64 = 60_000;
 
 fn lane(

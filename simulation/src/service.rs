@@ -57,7 +57,7 @@ pub(crate) enum Task {
     Waiting { event: Arc<contract::event::Event>, connecting: bool },
     /// It talks with the mail server, on a session.
     Talking,
-    /// It writes a copy, for the so manieth time.
+    /// It writes a copy. `times`: how often it has sent it.
     Writing { record: Arc<Record>, target: Target, headers: Vec<Header>, times: u32 },
     /// It has ended like this.
     Ended(End),

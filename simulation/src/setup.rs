@@ -63,8 +63,8 @@ impl Setup {
         }
     }
 
-    /// Everything is finished and committed so long after the last fault. A mail without an answer is given up after the time-out;
-    /// its next try is 2 minutes away, by clocks that differ by 2 minutes, and the topic's backlog takes a while.
+    /// The longest time from the last fault until everything is finished and committed. A mail without an answer is given up
+    /// after the time-out. Its next try is 2 minutes away, by clocks that differ by 2 minutes. Then the backlog takes a while.
     pub(crate) fn settles_within(&self) -> Duration {
         self.final_timeout + Duration::from_mins(6)
     }

@@ -24,7 +24,7 @@ use std::{
 static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// What the clocks of all runs show at first, in seconds since 1970.
 const EPOCH: i64 = 1_800_000_000;
-/// People go on to sign up for so long after the last fault: whoever does not mail them has not recovered.
+/// How long people go on signing up after the last fault. A service that does not mail them has not recovered.
 const AFTER_FAULTS: Duration = Duration::from_mins(1);
 
 /// What happens next.

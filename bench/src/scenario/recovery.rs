@@ -21,7 +21,7 @@ const MILLION: u64 = 1_000_000;
 /// The age of the old log's first and last record. The last one is older than the replay's start, which is at most three
 /// hours and four minutes ago.
 const OLD: [SignedDuration; 2] = [SignedDuration::from_hours(27), SignedDuration::from_mins(190)];
-/// These accounts were verified so long ago that only the fact counts.
+/// The age of verifications of which only the fact counts.
 const LONG_AGO: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The goal for a start with a million registrations, in seconds since the process began.
 const READY_WITH_REGISTRATIONS: f64 = 15.0;

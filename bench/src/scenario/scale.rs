@@ -1,5 +1,5 @@
 //! `scale`: one, two and four replicas of each service. Every user service follows the whole log, so each further one costs
-//! CPU time for every signup. The notification services share the partitions. It also measures the cost of a partition.
+//! CPU time per signup. The notification services share the partitions. It also measures the cost of a partition.
 
 mod partitions;
 

@@ -112,7 +112,7 @@ pub(super) fn wrong_kind(index: &Index<'_>) -> Count {
     Count::none("codes for a verified address, or notices for another", wrong.map(|(_, it)| it.line()))
 }
 
-/// A registration's window is the clock's, or the first one after a tombstone. Its code ends at the same time for everybody.
+/// A registration's window is the clock's, or the first one after a tombstone. The end of its code follows from the window.
 pub(super) fn wrong_window(index: &Index<'_>) -> Count {
     let wrong = index.accounts().flat_map(|(_, account)| {
         account.registrations.iter().filter(move |it| {

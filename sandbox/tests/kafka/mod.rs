@@ -115,7 +115,7 @@ pub(crate) async fn send(
     producer.send(record, DEADLINE).await.unwrap().offset
 }
 
-/// A producer that waits so long that records sent together are one batch.
+/// A producer that waits 200 ms, so records that are sent together become one batch.
 pub(crate) fn batches(bootstrap: &str) -> FutureProducer {
     client(bootstrap).set("linger.ms", "200").create().unwrap()
 }

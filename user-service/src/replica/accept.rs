@@ -24,7 +24,7 @@ pub(crate) struct Acceptance {
 #[derive(Debug)]
 pub(crate) enum Accepted {
     Event(Event),
-    /// An account that was verified so long ago that only the fact counts.
+    /// An account that was verified long ago. Only the fact counts.
     VerifiedLongAgo(AccountId),
 }
 
