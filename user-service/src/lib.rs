@@ -15,6 +15,7 @@ mod http;
 mod signup;
 mod replica;
 mod rules;
+mod outside;
 mod publisher;
 mod identity;
 mod rate_limit;
