@@ -23,6 +23,9 @@ mod wrong_codes;
 mod network;
 mod metrics;
 
+#[doc(hidden)]
+pub mod simulated;
+
 pub use application::{Application, forget};
 pub use config::Config;
 pub use http::Patience;

@@ -1,6 +1,6 @@
 //! What the verbs and the view get from outside: acks, log-end offsets, the time, random ids.
 //!
-//! They get these from here alone. So a test can decide what happens next: when an ack comes, what the clock
+//! They get these from here alone. So a test or the simulator can decide what happens next: when an ack comes, what the clock
 //! shows, which id a registration gets. Records that are read from the log don't come this way: the reader of
 //! the log hands them to `Reading::take`.
 
@@ -20,8 +20,7 @@ use std::{
 pub(crate) enum Outside {
     /// Kafka, and the clock and the random numbers of this machine.
     Real { publisher: Arc<Publisher>, inquirer: Arc<Inquirer> },
-    /// A test decides everything.
-    #[cfg(test)]
+    /// A caller decides everything.
     ByHand(Arc<by_hand::ByHand>),
 }
 
@@ -30,7 +29,6 @@ impl Outside {
     pub(crate) fn now(&self) -> Timestamp {
         let now = match self {
             Self::Real { .. } => Timestamp::now(),
-            #[cfg(test)]
             Self::ByHand(hand) => hand.now(),
         };
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
@@ -40,7 +38,6 @@ impl Outside {
     pub(crate) fn instant(&self) -> Instant {
         match self {
             Self::Real { .. } => Instant::now(),
-            #[cfg(test)]
             Self::ByHand(hand) => hand.instant(),
         }
     }
@@ -56,7 +53,6 @@ impl Outside {
     pub(crate) fn registration_id(&self) -> RegistrationId {
         match self {
             Self::Real { .. } => RegistrationId::random(),
-            #[cfg(test)]
             Self::ByHand(hand) => hand.registration_id(),
         }
     }
@@ -65,7 +61,6 @@ impl Outside {
     pub(crate) async fn within<T>(&self, deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
         match self {
             Self::Real { .. } => tokio::time::timeout_at(deadline.into(), work).await.ok(),
-            #[cfg(test)]
             Self::ByHand(hand) => hand.within(deadline, work).await,
         }
     }
@@ -77,7 +72,6 @@ impl Outside {
     pub(crate) async fn publish(&self, event: &Event, deadline: Instant) -> Result<Written, PublishError> {
         match self {
             Self::Real { publisher, .. } => publisher.publish(event, deadline).await,
-            #[cfg(test)]
             Self::ByHand(hand) => {
                 let acked = hand.within(deadline, hand.publish(event)).await;
                 acked.unwrap_or(Err(PublishError::Late))
@@ -105,7 +99,6 @@ impl Outside {
                     }
                 });
             }
-            #[cfg(test)]
             Self::ByHand(hand) => hand.ask_for_ends(Box::new(then)),
         }
     }
@@ -114,11 +107,9 @@ impl Outside {
     pub(crate) fn is_warm(&self) -> bool {
         match self {
             Self::Real { publisher, .. } => publisher.is_warm(),
-            #[cfg(test)]
             Self::ByHand(_) => true,
         }
     }
 }
 
-#[cfg(test)]
 pub(crate) mod by_hand;

@@ -1,7 +1,8 @@
 //! An outside in which nothing happens by itself: events wait for their acks and queries for their
-//! answers until the test gives them, and time stands still until the test moves it.
+//! answers until the caller gives them, and time stands still until the caller moves it.
 //!
-//! A deadline that passes wakes nobody: the test has to poll the requests again after it has moved the time.
+//! A deadline that passes wakes nobody: the caller has to poll the requests again after it has moved the time.
+//! For tests, and for `simulated`, which is why it is always compiled.
 
 use crate::{
     publisher::{PublishError, Written},
@@ -10,15 +11,16 @@ use crate::{
 use contract::{event::Event, registration_id::RegistrationId};
 use jiff::Timestamp;
 use std::{
+    fmt,
     future::poll_fn,
     pin::pin,
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard, PoisonError},
     task::Poll,
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
 
-/// The outside of one replica, driven by a test.
+/// The outside of one replica, driven by a caller.
 pub(crate) struct ByHand(Mutex<State>);
 
 struct State {
@@ -32,13 +34,17 @@ struct State {
 }
 
 /// An event that a verb has published. It waits for its ack; if this is dropped, the ack never comes.
-pub(crate) struct Published {
-    pub(crate) event: Event,
+pub struct Published {
+    /// What is to be written.
+    pub event: Event,
     pub(crate) ack: oneshot::Sender<Result<Written, PublishError>>,
 }
 
 /// A query of the log-end offsets. If this is dropped, they could not be learnt.
-pub(crate) struct Asked(Box<dyn FnOnce(Instant, Offsets) + Send>);
+pub struct Asked {
+    at: Instant,
+    then: Box<dyn FnOnce(Instant, Offsets) + Send>,
+}
 
 impl ByHand {
     pub(crate) fn new(now: Timestamp, seed: u64) -> Self {
@@ -82,7 +88,7 @@ impl ByHand {
     pub(super) fn registration_id(&self) -> RegistrationId {
         let mut state = self.state();
         let octets = [next(&mut state.seed), next(&mut state.seed)];
-        format!("{:016x}{:016x}", octets[0], octets[1]).parse().unwrap()
+        format!("{:016x}{:016x}", octets[0], octets[1]).parse().unwrap_or(RegistrationId::NONE)
     }
 
     pub(super) async fn publish(&self, event: &Event) -> Result<Written, PublishError> {
@@ -90,13 +96,14 @@ impl ByHand {
         self.state().published.push(Published { event: event.clone(), ack });
         match acked.await {
             Ok(acked) => acked,
-            // The test has dropped it: the ack never comes.
+            // The caller has dropped it: the ack never comes.
             Err(_) => std::future::pending().await,
         }
     }
 
     pub(super) fn ask_for_ends(&self, then: Box<dyn FnOnce(Instant, Offsets) + Send>) {
-        self.state().asked.push(Asked(then));
+        let at = self.instant();
+        self.state().asked.push(Asked { at, then });
     }
 
     pub(super) async fn within<T>(&self, deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
@@ -110,14 +117,40 @@ impl ByHand {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Published {
+    /// The broker has written the record there, and its acknowledgement arrives.
+    pub fn acknowledge(self, partition: i32, offset: i64, stamped_at: Timestamp) {
+        let topic = self.event.kind().topic();
+        // The request may be gone.
+        let _ = self.ack.send(Ok(Written { topic, partition, offset, stamped_at: Some(stamped_at) }));
+    }
+
+    /// The producer can't take the event: too many wait.
+    pub fn refuse(self) {
+        let _ = self.ack.send(Err(PublishError::Overloaded));
     }
 }
 
 impl Asked {
-    /// Answers with the log-end offsets of the moment `asked`.
-    pub(crate) fn answer(self, asked: Instant, ends: Offsets) {
-        (self.0)(asked, ends);
+    /// Answers with log-end offsets, which were learnt after the query.
+    pub fn answer(self, ends: Offsets) {
+        (self.then)(self.at, ends);
+    }
+}
+
+impl fmt::Debug for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Published").field("event", &self.event).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").finish_non_exhaustive()
     }
 }
 

@@ -27,9 +27,9 @@ pub(crate) use accept::Acceptance;
 pub(crate) use accept::Accepted;
 use contract::{event::EventId, registration_id::RegistrationId};
 pub(crate) use follow::Follower;
-pub(crate) use offsets::{Inquirer, Offsets, Partition, settings};
-#[cfg(test)]
-pub(crate) use reading::Record;
+pub(crate) use offsets::{Inquirer, settings};
+pub use offsets::{Offsets, Partition};
+pub use reading::Record;
 pub(crate) use reading::{BehindLog, Reading};
 pub(crate) use registration::Registration;
 use runtime::kafka::{KafkaConfig, KafkaWatch, TopicCheck};
@@ -49,7 +49,7 @@ const END_PAUSE: Duration = Duration::from_secs(1);
 /// The same pause while the view is behind.
 const SHORT_END_PAUSE: Duration = Duration::from_millis(100);
 /// How long one check may take to reach the log-end offset.
-const END_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const END_TIMEOUT: Duration = Duration::from_secs(3);
 /// The longest time that a replica reads back: attempts are kept for a day, and older ones no longer count.
 const LONGEST_LOOK_BACK: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -28,9 +28,9 @@ const FETCH_BACKOFF: &str = "20";
 const LARGEST_FETCH: &str = "16777216";
 
 /// One partition of one of our topics.
-pub(crate) type Partition = (Topic, i32);
+pub type Partition = (Topic, i32);
 /// An offset for each partition.
-pub(crate) type Offsets = HashMap<Partition, i64>;
+pub type Offsets = HashMap<Partition, i64>;
 
 /// Asks the brokers for offsets. All its functions block for a few seconds at most.
 pub(crate) struct Inquirer(BaseConsumer<ClientLog>);

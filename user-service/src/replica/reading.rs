@@ -41,17 +41,21 @@ use tokio::sync::Notify;
 type KnownEnds = Option<(Instant, Arc<Offsets>)>;
 
 /// The parts of a record that count.
-pub(crate) struct Record<'a> {
-    pub(crate) topic: Topic,
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
+pub struct Record<'a> {
+    /// Its topic.
+    pub topic: Topic,
+    /// Its partition of the topic.
+    pub partition: i32,
+    /// Its place in the partition.
+    pub offset: i64,
     /// Its timestamp in milliseconds since 1970, if it has one.
-    pub(crate) timestamp: Option<i64>,
-    pub(crate) key: Option<&'a [u8]>,
+    pub timestamp: Option<i64>,
+    /// The account's id in text form.
+    pub key: Option<&'a [u8]>,
     /// `None`: a tombstone.
-    pub(crate) payload: Option<&'a [u8]>,
+    pub payload: Option<&'a [u8]>,
     /// The value of the first header of a name. May panic: rdkafka does so at a name that is not UTF-8.
-    pub(crate) header: &'a dyn Fn(&str) -> Option<&'a [u8]>,
+    pub header: &'a dyn Fn(&str) -> Option<&'a [u8]>,
 }
 
 /// Takes the records of the log into a view.
@@ -137,7 +141,7 @@ impl Reading {
     }
 
     /// The time from which on the log has to be read.
-    pub(super) fn since(&self) -> Timestamp {
+    pub(crate) fn since(&self) -> Timestamp {
         self.acceptance.rules.replay_from(self.outside.now())
     }
 

@@ -187,9 +187,8 @@ impl Account {
     }
 }
 
-#[cfg(test)]
 impl Account {
-    /// All that counts now, in an order that does not depend on the order of reading.
+    /// All that counts now, in an order that does not depend on the order of reading: for tests and the simulator.
     pub(crate) fn in_fixed_order(
         &self,
         now: Timestamp,
@@ -198,7 +197,8 @@ impl Account {
     ) -> impl PartialEq + std::fmt::Debug + use<> {
         let milestones = self.milestones.as_deref().copied().unwrap_or_default();
         let counts = |at: &Timestamp| now < later(*at, rules.milestone_life());
-        let mut places: Vec<_> = self.places.iter().map(|it| (it.window, it.send, it.taken_at)).collect();
+        let held = self.places.iter().filter(|place| rules.held(now).contains(&place.window));
+        let mut places: Vec<_> = held.map(|it| (it.window, it.send, it.taken_at)).collect();
         places.sort_unstable();
         let guesses = self.guesses.as_ref().map(|guesses| guesses.in_fixed_order(now, rules, is_alive));
         (

@@ -98,9 +98,8 @@ fn take(guesses: &mut Vec<EventId>, guess: EventId, budget: u32) -> bool {
     is_free
 }
 
-#[cfg(test)]
 impl Guesses {
-    /// All that counts now: guesses of registrations that are alive, and of windows whose codes may be right.
+    /// All that counts now, for tests and the simulator: guesses of registrations that are alive, and of windows whose codes may be right.
     pub(super) fn in_fixed_order(
         &self,
         now: Timestamp,

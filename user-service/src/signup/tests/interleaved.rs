@@ -28,7 +28,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::sync::oneshot;
 
@@ -89,7 +89,7 @@ struct Pending {
 struct Question {
     side: usize,
     asked: Asked,
-    seen: Option<(Instant, Offsets)>,
+    seen: Option<Offsets>,
 }
 
 struct World {
@@ -347,11 +347,10 @@ impl World {
         if chance == 0 {
             self.questions.remove(at);
         } else if question.seen.is_none() {
-            question.seen = Some((self.sides[question.side].hand.instant(), self.log.ends()));
+            question.seen = Some(self.log.ends());
         } else {
             let Question { asked, seen, .. } = self.questions.remove(at);
-            let (moment, ends) = seen.unwrap();
-            asked.answer(moment, ends);
+            asked.answer(seen.unwrap());
         }
     }
 

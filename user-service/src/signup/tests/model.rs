@@ -359,7 +359,7 @@ impl Side {
             for published in published {
                 let _ = published.ack.send(Ok(log.write(&published.event, broker_now)));
             }
-            asked.into_iter().for_each(|asked| asked.answer(self.hand.instant(), log.ends()));
+            asked.into_iter().for_each(|asked| asked.answer(log.ends()));
             unread = TOPICS.into_iter();
         }
     }
