@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# simulation-selftest.sh - shows that the simulator can fail: breaks the notification service on purpose, by one patch of
+# simulation-selftest.sh - shows that the simulator can fail: breaks a service on purpose, by one patch of
 # simulation/broken at a time, in a work tree of its own, and expects that a search from seed 1 finds a broken promise in two minutes,
 # and none unbroken.
 #
 #   simulation-selftest.sh [--keep DIR] [PATCH...]     all patches by default; DIR keeps the builds for the next time
 #
-# Breaks what is committed, not what is in the work tree. Takes some 20 minutes from nothing.
+# Breaks what is committed, not what is in the work tree. Takes some 40 minutes from nothing.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 

@@ -9,6 +9,8 @@ use std::{
     rc::Rc,
 };
 
+/// The topics that user services read and write.
+pub(crate) const OF_USERS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
 /// The topics that the group reads.
 pub(crate) const SOURCES: [Topic; 3] = [Topic::Created, Topic::Verified, Topic::MailRetry];
 
@@ -33,11 +35,11 @@ pub(crate) struct Outgoing {
     pub(crate) created_at: Timestamp,
 }
 
-/// All partitions with their records; an offset is an index.
+/// All partitions with their records; an offset is an index. Where a topic was compacted there is none.
 #[derive(Debug)]
 pub(crate) struct Broker {
     count: i32,
-    partitions: BTreeMap<Partition, Vec<Rc<Stored>>>,
+    partitions: BTreeMap<Partition, Vec<Option<Rc<Stored>>>>,
 }
 
 impl Stored {
@@ -59,31 +61,54 @@ impl Broker {
     }
 
     /// All partitions that the group reads.
-    pub(crate) fn read_by_the_group(&self) -> impl Iterator<Item = Partition> {
+    pub(crate) fn read_by_the_group(&self) -> impl Iterator<Item = Partition> + use<> {
+        self.partitions_of(SOURCES)
+    }
+
+    /// All partitions of these topics.
+    pub(crate) fn partitions_of(&self, topics: [Topic; 3]) -> impl Iterator<Item = Partition> + use<> {
         let numbers = 0..self.count;
-        SOURCES
+        topics
             .into_iter()
             .flat_map(move |topic| numbers.clone().map(move |number| Partition { topic, number }))
+    }
+
+    /// Where the partitions of the user services end.
+    pub(crate) fn ends(&self) -> BTreeMap<Partition, i64> {
+        self.partitions_of(OF_USERS).map(|partition| (partition, self.log_end(partition))).collect()
+    }
+
+    /// The first offset of a partition whose record is not older than this time.
+    pub(crate) fn first_since(&self, partition: Partition, since: Timestamp) -> i64 {
+        let records = self.partitions.get(&partition).map(Vec::as_slice).unwrap_or_default();
+        let is_older = |record: &Option<Rc<Stored>>| {
+            record.as_ref().is_none_or(|record| record.timestamp < since.as_millisecond())
+        };
+        i64::try_from(records.partition_point(is_older)).unwrap_or(i64::MAX)
+    }
+
+    /// Records that compaction has removed, in the partition of that key.
+    pub(crate) fn skip(&mut self, topic: Topic, key: &[u8], count: usize) {
+        let partition = Partition { topic, number: number_of(Some(key), self.count) };
+        self.partitions.entry(partition).or_default().extend(std::iter::repeat_n(None, count));
     }
 
     /// Appends a record to the partition that its key decides; `now` by the broker's clock.
     pub(crate) fn append(&mut self, record: Outgoing, now: Timestamp) -> (Partition, i64, Rc<Stored>) {
         let Outgoing { topic, key, payload, headers, created_at } = record;
-        let mut hash = DefaultHasher::new();
-        key.hash(&mut hash);
-        let number = i32::try_from(hash.finish() % u64::from(self.count.unsigned_abs())).unwrap_or_default();
+        let number = number_of(key.as_deref(), self.count);
         let partition = Partition { topic, number };
         // Copies have the time of their writer; see `Topic::settings`.
         let timestamp = if topic.takes_copies() { created_at } else { now }.as_millisecond();
         let stored = Rc::new(Stored { key, payload, headers, timestamp });
         let records = self.partitions.entry(partition).or_default();
-        records.push(Rc::clone(&stored));
+        records.push(Some(Rc::clone(&stored)));
         (partition, end(records) - 1, stored)
     }
 
     /// The record at that offset, if there is one.
     pub(crate) fn get(&self, partition: Partition, offset: i64) -> Option<Rc<Stored>> {
-        self.partitions.get(&partition)?.get(usize::try_from(offset).ok()?).map(Rc::clone)
+        self.partitions.get(&partition)?.get(usize::try_from(offset).ok()?)?.clone()
     }
 
     /// The offset that the next record gets.
@@ -92,6 +117,13 @@ impl Broker {
     }
 }
 
-fn end(records: &[Rc<Stored>]) -> i64 {
+/// The partition of a key.
+pub(crate) fn number_of(key: Option<&[u8]>, count: i32) -> i32 {
+    let mut hash = DefaultHasher::new();
+    key.hash(&mut hash);
+    i32::try_from(hash.finish() % u64::from(count.unsigned_abs())).unwrap_or_default()
+}
+
+fn end(records: &[Option<Rc<Stored>>]) -> i64 {
     i64::try_from(records.len()).unwrap_or(i64::MAX)
 }

@@ -84,8 +84,9 @@ impl World {
         });
         if answer.accepted {
             self.ledger.accepted(number, process, delivery, event, now);
+            self.mail_arrives(event);
         }
-        self.ledger.answered(event, &answer.says);
+        self.ledger.answered(event, treatment, &answer.says);
         match answer.says {
             Ok(ended) => {
                 let wait = self.moment(number);
@@ -196,7 +197,7 @@ impl World {
         let acked = link < Link::AnswersLost;
         // What is sent when nobody answers may arrive much later, or not at all.
         let (arrives, delay) = match link {
-            Link::Up | Link::Slow | Link::AnswersLost => (true, Duration::ZERO),
+            Link::Up | Link::Slow | Link::Lossy | Link::AnswersLost => (true, Duration::ZERO),
             Link::Down => {
                 let random = &mut self.services[number].random;
                 (random.random_bool(0.3), Duration::from_millis(random.random_range(1_000..15_000)))

@@ -1,12 +1,14 @@
-//! A deterministic simulator of the notification services: one thread, no real time, and one seed decides everything.
+//! A deterministic simulator of user services and notification services: one thread, no real time, and one seed decides everything.
 //!
 //! ```text
 //!   setup, schedule     how large everything is, and what goes wrong: pure functions of the seed
-//!   people              who signs up
+//!   people, call        who signs up, and strangers; their requests
 //!   world ── agenda     one run: the queue of what happens, and the loop
 //!     broker            the log
 //!     group, client     the coordinator of the consumer group, and librdkafka as it behaves
 //!     mail_server       what it says to whom
+//!     user_service      a process: the real verbs and view (`user_service::simulated`)
+//!       user_shell      what `application`, `follow` and `publisher` do around them
 //!     service           a process: the real state machine (`notification_service::simulated`)
 //!       shell           what `consumer` does around it
 //!       consuming       its Kafka consumer in the course of time
@@ -22,12 +24,15 @@
 mod setup;
 mod schedule;
 mod people;
+mod call;
 mod agenda;
 mod world;
 mod broker;
 mod group;
 mod client;
 mod mail_server;
+mod user_service;
+mod user_shell;
 mod service;
 mod shell;
 mod consuming;
@@ -40,6 +45,7 @@ mod chronicle;
 mod report;
 
 use clap::{Parser, Subcommand};
+use setup::Scale;
 use std::{process::ExitCode, time::Duration};
 
 /// Drives the services' deciding code through simulated hours of faults, and keeps an exact ledger.
@@ -50,6 +56,12 @@ struct Arguments {
     /// Notification services in a run.
     #[arg(long, global = true, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=10))]
     services: u64,
+    /// User services in a run.
+    #[arg(long, global = true, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=10))]
+    users: u64,
+    /// Runs of ten minutes, in which at least three windows end.
+    #[arg(long, global = true)]
+    short: bool,
 }
 
 #[derive(Subcommand)]
@@ -62,11 +74,15 @@ enum Command {
         #[arg(long)]
         chronicle: bool,
     },
-    /// Runs seed after seed until the time is over or a promise is broken.
+    /// Runs seed after seed until the time is over, all seeds have been run, or a promise is broken.
+    #[group(required = true, multiple = true)]
     Search {
         /// Minutes of real time.
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-        minutes: u64,
+        minutes: Option<u64>,
+        /// So many seeds.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+        seeds: Option<u64>,
         /// The first seed.
         #[arg(long, default_value_t = 1)]
         from: u64,
@@ -74,12 +90,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Arguments { command, services } = Arguments::parse();
-    let services = usize::try_from(services).unwrap_or(usize::MAX);
+    let Arguments { command, services, users, short } = Arguments::parse();
+    let count = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    let scale = Scale { services: count(services), users: count(users), short };
     let is_kept = match command {
-        Command::Run { seed, chronicle } => search::run(seed, services, chronicle),
-        Command::Search { minutes, from } => {
-            search::search(from, services, Duration::from_secs(60 * minutes))
+        Command::Run { seed, chronicle } => search::run(seed, scale, chronicle),
+        Command::Search { minutes, seeds, from } => {
+            let length = minutes.map_or(Duration::MAX, Duration::from_mins);
+            search::search(from, seeds.unwrap_or(u64::MAX), scale, length)
         }
     };
     if is_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }

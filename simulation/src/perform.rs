@@ -3,6 +3,7 @@
 use crate::{
     schedule::{Fault, GroupFault, ProcessFault},
     service::{Input, State},
+    user_service::{Reader, UserInput},
     world::World,
 };
 use jiff::SignedDuration;
@@ -13,6 +14,7 @@ impl World {
         let fault = self.faults[number].fault;
         let now = self.agenda.now();
         self.chronicle.note(now, || format!("fault {number} begins: {fault:?}"));
+        (self.faults_now, self.calm_since) = (self.faults_now + 1, None);
         match fault {
             Fault::Process(service, ProcessFault::Kill) => {
                 self.services[service].end();
@@ -29,6 +31,9 @@ impl World {
                 for service in self.concerned(who) {
                     self.services[service].links.push((number, link));
                 }
+                if who.is_none() {
+                    self.users.iter_mut().for_each(|user| user.links.push((number, link)));
+                }
             }
             Fault::Mail(who, mood) => self.server.moods.push((number, who, mood)),
             Fault::Group(service, GroupFault::Expel) => self.group.expel(service, now),
@@ -40,12 +45,23 @@ impl World {
             }
             Fault::Commits(service, fault) => self.services[service].commit_faults.push((number, fault)),
             Fault::Clock(service, skew) => self.services[service].skew = SignedDuration::from_millis(skew),
+            Fault::User(user, ProcessFault::Kill) => self.end_user(user),
+            Fault::User(user, ProcessFault::Stop) => self.user_later(user, Duration::ZERO, UserInput::Stop),
+            Fault::User(user, ProcessFault::Freeze) => {
+                if self.users[user].state == State::Running {
+                    self.users[user].state = State::Frozen;
+                }
+            }
+            Fault::UserLink(user, link) => self.users[user].links.push((number, link)),
+            Fault::UserClock(user, skew) => self.users[user].skew = SignedDuration::from_millis(skew),
         }
     }
 
     pub(crate) fn end_fault(&mut self, number: usize) {
         let fault = self.faults[number].fault;
         self.chronicle.note(self.agenda.now(), || format!("fault {number} ends: {fault:?}"));
+        self.faults_now -= 1;
+        self.calm_since = (self.faults_now == 0).then(|| self.agenda.now());
         match fault {
             Fault::Process(service, ProcessFault::Kill | ProcessFault::Stop) => {
                 if self.services[service].state == State::Down {
@@ -60,13 +76,25 @@ impl World {
                     self.services[service].links.retain(|(at, _)| *at != number);
                     self.receive_soon(service);
                 }
+                if who.is_none() {
+                    (0..self.users.len()).for_each(|user| self.end_user_link(user, number));
+                }
             }
             Fault::Mail(..) => self.server.moods.retain(|(at, ..)| *at != number),
             Fault::Commits(service, _) => {
                 self.services[service].commit_faults.retain(|(at, _)| *at != number)
             }
-            Fault::Group(..) | Fault::Clock(..) => {}
+            Fault::User(user, ProcessFault::Kill | ProcessFault::Stop) => self.start_user(user),
+            Fault::User(user, ProcessFault::Freeze) => self.thaw_user(user),
+            Fault::UserLink(user, _) => self.end_user_link(user, number),
+            Fault::Group(..) | Fault::Clock(..) | Fault::UserClock(..) => {}
         }
+    }
+
+    fn end_user_link(&mut self, user: usize, number: usize) {
+        self.users[user].links.retain(|(at, _)| *at != number);
+        self.read_soon(user, Reader::Patient);
+        self.read_soon(user, Reader::Prompt);
     }
 
     /// What it missed happens now, in any order.

@@ -14,9 +14,9 @@ const FRAME: [&str; 6] = ["fault", "group:", "Revoked", "Assigned(", "starts", "
 
 /// A run that broke no promise.
 pub(crate) fn kept(setup: &Setup, faults: &[Planned], verdict: &Verdict) {
-    let Verdict { took, mails, duplicates, .. } = verdict;
+    let Verdict { took, mails, duplicates, answers, .. } = verdict;
     println!(
-        "seed {}: {} faults in {:.0?}, settled at {took:.1?}; {mails} mails, {duplicates} of them duplicates; every promise kept",
+        "seed {}: {} faults in {:.0?}, settled at {took:.1?}; {answers} answers; {mails} mails, {duplicates} of them duplicates; every promise kept",
         setup.seed,
         faults.len(),
         setup.faults_for
@@ -25,10 +25,10 @@ pub(crate) fn kept(setup: &Setup, faults: &[Planned], verdict: &Verdict) {
 
 /// What was searched so far.
 pub(crate) fn searched(from: u64, searched: &Searched, real: Duration) {
-    let Searched { seeds, simulated, mails, duplicates } = searched;
+    let Searched { seeds, simulated, mails, duplicates, answers } = searched;
     let hours = simulated.as_secs_f64() / 3_600.0;
     println!(
-        "seeds {from} to {}: {hours:.1} simulated hours in {real:.0?}, {:.0} an hour; {mails} mails, {duplicates} of them duplicates",
+        "seeds {from} to {}: {hours:.1} simulated hours in {real:.0?}, {:.0} an hour; {answers} answers; {mails} mails, {duplicates} of them duplicates",
         from + seeds - 1,
         hours / (real.as_secs_f64() / 3_600.0)
     );
@@ -57,7 +57,9 @@ pub(crate) fn breach(setup: &Setup, shrunk: &Shrunk) {
 
 /// What happened with one sign-up, with the faults and the group's rebalances in between.
 fn story(chronicle: &Chronicle, sign_up: &str) {
-    let concerns = |line: &str| line.split([' ', ':']).any(|word| word == sign_up);
+    // All requests about an address begin alike.
+    let who = sign_up.split('-').next().unwrap_or(sign_up);
+    let concerns = |line: &str| line.split([' ', ':', '-']).any(|word| word == who);
     let is_frame = |line: &str| FRAME.iter().any(|part| line.contains(part));
     for (at, line) in chronicle.last(usize::MAX).filter(|(_, line)| concerns(line) || is_frame(line)) {
         println!("  {:>12.6} {line}", at.as_secs_f64());

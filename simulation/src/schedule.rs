@@ -17,7 +17,7 @@ pub(crate) struct Planned {
     pub(crate) fault: Fault,
 }
 
-/// What fails. Numbers are those of services; without one it fails for all.
+/// What fails. Numbers are those of services; without one it fails for all, user services included.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Fault {
     Process(usize, ProcessFault),
@@ -28,6 +28,12 @@ pub(crate) enum Fault {
     Commits(usize, CommitFault),
     /// Its wall clock differs by this many milliseconds from the true time, from now on.
     Clock(usize, i64),
+    /// A user service.
+    User(usize, ProcessFault),
+    /// A user service's way to the broker.
+    UserLink(usize, Link),
+    /// A user service's wall clock.
+    UserClock(usize, i64),
 }
 
 /// How a process fails.
@@ -47,9 +53,19 @@ pub(crate) enum Link {
     Up,
     /// Seconds go by in each direction.
     Slow,
+    /// Half of the records that a user service writes are lost, or come late: the leaders of some partitions are away.
+    Lossy,
     /// What a service sends arrives, and it learns nothing of that.
     AnswersLost,
     Down,
+}
+
+impl Link {
+    /// The worst of several faults at a time.
+    pub(crate) fn worst(faults: &[(usize, Self)]) -> Self {
+        let links = faults.iter().map(|(_, link)| *link);
+        links.fold(Self::Up, |worst, link| if link > worst { link } else { worst })
+    }
 }
 
 /// What the coordinator of the group does.
@@ -117,7 +133,7 @@ pub(crate) fn milliseconds(random: &mut impl Rng, range: Range<u64>) -> Duration
 /// All faults of a run, by their time.
 pub(crate) fn plan(seed: u64, setup: &Setup) -> Vec<Planned> {
     let mut random = generator(seed, 0);
-    let services = || 0..setup.services;
+    let services = || 0..setup.scale.services;
     let processes = [ProcessFault::Kill, ProcessFault::Stop, ProcessFault::Freeze];
     let links = |who| [Link::Slow, Link::AnswersLost, Link::Down].map(|link| Fault::Link(who, link)).to_vec();
     let mail = |who| moods().map(|mood| Fault::Mail(who, mood)).to_vec();
@@ -130,7 +146,15 @@ pub(crate) fn plan(seed: u64, setup: &Setup) -> Vec<Planned> {
         lanes.push((mail(Some(service)), 1_000..30_000));
         lanes.push((commits.map(|fault| Fault::Commits(service, fault)).to_vec(), 200..15_000));
         lanes.push((group.map(|fault| Fault::Group(service, fault)).to_vec(), 1..2));
-        let clock = Fault::Clock(service, random.random_range(-SKEW..=SKEW));
+        let clock = Fault::Clock(service, random.random_range(-setup.skew()..=setup.skew()));
+        lanes.push((vec![clock], 1..2));
+    }
+    for user in 0..setup.scale.users {
+        lanes.push((processes.map(|fault| Fault::User(user, fault)).to_vec(), 200..30_000));
+        let ways =
+            [Link::Slow, Link::Lossy, Link::AnswersLost, Link::Down].map(|link| Fault::UserLink(user, link));
+        lanes.push((ways.to_vec(), 200..20_000));
+        let clock = Fault::UserClock(user, random.random_range(-setup.skew()..=setup.skew()));
         lanes.push((vec![clock], 1..2));
     }
     let mut faults = Vec::new();
@@ -142,10 +166,6 @@ pub(crate) fn plan(seed: u64, setup: &Setup) -> Vec<Planned> {
     faults.sort_by_key(|planned| planned.at);
     faults
 }
-
-/// The largest difference of a wall clock from the true time, in milliseconds. Two clocks differ by twice this at most
-/// (`MAX_CLOCK_SKEW`).
-pub(crate) const SKEW: i64 = 60_000;
 
 fn lane(
     random: &mut Random,
@@ -191,6 +211,7 @@ fn moods() -> [Mood; 14] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setup::Scale;
     use std::mem::{Discriminant, discriminant};
 
     #[test]
@@ -198,7 +219,7 @@ mod tests {
         let (mut moods_seen, mut processes, mut others) =
             (Vec::new(), Vec::new(), Vec::<Discriminant<Fault>>::new());
         for seed in 0..40 {
-            let setup = Setup::new(seed, 2);
+            let setup = Setup::new(seed, Scale { services: 2, users: 2, short: false });
             let faults = plan(seed, &setup);
             assert_eq!(faults, plan(seed, &setup));
             for Planned { at, lasts, fault } in faults {
@@ -217,6 +238,6 @@ mod tests {
         }
         others.sort_by_key(|kind| format!("{kind:?}"));
         others.dedup();
-        assert_eq!(others.len(), 6);
+        assert_eq!(others.len(), 9);
     }
 }

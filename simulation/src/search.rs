@@ -2,7 +2,7 @@
 
 use crate::{
     report, schedule,
-    setup::Setup,
+    setup::{Scale, Setup},
     shrink,
     world::{self, Verdict},
 };
@@ -18,11 +18,12 @@ pub(crate) struct Searched {
     pub(crate) simulated: Duration,
     pub(crate) mails: usize,
     pub(crate) duplicates: usize,
+    pub(crate) answers: usize,
 }
 
 /// Runs one seed, and reports; false when a promise is broken.
-pub(crate) fn run(seed: u64, services: usize, chronicled: bool) -> bool {
-    let setup = Setup::new(seed, services);
+pub(crate) fn run(seed: u64, scale: Scale, chronicled: bool) -> bool {
+    let setup = Setup::new(seed, scale);
     let faults = schedule::plan(seed, &setup);
     let verdict = world::run(&setup, &faults, chronicled);
     if verdict.breach.is_some() {
@@ -36,17 +37,18 @@ pub(crate) fn run(seed: u64, services: usize, chronicled: bool) -> bool {
     true
 }
 
-/// Runs all seeds from this one on until the time is over or a promise is broken, and reports; false in the latter case.
-pub(crate) fn search(from: u64, services: usize, length: Duration) -> bool {
+/// Runs so many seeds from this one on, until the time is over or a promise is broken, and reports; false in the latter case.
+pub(crate) fn search(from: u64, seeds: u64, scale: Scale, length: Duration) -> bool {
     let (began, mut searched, mut line_at) = (Instant::now(), Searched::default(), PAUSE_OF_LINES);
-    while began.elapsed() < length {
-        let setup = Setup::new(from + searched.seeds, services);
+    while began.elapsed() < length && searched.seeds < seeds {
+        let setup = Setup::new(from + searched.seeds, scale);
         let faults = schedule::plan(setup.seed, &setup);
-        let Verdict { breach, took, mails, duplicates, .. } = world::run(&setup, &faults, false);
+        let Verdict { breach, took, mails, duplicates, answers, .. } = world::run(&setup, &faults, false);
         searched.seeds += 1;
         searched.simulated += took;
         searched.mails += mails;
         searched.duplicates += duplicates;
+        searched.answers += answers;
         if breach.is_some() {
             report::searched(from, &searched, began.elapsed());
             report::breach(&setup, &shrink::shrink(&setup, faults));

@@ -143,10 +143,7 @@ impl Service {
 
     /// The way to the broker: the worst of its faults.
     pub(crate) fn link(&self) -> Link {
-        self.links
-            .iter()
-            .map(|(_, link)| *link)
-            .fold(Link::Up, |worst, link| if link > worst { link } else { worst })
+        Link::worst(&self.links)
     }
 
     /// The rebalance that was reported first.

@@ -1,53 +1,88 @@
 //! How large everything is in a run, and how it is configured: a pure function of the seed.
 
 use crate::schedule::{Random, generator};
+use contract::code_secrets::{CodeKey, CodeSecrets};
 use notification_service::{CommitConfig, simulated::Settings};
 use rand::RngExt;
+use runtime::env::Env;
 use std::time::Duration;
+use user_service::{Config, IdSecret, Rules};
 
 /// The consumer group of all services of a run.
 pub(crate) const GROUP: &str = "mailers";
+/// What codes and link tokens are derived from.
+const CODE_SECRETS: &str = "k1:d2hhdCBjb2RlcyBhcmUgbWFkZSBvZjogMzIgYnl0ZXM=";
+/// What ids are derived from.
+const ID_SECRET: &str = "YW5kIHdoYXQgaWRzIGFyZSBkZXJpdmVkIGZyb206IDM=";
+
+/// How many processes a run has, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scale {
+    /// Notification services.
+    pub(crate) services: usize,
+    /// User services.
+    pub(crate) users: usize,
+    /// Ten minutes, in which at least three windows end.
+    pub(crate) short: bool,
+}
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     pub(crate) seed: u64,
-    /// Notification services.
-    pub(crate) services: usize,
+    pub(crate) scale: Scale,
     /// Of each topic.
     pub(crate) partitions: i32,
     /// Faults begin and end in this time.
     pub(crate) faults_for: Duration,
     /// Between two sign-ups, about.
     pub(crate) pause: Duration,
+    /// Most people only register: cheap hours for the notification services.
+    pub(crate) is_light: bool,
+    /// Between two requests of strangers, about.
+    pub(crate) strangers: Duration,
     /// `SMTP_FINAL_TIMEOUT`; the time-out of other replies is half of it.
     pub(crate) final_timeout: Duration,
     pub(crate) sessions: usize,
     pub(crate) max_uncommitted: usize,
     max_records: usize,
     max_wait: Duration,
+    /// The numbers of the flow.
+    pub(crate) rules: Rules,
 }
 
 impl Setup {
-    pub(crate) fn new(seed: u64, services: usize) -> Self {
+    pub(crate) fn new(seed: u64, scale: Scale) -> Self {
         let mut random = generator(seed, 1);
         let sessions = one_of(&mut random, [1, 2, 4, 16]);
         let max_uncommitted = sessions.max(one_of(&mut random, [1, 5, 20, 100, 500]));
+        let partitions = one_of(&mut random, [1, 2, 3, 6]);
+        let minutes = one_of(&mut random, [3, 10, 30]);
+        let pause = Duration::from_millis(one_of(&mut random, [500, 2_000, 5_000, 10_000]));
+        let final_timeout = Duration::from_secs(one_of(&mut random, [20, 60, 600]));
+        let max_records = max_uncommitted.min(one_of(&mut random, [1, 10, 100]));
+        let max_wait = Duration::from_millis(one_of(&mut random, [50, 250, 2_000]));
+        let is_light = !scale.short && random.random_bool(0.4);
+        let strangers = Duration::from_millis(one_of(&mut random, [200, 1_000, 5_000, 30_000]));
+        let has_short_windows = scale.short || (!is_light && random.random_bool(0.7));
         Self {
             seed,
-            services,
-            partitions: one_of(&mut random, [1, 2, 3, 6]),
-            faults_for: Duration::from_mins(one_of(&mut random, [3, 10, 30])),
-            pause: Duration::from_millis(one_of(&mut random, [500, 2_000, 5_000, 10_000])),
-            final_timeout: Duration::from_secs(one_of(&mut random, [20, 60, 600])),
+            scale,
+            partitions,
+            faults_for: Duration::from_mins(if scale.short { 9 } else { minutes }),
+            pause,
+            is_light,
+            strangers: if is_light { Duration::from_mins(1) } else { strangers },
+            final_timeout,
             sessions,
             max_uncommitted,
-            max_records: max_uncommitted.min(one_of(&mut random, [1, 10, 100])),
-            max_wait: Duration::from_millis(one_of(&mut random, [50, 250, 2_000])),
+            max_records,
+            max_wait,
+            rules: rules(&mut random, has_short_windows),
         }
     }
 
-    /// As a service gets it.
+    /// As a notification service gets it.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             group: GROUP.to_owned(),
@@ -58,9 +93,51 @@ impl Setup {
             },
             sessions: self.sessions,
             max_backlog_octets: 4 << 20,
-            // MAX_CLOCK_SKEW and PUBLISH_TIMEOUT.
-            clock_tolerance: Duration::from_secs(125),
+            clock_tolerance: self.clock_tolerance(),
         }
+    }
+
+    /// As a user service gets it.
+    #[expect(clippy::expect_used, reason = "the numbers lie within the contract's bounds")]
+    pub(crate) fn config(&self) -> Config {
+        let mut env = Env::from_pairs([
+            ("CODE_SECRETS", CODE_SECRETS),
+            ("ID_SECRET", ID_SECRET),
+            ("WRONG_CODES", "off"),
+            // moka removes nothing here: its clock is the machine's.
+            ("MAX_PENDING", "18446744073709551615"),
+            ("KAFKA_TOPIC_SETTINGS", "ignore"),
+            ("ALLOW_DEVELOPMENT_SECRETS", "yes"),
+        ]);
+        let rules = &self.rules;
+        for (name, duration) in [
+            ("WINDOW", rules.window),
+            ("CODE_TTL", rules.code_ttl),
+            ("LINK_TTL", rules.link_ttl),
+            ("MAX_CLOCK_SKEW", rules.max_clock_skew),
+            ("RESEND_COOLDOWN", rules.resend_cooldown),
+            ("PUBLISH_TIMEOUT", rules.publish_timeout),
+        ] {
+            env.set(name, format!("{}ms", duration.as_millis()));
+        }
+        for (name, number) in [
+            ("CODE_ATTEMPTS", rules.code_attempts),
+            ("WINDOW_ATTEMPTS", rules.window_attempts),
+            ("MAX_TAGGED_MAILS", rules.max_tagged_mails),
+        ] {
+            env.set(name, number.to_string());
+        }
+        Config::load(env).expect("a configuration that the service accepts")
+    }
+
+    /// `MAX_CLOCK_SKEW` and `PUBLISH_TIMEOUT`.
+    pub(crate) fn clock_tolerance(&self) -> Duration {
+        self.rules.max_clock_skew + self.rules.publish_timeout
+    }
+
+    /// The largest difference of a wall clock from the true time, in milliseconds: two clocks differ by twice this at most.
+    pub(crate) fn skew(&self) -> i64 {
+        i64::try_from(self.rules.max_clock_skew.as_millis() / 2).unwrap_or_default()
     }
 
     /// The longest time from the last fault until everything is finished and committed. A mail without an answer is given up
@@ -70,7 +147,58 @@ impl Setup {
     }
 }
 
+/// The key of all codes and tokens.
+#[expect(clippy::expect_used, reason = "a constant that is valid")]
+pub(crate) fn code_key() -> CodeKey {
+    CodeSecrets::parse(CODE_SECRETS).expect("secrets").current().clone()
+}
+
+/// What ids are derived from.
+#[expect(clippy::expect_used, reason = "a constant that is valid")]
+pub(crate) fn id_secret() -> IdSecret {
+    IdSecret::parse(ID_SECRET).expect("a secret")
+}
+
+/// Numbers within the bounds of the contract; of short windows at least three end in ten minutes.
+fn rules(random: &mut Random, short: bool) -> Rules {
+    let seconds = Duration::from_secs;
+    let (window, max_clock_skew) = if short {
+        (seconds(random.random_range(100..180)), seconds(random.random_range(2..20)))
+    } else {
+        (seconds(3_600), seconds(120))
+    };
+    let longest = (window - 3 * max_clock_skew).as_secs();
+    let code_ttl = if short { seconds(random.random_range(20..=longest)) } else { seconds(900) };
+    let link_ttl = window + code_ttl + seconds(random.random_range(0..120));
+    let resend_cooldown = seconds(random.random_range(6..code_ttl.as_secs().min(60)));
+    Rules {
+        window,
+        code_ttl,
+        link_ttl,
+        max_clock_skew,
+        code_attempts: one_of(random, [1, 3, 5]),
+        window_attempts: one_of(random, [1, 5, 10, 25]),
+        resend_cooldown,
+        max_tagged_mails: one_of(random, [1, 3, 10]),
+        publish_timeout: seconds(5),
+    }
+}
+
 /// One of these.
 pub(crate) fn one_of<T: Copy, const N: usize>(random: &mut Random, choices: [T; N]) -> T {
     choices[random.random_range(0..N)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_seed_has_numbers_that_the_services_accept_and_short_runs_cross_three_windows() {
+        for seed in 0..200 {
+            let setup = Setup::new(seed, Scale { services: 2, users: 2, short: seed % 2 == 0 });
+            setup.config();
+            assert!(seed % 2 == 1 || setup.faults_for >= 3 * setup.rules.window, "{setup:?}");
+        }
+    }
 }

@@ -2,37 +2,91 @@
 
 use crate::{
     agenda::Agenda,
-    broker::{Broker, Outgoing},
+    broker::{Broker, OF_USERS, Outgoing},
+    call::Call,
     chronicle::Chronicle,
     group::{Group, MemberId},
     ledger::{Breach, Ledger},
     mail_server::{MailServer, Treatment},
-    people::{People, SignUp},
+    people::{People, VICTIMS, Wish, encode},
     schedule::{Planned, generator},
     service::{Input, Service, State},
-    setup::Setup,
+    setup::{Setup, id_secret},
+    user_service::{Reader, UserInput, UserService},
 };
-use contract::event::Event;
+use contract::{
+    account_id::AccountId,
+    email_address::EmailAddress,
+    event::{Event, Verified},
+    locale::Locale,
+    person::Person,
+    person_name::PersonName,
+    registration_id::RegistrationId,
+    request_id::RequestId,
+    topic::Topic,
+};
 use jiff::Timestamp;
 use notification_service::simulated::{DeliveryId, Now, Partition};
 use std::{
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
+use user_service::{Config, simulated::Answer};
 
 /// The begin of all runs; only differences of instants matter.
 static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-/// What the clocks of all runs show at first, in seconds since 1970.
-const EPOCH: i64 = 1_800_000_000;
+/// What the clocks of all runs show at first, in seconds since 1970: a time in which moka, whose clock is the machine's, removes nothing.
+const EPOCH: i64 = 4_100_000_000;
 /// How long people go on signing up after the last fault. A service that does not mail them has not recovered.
-const AFTER_FAULTS: Duration = Duration::from_mins(1);
+pub(crate) const AFTER_FAULTS: Duration = Duration::from_mins(1);
+
+/// Between two comparisons of replicas.
+const COMPARE_PAUSE: Duration = Duration::from_secs(15);
+const AGREE: &str = "replicas that have read the same log agree";
 
 /// What happens next.
 #[derive(Debug)]
 pub(crate) enum Happening {
     SignUp,
+    /// A stranger has an idea.
+    Stranger,
+    /// Somebody does what they wanted to do.
+    Wish(usize, Wish),
+    /// A request reaches a user service.
+    Called(usize, Box<Call>),
+    /// Its caller gets the answer, or has waited too long.
+    Told(RequestId, Option<Answer>),
+    /// A record of nobody reaches the broker.
+    Noise(Box<Outgoing>),
+    /// An operator forgets somebody.
+    Forget,
+    /// An operator looks whether an account was verified after its tombstone.
+    IsForgotten(AccountId),
+    /// All who have a mail prove that.
+    Insist,
+    /// The replicas are compared, if they have read the same.
+    Compare,
     /// A user service's record reaches the broker.
-    Published(Box<Outgoing>),
+    Written {
+        user: usize,
+        process: u64,
+        name: u64,
+        record: Box<Outgoing>,
+        event: Event,
+        acked: bool,
+    },
+    /// A user service's query of the log-end offsets reaches the broker.
+    AskedForEnds {
+        user: usize,
+        process: u64,
+        name: u64,
+    },
+    /// A process of the user service goes on.
+    User {
+        user: usize,
+        process: u64,
+        input: UserInput,
+    },
     /// A fault, by its number.
     Begin(usize),
     End(usize),
@@ -86,6 +140,8 @@ pub(crate) struct Verdict {
     pub(crate) took: Duration,
     pub(crate) mails: usize,
     pub(crate) duplicates: usize,
+    /// Answers of user services.
+    pub(crate) answers: usize,
     pub(crate) chronicle: Chronicle,
 }
 
@@ -99,6 +155,13 @@ pub(crate) struct World {
     pub(crate) people: People,
     pub(crate) services: Vec<Service>,
     pub(crate) restarts: Vec<bool>,
+    pub(crate) users: Vec<UserService>,
+    /// Of the user services.
+    pub(crate) config: Config,
+    /// Faults that last.
+    pub(crate) faults_now: usize,
+    /// Since when none does.
+    pub(crate) calm_since: Option<Duration>,
     pub(crate) ledger: Ledger,
     pub(crate) chronicle: Chronicle,
     faults_over: bool,
@@ -112,6 +175,10 @@ pub(crate) fn run(setup: &Setup, faults: &[Planned], chronicled: bool) -> Verdic
         let part = u64::try_from(number).unwrap_or(u64::MAX).wrapping_add(16);
         Service::new(number, setup.settings(), begin, generator(seed, part))
     };
+    let user = |number| {
+        let part = u64::try_from(number).unwrap_or(u64::MAX).wrapping_add(1_024);
+        UserService::new(generator(seed, part))
+    };
     let mut world = World {
         setup: setup.clone(),
         faults: faults.to_vec(),
@@ -120,8 +187,12 @@ pub(crate) fn run(setup: &Setup, faults: &[Planned], chronicled: bool) -> Verdic
         group: Group::default(),
         server: MailServer::new(generator(seed, 2)),
         people: People::new(generator(seed, 3)),
-        services: (0..setup.services).map(service).collect(),
-        restarts: vec![false; setup.services],
+        services: (0..setup.scale.services).map(service).collect(),
+        restarts: vec![false; setup.scale.services],
+        users: (0..setup.scale.users).map(user).collect(),
+        config: setup.config(),
+        faults_now: 0,
+        calm_since: Some(Duration::ZERO),
         ledger: Ledger::new(setup),
         chronicle: Chronicle::new(chronicled),
         faults_over: false,
@@ -136,22 +207,68 @@ pub(crate) fn run(setup: &Setup, faults: &[Planned], chronicled: bool) -> Verdic
     world.judge()
 }
 
+/// The true time, so long after the begin of a run.
+pub(crate) fn true_time(now: Duration) -> Timestamp {
+    Timestamp::from_second(EPOCH).unwrap_or_default() + now
+}
+
 impl World {
     fn begin(&mut self) {
         for (number, planned) in self.faults.iter().enumerate() {
             self.agenda.at(planned.at, Happening::Begin(number));
             self.agenda.at(planned.at + planned.lasts, Happening::End(number));
         }
+        self.make_history();
         (0..self.services.len()).for_each(|service| self.start(service));
+        (0..self.users.len()).for_each(|user| self.start_user(user));
         self.agenda.after(Duration::ZERO, Happening::Coordinate);
         self.agenda.after(Duration::from_secs(1), Happening::SignUp);
+        (0..VICTIMS).for_each(|human| {
+            self.agenda.after(Duration::from_secs(1), Happening::Wish(human, Wish::Register));
+        });
+        self.agenda.after(Duration::from_secs(10), Happening::Stranger);
+        self.agenda.after(Duration::from_secs(20), Happening::Forget);
+        self.agenda.after(COMPARE_PAUSE, Happening::Compare);
+        self.agenda.at(self.setup.faults_for + Duration::from_secs(25), Happening::Insist);
         self.agenda.at(self.setup.faults_for, Happening::Look);
     }
 
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::SignUp => self.sign_up(),
-            Happening::Published(record) => self.append(*record, None),
+            Happening::Stranger => self.stranger(),
+            Happening::Wish(human, wish) => self.wish(human, wish),
+            Happening::Called(user, call) => match self.users[user].state {
+                State::Down => self.refused(&call),
+                _ => self.user_later(user, Duration::ZERO, UserInput::Call(call)),
+            },
+            Happening::Told(request, answer) => self.told(&request, answer),
+            Happening::Noise(record) => {
+                self.append(*record, None);
+            }
+            Happening::Forget => self.forget(),
+            Happening::IsForgotten(account) => {
+                if self.ledger.is_verified(account) {
+                    self.write_tombstone(account);
+                }
+            }
+            Happening::Insist => self.insist(),
+            Happening::Compare => {
+                self.compare(false);
+                self.agenda.after(COMPARE_PAUSE, Happening::Compare);
+            }
+            Happening::Written { user, process, name, record, event, acked } => {
+                let (partition, offset, stamped_at) = self.append(*record, None);
+                self.ledger.written(&event, offset, stamped_at, self.agenda.now());
+                if acked {
+                    let latency = self.user_latency(user);
+                    let partition = partition.number;
+                    let input = UserInput::Acked { number: name, partition, offset, stamped_at };
+                    self.user_process_later(user, process, latency, input);
+                }
+            }
+            Happening::AskedForEnds { user, process, name } => self.answer_ends(user, process, name),
+            Happening::User { user, process, input } => self.user_goes_on(user, process, input),
             Happening::Begin(number) => self.begin_fault(number),
             Happening::End(number) => self.end_fault(number),
             Happening::Coordinate => self.coordinate(),
@@ -173,8 +290,7 @@ impl World {
 
     /// The true time.
     pub(crate) fn true_time(&self) -> Timestamp {
-        let begin = Timestamp::from_second(EPOCH).unwrap_or_default();
-        begin + self.agenda.now()
+        true_time(self.agenda.now())
     }
 
     pub(crate) fn instant(&self) -> Instant {
@@ -191,30 +307,39 @@ impl World {
         at.saturating_duration_since(*BEGIN)
     }
 
-    fn sign_up(&mut self) {
-        let SignUp { record, event, treatment, publish, again } = self.people.next(self.true_time());
-        if let Some(event) = event {
-            self.chronicle.note(self.agenda.now(), || {
-                format!("{} signs up: {:?}, {treatment:?}", event.request_id().as_str(), event.kind())
-            });
-            self.ledger.asked(event, treatment);
-        }
-        if let Some(again) = again {
-            self.agenda.after(publish + again, Happening::Published(Box::new(record.clone())));
-        }
-        self.agenda.after(publish, Happening::Published(Box::new(record)));
-        if self.agenda.now() < self.setup.faults_for + AFTER_FAULTS {
-            let pause = self.people.pause(self.setup.pause);
-            self.agenda.after(pause, Happening::SignUp);
+    /// Accounts that were verified days ago; the topic was compacted since.
+    #[expect(clippy::expect_used, reason = "constants that are valid")]
+    fn make_history(&mut self) {
+        let at = self.true_time() - Duration::from_secs(3 * 24 * 60 * 60);
+        for number in 1..4 {
+            let person = Person {
+                first_name: PersonName::parse("Old").expect("a name"),
+                last_name: PersonName::parse("Timer").expect("a name"),
+                // Those who are about to sign up again.
+                email: EmailAddress::parse(&format!("p{}@example.com", 3 * number)).expect("an address"),
+                locale: Locale::default(),
+            };
+            let account = id_secret().account_id(&person.email);
+            let registration: RegistrationId = format!("{:032x}", 1_000 + number).parse().expect("a UUID");
+            let request = RequestId::parse("long-ago").expect("an id");
+            let event = Event::Verified(Verified::new(account, registration, person, request, at));
+            self.broker.skip(Topic::Verified, account.to_string().as_bytes(), number);
+            let (partition, offset, _) = self.broker.append(encode(&event, at), at);
+            self.ledger.verified_long_ago(account, offset);
+            self.group.committed.insert(partition, offset + 1);
         }
     }
 
     /// What a recipient's mails meet.
     pub(crate) fn treatment(&self, event: &Event) -> Treatment {
-        self.ledger.treatment(event)
+        self.people.treatment(event)
     }
 
-    fn append(&mut self, record: Outgoing, by: Option<(usize, u64, DeliveryId)>) {
+    pub(crate) fn append(
+        &mut self,
+        record: Outgoing,
+        by: Option<(usize, u64, DeliveryId)>,
+    ) -> (Partition, i64, Timestamp) {
         let (partition, offset, stored) = self.broker.append(record, self.true_time());
         self.chronicle.note(self.agenda.now(), || {
             format!("broker: {}/{}/{offset} is written", partition.topic.name(), partition.number)
@@ -225,6 +350,12 @@ impl World {
                 self.receive_soon(service);
             }
         }
+        if OF_USERS.contains(&partition.topic) {
+            let is_created = partition.topic == Topic::Created;
+            let reader = if is_created { Reader::Patient } else { Reader::Prompt };
+            (0..self.users.len()).for_each(|user| self.read_soon(user, reader));
+        }
+        (partition, offset, Timestamp::from_millisecond(stored.timestamp).unwrap_or_default())
     }
 
     fn coordinate(&mut self) {
@@ -256,8 +387,16 @@ impl World {
         let behind = self.broker.read_by_the_group().find(|partition| {
             self.group.committed.get(partition).copied().unwrap_or_default() < self.broker.log_end(*partition)
         });
-        let Some(behind) = behind else { return true };
+        let is_read = self.users.iter().all(|user| self.has_read_all(user));
+        if behind.is_none() && is_read {
+            return true;
+        }
         if self.agenda.now() > over_at + self.setup.settles_within() {
+            let Some(behind) = behind else {
+                let detail = format!("of {:?}", self.broker.ends());
+                self.ledger.breaks("the replicas have read the log in time", self.agenda.now(), detail);
+                return true;
+            };
             let committed = self.group.committed.get(&behind).copied().unwrap_or_default();
             let detail = format!(
                 "{}/{} is committed to {committed} of {}; gates closed: {:?}",
@@ -272,13 +411,67 @@ impl World {
         false
     }
 
+    /// Whether a user service has read all, and works on nothing.
+    fn has_read_all(&self, user: &UserService) -> bool {
+        user.state == State::Running
+            && !user.next.is_empty()
+            && user.next == self.broker.ends()
+            && user.requests.values().all(|request| request.call.is_none())
+    }
+
+    /// Replicas that have read all agree: on everything, or on those whom strangers are after and those who signed up last.
+    fn compare(&mut self, on_all: bool) {
+        // Of the windows that are over by the slowest clock, each replica forgets what it knew at its own time.
+        let wall = self.true_time() + self.setup.rules.max_clock_skew;
+        let replicas: Vec<_> = (0..self.users.len())
+            .filter(|user| self.has_read_all(&self.users[*user]))
+            .filter_map(|user| Some((user, self.users[user].replica.as_ref()?)))
+            .collect();
+        let [(one, first), others @ ..] = &replicas[..] else { return };
+        for (_, replica) in &replicas {
+            replica.pass_time(Duration::ZERO, wall);
+        }
+        let accounts: Vec<_> = if on_all {
+            self.ledger.accounts()
+        } else {
+            let humans = self.people.humans.len();
+            let newest = humans.saturating_sub(10).max(VICTIMS)..humans;
+            (0..VICTIMS).chain(newest).map(|human| self.people.account(human)).collect()
+        };
+        for (other, replica) in others {
+            for account in &accounts {
+                let (known, other_known) = (first.knows_of(*account), replica.knows_of(*account));
+                if known != other_known {
+                    let detail = format!("{account}: replica {one} {known}, replica {other} {other_known}");
+                    return self.ledger.breaks(AGREE, self.agenda.now(), detail);
+                }
+            }
+            let differs = |id: &RegistrationId| first.registered(*id) != replica.registered(*id);
+            let differing = self.ledger.registrations().filter(|_| on_all).find(differs);
+            if let Some(id) = differing {
+                let detail = format!("{id}: {:?}, {:?}", first.registered(id), replica.registered(id));
+                return self.ledger.breaks(AGREE, self.agenda.now(), detail);
+            }
+        }
+    }
+
     fn judge(mut self) -> Verdict {
         let now = self.agenda.now();
+        if self.ledger.breach.is_none() {
+            self.compare(true);
+            let insisting: Vec<_> = self.people.insisting().collect();
+            if !insisting.is_empty() {
+                let promise = "whoever has a mail is verified after the last fault";
+                self.ledger.breaks(promise, now, format!("{insisting:?}"));
+            }
+        }
         if self.ledger.breach.is_none() {
             self.ledger.judge(&self.faults, self.true_time(), now);
         }
         let (mails, duplicates) = self.ledger.figures();
-        Verdict { breach: self.ledger.breach.take(), took: now, mails, duplicates, chronicle: self.chronicle }
+        let answers = self.ledger.answers;
+        let breach = self.ledger.breach.take();
+        Verdict { breach, took: now, mails, duplicates, answers, chronicle: self.chronicle }
     }
 
     /// A process goes on with this later, if it is still there.
@@ -309,11 +502,11 @@ impl World {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::plan;
+    use crate::{schedule::plan, setup::Scale};
 
     /// Three minutes under faults, with some mails.
     fn setup(seed: u64, services: usize) -> Setup {
-        let mut setup = Setup::new(seed, services);
+        let mut setup = Setup::new(seed, Scale { services, users: 2, short: false });
         (setup.faults_for, setup.pause) = (Duration::from_mins(3), Duration::from_millis(500));
         setup
     }

@@ -63,7 +63,7 @@ impl Ledger {
 
     /// A service begins to mail.
     pub(crate) fn started(&mut self, service: usize, delivery: DeliveryId, event: &Event, now: Duration) {
-        if self.events.get(&event.event_id()).is_none_or(|(asked, _)| asked != event) {
+        if !self.was_published(event) {
             self.breaks("no mail of a wrong event", now, format!("{event:?}"));
         }
         let mail = event.mail_id();
@@ -99,7 +99,7 @@ impl Ledger {
         let Target::DeadLetter { reason, .. } = target else { return };
         let entry = mail.and_then(|mail| self.mails.get(&mail));
         let is_explained = match (reason, entry) {
-            (Reason::Undecodable, None) => true,
+            (Reason::Undecodable | Reason::WrongClock, None) => true,
             (Reason::RecipientRefused, Some(mail)) => mail.refused.0,
             (Reason::ContentRefused, Some(mail)) => {
                 mail.refused.1 && wall + SignedDuration::from_secs(1) >= mail.deadline
@@ -129,8 +129,7 @@ impl Ledger {
     }
 
     /// The mail server has said this of a mail.
-    pub(crate) fn answered(&mut self, event: &Event, says: &Result<Try, Phase>) {
-        let treatment = self.treatment(event);
+    pub(crate) fn answered(&mut self, event: &Event, treatment: Treatment, says: &Result<Try, Phase>) {
         let Some(mail) = self.mails.get_mut(&event.mail_id()) else { return };
         mail.treatment = Some(treatment);
         if let Ok(Try::Refused(Refusal { kind, .. })) = says {

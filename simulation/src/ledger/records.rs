@@ -46,7 +46,18 @@ impl Ledger {
         by: Option<Work>,
         now: Duration,
     ) {
-        let content = self.content(stored, now);
+        if partition.topic == Topic::Activity {
+            return;
+        }
+        if partition.topic == Topic::Verified
+            && stored.payload.is_none()
+            && let Some(account) =
+                stored.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()?.parse().ok())
+        {
+            let stamped_at = Timestamp::from_millisecond(stored.timestamp).unwrap_or_default();
+            self.accounts.forgotten(account, offset, stamped_at);
+        }
+        let content = self.content(partition.topic, stored, now);
         if let (Content::Mail { mail, .. }, Some(work)) = (&content, by) {
             self.copied(*mail, partition.topic, work);
         } else if let Content::Mail { mail, deadline, .. } = &content {
@@ -57,20 +68,23 @@ impl Ledger {
         }
     }
 
-    fn content(&mut self, stored: &Stored, now: Duration) -> Content {
+    fn content(&mut self, topic: Topic, stored: &Stored, now: Duration) -> Content {
         let header = |name: &str| value(&stored.headers, name);
         let Some(payload) = &stored.payload else { return Content::Nothing };
         if header("retry_group").is_some_and(|group| group != GROUP.as_bytes()) {
             return Content::Nothing;
         }
         let Ok(event) = Event::decode(header("ce_type"), payload) else { return Content::Broken };
-        if self.events.get(&event.event_id()).is_none_or(|(asked, _)| *asked != event) {
+        if !self.was_published(&event) {
             self.breaks("copies of a record say what it said", now, format!("{event:?}"));
+        }
+        let written_at = Timestamp::from_millisecond(stored.timestamp).unwrap_or_default();
+        if !topic.takes_copies() && !self.is_in_time(&event, written_at) {
+            return Content::Broken;
         }
         if !asks_for_a_mail(&event) {
             return Content::Nothing;
         }
-        let written_at = Timestamp::from_millisecond(stored.timestamp).unwrap_or_default();
         Content::Mail {
             mail: event.mail_id(),
             deadline: deadline(&event).unwrap_or(Timestamp::MIN),
