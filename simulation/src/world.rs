@@ -525,6 +525,16 @@ mod tests {
     }
 
     #[test]
+    fn short_runs_keep_every_promise() {
+        for seed in 1..=4 {
+            let setup = Setup::new(seed, Scale { services: 2, users: 2, short: true });
+            let verdict = run(&setup, &plan(seed, &setup), false);
+            assert!(verdict.breach.is_none(), "seed {seed}: {:?}", verdict.breach);
+            assert!(verdict.answers > 300 && verdict.mails > 50, "seed {seed}: {verdict:?}");
+        }
+    }
+
+    #[test]
     fn without_faults_no_mail_comes_twice() {
         for services in 1..=3 {
             let verdict = run(&setup(1, services), &[], false);
