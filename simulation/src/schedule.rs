@@ -157,10 +157,11 @@ pub(crate) fn plan(seed: u64, setup: &Setup) -> Vec<Planned> {
         let clock = Fault::UserClock(user, random.random_range(-setup.skew()..=setup.skew()));
         lanes.push((vec![clock], 1..2));
     }
+    let longest = if setup.is_light { 150_000 } else { 600_000 };
     let mut faults = Vec::new();
     for (kinds, lasts) in lanes {
         // In some runs a kind of fault is frequent, in others it hardly happens.
-        let calm = milliseconds(&mut random, 5_000..600_000);
+        let calm = milliseconds(&mut random, 5_000..longest);
         faults.extend(lane(&mut random, &kinds, lasts, calm, setup.faults_for));
     }
     faults.sort_by_key(|planned| planned.at);

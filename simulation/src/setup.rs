@@ -37,7 +37,7 @@ pub(crate) struct Setup {
     pub(crate) faults_for: Duration,
     /// Between two sign-ups, about.
     pub(crate) pause: Duration,
-    /// Most people only register: cheap hours for the notification services.
+    /// Most people only register, and faults are frequent: cheap hours for the notification services.
     pub(crate) is_light: bool,
     /// Between two requests of strangers, about.
     pub(crate) strangers: Duration,
