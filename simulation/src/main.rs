@@ -75,10 +75,9 @@ enum Command {
         chronicle: bool,
     },
     /// Runs seed after seed until the time is over, all seeds have been run, or a promise is broken.
-    #[group(required = true, multiple = true)]
     Search {
         /// Minutes of real time.
-        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        #[arg(long, required_unless_present = "seeds", value_parser = clap::value_parser!(u64).range(1..=100_000))]
         minutes: Option<u64>,
         /// So many seeds.
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
