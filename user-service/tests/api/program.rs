@@ -1,6 +1,9 @@
 //! The program in a process of its own, with its own memory and its own log.
 
-use crate::world::{Answer, DEADLINE, World, code, environment, registered_elsewhere, token, wrong_code};
+use crate::{
+    PROGRAM,
+    world::{Answer, DEADLINE, World, code, environment, registered_elsewhere, token, wrong_code},
+};
 use contract::{
     event::{Event, Mailing},
     topic::Topic,
@@ -25,7 +28,7 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it and waits until it is ready.
     pub(crate) async fn start(brokers: &str, variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_user-service"))
+        let mut child = Command::new(PROGRAM)
             .envs(environment(brokers, variables))
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
