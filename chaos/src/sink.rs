@@ -1,6 +1,11 @@
 //! The mail server: always refuses some recipients, fails by the schedule, and keeps every mail for the ledger.
 
-use crate::{evidence::Mail, garbage, people, schedule::MailFault};
+use crate::{
+    evidence::Mail,
+    garbage,
+    people::{self, FULL, GREYLISTED, REFUSED},
+    schedule::MailFault,
+};
 use anyhow::Context as _;
 use jiff::Timestamp;
 use mail_parser::{MessageParser, PartType};
@@ -13,11 +18,6 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-
-/// Local parts of refused addresses: refused for good, refused for now twice, and refused for now each time.
-pub(crate) const REFUSED: &str = "refused";
-pub(crate) const GREYLISTED: &str = "grey";
-pub(crate) const FULL: &str = "full";
 
 /// During that fault one of this many mails is dropped after its final dot.
 const DROP_EVERY: usize = 3;

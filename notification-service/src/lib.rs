@@ -15,6 +15,8 @@ mod config;
 
 mod consumer;
 #[expect(missing_docs, reason = "public for the simulator alone")]
+mod header;
+#[expect(missing_docs, reason = "public for the simulator alone")]
 mod record;
 #[expect(missing_docs, reason = "public for the simulator alone")]
 mod mailing;
@@ -51,11 +53,12 @@ pub mod simulated {
     pub use crate::{
         dead_letter::{headers as dead_letter_headers, retry_headers},
         email::{deadline, is_expired},
+        header::Header,
         mailer::{Cause, Phase, Refusal, RefusalKind, ServerFailure, Status},
         mailing::{Command, DeliveryId, Event, Mailing, Now, Settings},
         offsets::{Partition, Position},
         outcome::{End, Outcome, Reason, Target, Try},
-        record::{Header, Lent, Record},
+        record::{Lent, Record},
         retry::Retry,
     };
 }

@@ -2,7 +2,11 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use crate::{offsets::Position, retry::Retry};
+use crate::{
+    header::{Header, value},
+    offsets::Position,
+    retry::Retry,
+};
 use contract::event::{DecodeError, Event, MAX_VALUE_OCTETS, Origin, VERSION};
 use jiff::Timestamp;
 use runtime::caught::caught;
@@ -27,19 +31,6 @@ pub struct Record {
     /// What the retry headers say, if the record comes from the retry topic.
     pub retry: Option<Retry>,
     pub(crate) content: Content,
-}
-
-/// One header. Its value may be absent, and need not be text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
-    pub name: String,
-    pub value: Option<Vec<u8>>,
-}
-
-impl Header {
-    pub(crate) fn text((name, value): (&str, String)) -> Self {
-        Self { name: name.to_owned(), value: Some(value.into_bytes()) }
-    }
 }
 
 /// The decoded value.
@@ -171,16 +162,6 @@ impl Record {
     pub(crate) fn attempt(&self) -> u32 {
         self.earlier_attempts().saturating_add(1)
     }
-}
-
-/// The value of the first header of that name.
-pub(crate) fn value<'a>(headers: &'a [Header], name: &str) -> Option<&'a [u8]> {
-    headers.iter().find(|header| header.name == name)?.value.as_deref()
-}
-
-/// The value of the first header of that name, as text.
-pub(crate) fn text<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
-    std::str::from_utf8(value(headers, name)?).ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Writes to the retry topic and the dead-letter topic, and waits for the broker's ack.
 
-use crate::record::Header;
+use crate::header::Header;
 use contract::topic::{MAX_COPIED_RECORD, Topic};
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},

@@ -1,6 +1,7 @@
 //! A deterministic simulator of the notification services: one thread, no real time, and one seed decides everything.
 //!
 //! ```text
+//!   random              where chance comes from: the seed alone
 //!   setup, schedule     how large everything is, and what goes wrong: pure functions of the seed
 //!   people              who signs up
 //!   world ── agenda     one run: the queue of what happens, and the loop
@@ -19,6 +20,7 @@
 //!
 //! A broken promise ends the program with exit code 1.
 
+mod random;
 mod setup;
 mod schedule;
 mod people;

@@ -5,7 +5,8 @@
 use crate::{
     broker::Outgoing,
     mail_server::Treatment,
-    schedule::{Random, SKEW, milliseconds},
+    random::Random,
+    schedule::{SKEW, milliseconds},
     setup::GROUP,
 };
 use contract::{

@@ -2,7 +2,8 @@
 
 use crate::{
     client::Client,
-    schedule::{CommitFault, Link, Random},
+    random::Random,
+    schedule::{CommitFault, Link},
 };
 use jiff::SignedDuration;
 use notification_service::simulated::{

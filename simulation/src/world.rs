@@ -8,7 +8,8 @@ use crate::{
     ledger::{Breach, Ledger},
     mail_server::{MailServer, Treatment},
     people::{People, SignUp},
-    schedule::{Planned, generator},
+    random::generator,
+    schedule::Planned,
     service::{Input, Service, State},
     setup::Setup,
 };

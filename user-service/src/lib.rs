@@ -20,11 +20,12 @@ mod identity;
 mod rate_limit;
 mod wrong_codes;
 mod network;
+mod patience;
 mod metrics;
 
 pub use application::{Application, forget};
 pub use config::Config;
-pub use http::Patience;
 pub use identity::IdSecret;
+pub use patience::Patience;
 pub use rate_limit::RateLimit;
 pub use rules::Rules;

@@ -13,7 +13,7 @@ use crate::{
     process::{monotonic_ns, sink::client::MailSink},
     progress,
     report::{Bound, Findings, Series, Table},
-    scenario::register::registration,
+    scenario::accounts::registration,
     spread::Spread,
     stage::{self, Stage},
 };

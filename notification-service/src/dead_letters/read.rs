@@ -3,7 +3,7 @@
 use super::letter::Letter;
 use crate::{
     dead_letter::RESOLVED,
-    record::{self, Header},
+    header::{self, Header},
 };
 use anyhow::{Context, bail};
 use contract::topic::Topic;
@@ -92,7 +92,7 @@ fn ends(consumer: &BaseConsumer<ClientLog>, topic: &str) -> anyhow::Result<BTree
 }
 
 fn resolved(headers: &[Header]) -> Option<i64> {
-    record::text(headers, RESOLVED)?.parse().ok()
+    header::text(headers, RESOLVED)?.parse().ok()
 }
 
 fn headers(record: &impl Message<Headers = rdkafka::message::BorrowedHeaders>) -> Vec<Header> {

@@ -636,22 +636,6 @@ fn records_that_are_put_off_in_one_step_are_due_at_different_times() {
     assert_eq!(due.len(), 16);
 }
 
-#[test]
-fn it_knows_neither_clock_nor_kafka_nor_tasks() {
-    let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let own = std::fs::read_dir(sources.join("mailing")).unwrap().map(|file| file.unwrap().path());
-    let rules =
-        ["mailing", "gate", "offsets", "retry", "record", "outcome", "dead_letter", "email", "status"];
-    let rules = rules.map(|name| sources.join(format!("{name}.rs")));
-    for file in own.filter(|path| !path.ends_with("tests.rs")).chain(rules) {
-        let source = std::fs::read_to_string(&file).unwrap();
-        let code = source.split("#[cfg(test)]").next().unwrap();
-        for word in ["rdkafka::", "tokio", "std::thread", "::now()", ".elapsed()", "rand::"] {
-            assert!(!code.contains(word), "{} has {word}", file.display());
-        }
-    }
-}
-
 /// What happens to a member; drawn at random.
 #[derive(Debug, Clone, Copy)]
 enum Step {

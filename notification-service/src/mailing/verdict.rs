@@ -6,9 +6,10 @@ use crate::{
     dead_letter,
     email::{self, UnwritableError},
     gate::Signal,
+    header,
     mailer::{Refusal, RefusalKind},
     outcome::{Outcome, Reason, Report, Target, Try},
-    record::{self, Content, Record},
+    record::{Content, Record},
     retry::{self, Retry},
 };
 use contract::event::{DecodeError, Event};
@@ -159,7 +160,7 @@ fn deadline(record: &Record) -> Timestamp {
     if let Content::Event(event) = &record.content {
         return email::deadline(event).unwrap_or(Timestamp::MIN);
     }
-    let said = record::text(&record.headers, "ce_time").and_then(|time| time.parse().ok());
+    let said = header::text(&record.headers, "ce_time").and_then(|time| time.parse().ok());
     let failed = record.retry.as_ref().map(|retry| retry.first_failure);
     let since = [said, failed].into_iter().flatten().fold(record.written_at, Timestamp::min);
     since.checked_add(FOREIGN_LIFE).unwrap_or(Timestamp::MAX)

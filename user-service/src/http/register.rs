@@ -3,7 +3,7 @@
 use super::{
     Context, MAIL_IF_DUE, Success,
     body::{self, Fields},
-    openapi::RegisterProblems,
+    described::RegisterProblems,
     problem::{self, Problem},
     to_its_end::to_its_end,
 };

@@ -3,7 +3,7 @@
 use super::{
     Context, Success,
     body::{self, Fields},
-    openapi::{RegistrationProblems, one_of_fields},
+    described::{RegistrationProblems, one_of_fields},
     problem::Problem,
     to_its_end::to_its_end,
     verify::parse_id,

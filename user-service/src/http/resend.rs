@@ -3,7 +3,7 @@
 use super::{
     Context, MAIL_IF_DUE, Success,
     body::{self, Fields},
-    openapi::{ResendProblems, one_of_fields},
+    described::{ResendProblems, one_of_fields},
     problem::{self, Problem},
     to_its_end::to_its_end,
     verify::parse_id,

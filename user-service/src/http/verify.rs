@@ -3,7 +3,7 @@
 use super::{
     Context, Limits, Success,
     body::{self, Fields},
-    openapi::{VerifyProblems, one_of_fields},
+    described::{VerifyProblems, one_of_fields},
     problem::Problem,
     to_its_end::to_its_end,
 };
