@@ -6,7 +6,7 @@
 
 use crate::{
     delivery::Delivery,
-    mailing::{Command, CommitConfig, DeliveryId, Event, Mailing, Now, Settings},
+    mailing::{Command, CommitConfig, DeliveryId, Input, Mailing, Now, Settings},
     offsets::{Partition, Position},
     outcome::End,
     status::Status,
@@ -44,7 +44,7 @@ const PAUSE_OF_ERRORS: Duration = Duration::from_secs(10);
 pub(crate) struct Consumer {
     /// Declared before the client, so that it is dropped first: closing the client waits for the answer to its last
     /// rebalance.
-    rebalances: UnboundedReceiver<Event<'static>>,
+    rebalances: UnboundedReceiver<Input<'static>>,
     client: Arc<GroupClient>,
     mailing: Mailing,
     delivery: Arc<Delivery>,
@@ -112,7 +112,7 @@ impl Consumer {
             let commands = tokio::select! {
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
-                    self.mailing.on(Event::Stop, now())
+                    self.mailing.on(Input::Stop, now())
                 }
                 Some(rebalance) = self.rebalances.recv() => self.mailing.on(rebalance, now()),
                 Some(ended) = self.running.join_next_with_id() => self.on_ended(ended),
@@ -128,7 +128,7 @@ impl Consumer {
                         Vec::new()
                     }
                 },
-                () = tokio::time::sleep_until(wake.into()) => self.mailing.on(Event::Tick, now()),
+                () = tokio::time::sleep_until(wake.into()) => self.mailing.on(Input::Tick, now()),
             };
             self.status.set_work(self.mailing.work());
             for command in commands {
@@ -145,7 +145,7 @@ impl Consumer {
 
     fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Start { delivery, event } => {
+            Command::Start { delivery, event, .. } => {
                 let (shared, call_back, abandon) =
                     (Arc::clone(&self.delivery), self.call_back.clone(), self.abandon.clone());
                 self.spawn(
@@ -185,7 +185,7 @@ impl Consumer {
     fn on_ended(&mut self, ended: Result<(task::Id, End), task::JoinError>) -> Vec<Command> {
         let (task, end) = ended.unwrap_or_else(|error| (error.id(), End::Gone));
         let delivery = self.started.remove(&task);
-        delivery.map_or_else(Vec::new, |delivery| self.mailing.on(Event::Ended { delivery, end }, now()))
+        delivery.map_or_else(Vec::new, |delivery| self.mailing.on(Input::Ended { delivery, end }, now()))
     }
 
     /// Commits stored offsets only: librdkafka drops those of partitions that it has lost. A commit blocks while the broker
@@ -201,16 +201,16 @@ impl Consumer {
     }
 
     fn on_committed(&mut self, committed: Result<KafkaResult<()>, task::JoinError>) -> Vec<Command> {
-        let event = match committed {
+        let input = match committed {
             // No offset: everything stored is committed already.
-            Ok(Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset))) => Event::Committed,
+            Ok(Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset))) => Input::Committed,
             Ok(Err(error)) => {
                 log::warn!("error" = error.to_string().as_str(); "commit failed; trying again");
-                Event::CommitFailed { expelled: is_expelled(&error) }
+                Input::CommitFailed { expelled: is_expelled(&error) }
             }
-            Err(_) => Event::CommitFailed { expelled: false },
+            Err(_) => Input::CommitFailed { expelled: false },
         };
-        self.mailing.on(event, now())
+        self.mailing.on(input, now())
     }
 
     fn note_error(&mut self, error: &KafkaError) {
@@ -229,7 +229,7 @@ impl Consumer {
         let (client, mut rebalances) = (self.client, self.rebalances);
         // A loss that the loop has not read yet gets its answer here. Otherwise closing the client would wait for that
         // answer.
-        if let Ok(Event::Revoked { lost: true }) = rebalances.try_recv() {
+        if let Ok(Input::Revoked { lost: true }) = rebalances.try_recv() {
             let _ = client.unassign();
         }
         // From here on the callback itself answers the last revocation.

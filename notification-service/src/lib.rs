@@ -1,7 +1,7 @@
 //! The notification service: events in, mail out.
 //!
 //! ```text
-//!   consumer ── events ──► mailing        decides what happens next: one pure state machine
+//!   consumer ── inputs ──► mailing        decides what happens next: one pure state machine
 //!      │     ◄─ commands ──┘
 //!      ├──► delivery ──► email, mailer    renders an email and sends it
 //!      └──► delivery ──► writer           writes to the retry topic or the dead-letter topic
@@ -55,7 +55,7 @@ pub mod simulated {
         email::{deadline, is_expired},
         header::Header,
         mailer::{Cause, Phase, Refusal, RefusalKind, ServerFailure, Status},
-        mailing::{Command, DeliveryId, Event, Mailing, Now, Settings},
+        mailing::{Command, DeliveryId, Input, Mailing, Now, Settings},
         offsets::{Partition, Position},
         outcome::{End, Outcome, Reason, Target, Try},
         record::{Lent, Record},

@@ -10,7 +10,7 @@ use crate::{
     people::{People, SignUp},
     random::generator,
     schedule::Planned,
-    service::{Input, Service, State},
+    service::{Next, Service, State},
     setup::Setup,
 };
 use contract::event::Event;
@@ -61,7 +61,7 @@ pub(crate) enum Happening {
     Process {
         service: usize,
         process: u64,
-        input: Input,
+        next: Next,
     },
     /// Has everything settled?
     Look,
@@ -163,11 +163,11 @@ impl World {
                 self.append(*record, Some((service, process, delivery)));
                 if acked {
                     let latency = self.latency(service);
-                    self.process_later(service, process, latency, Input::Acked(delivery));
+                    self.process_later(service, process, latency, Next::Acked(delivery));
                 }
             }
             Happening::CommitArrives(request) => self.commit_arrives(request),
-            Happening::Process { service, process, input } => self.go_on(service, process, input),
+            Happening::Process { service, process, next } => self.go_on(service, process, next),
             Happening::Look => self.look(),
         }
     }
@@ -283,13 +283,13 @@ impl World {
     }
 
     /// A process goes on with this later, if it is still there.
-    pub(crate) fn later(&mut self, service: usize, wait: Duration, input: Input) {
+    pub(crate) fn later(&mut self, service: usize, wait: Duration, next: Next) {
         let process = self.services[service].process;
-        self.process_later(service, process, wait, input);
+        self.process_later(service, process, wait, next);
     }
 
-    pub(crate) fn process_later(&mut self, service: usize, process: u64, wait: Duration, input: Input) {
-        self.agenda.after(wait, Happening::Process { service, process, input });
+    pub(crate) fn process_later(&mut self, service: usize, process: u64, wait: Duration, next: Next) {
+        self.agenda.after(wait, Happening::Process { service, process, next });
     }
 
     /// Starts a process.
@@ -302,8 +302,8 @@ impl World {
         let now = self.now_of_without_draw(service);
         self.services[service].start(service, self.setup.settings(), now, self.agenda.now());
         self.ledger.process_began(service);
-        self.later(service, Duration::ZERO, Input::Heartbeat);
-        self.later(service, Duration::ZERO, Input::Tick);
+        self.later(service, Duration::ZERO, Next::Heartbeat);
+        self.later(service, Duration::ZERO, Next::Tick);
     }
 }
 

@@ -4,10 +4,10 @@
 
 use super::{
     Command, Settings,
+    back_pressure::{Levels, Pressure},
     backlog::{Backlog, Item},
     batch::{Batch, CommitConfig},
     chains::Chains,
-    flow::{Flow, Levels},
 };
 use crate::{
     offsets::{Offsets, Partition, Position},
@@ -39,8 +39,8 @@ pub(super) struct Assignment {
     batch: Batch,
     /// The positions in the commit that is in flight.
     committing: Option<Vec<Position>>,
-    sources: Flow,
-    retries: Flow,
+    sources: Pressure,
+    retries: Pressure,
 }
 
 impl Assignment {
@@ -156,7 +156,7 @@ impl Assignment {
     /// The retry topic is paused later than the others. While a client has one partition to fetch from a broker, it asks
     /// that broker every `fetch.wait.max.ms`, and that request also covers resumed partitions. Not every process owns a
     /// partition of the retry topic.
-    pub(super) fn adjust_flow(&mut self, most: usize) -> Vec<Command> {
+    pub(super) fn apply_back_pressure(&mut self, most: usize) -> Vec<Command> {
         let levels = Levels::of(&self.backlog, self.offsets.octets(), most);
         let changes =
             [(false, self.sources.update(levels.sources)), (true, self.retries.update(levels.retries))];

@@ -74,11 +74,11 @@ impl Mailing {
         let Some(mut delivery) = self.running.deliveries.remove(&id) else { return };
         let position = delivery.item.record.position;
         let is_current = self.assignment.offsets.is_current(position);
-        let ended = match end {
+        let judged = match end {
             End::Written(outcome) => Some(Next::Finish(outcome)),
-            End::Tried(ended) => {
+            End::Tried(tried) => {
                 let judged =
-                    caught(|| verdict::of_try(&delivery.item.record, ended, delivery.probe, now)).ok();
+                    caught(|| verdict::of_try(&delivery.item.record, tried, delivery.probe, now)).ok();
                 judged.map(|(next, report)| {
                     delivery.report = report;
                     next
@@ -86,7 +86,7 @@ impl Mailing {
             }
             End::Gone => None,
         };
-        let next = ended.unwrap_or_else(|| {
+        let next = judged.unwrap_or_else(|| {
             self.server.let_go_of(&delivery, now.instant);
             (delivery.probe, delivery.quiet, delivery.report) = (false, true, Report::new(Signal::Silent));
             if is_current {
@@ -106,8 +106,9 @@ impl Mailing {
         match next {
             Next::Mail(event) => {
                 delivery.mails = true;
+                let position = delivery.item.record.position;
                 let delivery = self.running.add(delivery);
-                self.commands.push(Command::Start { delivery, event });
+                self.commands.push(Command::Start { delivery, position, event });
             }
             Next::Write(target) => {
                 let record = Arc::clone(&delivery.item.record);

@@ -61,9 +61,9 @@ pub(super) fn at_turn(item: &Item, now: Now) -> Next {
 }
 
 /// The next step after a try to mail the record, and what the try says about the mail server.
-pub(super) fn of_try(record: &Record, ended: Try, probe: bool, now: Now) -> (Next, Report) {
+pub(super) fn of_try(record: &Record, tried: Try, probe: bool, now: Now) -> (Next, Report) {
     let silent = || Report::new(Signal::Silent);
-    match ended {
+    match tried {
         Try::Accepted => (Next::Finish(Outcome::Delivered), Report::new(Signal::Accepted)),
         Try::Expired => (Next::Finish(Outcome::Expired), silent()),
         // A replica with a newer configuration may know the key.
