@@ -145,7 +145,7 @@ impl Broker {
         if let Some(runtime) = self.runtime.take() {
             let stopped = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(STOP_TIMEOUT)).await;
             if let Err(error) = stopped {
-                ::log::warn!("the broker did not stop in order: {error}");
+                ::log::warn!("the broker did not stop gracefully: {error}");
             }
         }
     }

@@ -851,7 +851,7 @@ fn a_dead_letter_for_an_address_that_is_not_refused_is_found() {
 }
 
 #[test]
-fn copies_need_a_fault_and_have_its_bound() {
+fn duplicates_need_a_fault_and_have_its_bound() {
     let copied = |times: i64, incidents: Vec<Incident>| {
         let mut evidence = Evidence { incidents, ..Evidence::good() };
         evidence.mails.extend((0..times).map(|number| mail(&created(), 7 + number)));
@@ -881,7 +881,7 @@ fn a_mail_that_two_records_ask_for_may_be_sent_twice() {
 }
 
 #[test]
-fn a_try_that_was_written_twice_explains_a_copy_but_allows_no_more_of_them() {
+fn a_try_that_was_written_twice_explains_a_duplicate_but_allows_no_more_of_them() {
     let mut evidence = Evidence::begun();
     evidence.mails.push(mail(&created(), 27));
     // A fault that is long over when the two retries are due.

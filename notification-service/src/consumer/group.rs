@@ -119,15 +119,15 @@ impl ConsumerContext for GroupContext {
         partitions: &mut TopicPartitionList,
     ) {
         let assigned = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        let event = if assigned {
+        let input = if assigned {
             Input::Assigned(of_ours(partitions))
         } else {
             Input::Revoked { lost: consumer.assignment_lost() }
         };
-        if self.rebalances.send(event).is_err() {
+        if self.rebalances.send(input).is_err() {
             let changed = if assigned { consumer.assign(partitions) } else { consumer.unassign() };
             if let Err(error) = changed {
-                log::warn!("error" = error.to_string().as_str(); "partitions not given back in order");
+                log::warn!("error" = error.to_string().as_str(); "the answer to a rebalance failed");
             }
         }
     }

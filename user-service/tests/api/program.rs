@@ -133,7 +133,7 @@ async fn no_line_of_the_log_has_an_id_a_code_a_token_a_name_or_an_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_of_another_version_are_said_once_for_each_topic() {
+async fn records_of_another_version_are_logged_once_for_each_topic() {
     let world = World::start().await;
     let program = Program::start(&world.brokers(), &[("RUST_LOG", "info")]).await;
     let kinds = [

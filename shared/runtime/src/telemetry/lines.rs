@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn who_logs_does_not_wait_for_a_stream_that_stalls_and_all_lines_come_in_order() {
+    fn logging_does_not_wait_for_a_stalled_stream_and_all_lines_come_in_order() {
         let (lines, written, go_on) = stalling();
         Arc::clone(&lines).keep_writing().unwrap();
         lines.put(b"1\n");
