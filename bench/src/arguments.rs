@@ -58,7 +58,7 @@ pub(crate) enum Command {
     Drain,
     /// Starts with pending registrations, verified accounts and old records in the log: time and memory.
     Recovery,
-    /// The mail server, then the broker, away for one turn's length under load: backlog, losses, copies.
+    /// The mail server, then the broker, away for one turn's length under load: backlog, losses, duplicates.
     Outage,
     /// One, two and four replicas of each service.
     Scale,

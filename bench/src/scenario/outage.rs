@@ -55,7 +55,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
         "accepted",
         "refused",
         "lost",
-        "copies",
+        "duplicates",
         "away s",
         "backlog at most",
         "caught up after s",
