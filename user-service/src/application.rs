@@ -6,14 +6,18 @@
 use crate::{
     config::Config,
     http::{self, Admission, Context, Http, Limits, Proxies, Silence},
+    log_ends::{Inquirer, settings},
     metrics::Metrics,
+    outside::Outside,
+    publisher::Publisher,
+    replica::Follower,
     signup::{self, Signup},
 };
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web::Data};
 use anyhow::Context as _;
 use contract::account_id::AccountId;
 use futures_util::FutureExt;
-use runtime::{tasks::Tasks, telemetry};
+use runtime::{kafka::KafkaWatch, tasks::Tasks, telemetry};
 use std::{
     convert::Infallible,
     net::{SocketAddr, TcpListener},
@@ -32,6 +36,8 @@ const TIDY_PAUSE: Duration = Duration::from_secs(60);
 pub struct Application {
     config: Config,
     signup: Signup,
+    publisher: Arc<Publisher>,
+    follower: Arc<Follower>,
     metrics: Arc<Metrics>,
     listener: TcpListener,
     admin_listener: TcpListener,
@@ -55,13 +61,14 @@ impl Application {
         let listener = bind("USER_SERVICE_ADDR", config.address)?;
         let admin_listener = bind("USER_SERVICE_ADMIN_ADDR", config.admin_address)?;
         let metrics = Arc::new(Metrics::new());
-        let signup = Signup::new(&config, Arc::clone(&metrics)).context("the Kafka clients can't be made")?;
+        let (signup, publisher, follower) =
+            connect(&config, Arc::clone(&metrics)).context("the Kafka clients can't be made")?;
         if config.code_secrets.is_development() || config.id_secret.is_development() {
             log::warn!(
                 "CODE_SECRETS or ID_SECRET is the published development secret: anybody can compute every code"
             );
         }
-        let application = Self { config, signup, metrics, listener, admin_listener };
+        let application = Self { config, signup, publisher, follower, metrics, listener, admin_listener };
         log::info!(
             "version" = env!("CARGO_PKG_VERSION"), "address" = application.address().to_string().as_str(),
             "admin_address" = application.admin_address().to_string().as_str();
@@ -91,7 +98,7 @@ impl Application {
     }
 
     async fn run_with(self, tasks: Tasks, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { config, signup, metrics, listener, admin_listener } = self;
+        let Self { config, signup, publisher, follower, metrics, listener, admin_listener } = self;
         // The follower outlives the public server: a verification in flight waits until its
         // attempt is read back. The admin server outlives both, so that metrics and health
         // stay visible. The guards cancel both tokens even when this future is dropped.
@@ -107,11 +114,15 @@ impl Application {
         });
         let the_rest = [
             tasks.spawn_blocking("log reader", &stop_the_rest, {
-                let (replica, stop) = (Arc::clone(signup.replica()), stop_the_rest.clone());
-                move || replica.follow(&stop)
+                let (follower, stop) = (Arc::clone(&follower), stop_the_rest.clone());
+                move || follower.run(&stop)
             }),
             tasks.spawn("watch over Kafka clients", &stop_the_rest, {
-                signup.clone().watch_clients(stop_the_rest.clone()).map(Ok::<_, Infallible>)
+                let (replica, publisher) = (Arc::clone(signup.replica()), Arc::clone(&publisher));
+                let ask = move |watch: &KafkaWatch| {
+                    publisher.broker_answers(watch) & follower.broker_answers(watch)
+                };
+                replica.watch_clients(ask, stop_the_rest.clone()).map(Ok::<_, Infallible>)
             }),
             tasks.spawn("check of topics", &stop_the_rest, {
                 let (replica, stop) = (Arc::clone(signup.replica()), stop_the_rest.clone());
@@ -121,7 +132,10 @@ impl Application {
                 let (replica, stop) = (Arc::clone(signup.replica()), stop_the_rest.clone());
                 async move { replica.watch_end(stop).await }.map(Ok::<_, Infallible>)
             }),
-            tasks.spawn("producer", &stop_the_rest, signup.clone().watch_producer(stop_the_rest.clone())),
+            tasks.spawn("producer", &stop_the_rest, {
+                let (publisher, stop) = (Arc::clone(&publisher), stop_the_rest.clone());
+                async move { publisher.watch(&stop).await }
+            }),
             tasks.spawn("log writer", &stop_the_rest, telemetry::watch_writer(stop_the_rest.clone())),
         ];
         let context = Context { signup: signup.clone(), metrics: Arc::clone(&metrics), tasks: tasks.clone() };
@@ -162,7 +176,7 @@ impl Application {
         let server = http::serve(listener, parts, stop.clone())?;
         tasks.supervise("HTTP server", &stop, server).await;
         let timeout = config.rules.publish_timeout;
-        tokio::task::spawn_blocking(move || signup.flush(timeout)).await?;
+        tokio::task::spawn_blocking(move || flush(&publisher, timeout)).await?;
         stop_the_rest.cancel();
         for task in the_rest.into_iter().chain([making_topics, tidying]) {
             task.await?;
@@ -171,6 +185,26 @@ impl Application {
         admin.await?;
         log::info!("user service stopped");
         tasks.result()
+    }
+}
+
+/// Makes the flow with its own producer and consumers; all connect by themselves.
+fn connect(
+    config: &Config,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<(Signup, Arc<Publisher>, Arc<Follower>)> {
+    let publisher = Arc::new(Publisher::new(&config.kafka, config.rules.publish_timeout)?);
+    let inquirer = Arc::new(Inquirer::new(&settings(&config.kafka))?);
+    let outside = Outside::Real { publisher: Arc::clone(&publisher), inquirer: Arc::clone(&inquirer) };
+    let signup = Signup::new(config, metrics, outside);
+    let follower = Follower::new(&config.kafka, Arc::clone(signup.replica().reading()), inquirer)?;
+    Ok((signup, publisher, Arc::new(follower)))
+}
+
+/// Waits for the acks of everything handed to the producer. Blocks for at most `timeout`.
+fn flush(publisher: &Publisher, timeout: Duration) {
+    if let Err(error) = publisher.flush(timeout) {
+        log::warn!("error" = error.to_string().as_str(); "some events have no ack yet; their requests were answered with 503");
     }
 }
 

@@ -199,6 +199,13 @@ impl Metrics {
         self.not_understood.get_or_create(&ReasonLabels { reason }).inc();
     }
 
+    /// The number of records that were passed over.
+    #[cfg(test)]
+    pub(crate) fn passed_over(&self) -> u64 {
+        let reasons = DecodeError::NAMES.into_iter().chain([PANICKED]);
+        reasons.map(|reason| self.not_understood.get_or_create(&ReasonLabels { reason }).get()).sum()
+    }
+
     /// Counts the first mail that a registration asks for, or why none is due.
     pub(crate) fn registered(&self, decision: &Decision) {
         match (decision.mailing, decision.taken) {

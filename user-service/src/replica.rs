@@ -1,21 +1,24 @@
 //! The log as this process knows it: one view, and how fresh it is.
 //!
 //! ```text
-//! log ──► follow ──► accept ──► view        offsets: where the log begins and ends; replay: its progress
-//!            └── end: is the view fresh enough for a decision?
+//! log ──► follow ──► reading ──► accept ──► view     replay: its progress
+//!                       └── progress, end: is the view fresh enough for a decision?
 //! ```
 
 mod registration;
 mod tags;
 mod view;
 mod accept;
-mod follow;
+mod reading;
+mod progress;
 mod replay;
-mod offsets;
+mod follow;
 
 use crate::{
     identity::IdSecret,
+    log_ends,
     metrics::Metrics,
+    outside::Outside,
     publisher::Written,
     rules::{Freshness, Question, Rules},
 };
@@ -23,9 +26,10 @@ pub(crate) use accept::Acceptance;
 #[cfg(test)]
 pub(crate) use accept::Accepted;
 use contract::{event::EventId, registration_id::RegistrationId};
-pub(crate) use follow::BehindLog;
-use follow::Follower;
-use jiff::Timestamp;
+pub(crate) use follow::Follower;
+#[cfg(test)]
+pub(crate) use reading::Record;
+pub(crate) use reading::{BehindLog, Reading};
 pub(crate) use registration::Registration;
 use runtime::kafka::{KafkaConfig, KafkaWatch, TopicCheck};
 use std::{
@@ -51,41 +55,44 @@ const LONGEST_LOOK_BACK: Duration = Duration::from_secs(24 * 60 * 60);
 /// The log as one process knows it; cheap to share.
 pub(crate) struct Replica {
     view: Arc<View>,
-    follower: Arc<Follower>,
+    reading: Arc<Reading>,
     watch: Arc<KafkaWatch>,
     topics: Arc<TopicCheck>,
     moved_is_reported: AtomicBool,
 }
 
 impl Replica {
-    /// Makes the replica with its own consumers, which connect by themselves.
-    ///
-    /// # Errors
-    /// When librdkafka refuses the configuration.
+    /// Makes the replica; a [`Follower`] reads the log into it.
     pub(crate) fn new(
         kafka: &KafkaConfig,
         rules: Rules,
         id_secret: IdSecret,
         max_pending: u64,
         metrics: Arc<Metrics>,
-    ) -> anyhow::Result<Self> {
+        outside: Outside,
+    ) -> Self {
         let view = Arc::new(View::new(rules));
         let watch = KafkaWatch::new(kafka.clone());
         let must_be_read = rules.link_ttl.max(rules.window.saturating_mul(3)).min(LONGEST_LOOK_BACK);
         let acceptance = Acceptance { rules, id_secret };
-        let follower = Follower::new(kafka, Arc::clone(&view), acceptance, max_pending, metrics)?;
-        Ok(Self {
+        let reading = Reading::new(Arc::clone(&view), acceptance, max_pending, metrics, outside);
+        Self {
             view,
-            follower: Arc::new(follower),
-            topics: TopicCheck::new(kafka.clone(), Arc::clone(&watch), &offsets::TOPICS, must_be_read),
+            reading: Arc::new(reading),
+            topics: TopicCheck::new(kafka.clone(), Arc::clone(&watch), &log_ends::TOPICS, must_be_read),
             watch,
             moved_is_reported: AtomicBool::new(false),
-        })
+        }
     }
 
     /// The view, fresh or stale.
     pub(crate) fn view(&self) -> &Arc<View> {
         &self.view
+    }
+
+    /// The part that takes the records of the log in.
+    pub(crate) fn reading(&self) -> &Arc<Reading> {
+        &self.reading
     }
 
     /// The registration with this id. Before it answers that there is none, it reads to the present log-end offset.
@@ -97,11 +104,11 @@ impl Replica {
         id: RegistrationId,
         deadline: Instant,
     ) -> Result<Option<Registration>, BehindLog> {
-        if let Some(known) = self.view.registration(id, Timestamp::now()) {
+        if let Some(known) = self.view.registration(id, self.reading.outside.now()) {
             return Ok(Some(known));
         }
         self.reach(Question::IsUnknown, deadline).await?;
-        Ok(self.view.registration(id, Timestamp::now()))
+        Ok(self.view.registration(id, self.reading.outside.now()))
     }
 
     /// Waits until the view is fresh enough for this decision.
@@ -109,17 +116,12 @@ impl Replica {
     /// # Errors
     /// [`BehindLog`] when `deadline` passes first.
     pub(crate) async fn reach(&self, question: Question, deadline: Instant) -> Result<(), BehindLog> {
-        self.follower.reach(Freshness::of(question), deadline).await
+        self.reading.reach(Freshness::of(question), deadline).await
     }
 
     /// Notes a record of this process that is in the view already.
     pub(crate) fn note_own(&self, written: Written, event: EventId) {
-        self.follower.note_own(written, event);
-    }
-
-    /// Follows the log until `stop` is cancelled. Blocks its thread.
-    pub(crate) fn follow(&self, stop: &CancellationToken) {
-        self.follower.run(stop);
+        self.reading.note_own(written, event);
     }
 
     /// Checks the topics' settings until `stop` is cancelled.
@@ -132,9 +134,9 @@ impl Replica {
     pub(crate) async fn watch_end(&self, stop: CancellationToken) {
         let mut pause = SHORT_END_PAUSE;
         while tokio::time::timeout(pause, stop.cancelled()).await.is_err() {
-            if self.follower.is_caught_up() && self.watch.brokers_answer() {
-                let deadline = Instant::now().checked_add(END_TIMEOUT).unwrap_or_else(Instant::now);
-                let reached = self.follower.reach(Freshness::END, deadline);
+            if self.reading.is_caught_up() && self.watch.brokers_answer() {
+                let deadline = self.reading.outside.deadline_in(END_TIMEOUT);
+                let reached = self.reading.reach(Freshness::END, deadline);
                 // A failure is not reported: a request that needs the log-end
                 // offset waits for it itself, and reports why it can't.
                 let reached = stop.run_until_cancelled(reached).await;
@@ -143,11 +145,10 @@ impl Replica {
         }
     }
 
-    /// Watches until `stop` is cancelled whether the brokers answer
-    /// all clients: those of this replica, and those that `also` asks.
+    /// Watches until `stop` is cancelled whether the brokers answer all clients, which `ask` asks.
     pub(crate) async fn watch_clients(
         self: Arc<Self>,
-        also: impl Fn(&KafkaWatch) -> bool + Send + Sync + 'static,
+        ask: impl Fn(&KafkaWatch) -> bool + Send + Sync + 'static,
         stop: CancellationToken,
     ) {
         let (watch, replica) = (Arc::clone(&self.watch), self);
@@ -157,24 +158,24 @@ impl Replica {
             {
                 log::error!("not ready, because {problem}");
             }
-            also(watch) & replica.follower.broker_answers(watch)
+            ask(watch)
         };
         watch.run(ask_all, stop).await;
     }
 
     /// Whether the replay is over.
     pub(crate) fn is_caught_up(&self) -> bool {
-        self.follower.is_caught_up()
+        self.reading.is_caught_up()
     }
 
     /// Whether everything that was in the log five seconds ago has been read, and there is room for more.
     pub(crate) fn is_at_end(&self) -> bool {
-        self.follower.is_at_end(Instant::now())
+        self.reading.is_at_end()
     }
 
     /// Whether reading registrations is paused, because there are too many.
     pub(crate) fn holds_too_many(&self) -> bool {
-        self.follower.holds_too_many()
+        self.reading.holds_too_many()
     }
 
     /// Whether the brokers answered all clients a moment ago.
@@ -194,15 +195,15 @@ impl Replica {
 
     /// How many records of the log are not in the view; `None` when the log-end offsets are not known by the deadline.
     pub(crate) async fn lag(&self, deadline: Instant) -> Option<u64> {
-        self.follower.lag(deadline).await
+        self.reading.lag(deadline).await
     }
 
     /// How many records the replay has read, and how many it has to read.
     pub(crate) fn progress(&self) -> (u64, u64) {
-        self.follower.progress()
+        self.reading.replayed()
     }
 
     fn moved_partitions(&self) -> Option<String> {
-        self.follower.moved_partitions(&self.watch)
+        self.reading.moved_partitions(&self.watch)
     }
 }

@@ -23,7 +23,8 @@ pub(crate) use verify::{Proof, Verdict};
 use crate::{
     config::Config,
     metrics::{Metrics, Numbers},
-    publisher::{PublishError, Publisher, Written},
+    outside::Outside,
+    publisher::{PublishError, Written},
     replica::{BehindLog, Replica},
     wrong_codes::WrongCodes,
 };
@@ -33,7 +34,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio_util::sync::CancellationToken;
 
 /// The part of `PUBLISH_TIMEOUT` that is left for the answer itself.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
@@ -71,7 +71,7 @@ pub(crate) struct Signup(Arc<Inner>);
 struct Inner {
     desk: Desk,
     replica: Arc<Replica>,
-    publisher: Publisher,
+    outside: Outside,
     metrics: Arc<Metrics>,
     /// `None`: wrong codes are not limited.
     wrong_codes: Option<WrongCodes>,
@@ -122,29 +122,26 @@ pub(crate) struct Readiness {
 }
 
 impl Signup {
-    /// Makes the flow with its own producer and consumers; all connect by themselves.
-    ///
-    /// # Errors
-    /// When librdkafka refuses the configuration.
-    pub(crate) fn new(config: &Config, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
-        let (rules, id_secret) = (config.rules, config.id_secret.clone());
-        let replica =
-            Replica::new(&config.kafka, rules, id_secret.clone(), config.max_pending, Arc::clone(&metrics))?;
+    /// Makes the flow of a replica that has read nothing.
+    pub(crate) fn new(config: &Config, metrics: Arc<Metrics>, outside: Outside) -> Self {
+        let (rules, id_secret, max_pending) = (config.rules, config.id_secret.clone(), config.max_pending);
+        let (known, counted) = (outside.clone(), Arc::clone(&metrics));
+        let replica = Replica::new(&config.kafka, rules, id_secret.clone(), max_pending, counted, known);
         let desk = Desk {
             view: Arc::clone(replica.view()),
             rules,
-            max_pending: config.max_pending,
+            max_pending,
             code_secrets: config.code_secrets.clone(),
             id_secret,
         };
-        Ok(Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             desk,
             replica: Arc::new(replica),
-            publisher: Publisher::new(&config.kafka, rules.publish_timeout)?,
+            outside,
             metrics,
             wrong_codes: config.wrong_codes.map(WrongCodes::new),
             clock_was_wrong_at: Mutex::default(),
-        })))
+        }))
     }
 
     /// The view of the log, and its freshness.
@@ -155,29 +152,8 @@ impl Signup {
     /// Forgets clients that have tried no wrong codes lately.
     pub(crate) fn tidy(&self) {
         if let Some(wrong_codes) = &self.0.wrong_codes {
-            wrong_codes.tidy();
+            wrong_codes.tidy(self.0.outside.instant());
         }
-    }
-
-    /// Waits for the acks of everything handed to the producer. Blocks for at most `timeout`.
-    pub(crate) fn flush(&self, timeout: Duration) {
-        if let Err(error) = self.0.publisher.flush(timeout) {
-            log::warn!("error" = error.to_string().as_str(); "some events have no ack yet; their requests were answered with 503");
-        }
-    }
-
-    /// Watches whether the brokers answer, until `stop` is cancelled.
-    pub(crate) async fn watch_clients(self, stop: CancellationToken) {
-        let replica = Arc::clone(&self.0.replica);
-        replica.watch_clients(move |watch| self.0.publisher.broker_answers(watch), stop).await;
-    }
-
-    /// Waits until `stop` is cancelled or the producer is broken for good.
-    ///
-    /// # Errors
-    /// What broke it: only a restart helps.
-    pub(crate) async fn watch_producer(self, stop: CancellationToken) -> Result<(), String> {
-        self.0.publisher.watch(&stop).await
     }
 
     /// The readiness of this replica.
@@ -187,7 +163,7 @@ impl Signup {
         Readiness {
             caught_up: replica.is_caught_up(),
             at_log_end: replica.is_at_end(),
-            producer_warm: self.0.publisher.is_warm(),
+            producer_warm: self.0.outside.is_warm(),
             broker_answers: replica.brokers_answer(),
             clock_agrees: self.clock_agrees(),
             topics: replica.topic_problem(),
@@ -198,13 +174,14 @@ impl Signup {
     /// right again. So after a while requests are let in again; the time of each of their records is checked.
     fn clock_agrees(&self) -> bool {
         let wrong_at = *self.0.clock_was_wrong_at.lock().unwrap_or_else(PoisonError::into_inner);
-        wrong_at.is_none_or(|at| at.elapsed() >= CLOCK_DOUBT)
+        let now = self.0.outside.instant();
+        wrong_at.is_none_or(|at| now.saturating_duration_since(at) >= CLOCK_DOUBT)
     }
 
     /// The values of the gauges.
     pub(crate) async fn numbers(&self) -> Numbers {
         let replica = &self.0.replica;
-        let lag = replica.lag(deadline_in(NUMBERS_TIMEOUT)).await;
+        let lag = replica.lag(self.0.outside.deadline_in(NUMBERS_TIMEOUT)).await;
         let (replayed, replay_total) = replica.progress();
         Numbers {
             ready: self.readiness().is_ready(),
@@ -233,12 +210,12 @@ impl Signup {
 
     /// Writes an event. `Ok`: the broker has acknowledged it, and its time is one that all services accept.
     async fn publish(&self, event: &Event, deadline: Instant) -> Result<Written, Unavailable> {
-        let written = self.0.publisher.publish(event, deadline).await.inspect_err(|_| {
+        let written = self.0.outside.publish(event, deadline).await.inspect_err(|_| {
             self.0.metrics.publish_failures.inc();
         })?;
         let rules = &self.0.desk.rules;
         let clocks = ClocksAgree::of(written.stamped_at, event.occurred_at(), rules.clock_tolerance());
-        let wrong_at = (clocks != ClocksAgree::Yes).then(Instant::now);
+        let wrong_at = (clocks != ClocksAgree::Yes).then(|| self.0.outside.instant());
         *self.0.clock_was_wrong_at.lock().unwrap_or_else(PoisonError::into_inner) = wrong_at;
         // All services accept a verification that is older than its record.
         if clocks == ClocksAgree::Ahead || (clocks == ClocksAgree::Behind && written.topic != Topic::Verified)
@@ -254,20 +231,8 @@ impl Signup {
     }
 
     fn deadline(&self) -> Instant {
-        deadline_in(self.0.desk.rules.publish_timeout.saturating_sub(ANSWER_TIME))
+        self.0.outside.deadline_in(self.0.desk.rules.publish_timeout.saturating_sub(ANSWER_TIME))
     }
-}
-
-fn deadline_in(time: Duration) -> Instant {
-    let now = Instant::now();
-    // Only a time-out of billions of years can't be added.
-    now.checked_add(time).unwrap_or(now)
-}
-
-/// Now, in whole milliseconds, as events have it.
-fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
 impl Readiness {

@@ -37,8 +37,7 @@ impl WrongCodes {
     ///
     /// # Errors
     /// The time to wait: one of the client's networks has reached its limit.
-    pub(crate) fn take(&self, client: Client) -> Result<Counted<'_>, Duration> {
-        let now = Instant::now();
+    pub(crate) fn take(&self, client: Client, now: Instant) -> Result<Counted<'_>, Duration> {
         let mut buckets = self.buckets();
         let full_for = client.levels().filter_map(|(network, factor)| {
             let level =
@@ -57,8 +56,7 @@ impl WrongCodes {
     }
 
     /// Forgets clients whose buckets are empty.
-    pub(crate) fn tidy(&self) {
-        let now = Instant::now();
+    pub(crate) fn tidy(&self, now: Instant) {
         let mut buckets = self.buckets();
         buckets.retain(|_, empty_at| *empty_at > now);
         buckets.shrink_to_fit();
@@ -109,31 +107,35 @@ mod tests {
     #[test]
     fn of_many_codes_at_once_no_more_than_the_limit_are_tried() {
         let wrong_codes = wrong_codes("30/1h");
-        let tried: Vec<_> = (0..100).filter_map(|_| wrong_codes.take(client("192.0.2.1")).ok()).collect();
+        let now = Instant::now();
+        let tried: Vec<_> =
+            (0..100).filter_map(|_| wrong_codes.take(client("192.0.2.1"), now).ok()).collect();
         assert_eq!(tried.len(), 30);
-        assert!(wrong_codes.take(client("192.0.2.2")).is_ok(), "others are not concerned");
+        assert!(wrong_codes.take(client("192.0.2.2"), now).is_ok(), "others are not concerned");
     }
 
     #[test]
     fn wrong_ones_stay_and_all_others_are_given_back() {
-        let wrong_codes = wrong_codes("2/1h");
+        let (wrong_codes, now) = (wrong_codes("2/1h"), Instant::now());
+        let take = |after| wrong_codes.take(client("192.0.2.1"), now + Duration::from_secs(after));
         for _ in 0..10 {
-            drop(wrong_codes.take(client("192.0.2.1")).ok().unwrap());
+            drop(take(0).ok().unwrap());
         }
         for _ in 0..2 {
-            wrong_codes.take(client("192.0.2.1")).ok().unwrap().keep();
+            take(0).ok().unwrap().keep();
         }
-        let wait = wrong_codes.take(client("192.0.2.1")).err().unwrap().as_secs();
-        assert!((1790..=1800).contains(&wait), "{wait}");
-        wrong_codes.tidy();
-        assert!(wrong_codes.take(client("192.0.2.1")).is_err());
+        assert_eq!(take(0).err(), Some(Duration::from_secs(1_800)));
+        wrong_codes.tidy(now);
+        assert_eq!(take(1_799).err(), Some(Duration::from_secs(1)));
+        assert!(take(1_800).is_ok(), "as many again over the time");
     }
 
     #[test]
     fn an_ipv6_site_has_sixteen_times_as_much_as_a_subnet() {
-        let wrong_codes = wrong_codes("2/1h");
+        let (wrong_codes, now) = (wrong_codes("2/1h"), Instant::now());
         let tried = |addresses: &mut dyn Iterator<Item = String>| {
-            addresses.filter(|address| wrong_codes.take(client(address)).map(Counted::keep).is_ok()).count()
+            let take = |address: &str| wrong_codes.take(client(address), now).map(Counted::keep);
+            addresses.filter(|address| take(address).is_ok()).count()
         };
         assert_eq!(tried(&mut (0..9).map(|host| format!("2001:db8:0:1::{host}"))), 2);
         assert_eq!(tried(&mut (0..99).map(|subnet| format!("2001:db8:1:{subnet:x}::1"))), 32);

@@ -3,49 +3,22 @@
 //! Every replica reads all partitions itself, with `assign`, and commits nothing. It takes no requests until the replay
 //! has reached the log-end offsets of the moment at which it began: until then the replica knows less than the log. The
 //! memory for registrations is bounded: at the bound the follower stops reading them until enough have expired.
+//!
+//! This is the shell: two consumers, each on a thread. What a record does is in [`Reading`].
 
-mod end;
-mod own;
-mod room;
-
-use super::{
-    accept::{self, Acceptance, Accepted},
-    offsets::{Inquirer, Offsets, Partition, TOPICS},
-    replay::Replay,
-    view::View,
-};
-use crate::{
-    metrics::{Metrics, PANICKED},
-    publisher::Written,
-};
-use contract::{
-    event::{DecodeError, EventId, VERSION},
-    topic::Topic,
-};
-pub(crate) use end::BehindLog;
-use jiff::Timestamp;
-use own::OwnRecords;
+use super::reading::{Reading, Record};
+use crate::log_ends::{Inquirer, settings};
+use contract::topic::Topic;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult},
-    message::BorrowedMessage,
 };
-use room::Intake;
-use runtime::{
-    caught::{Panicked, caught},
-    kafka::{ClientLog, KafkaConfig, KafkaWatch, header},
-    telemetry::LineLimit,
-};
+use runtime::kafka::{ClientLog, KafkaConfig, KafkaWatch, header};
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// The longest wait for a record: a thread notices within this time that it should end.
@@ -63,14 +36,6 @@ const TAKE: Duration = Duration::from_millis(2);
 const MARKER_PAUSE: Duration = Duration::from_millis(250);
 /// The pause between two removals of expired data.
 const TIDY_PAUSE: Duration = Duration::from_secs(5);
-/// How long the client waits before it checks again whether it may fetch, in milliseconds.
-const FETCH_BACKOFF: &str = "20";
-
-/// The largest reply of a broker to a fetch, in octets. A single record that is larger comes alone.
-const LARGEST_FETCH: &str = "16777216";
-
-/// The log-end offsets, and when they were asked for.
-type KnownEnds = Option<(Instant, Arc<Offsets>)>;
 
 /// Reads the log into a view.
 pub(crate) struct Follower {
@@ -78,27 +43,8 @@ pub(crate) struct Follower {
     prompt: BaseConsumer<ClientLog>,
     /// Reads registrations, in portions. This replica's own are in the view already.
     patient: BaseConsumer<ClientLog>,
-    inquirer: Inquirer,
-    view: Arc<View>,
-    own: OwnRecords,
-    acceptance: Acceptance,
-    metrics: Arc<Metrics>,
-    /// Limits the log lines about records that are passed over.
-    passed_over: LineLimit,
-    /// The topics in which records of another version were found.
-    other_versions: Mutex<Vec<Topic>>,
-    intake: Intake,
-    /// The next offset of each partition, once they are assigned.
-    next: OnceLock<HashMap<Partition, AtomicI64>>,
-    /// The number of partitions of each topic, once they are assigned.
-    assigned: OnceLock<[(Topic, usize); TOPICS.len()]>,
-    caught_up: AtomicBool,
-    replayed: AtomicU64,
-    replay_total: AtomicU64,
-    moved: Notify,
-    ends: Arc<tokio::sync::Mutex<KnownEnds>>,
-    /// Everything that was in the log at this moment is in the view.
-    at_end: Mutex<Option<Instant>>,
+    inquirer: Arc<Inquirer>,
+    reading: Arc<Reading>,
 }
 
 impl Follower {
@@ -108,23 +54,10 @@ impl Follower {
     /// When librdkafka refuses the configuration.
     pub(crate) fn new(
         kafka: &KafkaConfig,
-        view: Arc<View>,
-        acceptance: Acceptance,
-        max_pending: u64,
-        metrics: Arc<Metrics>,
+        reading: Arc<Reading>,
+        inquirer: Arc<Inquirer>,
     ) -> Result<Self, KafkaError> {
-        let mut settings = kafka.consumer();
-        settings
-            // `assign` needs a group id; nothing is committed under it.
-            .set("group.id", "user-service-view")
-            .set("enable.auto.offset.store", "false")
-            // Bounds the memory of each reader: this queue, and a reply of each broker beside it.
-            .set("queued.max.messages.kbytes", "8192")
-            .set("fetch.max.bytes", LARGEST_FETCH)
-            .set("fetch.queue.backoff.ms", FETCH_BACKOFF)
-            // Kafka answers a waiting fetch as soon as there is a record. Other brokers may look
-            // again only at the end of the wait, and a longer one would delay every verification.
-            .set("fetch.wait.max.ms", "100");
+        let settings = settings(kafka);
         let mut patient = settings.clone();
         patient
             // The client fetches nothing while its queue holds a record. So there is one fetch for each
@@ -139,55 +72,34 @@ impl Follower {
         Ok(Self {
             prompt: settings.create_with_context(ClientLog::default())?,
             patient: patient.create_with_context(ClientLog::default())?,
-            inquirer: Inquirer::new(&settings)?,
-            view,
-            own: OwnRecords::default(),
-            acceptance,
-            metrics,
-            passed_over: LineLimit::new(),
-            other_versions: Mutex::default(),
-            intake: Intake::new(max_pending),
-            next: OnceLock::new(),
-            assigned: OnceLock::new(),
-            caught_up: AtomicBool::new(false),
-            replayed: AtomicU64::new(0),
-            replay_total: AtomicU64::new(0),
-            moved: Notify::new(),
-            ends: Arc::default(),
-            at_end: Mutex::new(None),
+            inquirer,
+            reading,
         })
-    }
-
-    /// Whether the replay is over.
-    #[must_use]
-    pub(crate) fn is_caught_up(&self) -> bool {
-        self.caught_up.load(Ordering::Acquire)
     }
 
     /// Reads until `stop` is cancelled. Blocks its thread.
     pub(crate) fn run(&self, stop: &CancellationToken) {
-        let Some(replay) = self.begin(stop) else { return };
-        self.replay_total.store(replay.total.unsigned_abs(), Ordering::Relaxed);
-        self.end_if_over(&replay);
-        let replay = Mutex::new(replay);
+        if !self.begin(stop) {
+            return;
+        }
         let prompt = |stop: &CancellationToken| {
             let mut looked = Instant::now();
             while !stop.is_cancelled() {
-                self.read(&self.prompt, POLL, &replay);
-                self.pass_markers(&self.prompt, &mut looked, &replay);
+                self.read(&self.prompt, POLL);
+                self.pass_markers(&self.prompt, &mut looked);
             }
         };
         let patient = |stop: &CancellationToken| {
             let (mut looked, mut tidied) = (Instant::now(), Instant::now());
             while !stop.is_cancelled() {
-                self.pass_markers(&self.patient, &mut looked, &replay);
+                self.pass_markers(&self.patient, &mut looked);
                 if tidied.elapsed() >= TIDY_PAUSE {
                     tidied = Instant::now();
-                    self.view.tidy(Timestamp::now());
+                    self.reading.tidy();
                 }
-                self.intake.hold_or_go_on(&self.patient, self.view.held());
-                if self.read(&self.patient, POLL, &replay) && self.is_caught_up() {
-                    self.read_portion(&replay);
+                self.hold_or_go_on();
+                if self.read(&self.patient, POLL) && self.reading.is_caught_up() {
+                    self.read_portion();
                     std::thread::sleep(PAUSE);
                 }
             }
@@ -195,27 +107,31 @@ impl Follower {
         run_both(stop, prompt, patient);
     }
 
-    fn read_portion(&self, replay: &Mutex<Replay>) {
+    fn read_portion(&self) {
         let began = Instant::now();
         while began.elapsed() < PORTION {
             while began.elapsed() < PORTION
-                && !self.intake.is_full(self.view.held())
-                && self.read(&self.patient, Duration::ZERO, replay)
+                && !self.reading.is_full()
+                && self.read(&self.patient, Duration::ZERO)
             {}
             std::thread::sleep(TAKE);
         }
     }
 
     /// Takes in the next record; returns whether one came within the time.
-    fn read(&self, consumer: &BaseConsumer<ClientLog>, within: Duration, replay: &Mutex<Replay>) -> bool {
+    fn read(&self, consumer: &BaseConsumer<ClientLog>, within: Duration) -> bool {
         match consumer.poll(within) {
             Some(Ok(record)) => {
-                self.take(&record);
-                if !self.is_caught_up() {
-                    let mut replay = replay.lock().unwrap_or_else(PoisonError::into_inner);
-                    replay.advance(&record);
-                    self.replayed.store(replay.read.unsigned_abs(), Ordering::Relaxed);
-                    self.end_if_over(&replay);
+                if let Some(topic) = Topic::from_name(record.topic()) {
+                    self.reading.take(&Record {
+                        topic,
+                        partition: record.partition(),
+                        offset: record.offset(),
+                        timestamp: record.timestamp().to_millis(),
+                        key: record.key(),
+                        payload: record.payload(),
+                        header: &|name| header(record.headers(), name),
+                    });
                 }
                 true
             }
@@ -228,47 +144,34 @@ impl Follower {
         }
     }
 
-    /// Advances past offsets that hold transaction markers: the client passes these to nobody, and if one
-    /// is the last of its partition, the log-end offset would never be reached. Must run on the thread
+    /// Advances past offsets that hold transaction markers ([`Reading::pass`]). Must run on the thread
     /// that takes the consumer's records, so that all records before the position are in the view.
-    fn pass_markers(&self, consumer: &BaseConsumer<ClientLog>, looked: &mut Instant, replay: &Mutex<Replay>) {
+    fn pass_markers(&self, consumer: &BaseConsumer<ClientLog>, looked: &mut Instant) {
         if looked.elapsed() < MARKER_PAUSE {
             return;
         }
         *looked = Instant::now();
-        let (Some(next), Ok(positions)) = (self.next.get(), consumer.position()) else { return };
-        let mut replay = replay.lock().unwrap_or_else(PoisonError::into_inner);
-        for at in positions.elements() {
-            let (Some(topic), Offset::Offset(offset)) = (Topic::from_name(at.topic()), at.offset()) else {
-                continue;
-            };
-            let partition = (topic, at.partition());
-            replay.reached(partition, offset);
-            if next.get(&partition).is_some_and(|next| next.fetch_max(offset, Ordering::AcqRel) < offset) {
-                self.moved.notify_waiters();
+        let Ok(positions) = consumer.position() else { return };
+        let elements = positions.elements();
+        self.reading.pass(elements.iter().filter_map(|at| {
+            match (Topic::from_name(at.topic()), at.offset()) {
+                (Some(topic), Offset::Offset(offset)) => Some(((topic, at.partition()), offset)),
+                _ => None,
+            }
+        }));
+    }
+
+    /// Pauses the consumer of registrations while there are too many of them, and resumes it afterwards.
+    fn hold_or_go_on(&self) {
+        let Some(pause) = self.reading.change() else { return };
+        let consumer = &self.patient;
+        let all = consumer.assignment();
+        match all.and_then(|all| if pause { consumer.pause(&all) } else { consumer.resume(&all) }) {
+            Ok(()) => self.reading.changed(pause),
+            Err(error) => {
+                log::warn!("error" = error.to_string().as_str(); "the topic of registrations can't be paused or resumed")
             }
         }
-        self.end_if_over(&replay);
-    }
-
-    fn end_if_over(&self, replay: &Replay) {
-        if !self.is_caught_up() && replay.is_over() {
-            replay.report_end();
-            self.caught_up.store(true, Ordering::Release);
-        }
-    }
-
-    /// Notes a record of this process that is in the view already.
-    pub(super) fn note_own(&self, written: Written, event: EventId) {
-        if written.topic == Topic::Created {
-            self.own.note(written.partition, written.offset, event);
-        }
-    }
-
-    fn is_own(&self, record: &BorrowedMessage<'_>) -> bool {
-        let event =
-            header(record.headers(), "ce_id").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
-        self.own.take(record.partition(), record.offset(), event)
     }
 
     /// Whether the broker answers all three clients. Blocks for at most a second each.
@@ -278,30 +181,12 @@ impl Follower {
             & self.inquirer.broker_answers(watch)
     }
 
-    /// The problem and its remedy, if partitions were added since this replica began to read, or went
-    /// away with their topic. Ids have then moved to partitions that this replica does not read.
-    pub(crate) fn moved_partitions(&self, watch: &KafkaWatch) -> Option<String> {
-        self.assigned.get()?.iter().find_map(|(topic, assigned)| {
-            let there = watch.shape(*topic)?.partitions;
-            (there != *assigned).then(|| {
-                format!(
-                    "{} has {there} partitions and had {assigned} when this replica began to read; restart all user services (docs/operations.md, Topics)",
-                    topic.name()
-                )
-            })
-        })
-    }
-
-    /// How many records the replay has read, and how many it has to read.
-    pub(crate) fn progress(&self) -> (u64, u64) {
-        (self.replayed.load(Ordering::Relaxed), self.replay_total.load(Ordering::Relaxed))
-    }
-
-    fn begin(&self, stop: &CancellationToken) -> Option<Replay> {
+    /// Assigns the partitions; returns whether that succeeded before `stop` was cancelled.
+    fn begin(&self, stop: &CancellationToken) -> bool {
         let mut pause = Duration::from_millis(50);
         while !stop.is_cancelled() {
             match self.assign() {
-                Ok(replay) => return Some(replay),
+                Ok(()) => return true,
                 Err(error) => {
                     log::info!("error" = error.to_string().as_str(); "the log can't be read yet; trying again")
                 }
@@ -309,89 +194,21 @@ impl Follower {
             std::thread::sleep(pause);
             pause = pause.saturating_mul(2).min(Duration::from_millis(500));
         }
-        None
+        false
     }
 
     /// Assigns all partitions, each from the first record that may still count.
-    fn assign(&self) -> KafkaResult<Replay> {
-        let (start, end) = self.inquirer.span(self.acceptance.rules.replay_from(Timestamp::now()))?;
+    fn assign(&self) -> KafkaResult<()> {
+        let (start, end) = self.inquirer.span(self.reading.since())?;
         let (mut prompt, mut patient) = (TopicPartitionList::new(), TopicPartitionList::new());
         for ((topic, partition), offset) in &start {
             let assignment = if *topic == Topic::Created { &mut patient } else { &mut prompt };
             assignment.add_partition_offset(topic.name(), *partition, Offset::Offset(*offset))?;
         }
-        // Set before the assignment: the first record may arrive at once.
-        let next = start.iter().map(|(partition, offset)| (*partition, AtomicI64::new(*offset))).collect();
-        let _ = self.next.set(next);
-        let count = |topic: Topic| start.keys().filter(|(of, _)| *of == topic).count();
-        let _ = self.assigned.set(TOPICS.map(|topic| (topic, count(topic))));
         self.prompt.assign(&prompt)?;
         self.patient.assign(&patient)?;
-        Ok(Replay::new(&start, end))
-    }
-
-    fn take(&self, record: &BorrowedMessage<'_>) {
-        let Some(topic) = Topic::from_name(record.topic()) else { return };
-        match caught(|| self.take_in(topic, record)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                if let DecodeError::UnknownVersion(version) = error {
-                    self.note_version(topic, version);
-                }
-                self.pass_over(record, error.name(), &error.to_string());
-            }
-            Err(Panicked) => self.pass_over(record, PANICKED, &Panicked.to_string()),
-        }
-        if let Some(next) = self.next.get().and_then(|next| next.get(&(topic, record.partition()))) {
-            next.store(record.offset().saturating_add(1), Ordering::Release);
-        }
-        self.moved.notify_waiters();
-    }
-
-    fn take_in(&self, topic: Topic, record: &BorrowedMessage<'_>) -> Result<(), DecodeError> {
-        let now = Timestamp::now();
-        let origin = self.acceptance.origin(topic, record.timestamp().to_millis(), now);
-        let Some(payload) = record.payload() else {
-            if topic == Topic::Verified
-                && let Some(id) = accept::account(record.key())
-            {
-                self.view.forget(id, origin.stamped_at(now), now);
-            }
-            return Ok(());
-        };
-        if topic == Topic::Created && self.is_own(record) {
-            return Ok(());
-        }
-        let ce_type = header(record.headers(), "ce_type");
-        match self.acceptance.read(origin, ce_type, record.key(), payload, now)? {
-            Accepted::Event(event) => self.view.apply(&event, now),
-            Accepted::VerifiedLongAgo(id) => self.view.verify(id, Timestamp::MIN, now),
-        }
+        self.reading.begin(start, end);
         Ok(())
-    }
-
-    /// Counts a record that is passed over, and logs only its place: its content may be anything.
-    fn pass_over(&self, record: &BorrowedMessage<'_>, reason: &'static str, error: &str) {
-        self.metrics.not_understood(reason);
-        let Some(left_out) = self.passed_over.admit(Instant::now()) else { return };
-        log::warn!(
-            "kafka.topic" = record.topic(), "kafka.partition" = record.partition(),
-            "kafka.offset" = record.offset(), "error" = error, "lines.left_out" = left_out;
-            "a record is not understood and is passed over"
-        );
-    }
-
-    /// Logs once for each topic that it has records of another version.
-    fn note_version(&self, topic: Topic, version: u32) {
-        let mut noted = self.other_versions.lock().unwrap_or_else(PoisonError::into_inner);
-        if !noted.contains(&topic) {
-            noted.push(topic);
-            log::error!(
-                "kafka.topic" = topic.name();
-                "the topic has records of version {version}, and this service reads those of version {VERSION} alone: all others \
-                 are passed over and counted (docs/operations.md, Versions)"
-            );
-        }
     }
 }
 
@@ -416,7 +233,10 @@ fn run_both(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{identity::IdSecret, rules::Freshness};
+    use crate::{
+        identity::IdSecret, metrics::Metrics, outside::Outside, publisher::Publisher, replica::Replica,
+        rules::Freshness,
+    };
     use rdkafka::{
         mocking::MockCluster,
         producer::{BaseProducer, BaseRecord, Producer},
@@ -457,15 +277,19 @@ mod tests {
         let kafka = KafkaConfig::from_env(&mut Env::from_pairs([("KAFKA_BROKERS", brokers.as_str())]));
         let rules = crate::rules::tests::RULES;
         let secret = "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=";
-        let acceptance = Acceptance { rules, id_secret: IdSecret::parse(secret).unwrap() };
-        let (view, metrics) = (Arc::new(View::new(rules)), Arc::new(Metrics::new()));
-        let follower = Arc::new(Follower::new(&kafka, view, acceptance, 1_000, metrics).unwrap());
+        let inquirer = Arc::new(Inquirer::new(&settings(&kafka)).unwrap());
+        let publisher = Arc::new(Publisher::new(&kafka, LIMIT).unwrap());
+        let outside = Outside::Real { publisher, inquirer: Arc::clone(&inquirer) };
+        let (id_secret, metrics) = (IdSecret::parse(secret).unwrap(), Arc::new(Metrics::new()));
+        let replica = Replica::new(&kafka, rules, id_secret, 1_000, metrics, outside);
+        let reading = replica.reading();
+        let follower = Follower::new(&kafka, Arc::clone(reading), inquirer).unwrap();
         let stop = CancellationToken::new();
         let running = {
-            let (follower, stop) = (Arc::clone(&follower), stop.clone());
+            let stop = stop.clone();
             std::thread::spawn(move || follower.run(&stop))
         };
-        while !follower.is_caught_up() {
+        while !reading.is_caught_up() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
 
@@ -479,7 +303,7 @@ mod tests {
         producer.send(BaseRecord::<(), _>::to(Topic::Activity.name()).partition(0).payload("p")).unwrap();
         producer.flush(LIMIT).unwrap();
         let began = Instant::now();
-        while follower.reach(Freshness::END, Instant::now() + LIMIT).await.is_err() {
+        while reading.reach(Freshness::END, Instant::now() + LIMIT).await.is_err() {
             assert!(began.elapsed() < LIMIT, "the follower still waits for the old leader");
         }
         stop.cancel();

@@ -1,8 +1,6 @@
 //! The progress of a replay: for the log lines, and for the moment when it is over.
 
-use super::offsets::{Offsets, Partition};
-use contract::topic::Topic;
-use rdkafka::{Message, message::BorrowedMessage};
+use crate::log_ends::{Offsets, Partition};
 use std::time::{Duration, Instant};
 
 /// The progress of a replay.
@@ -17,26 +15,20 @@ pub(super) struct Replay {
 impl Replay {
     const REPORT: Duration = Duration::from_secs(2);
 
-    pub(super) fn new(start: &Offsets, mut end: Offsets) -> Self {
+    pub(super) fn new(start: &Offsets, mut end: Offsets, now: Instant) -> Self {
         let records = |(partition, end): (&Partition, &i64)| {
             end.saturating_sub(start.get(partition).copied().unwrap_or(*end))
         };
         let total = end.iter().map(records).fold(0, i64::saturating_add);
         end.retain(|partition, end| start.get(partition).is_some_and(|start| start < end));
-        Self { missing: end, total, read: 0, began: Instant::now(), reported: Instant::now() }
+        Self { missing: end, total, read: 0, began: now, reported: now }
     }
 
-    pub(super) fn advance(&mut self, record: &BorrowedMessage<'_>) {
-        if self.is_over() {
-            return;
-        }
-        self.read = self.read.saturating_add(1);
-        if let Some(topic) = Topic::from_name(record.topic()) {
-            self.reached((topic, record.partition()), record.offset().saturating_add(1));
-        }
-        if self.reported.elapsed() >= Self::REPORT {
-            self.reported = Instant::now();
-            log::info!("replayed {} of {} records", self.read, self.total);
+    /// Counts a record that was read. `next` is the offset behind it.
+    pub(super) fn advance(&mut self, partition: Partition, next: i64) {
+        if !self.is_over() {
+            self.read = self.read.saturating_add(1);
+            self.reached(partition, next);
         }
     }
 
@@ -51,9 +43,15 @@ impl Replay {
         self.missing.is_empty()
     }
 
-    /// Logs that the replay is over.
-    pub(super) fn report_end(&self) {
-        let duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        log::info!("duration_ms" = duration_ms; "caught up after {} records", self.read);
+    /// Logs the progress every two seconds, and the end.
+    pub(super) fn report(&mut self, now: Instant) {
+        if self.is_over() {
+            let duration = now.saturating_duration_since(self.began);
+            let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+            log::info!("duration_ms" = duration_ms; "caught up after {} records", self.read);
+        } else if now.saturating_duration_since(self.reported) >= Self::REPORT {
+            self.reported = now;
+            log::info!("replayed {} of {} records", self.read, self.total);
+        }
     }
 }

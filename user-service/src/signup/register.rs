@@ -1,6 +1,6 @@
 //! Register: one request, one record, whatever is known of the address.
 
-use super::{Signup, Unavailable, now};
+use super::{Signup, Unavailable};
 use crate::rules::{Question, resend_wait};
 use contract::{person::Person, registration_id::RegistrationId, request_id::RequestId};
 use jiff::Timestamp;
@@ -42,12 +42,12 @@ impl Signup {
         request_id: RequestId,
         deadline: Instant,
     ) -> Result<Registered, Unavailable> {
-        let (desk, replica) = (&self.0.desk, &self.0.replica);
+        let (desk, replica, outside) = (&self.0.desk, &self.0.replica, &self.0.outside);
         // Taken before the address is looked at, so that a full replica answers every address alike.
         let _room = desk.room().ok_or(Unavailable::Full)?;
         replica.reach(Question::NextMail, deadline).await?;
 
-        let (now, id) = (now(), RegistrationId::random());
+        let (now, id) = (outside.now(), outside.registration_id());
         let drafted = desk.register(id, person, resends, request_id, now);
         let written = self.publish(&drafted.event, deadline).await;
         let written = written.inspect_err(|_| desk.take_back(&drafted))?;

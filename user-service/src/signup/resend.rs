@@ -1,6 +1,6 @@
 //! Resend: another mail for the same data, as a registration of its own.
 
-use super::{Registered, Signup, Unavailable, now};
+use super::{Registered, Signup, Unavailable};
 use contract::{event::MAX_RESENDS, registration_id::RegistrationId, request_id::RequestId};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl Signup {
         let Some(registration) = self.0.replica.registration(id, deadline).await? else {
             return Ok(Resent::Unknown);
         };
-        let wait = self.0.desk.wait_for_resend(&registration, now());
+        let wait = self.0.desk.wait_for_resend(&registration, self.0.outside.now());
         if !wait.is_zero() {
             return Ok(Resent::Wait(wait));
         }

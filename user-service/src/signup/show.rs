@@ -1,6 +1,6 @@
 //! Show: what a mail's link would confirm.
 
-use super::{Signup, Unavailable, now};
+use super::{Signup, Unavailable};
 use crate::rules::Question;
 use contract::{person::Person, registration_id::RegistrationId, verification_code::LinkToken};
 
@@ -23,15 +23,15 @@ impl Signup {
     pub(crate) async fn show(self, id: RegistrationId, token: LinkToken) -> Result<Shown, Unavailable> {
         self.may_answer()?;
         let deadline = self.deadline();
-        let (desk, replica) = (&self.0.desk, &self.0.replica);
+        let (desk, replica, outside) = (&self.0.desk, &self.0.replica, &self.0.outside);
         let Some(registration) = replica.registration(id, deadline).await? else {
             return Ok(Shown::Unknown);
         };
-        if desk.is_token_right(&registration, &token, now()).is_none() {
+        if desk.is_token_right(&registration, &token, outside.now()).is_none() {
             return Ok(Shown::WrongToken);
         }
         replica.reach(Question::MayBeVerified, deadline).await?;
-        Ok(match desk.is_token_right(&registration, &token, now()) {
+        Ok(match desk.is_token_right(&registration, &token, outside.now()) {
             Some(_) => Shown::Registration(registration.person),
             None => Shown::WrongToken,
         })

@@ -5,3 +5,4 @@ mod model;
 mod traces;
 mod alike;
 mod records;
+mod interleaved;

@@ -7,7 +7,6 @@
 use super::{
     Inner, Signup, Unavailable,
     desk::{Desk, Right},
-    now,
 };
 use crate::{
     network::Client,
@@ -79,7 +78,7 @@ impl Signup {
                 }
             }
             Proof::Token(token) => {
-                let is_right = |desk: &Desk| desk.is_token_right(&registration, &token, now());
+                let is_right = |desk: &Desk| desk.is_token_right(&registration, &token, self.0.outside.now());
                 match self.at_end(is_right, deadline).await? {
                     Some(right) => right,
                     None => return Ok(Verdict::WrongToken),
@@ -103,25 +102,26 @@ impl Signup {
         request_id: &RequestId,
         deadline: Instant,
     ) -> Result<Result<Right, Verdict>, Unavailable> {
-        let Inner { desk, metrics, wrong_codes, .. } = &*self.0;
+        let Inner { desk, outside, metrics, wrong_codes, .. } = &*self.0;
         // Given back when this ends, unless the code is wrong.
-        let counted = match wrong_codes.as_ref().map(|wrong_codes| wrong_codes.take(client)).transpose() {
+        let counted = wrong_codes.as_ref().map(|wrong_codes| wrong_codes.take(client, outside.instant()));
+        let counted = match counted.transpose() {
             Ok(counted) => counted,
             Err(wait) => return Ok(Err(Verdict::TooManyWrongCodes(wait))),
         };
-        let Some(attempt) = desk.guess(id, registration, code, request_id.clone(), now()) else {
+        let Some(attempt) = desk.guess(id, registration, code, request_id.clone(), outside.now()) else {
             return Ok(Err(Verdict::GuessesUsedUp));
         };
         let awaited = self.0.replica.view().await_record(attempt.event_id);
         self.publish(&Event::Attempt(attempt.clone()), deadline).await?;
-        if !tokio::time::timeout_at(deadline.into(), awaited.read()).await.unwrap_or(false) {
+        if !outside.within(deadline, awaited.read()).await.unwrap_or(false) {
             return Err(BehindLog.into());
         }
         let Some(guessed) = desk.guessed(&attempt) else {
             return Ok(Err(Verdict::GuessesUsedUp));
         };
         metrics.guesses.inc();
-        let is_right = |desk: &Desk| desk.is_code_right(registration, code, &guessed, now());
+        let is_right = |desk: &Desk| desk.is_code_right(registration, code, &guessed, outside.now());
         if let Some(right) = self.at_end(is_right, deadline).await? {
             return Ok(Ok(right));
         }
@@ -153,13 +153,13 @@ impl Signup {
         request_id: RequestId,
         deadline: Instant,
     ) -> Result<(), Unavailable> {
-        let now = now();
+        let now = self.0.outside.now();
         let (event, first_mail) = self.0.desk.verification(id, registration, request_id, now);
         let awaited = self.0.replica.view().await_record(event.event_id());
         self.publish(&event, deadline).await?;
         // The view takes the verification in when it is read back, since a tombstone
         // may follow it. The account is verified even if that takes too long.
-        let _ = tokio::time::timeout_at(deadline.into(), awaited.read()).await;
+        let _ = self.0.outside.within(deadline, awaited.read()).await;
         self.0.metrics.verified_after(first_mail.map(|at| now.duration_since(at)));
         Ok(())
     }

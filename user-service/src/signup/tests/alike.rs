@@ -125,10 +125,10 @@ fn seen(class: Class, mut log: Log, seed: u64, wrong: &[VerificationCode], token
         side.trusts_the_log = true;
         side.read_all(&log, begin);
         if class == Class::VerifiedLongAgo {
-            side.desk.view.verify(side.account(V), Timestamp::MIN, begin);
+            side.desk().view.verify(side.account(V), Timestamp::MIN, begin);
         }
         // Each class has room for the same number of further registrations, however many it holds.
-        side.desk.max_pending = side.desk.view.held() + 6;
+        side.bound(side.desk().view.held() + 6);
     }
     let (mut now, mut ids) = (begin, Vec::<RegistrationId>::new());
     let mut answers = Vec::new();
@@ -145,7 +145,7 @@ fn seen(class: Class, mut log: Log, seed: u64, wrong: &[VerificationCode], token
             Call::Resend(at) => side.resend(&mut log, id(at), now),
             Call::WrongCode(at, code) => (id(at), side.verify(&mut log, id(at), &wrong[code], now)),
             Call::WrongToken(at) => (id(at), side.follow_link(&mut log, id(at), token, now)),
-            Call::WrongLink(at) => (id(at), side.show(&log, id(at), token, now)),
+            Call::WrongLink(at) => (id(at), side.show(&mut log, id(at), token, now)),
             Call::Elsewhere(at, code) => (id(at), b.verify(&mut log, id(at), &wrong[code], now)),
         };
         if matches!(answer, Seen::Accepted { .. }) && ids.len() < MOST_IDS {

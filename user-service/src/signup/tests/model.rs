@@ -1,16 +1,21 @@
-//! A log in memory, and replicas that read it on demand: tests take the verbs' steps in any order, with any clock.
+//! A log in memory, and replicas that read it on demand: tests drive the verbs step by step, with any clock. A record
+//! has its ack at once, and a replica reads it when a request waits for it.
 
 use crate::{
-    identity::IdSecret,
-    replica::{Acceptance, Accepted, Registration, View},
+    config::Config,
+    log_ends::Offsets,
+    metrics::Metrics,
+    network::Client,
+    outside::{Outside, by_hand::ByHand},
+    publisher::Written,
+    replica::{Reading, Record, Registration},
     rules::{Rules, tests::RULES},
-    signup::desk::{Desk, Right},
+    signup::{Proof, Registered as Answered, Resent, Shown, Signup, Unavailable, Verdict, desk::Desk},
 };
 use contract::{
     account_id::AccountId,
-    code_secrets::CodeSecrets,
     email_address::EmailAddress,
-    event::{Event, Mailing, Origin, Registered},
+    event::{Event, Mailing, Registered},
     locale::Locale,
     person::Person,
     person_name::PersonName,
@@ -20,10 +25,19 @@ use contract::{
     verification_code::{LinkToken, VerificationCode},
 };
 use jiff::Timestamp;
-use std::{collections::HashMap, sync::Arc};
+use runtime::env::Env;
+use std::{
+    collections::HashMap,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 const ID_SECRET: &str = "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=";
 const CODE_SECRETS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+const CLIENT: Client = Client::Named(0);
+pub(super) const TOPICS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
 
 /// A moment of the day of these tests, such as `09:59:59`. The
 /// day is in the future, so moka's own clock removes nothing.
@@ -56,41 +70,44 @@ pub(super) enum Seen {
     WrongCode(u32),
     WrongToken,
     UsedUp,
+    WrongClock,
 }
 
-/// One record. Its index gives its place in its topic; all records of an account are in one partition.
+/// One record of a topic. Each topic has one partition here.
 #[derive(Clone)]
-struct Record {
-    topic: Topic,
+pub(super) struct Entry {
+    pub(super) topic: Topic,
+    pub(super) offset: i64,
     /// The broker's clock.
-    stamped_at: Timestamp,
+    pub(super) stamped_at: Timestamp,
     account: AccountId,
     /// `None`: a tombstone.
-    event: Option<Event>,
+    pub(super) event: Option<Event>,
 }
 
 /// The log.
 #[derive(Clone, Default)]
 pub(super) struct Log {
-    records: Vec<Record>,
+    pub(super) records: Vec<Entry>,
+    ends: HashMap<Topic, i64>,
     /// Mails with a code that went out, in order.
     pub(super) mails: Vec<(Timestamp, Registered)>,
     pub(super) notices: u32,
 }
 
-/// One replica: its view, and how much of each topic it has read.
+/// One replica, and how much of each topic it has read.
 pub(super) struct Side {
-    pub(super) desk: Desk,
-    read: HashMap<Topic, usize>,
-    acceptance: Acceptance,
-    pub(super) passed_over: u32,
+    pub(super) signup: Signup,
+    pub(super) hand: Arc<ByHand>,
+    metrics: Arc<Metrics>,
+    next: HashMap<Topic, i64>,
     /// Takes events directly, without encoding and decoding them: for tests with many thousands of them.
     pub(super) trusts_the_log: bool,
 }
 
 impl Log {
     /// Writes an event at the broker's time. The mail that it asks for goes out at once, unless it is a duplicate.
-    pub(super) fn write(&mut self, event: &Event, now: Timestamp) {
+    pub(super) fn write(&mut self, event: &Event, now: Timestamp) -> Written {
         if let Event::Registered(mailing, registered) = event {
             let is_new = !self.mails.iter().any(|(_, mailed)| {
                 (mailed.id, mailed.window, mailed.send) == (registered.id, registered.window, registered.send)
@@ -103,16 +120,29 @@ impl Log {
                 _ => {}
             }
         }
-        self.records.push(Record {
-            topic: event.kind().topic(),
-            stamped_at: now,
-            account: event.account_id(),
-            event: Some(event.clone()),
-        });
+        self.append(event.kind().topic(), event.account_id(), Some(event.clone()), now)
     }
 
     pub(super) fn forget(&mut self, account: AccountId, now: Timestamp) {
-        self.records.push(Record { topic: Topic::Verified, stamped_at: now, account, event: None });
+        self.append(Topic::Verified, account, None, now);
+    }
+
+    fn append(&mut self, topic: Topic, account: AccountId, event: Option<Event>, now: Timestamp) -> Written {
+        let end = self.ends.entry(topic).or_default();
+        let offset = *end;
+        *end += 1;
+        self.records.push(Entry { topic, offset, stamped_at: now, account, event });
+        Written { topic, partition: 0, offset, stamped_at: Some(now) }
+    }
+
+    /// The log-end offset of a topic.
+    pub(super) fn end(&self, topic: Topic) -> i64 {
+        self.ends.get(&topic).copied().unwrap_or(0)
+    }
+
+    /// The log-end offsets of all partitions.
+    pub(super) fn ends(&self) -> Offsets {
+        TOPICS.map(|topic| ((topic, 0), self.end(topic))).into()
     }
 
     /// The newest mail with a code to this address.
@@ -162,13 +192,14 @@ impl Log {
         });
     }
 
-    /// The records that a replica reads at its start: those from this time on, and the whole compacted topic.
-    fn since(&self, time: Timestamp) -> Vec<Record> {
-        let records = self.records.iter();
-        records
-            .filter(|record| record.topic == Topic::Verified || record.stamped_at >= time)
-            .cloned()
-            .collect()
+    /// Where a replica begins to read: at the first record from this time on. It reads the compacted topic whole.
+    fn starts(&self, since: Timestamp) -> Offsets {
+        let first = |topic: Topic| {
+            let mut of_topic = self.records.iter().filter(|record| record.topic == topic);
+            let first = of_topic.find(|record| topic == Topic::Verified || record.stamped_at >= since);
+            first.map_or(self.end(topic), |record| record.offset)
+        };
+        TOPICS.map(|topic| ((topic, 0), first(topic))).into()
     }
 }
 
@@ -178,75 +209,160 @@ impl Side {
     }
 
     pub(super) fn with(rules: Rules) -> Self {
-        let id_secret = IdSecret::parse(ID_SECRET).unwrap();
-        let desk = Desk {
-            view: Arc::new(View::new(rules)),
-            rules,
-            max_pending: u64::MAX,
-            code_secrets: CodeSecrets::parse(CODE_SECRETS).unwrap(),
-            id_secret: id_secret.clone(),
-        };
-        Self {
-            desk,
-            read: HashMap::new(),
-            acceptance: Acceptance { rules, id_secret },
-            passed_over: 0,
-            trusts_the_log: false,
-        }
+        let seed = u64::from_be_bytes(RegistrationId::random().as_bytes()[..8].try_into().unwrap());
+        let side = Self::seeded(rules, at("00:00:00"), seed);
+        side.reading().begin(Log::default().ends(), Log::default().ends());
+        side
+    }
+
+    /// A replica that has read nothing. Its clock shows `now`, and its registration ids follow from `seed`.
+    pub(super) fn seeded(rules: Rules, now: Timestamp, seed: u64) -> Self {
+        let mut env = Env::from_pairs([
+            ("CODE_SECRETS", CODE_SECRETS),
+            ("ID_SECRET", ID_SECRET),
+            ("WRONG_CODES", "off"),
+            ("MAX_PENDING", "18446744073709551615"),
+            ("KAFKA_TOPIC_SETTINGS", "ignore"),
+            ("ALLOW_DEVELOPMENT_SECRETS", "yes"),
+        ]);
+        let config = Config { rules, ..Config::from_env(&mut env).unwrap() };
+        let (hand, metrics) = (Arc::new(ByHand::new(now, seed)), Arc::new(Metrics::new()));
+        let signup = Signup::new(&config, Arc::clone(&metrics), Outside::ByHand(Arc::clone(&hand)));
+        Self { signup, hand, metrics, next: HashMap::new(), trusts_the_log: false }
     }
 
     /// A replica that starts now and has read the log, topic by topic in this order.
     pub(super) fn started(log: &Log, topics: [Topic; 3], now: Timestamp, rules: Rules) -> Self {
         let mut side = Self::with(rules);
-        let records = log.since(rules.replay_from(now));
-        for topic in topics {
-            for record in records.iter().filter(|record| record.topic == topic) {
-                side.take_in(record, now);
-            }
-            side.read.insert(topic, log.records.len());
-        }
+        side.start(log, now);
+        topics.into_iter().for_each(|topic| side.read(topic, log, now));
         side
     }
 
-    /// Reads all that is in a topic.
+    /// Begins the replay of a replica that starts now.
+    pub(super) fn start(&mut self, log: &Log, now: Timestamp) {
+        let starts = log.starts(self.desk().rules.replay_from(now));
+        self.next = starts.iter().map(|((topic, _), offset)| (*topic, *offset)).collect();
+        self.reading().begin(starts, log.ends());
+    }
+
+    pub(super) fn desk(&self) -> &Desk {
+        &self.signup.0.desk
+    }
+
+    pub(super) fn reading(&self) -> &Arc<Reading> {
+        self.signup.replica().reading()
+    }
+
+    /// Sets `MAX_PENDING`.
+    pub(super) fn bound(&mut self, max_pending: u64) {
+        Arc::get_mut(&mut self.signup.0).unwrap().desk.max_pending = max_pending;
+    }
+
+    /// The number of records that it has passed over.
+    pub(super) fn passed_over(&self) -> u64 {
+        self.metrics.passed_over()
+    }
+
+    /// The offset of the record that it reads next.
+    pub(super) fn next(&self, topic: Topic) -> i64 {
+        self.next.get(&topic).copied().unwrap_or(0)
+    }
+
+    /// Reads a topic to its log-end offset.
     pub(super) fn read(&mut self, topic: Topic, log: &Log, now: Timestamp) {
-        let from = self.read.insert(topic, log.records.len()).unwrap_or(0);
-        for record in log.records[from..].iter().filter(|record| record.topic == topic) {
-            self.take_in(record, now);
+        self.hand.set(now);
+        self.read_to(topic, log, log.end(topic));
+    }
+
+    /// Reads a topic up to this offset. The clock stays as it is.
+    pub(super) fn read_to(&mut self, topic: Topic, log: &Log, end: i64) {
+        let unread = self.next(topic)..end;
+        if unread.is_empty() {
+            return;
         }
+        // Looks backwards from the end: the log may be long, and little of it is unread as a rule.
+        let newest = log
+            .records
+            .iter()
+            .rev()
+            .take_while(|record| record.topic != topic || record.offset >= unread.start);
+        let mut newest: Vec<_> =
+            newest.filter(|record| record.topic == topic && unread.contains(&record.offset)).collect();
+        newest.reverse();
+        newest.into_iter().for_each(|record| self.take_in(record));
+        self.next.insert(topic, end);
     }
 
     pub(super) fn read_all(&mut self, log: &Log, now: Timestamp) {
-        for topic in [Topic::Created, Topic::Activity, Topic::Verified] {
+        for topic in TOPICS {
             self.read(topic, log, now);
         }
     }
 
-    fn take_in(&mut self, record: &Record, now: Timestamp) {
-        let stamp = Some(record.stamped_at.as_millisecond());
-        let origin: Origin = self.acceptance.origin(record.topic, stamp, now);
-        let Some(event) = &record.event else {
-            return self.desk.view.forget(record.account, origin.stamped_at(now), now);
-        };
-        if self.trusts_the_log {
-            return self.desk.view.apply(event, now);
+    fn take_in(&self, entry: &Entry) {
+        let reading = self.reading();
+        if self.trusts_the_log
+            && let Some(event) = &entry.event
+        {
+            self.desk().view.apply(event, self.hand.now());
+            return reading.pass([((entry.topic, 0), entry.offset + 1)].into_iter());
         }
-        let encoded = event.encode().unwrap();
-        let key = Some(encoded.key.as_bytes());
-        let ce_type = Some(event.kind().name().as_bytes());
-        match self.acceptance.read(origin, ce_type, key, &encoded.payload, now) {
-            Ok(Accepted::Event(event)) => self.desk.view.apply(&event, now),
-            Ok(Accepted::VerifiedLongAgo(id)) => self.desk.view.verify(id, Timestamp::MIN, now),
-            Err(_) => self.passed_over += 1,
-        }
+        let key = entry.account.to_string();
+        let encoded =
+            entry.event.as_ref().map(|event| (event.encode().unwrap(), event.event_id().to_string()));
+        reading.take(&Record {
+            topic: entry.topic,
+            partition: 0,
+            offset: entry.offset,
+            timestamp: Some(entry.stamped_at.as_millisecond()),
+            key: Some(key.as_bytes()),
+            payload: encoded.as_ref().map(|(encoded, _)| &*encoded.payload),
+            header: &|name| match name {
+                "ce_type" => entry.event.as_ref().map(|event| event.kind().name().as_bytes()),
+                "ce_id" => encoded.as_ref().map(|(_, id)| id.as_bytes()),
+                _ => None,
+            },
+        });
     }
 
     pub(super) fn registration(&self, id: RegistrationId, now: Timestamp) -> Option<Registration> {
-        self.desk.view.registration(id, now)
+        self.desk().view.registration(id, now)
     }
 
     pub(super) fn account(&self, email: &str) -> AccountId {
-        self.desk.id_secret.account_id(&EmailAddress::parse(email).unwrap())
+        self.desk().id_secret.account_id(&EmailAddress::parse(email).unwrap())
+    }
+
+    /// Carries out a request while the clock says `now` and the broker's clock `broker_now`.
+    /// The request gets all that it needs at once.
+    fn work<T>(
+        &mut self,
+        log: &mut Log,
+        now: Timestamp,
+        broker_now: Timestamp,
+        work: impl Future<Output = Result<T, Unavailable>>,
+    ) -> Result<T, Unavailable> {
+        // Makes the view stale, so that a request that needs the log-end offset has to ask for it.
+        self.hand.advance(Duration::from_secs(10));
+        self.hand.set(now);
+        let (mut work, mut unread) = (pin!(work), TOPICS.into_iter());
+        loop {
+            if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return done;
+            }
+            let (published, asked) = (self.hand.take_published(), self.hand.take_asked());
+            if published.is_empty() && asked.is_empty() {
+                let topic = unread.next().expect("all is read, and a request still waits");
+                self.read_to(topic, log, log.end(topic));
+                continue;
+            }
+            for published in published {
+                let _ = published.ack.send(Ok(log.write(&published.event, broker_now)));
+            }
+            asked.into_iter().for_each(|asked| asked.answer(self.hand.instant(), log.ends()));
+            unread = TOPICS.into_iter();
+        }
     }
 
     /// Registers at this replica, whose clock says `now`, at a broker whose clock says the same.
@@ -256,7 +372,7 @@ impl Side {
         person: Person,
         now: Timestamp,
     ) -> (RegistrationId, Seen) {
-        self.register_as(log, person, 0, now, now)
+        self.register_as(log, person, now, now)
     }
 
     /// The same with a broker whose clock says `broker_now`.
@@ -264,18 +380,11 @@ impl Side {
         &mut self,
         log: &mut Log,
         person: Person,
-        resends: u32,
         now: Timestamp,
         broker_now: Timestamp,
     ) -> (RegistrationId, Seen) {
-        let id = RegistrationId::random();
-        self.read_all(log, now);
-        let Some(_room) = self.desk.room() else { return (id, Seen::Full) };
-        let drafted = self.desk.register(id, person, resends, RequestId::random(), now);
-        log.write(&drafted.event, broker_now);
-        self.desk.view.apply(&drafted.event, now);
-        let resend_after = crate::rules::resend_wait(resends, &self.desk.rules).as_secs();
-        (id, Seen::Accepted { expires_at: self.desk.expires_at(now), resend_after })
+        let register = self.signup.clone().register(person, RequestId::random());
+        accepted(self.work(log, now, broker_now, register))
     }
 
     pub(super) fn resend(
@@ -285,13 +394,13 @@ impl Side {
         now: Timestamp,
     ) -> (RegistrationId, Seen) {
         self.read(Topic::Created, log, now);
-        let Some(registration) = self.registration(id, now) else { return (id, Seen::Unknown) };
-        let wait = self.desk.wait_for_resend(&registration, now);
-        if !wait.is_zero() {
-            return (id, Seen::Wait(wait.as_millis().div_ceil(1000).try_into().unwrap()));
+        let resend = self.signup.clone().resend(id, RequestId::random());
+        match self.work(log, now, now, resend) {
+            Ok(Resent::Accepted(registered)) => accepted(Ok(registered)),
+            Ok(Resent::Wait(wait)) => (id, Seen::Wait(wait.as_millis().div_ceil(1000).try_into().unwrap())),
+            Ok(Resent::Unknown) => (id, Seen::Unknown),
+            Err(error) => accepted(Err(error)),
         }
-        let resends = (registration.resends + 1).min(contract::event::MAX_RESENDS);
-        self.register_as(log, registration.person, resends, now, now)
     }
 
     pub(super) fn verify(
@@ -301,21 +410,7 @@ impl Side {
         code: &VerificationCode,
         now: Timestamp,
     ) -> Seen {
-        self.read(Topic::Created, log, now);
-        let Some(registration) = self.registration(id, now) else { return Seen::Unknown };
-        let Some(attempt) = self.desk.guess(id, &registration, code, RequestId::random(), now) else {
-            return Seen::UsedUp;
-        };
-        log.write(&Event::Attempt(attempt.clone()), now);
-        self.read(Topic::Activity, log, now);
-        let Some(guessed) = self.desk.guessed(&attempt) else { return Seen::UsedUp };
-        if self.desk.is_code_right(&registration, code, &guessed, now).is_some() {
-            self.read(Topic::Verified, log, now);
-            if let Some(right) = self.desk.is_code_right(&registration, code, &guessed, now) {
-                return self.verified(log, id, registration, right, now);
-            }
-        }
-        Seen::WrongCode(guessed.attempts_left)
+        self.prove(log, id, Proof::Code(code.clone()), now)
     }
 
     pub(super) fn follow_link(
@@ -325,40 +420,36 @@ impl Side {
         token: &LinkToken,
         now: Timestamp,
     ) -> Seen {
+        self.prove(log, id, Proof::Token(token.clone()), now)
+    }
+
+    fn prove(&mut self, log: &mut Log, id: RegistrationId, proof: Proof, now: Timestamp) -> Seen {
         self.read(Topic::Created, log, now);
-        let Some(registration) = self.registration(id, now) else { return Seen::Unknown };
-        if self.desk.is_token_right(&registration, token, now).is_some() {
-            self.read(Topic::Verified, log, now);
-            if let Some(right) = self.desk.is_token_right(&registration, token, now) {
-                return self.verified(log, id, registration, right, now);
-            }
-        }
-        Seen::WrongToken
-    }
-
-    pub(super) fn show(&mut self, log: &Log, id: RegistrationId, token: &LinkToken, now: Timestamp) -> Seen {
-        self.read_all(log, now);
-        let Some(registration) = self.registration(id, now) else { return Seen::Unknown };
-        match self.desk.is_token_right(&registration, token, now) {
-            Some(_) => Seen::Shown(registration.person),
-            None => Seen::WrongToken,
+        let verify = self.signup.clone().verify(id, proof, CLIENT, RequestId::random());
+        match self.work(log, now, now, verify).unwrap() {
+            Verdict::Verified(_) => Seen::Verified,
+            Verdict::WrongCode { attempts_left } => Seen::WrongCode(attempts_left),
+            Verdict::WrongToken => Seen::WrongToken,
+            Verdict::GuessesUsedUp => Seen::UsedUp,
+            Verdict::TooManyWrongCodes(_) => unreachable!("they are not counted"),
+            Verdict::Unknown => Seen::Unknown,
         }
     }
 
-    fn verified(
+    pub(super) fn show(
         &mut self,
         log: &mut Log,
         id: RegistrationId,
-        registration: Registration,
-        right: Right,
+        token: &LinkToken,
         now: Timestamp,
     ) -> Seen {
-        if !right.is_verified {
-            let (event, _) = self.desk.verification(id, registration, RequestId::random(), now);
-            log.write(&event, now);
-            self.desk.view.apply(&event, now);
+        self.read_all(log, now);
+        let show = self.signup.clone().show(id, token.clone());
+        match self.work(log, now, now, show).unwrap() {
+            Shown::Registration(person) => Seen::Shown(person),
+            Shown::WrongToken => Seen::WrongToken,
+            Shown::Unknown => Seen::Unknown,
         }
-        Seen::Verified
     }
 
     /// The code in a mail.
@@ -368,22 +459,33 @@ impl Side {
 
     /// The code of an address for a window.
     pub(super) fn code_of(&self, email: &EmailAddress, window: u64) -> VerificationCode {
-        let id = self.desk.id_secret.account_id(email);
-        VerificationCode::derive(self.desk.code_secrets.current(), id, email, window)
+        let id = self.desk().id_secret.account_id(email);
+        VerificationCode::derive(self.desk().code_secrets.current(), id, email, window)
     }
 
     /// The token in the link of a mail.
     pub(super) fn token(&self, mail: &Registered) -> LinkToken {
-        LinkToken::derive(self.desk.code_secrets.current(), mail.id, &mail.email, mail.window)
+        LinkToken::derive(self.desk().code_secrets.current(), mail.id, &mail.email, mail.window)
     }
 
     /// Codes that are wrong for this address in all windows of these tests' day.
     pub(super) fn wrong_codes(&self, email: &str) -> impl Iterator<Item = VerificationCode> + use<> {
         let email = EmailAddress::parse(email).unwrap();
-        let day = self.desk.rules.window_at(at("00:00:00")).number();
+        let day = self.desk().rules.window_at(at("00:00:00")).number();
         let right: Vec<_> = (day..day + 48).map(|window| self.code_of(&email, window)).collect();
         (0..1_000_000)
             .map(|number: u32| VerificationCode::parse(&format!("{number:06}")).unwrap())
             .filter(move |code| !right.iter().any(|right| right.matches(code)))
+    }
+}
+
+fn accepted(answer: Result<Answered, Unavailable>) -> (RegistrationId, Seen) {
+    match answer {
+        Ok(Answered { id, expires_at, resend_after }) => {
+            (id, Seen::Accepted { expires_at, resend_after: resend_after.as_secs() })
+        }
+        Err(Unavailable::Full) => (RegistrationId::NONE, Seen::Full),
+        Err(Unavailable::WrongClock) => (RegistrationId::NONE, Seen::WrongClock),
+        Err(error) => panic!("{error}"),
     }
 }

@@ -4,7 +4,7 @@
 use super::model::{Side, person};
 use crate::{
     identity::IdSecret,
-    replica::{Acceptance, Accepted, Registration},
+    replica::{Acceptance, Accepted, Record, Registration},
     rules::tests::RULES,
 };
 use contract::{
@@ -103,7 +103,8 @@ proptest! {
         forgotten_at in prop::option::of(moment()),
         now in moment(),
     ) {
-        let desk = Side::new().desk;
+        let side = Side::new();
+        let desk = side.desk();
         for (kind, value) in events {
             desk.view.apply(&unchecked(kind, value), now);
         }
@@ -178,6 +179,23 @@ proptest! {
         timestamp in any::<i64>(),
     ) {
         prop_assert!(read(origin(topic, Some(timestamp)), name.as_deref(), &payload).is_err());
+    }
+}
+
+#[test]
+fn a_record_whose_headers_cannot_be_read_is_passed_over() {
+    let (side, key) = (Side::new(), account().to_string());
+    for (read, topic) in [Topic::Created, Topic::Activity, Topic::Verified].into_iter().enumerate() {
+        side.reading().take(&Record {
+            topic,
+            partition: 0,
+            offset: 0,
+            timestamp: Some(NOW),
+            key: Some(key.as_bytes()),
+            payload: Some(b"{}"),
+            header: &|_| panic!("a name that is not UTF-8"),
+        });
+        assert_eq!(side.passed_over(), read as u64 + 1, "{topic:?}");
     }
 }
 

@@ -4,7 +4,6 @@
 //! if others write more than they should. This replica then pauses the topic of registrations.
 //! It skips nothing and is not ready. It reads on when enough registrations have expired.
 
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether the topic of registrations is read.
@@ -28,26 +27,19 @@ impl Intake {
         u128::from(held) * 4 >= u128::from(self.max_pending) * quarters
     }
 
-    /// Pauses the consumer of registrations while there are too many of them, and resumes it afterwards.
-    pub(super) fn hold_or_go_on<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, held: u64) {
+    /// Whether to pause (`true`) or to resume (`false`) the topic of registrations; `None` leaves it as it is.
+    pub(super) fn change(&self, held: u64) -> Option<bool> {
         let is_full = self.is_full(held);
-        if is_full == self.is_paused.load(Ordering::Relaxed) {
-            return;
-        }
-        let all = consumer.assignment();
-        let done = all.and_then(|all| if is_full { consumer.pause(&all) } else { consumer.resume(&all) });
-        match done {
-            Ok(()) => {
-                self.is_paused.store(is_full, Ordering::Relaxed);
-                if is_full {
-                    log::error!("registrations" = held; "more registrations than 1.5 x MAX_PENDING: not ready until enough have expired");
-                } else {
-                    log::info!("registrations" = held; "registrations are read again");
-                }
-            }
-            Err(error) => {
-                log::warn!("error" = error.to_string().as_str(); "the topic of registrations can't be paused or resumed")
-            }
+        (is_full != self.is_paused()).then_some(is_full)
+    }
+
+    /// Notes that the topic of registrations was paused or resumed.
+    pub(super) fn changed(&self, is_paused: bool, held: u64) {
+        self.is_paused.store(is_paused, Ordering::Relaxed);
+        if is_paused {
+            log::error!("registrations" = held; "more registrations than 1.5 x MAX_PENDING: not ready until enough have expired");
+        } else {
+            log::info!("registrations" = held; "registrations are read again");
         }
     }
 }
@@ -60,8 +52,10 @@ mod tests {
     fn it_is_full_at_half_as_many_again_and_goes_on_at_a_quarter_less() {
         let intake = Intake::new(1_000);
         assert!(!intake.is_full(1_499) && intake.is_full(1_500) && intake.is_full(u64::MAX));
-        intake.is_paused.store(true, Ordering::Relaxed);
+        assert_eq!((intake.change(1_499), intake.change(1_500)), (None, Some(true)));
+        intake.changed(true, 1_500);
         assert!(intake.is_full(1_250) && !intake.is_full(1_249));
+        assert_eq!((intake.change(1_250), intake.change(1_249)), (None, Some(false)));
         assert!(!Intake::new(u64::MAX).is_full(u64::MAX / 2));
     }
 }

@@ -10,37 +10,59 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
-use runtime::kafka::{ClientLog, KafkaWatch};
+use runtime::kafka::{ClientLog, KafkaConfig, KafkaWatch};
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
 
 /// The topics that a user service reads and writes.
-pub(super) const TOPICS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
+pub(crate) const TOPICS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
 const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause between two tries.
 const TRY_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long the client waits before it checks again whether it may fetch, in milliseconds.
+const FETCH_BACKOFF: &str = "20";
+/// The largest reply of a broker to a fetch, in octets. A single record that is larger comes alone.
+const LARGEST_FETCH: &str = "16777216";
+
 /// One partition of one of our topics.
-pub(super) type Partition = (Topic, i32);
+pub(crate) type Partition = (Topic, i32);
 /// An offset for each partition.
-pub(super) type Offsets = HashMap<Partition, i64>;
+pub(crate) type Offsets = HashMap<Partition, i64>;
 
 /// Asks the brokers for offsets. All its functions block for a few seconds at most.
-pub(super) struct Inquirer(BaseConsumer<ClientLog>);
+pub(crate) struct Inquirer(BaseConsumer<ClientLog>);
+
+/// The settings that all clients that read the log have in common.
+pub(crate) fn settings(kafka: &KafkaConfig) -> ClientConfig {
+    let mut settings = kafka.consumer();
+    settings
+        // `assign` needs a group id; nothing is committed under it.
+        .set("group.id", "user-service-view")
+        .set("enable.auto.offset.store", "false")
+        // Bounds the memory of each reader: this queue, and a reply of each broker beside it.
+        .set("queued.max.messages.kbytes", "8192")
+        .set("fetch.max.bytes", LARGEST_FETCH)
+        .set("fetch.queue.backoff.ms", FETCH_BACKOFF)
+        // Kafka answers a waiting fetch as soon as there is a record. Other brokers may look
+        // again only at the end of the wait, and a longer one would delay every verification.
+        .set("fetch.wait.max.ms", "100");
+    settings
+}
 
 impl Inquirer {
     /// Makes the client for these queries.
     ///
     /// # Errors
     /// When librdkafka refuses the configuration.
-    pub(super) fn new(settings: &ClientConfig) -> KafkaResult<Self> {
+    pub(crate) fn new(settings: &ClientConfig) -> KafkaResult<Self> {
         settings.create_with_context(ClientLog::default()).map(Self)
     }
 
     /// Whether the broker answers this client. Blocks for a second at most.
-    pub(super) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
+    pub(crate) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
         watch.ask(self.0.client())
     }
 
@@ -49,7 +71,7 @@ impl Inquirer {
     ///
     /// # Errors
     /// When the brokers don't answer within some seconds.
-    pub(super) fn span(&self, since: Timestamp) -> KafkaResult<(Offsets, Offsets)> {
+    pub(crate) fn span(&self, since: Timestamp) -> KafkaResult<(Offsets, Offsets)> {
         let mut partitions = Vec::new();
         for topic in TOPICS {
             partitions.extend((0..self.partition_count(topic)?).map(|partition| (topic, partition)));
@@ -75,7 +97,7 @@ impl Inquirer {
     ///
     /// # Errors
     /// When the brokers don't answer within that time.
-    pub(super) fn ends(&self, partitions: &[Partition]) -> KafkaResult<Offsets> {
+    pub(crate) fn ends(&self, partitions: &[Partition]) -> KafkaResult<Offsets> {
         let began = Instant::now();
         loop {
             let ends = self.offsets(partitions, Offset::End, QUERY_TIMEOUT.saturating_sub(began.elapsed()));
