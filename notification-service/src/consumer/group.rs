@@ -16,10 +16,10 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext, StreamConsumer},
     error::{KafkaError, KafkaResult},
-    message::{BorrowedMessage, Headers},
+    message::BorrowedMessage,
     types::RDKafkaRespErr,
 };
-use runtime::kafka::{ClientLog, KafkaConfig};
+use runtime::kafka::{ClientLog, KafkaConfig, headers};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -145,10 +145,8 @@ fn of_ours(list: &TopicPartitionList) -> Vec<Partition> {
 /// A record that arrived. It borrows librdkafka's buffer, which must not be held while the record is processed.
 pub(super) fn taken<'a>(record: &'a BorrowedMessage<'_>) -> Option<Input<'a>> {
     let partition = Partition { topic: Topic::from_name(record.topic())?, number: record.partition() };
-    let headers = record
-        .headers()
-        .map_or_else(Vec::new, |headers| headers.iter().map(|header| (header.key, header.value)).collect());
     let timestamp = record.timestamp().to_millis();
-    let lent = Lent { key: record.key(), payload: record.payload(), timestamp, headers };
+    let lent =
+        Lent { key: record.key(), payload: record.payload(), timestamp, headers: headers(record.headers()) };
     Some(Input::Taken { partition, offset: record.offset(), lent })
 }

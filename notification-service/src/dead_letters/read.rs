@@ -10,9 +10,8 @@ use contract::topic::Topic;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    message::Headers,
 };
-use runtime::kafka::{ClientLog, KafkaConfig};
+use runtime::kafka::{self, ClientLog, KafkaConfig};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -96,10 +95,8 @@ fn resolved(headers: &[Header]) -> Option<i64> {
 }
 
 fn headers(record: &impl Message<Headers = rdkafka::message::BorrowedHeaders>) -> Vec<Header> {
-    record.headers().map_or_else(Vec::new, |headers| {
-        headers
-            .iter()
-            .map(|header| Header { name: header.key.to_owned(), value: header.value.map(<[u8]>::to_vec) })
-            .collect()
-    })
+    kafka::headers(record.headers())
+        .into_iter()
+        .map(|(name, value)| Header { name: name.to_owned(), value: value.map(<[u8]>::to_vec) })
+        .collect()
 }

@@ -16,12 +16,11 @@ use notification_service::{Application, Config};
 use rdkafka::{
     ClientConfig, Message, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    message::Headers,
     producer::{FutureProducer, FutureRecord},
 };
 use runtime::{
     env::Env,
-    kafka::{KafkaConfig, KafkaSecurity, owned_headers},
+    kafka::{KafkaConfig, KafkaSecurity, headers, owned_headers},
 };
 use sandbox::{
     broker::{Broker, Storage},
@@ -263,8 +262,8 @@ fn read_all(brokers: &str, topic: Topic) -> Vec<DeadLetter> {
     let mut letters = Vec::new();
     let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
     let read = topics::read(brokers, &[topic.name()], DEADLINE, |record| {
-        let headers = record.headers().into_iter().flat_map(|headers| headers.iter());
-        let headers = headers.map(|header| (header.key.to_owned(), text(header.value))).collect();
+        let headers = headers(record.headers()).into_iter();
+        let headers = headers.map(|(name, value)| (name.to_owned(), text(value))).collect();
         letters.push(DeadLetter { payload: record.payload().unwrap_or_default().to_vec(), headers });
     });
     read.unwrap();

@@ -24,7 +24,7 @@ mod topic_check;
 mod topic_settings;
 mod watch;
 
-pub use headers::{header, owned_headers};
+pub use headers::{header, headers, owned_headers};
 pub use producer::{Acked, Producer, Record};
 pub use security::KafkaSecurity;
 pub use topic_check::TopicCheck;

@@ -26,7 +26,7 @@ use runtime::{
 };
 use sandbox::{
     broker::{Broker, Storage},
-    topics,
+    raw, topics,
 };
 use serde_json::{Value, json};
 use std::{
@@ -162,6 +162,11 @@ impl World {
         let headers = owned_headers(&[("ce_type", kind)]);
         let record = FutureRecord { payload: value, ..FutureRecord::to(topic.name()) };
         self.producer.send(record.key(key).headers(headers), DEADLINE).await.expect("written");
+    }
+
+    /// Writes a record that is no event, with a header whose name is any octets.
+    pub(crate) fn write_with_header(&self, topic: Topic, header: (&[u8], &[u8])) {
+        raw::write(&self.broker.bootstrap(), topic.name(), (b"k", b"no event"), header).expect("written");
     }
 }
 
