@@ -28,7 +28,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    program::run(Env::load(), |env| {
+    program::run(module_path!(), Env::load(), |env| {
         // One thread. A delivery mostly waits, and waking another thread costs more than the work until the next wait.
         // Kafka's clients, commits and health have threads of their own.
         let runtime = Builder::new_current_thread().enable_all().build()?;

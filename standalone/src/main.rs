@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let mut env = Env::load();
     // Besides the mails, the terminal shows only warnings and errors.
     env.set_default("RUST_LOG", "warn");
-    program::run(env, |env| Runtime::new()?.block_on(run(&arguments, env)))
+    program::run(module_path!(), env, |env| Runtime::new()?.block_on(run(&arguments, env)))
 }
 
 async fn run(arguments: &Arguments, mut env: Env) -> anyhow::Result<()> {

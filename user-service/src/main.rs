@@ -32,7 +32,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    program::run(Env::load(), |env| {
+    program::run(module_path!(), Env::load(), |env| {
         let runtime = Builder::new_multi_thread().enable_all().build()?;
         // Inside an actix system the HTTP workers wake once for all acks that arrive together, not once for each.
         System::with_tokio_rt(|| runtime).block_on(run(command, env))

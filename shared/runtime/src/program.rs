@@ -13,22 +13,23 @@ use std::process::ExitCode;
 /// The exit code of a wrong call; clap has the same one for wrong arguments.
 const WRONG_CALL: u8 = 2;
 
-/// Starts the log as `env` says, does the work, and logs the error with which it failed.
-pub fn run(mut env: Env, work: impl FnOnce(Env) -> anyhow::Result<()>) -> ExitCode {
+/// Starts the log as `env` says, does the work, and logs the error with which it failed, as a line of the program: its
+/// `module_path!()`, by which `RUST_LOG` selects.
+pub fn run(program: &str, mut env: Env, work: impl FnOnce(Env) -> anyhow::Result<()>) -> ExitCode {
     telemetry::start_from_env(&mut env);
-    let code = work(env).map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS);
+    let code = work(env).map_or_else(|error| failed(program, &error), |()| ExitCode::SUCCESS);
     log::logger().flush();
     code
 }
 
-fn failed(error: &anyhow::Error) -> ExitCode {
+fn failed(program: &str, error: &anyhow::Error) -> ExitCode {
     let Some(wrong) = error.downcast_ref::<EnvError>() else {
-        log::error!("{error:#}");
+        log::error!(target: program, "{error:#}");
         return ExitCode::FAILURE;
     };
     // A line each: the log escapes a line feed.
     for Problem { name, detail } in wrong.problems() {
-        log::error!("the configuration can't be used: {name}: {detail}");
+        log::error!(target: program, "the configuration can't be used: {name}: {detail}");
     }
     ExitCode::from(WRONG_CALL)
 }

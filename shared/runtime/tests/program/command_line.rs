@@ -61,7 +61,9 @@ fn what_fails_ends_with_1_and_the_reason() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let at = [("USER_SERVICE_ADDR", &*address), ("NOTIFICATION_SERVICE_ADDR", &*address)];
-    let variables = [&SECRETS[..], &at].concat();
+    // Whoever wants to see this program's lines alone sees why it ended.
+    let own = [("RUST_LOG", "user_service=info,notification_service=info")];
+    let variables = [&SECRETS[..], &at, &own].concat();
     let (code, out, error) = run(&[], &variables);
     assert_eq!((code, &*out), (Some(1), ""), "{error}");
     assert!(error.contains(&format!("_SERVICE_ADDR: can't listen on {address}: ")), "{error}");
