@@ -2,6 +2,7 @@
 
 mod problem;
 mod body;
+mod fields;
 mod to_its_end;
 mod client;
 mod cross_site;
