@@ -44,6 +44,7 @@ mod journal;
 mod recent;
 mod running;
 mod server;
+mod turn;
 mod verdict;
 
 pub use batch::CommitConfig;

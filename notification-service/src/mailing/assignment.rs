@@ -19,16 +19,6 @@ use contract::topic::Topic;
 use jiff::Timestamp;
 use std::time::Instant;
 
-/// The next record to start, and how.
-#[derive(Debug)]
-pub(super) enum Turn {
-    /// It may be mailed.
-    Ready(Item),
-    /// It waits for its next try and blocks the commit of finished records, whose number is at its limit. It goes to the
-    /// retry topic.
-    MakeWay(Item),
-}
-
 /// The partitions and everything known of their records. None at first.
 #[derive(Debug, Default)]
 pub(super) struct Assignment {
@@ -77,25 +67,6 @@ impl Assignment {
         let record = Record::new(position, lent, now, settings.clock_tolerance);
         self.chains.note(&record);
         Some(record)
-    }
-
-    /// The next record to start. At the limit on uncommitted records only one that blocks a commit qualifies, and only while
-    /// no commit makes room: any other would exceed the limit.
-    pub(super) fn next(&mut self, at_bound: bool, is_running: impl Fn(Position) -> bool) -> Option<Turn> {
-        if !at_bound {
-            return self.backlog.pop().map(Turn::Ready);
-        }
-        if self.offsets.commit_makes_room() {
-            return None;
-        }
-        let blockers: Vec<_> = self.offsets.blockers().filter(|at| !is_running(*at)).collect();
-        // Usually all of them are running. Then the search of a long backlog would find nothing.
-        if blockers.is_empty() {
-            return None;
-        }
-        let is_in_the_way = |position| blockers.contains(&position);
-        let ready = self.backlog.pop_ready(is_in_the_way).map(Turn::Ready);
-        ready.or_else(|| self.backlog.pop_delayed(is_in_the_way).map(Turn::MakeWay))
     }
 
     /// All waiting records that stand before finished ones. Left unfinished, they would cause duplicates of the finished

@@ -2,11 +2,11 @@
 
 use super::{
     Command, DeliveryId, Mailing, Now,
-    assignment::Turn,
     backlog::Item,
     journal,
     running::Delivery,
     server::Change,
+    turn::Turn,
     verdict::{self, Next},
 };
 use crate::{
