@@ -149,7 +149,7 @@ impl Mailing {
             journal::note_earlier_version(partition.topic, version);
         }
         self.ledger.taken();
-        if verdict::is_ignored(&record) {
+        if record.asks_for_nothing() {
             self.finish(record.position, Outcome::Ignored);
         } else {
             self.assignment.backlog.add(record, now.wall);

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::{
+    email,
     header::{Header, value},
     offsets::Position,
     retry::Retry,
@@ -122,6 +123,15 @@ impl Record {
         };
         let retry = Retry::from_headers(&headers, written_at);
         Self { position, written_at, key, payload: lent.payload.map(<[u8]>::to_vec), headers, retry, content }
+    }
+
+    /// Whether it asks for no email.
+    pub(crate) fn asks_for_nothing(&self) -> bool {
+        match &self.content {
+            Content::Tombstone => true,
+            Content::Event(event) => email::deadline(event).is_none(),
+            Content::NotUnderstood(_) | Content::TooLarge(_) | Content::Panicked => false,
+        }
     }
 
     /// Whether a newer version of this service may understand it. During a rolling deploy such a service is about to start.

@@ -32,15 +32,6 @@ pub(super) enum Next {
     Finish(Outcome),
 }
 
-/// Whether the record asks for nothing.
-pub(super) fn is_ignored(record: &Record) -> bool {
-    match &record.content {
-        Content::Tombstone => true,
-        Content::Event(event) => email::deadline(event).is_none(),
-        Content::NotUnderstood(_) | Content::TooLarge(_) | Content::Panicked => false,
-    }
-}
-
 /// The next step for a record whose turn has come.
 pub(super) fn at_turn(item: &Item, now: Now) -> Next {
     let record = &item.record;
