@@ -12,7 +12,7 @@ use super::{
 use crate::{
     gate::{Admission, Signal},
     offsets::Position,
-    outcome::{End, Outcome, Reason, Report},
+    outcome::{End, Outcome, Reason, Report, Target},
 };
 use runtime::caught::caught;
 use std::sync::Arc;
@@ -169,10 +169,13 @@ impl Mailing {
         }
     }
 
-    /// Writes a record to the retry topic unchanged, so that finished records behind it can be committed.
+    /// Takes a record out of the way, so that finished records behind it can be committed.
     pub(super) fn make_way(&mut self, item: Item, now: Now) {
-        let target = verdict::unchanged(&item.record, now.wall);
-        self.follow(Delivery::quiet(item, now.instant), Next::Write(target), now);
+        let next = caught(|| verdict::out_of_the_way(&item, now));
+        let next = next.unwrap_or_else(|_| verdict::dead_letter(Reason::Panicked, 0));
+        let mut delivery = Delivery::new(item, false, now.instant);
+        delivery.quiet = matches!(next, Next::Write(Target::Retry(_)));
+        self.follow(delivery, next, now);
     }
 
     /// Whether one more delivery could exceed the limit on records that are finished but not committed.
