@@ -3,18 +3,13 @@
 #
 #   api-fuzz.sh [options of `schemathesis run`]     for instance --max-time 600, or --seed 1
 #
-# Needs Python 3.10+ with venv. Installs schemathesis below target/; standalone.sh has the system that it starts. The
-# exceptions are in api-fuzz.toml and api_fuzz_hooks.py.
+# python-env.sh installs schemathesis; standalone.sh has the system that it starts. The exceptions are in api-fuzz.toml and
+# api_fuzz_hooks.py.
 set -euo pipefail
 source "$(dirname "$(realpath "$0")")/standalone.sh"
+source "$ROOT/scripts/python-env.sh"
 
-VERSION=4.32.5
-VENV=$ROOT/target/schemathesis-$VERSION
-
-if [[ ! -x $VENV/bin/schemathesis ]]; then
-  python3 -m venv "$VENV"
-  "$VENV/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "schemathesis==$VERSION"
-fi
+python_env api-fuzz "$ROOT/scripts/api-fuzz-requirements.txt"
 # All requests come from one address.
 export RATE_LIMIT=off WRONG_CODES=off
 start_standalone

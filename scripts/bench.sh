@@ -11,7 +11,7 @@ cd "$(dirname "$(realpath "$0")")/.."
 
 if [[ ${1:-} == refill ]]; then
   shift
-  set -- all --markdown docs/results/performance.md --html target/bench.html "$@"
+  set -- all --markdown docs/results/performance.md "$@"
 fi
 
 scripts/release-binaries.sh

@@ -2,21 +2,18 @@
 # kafka-clients.sh - the embedded broker with other clients: kafkajs, kafka-python and Kafka's console tools.
 #
 # Each creates a topic, writes, reads in a group and asks for offsets by time. sandbox/tests/kafka tests librdkafka.
-# Installs the locked packages (npm; PyPI, into target/kafka-clients-venv); needs Node 20+, Python 3.11+ with venv, JDK 17+, and Maven
-# for the first run (see kafka.sh). standalone.sh has the system that it starts.
+# Installs the locked packages (npm; PyPI, by python-env.sh); needs Node 20+, JDK 17+, and Maven for the first run (see kafka.sh).
+# standalone.sh has the system that it starts.
 set -euo pipefail
 source "$(dirname "$(realpath "$0")")/standalone.sh"
+source "$ROOT/scripts/python-env.sh"
 
 export STANDALONE_KAFKA_PORT=9092
-CLIENTS=$ROOT/scripts/kafka-clients BROKER=127.0.0.1:9092 VENV=${CARGO_TARGET_DIR:-$ROOT/target}/kafka-clients-venv
+CLIENTS=$ROOT/scripts/kafka-clients BROKER=127.0.0.1:9092
 if [[ ! $CLIENTS/node_modules/.package-lock.json -nt $CLIENTS/package-lock.json ]]; then
   npm ci --prefix "$CLIENTS" --no-audit --no-fund --loglevel=error
 fi
-if ! cmp -s "$CLIENTS/requirements.txt" "$VENV/installed.txt"; then
-  python3 -m venv --clear "$VENV"
-  "$VENV/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$CLIENTS/requirements.txt"
-  cp "$CLIENTS/requirements.txt" "$VENV/installed.txt"
-fi
+python_env kafka-clients "$CLIENTS/requirements.txt"
 "$ROOT/scripts/kafka.sh" install >/dev/null
 start_standalone
 

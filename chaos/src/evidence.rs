@@ -119,7 +119,7 @@ pub(crate) struct Incident {
     pub(crate) from: Timestamp,
     /// The end of the fault.
     pub(crate) until: Timestamp,
-    pub(crate) copies: usize,
+    pub(crate) duplicates: usize,
 }
 
 /// How the system came back after the last fault.

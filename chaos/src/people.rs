@@ -3,10 +3,14 @@
 use crate::{
     evidence::Person,
     schedule::{REPLICAS, generator},
-    sink,
 };
 use rand::RngExt;
 use std::time::Duration;
+
+/// Local parts of addresses that the mail server refuses: for good, for now twice, and for now each time.
+pub(crate) const REFUSED: &str = "refused";
+pub(crate) const GREYLISTED: &str = "grey";
+pub(crate) const FULL: &str = "full";
 
 /// Signups per second.
 const PER_SECOND: u64 = 12;
@@ -77,9 +81,9 @@ pub(crate) fn plan(seed: u64, length: Duration) -> Vec<Plan> {
 fn one(seed: u64, number: usize, arrives: Duration) -> Plan {
     let mut random = generator(seed, FIRST_PART + number);
     let name = match random.random_range(0..100) {
-        0..3 => sink::REFUSED,
-        3..7 => sink::GREYLISTED,
-        7..8 => sink::FULL,
+        0..3 => REFUSED,
+        3..7 => GREYLISTED,
+        7..8 => FULL,
         _ => "person",
     };
     let habit = match random.random_range(0..100) {

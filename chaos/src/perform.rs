@@ -31,7 +31,7 @@ pub(crate) struct ServiceLane {
     pub(crate) name: String,
     pub(crate) service: Service,
     /// The duplicates that its crash or a long silence may cause.
-    pub(crate) copies: usize,
+    pub(crate) duplicates: usize,
     pub(crate) chronicle: Arc<Chronicle>,
     pub(crate) crashes: Vec<String>,
     /// The highest peak memory of its processes, in octets.
@@ -40,7 +40,14 @@ pub(crate) struct ServiceLane {
 
 impl ServiceLane {
     pub(crate) fn new(name: String, number: usize, service: Service, chronicle: Arc<Chronicle>) -> Self {
-        Self { name, service, copies: copies_of(number), chronicle, crashes: Vec::new(), peak_memory: 0 }
+        Self {
+            name,
+            service,
+            duplicates: duplicates_of(number),
+            chronicle,
+            crashes: Vec::new(),
+            peak_memory: 0,
+        }
     }
 
     pub(crate) async fn perform(mut self, lane: Lane, began: Instant) -> (Self, Vec<Incident>) {
@@ -69,8 +76,8 @@ impl ServiceLane {
             }
             self.chronicle.note(&format!("{}: goes on", self.name));
             // A graceful stop is no cause of duplicates.
-            let copies = if fault == ProcessFault::Terminate { 0 } else { self.copies };
-            incidents.push(incident(format!("{}: {fault:?}", self.name), from, copies));
+            let duplicates = if fault == ProcessFault::Terminate { 0 } else { self.duplicates };
+            incidents.push(incident(format!("{}: {fault:?}", self.name), from, duplicates));
         }
         (self, incidents)
     }
@@ -189,12 +196,12 @@ pub(crate) async fn link(
         sleep(lasts).await;
         proxy.set(None);
         chronicle.note(&format!("{name}: goes on"));
-        let copies = match fault {
+        let duplicates = match fault {
             LinkFault::Delay(_) => 0,
             // Each session of that moment may have delivered a mail without learning of it.
-            LinkFault::Cut | LinkFault::Swallow | LinkFault::Stall => open.unwrap_or(copies_of(number)),
+            LinkFault::Cut | LinkFault::Swallow | LinkFault::Stall => open.unwrap_or(duplicates_of(number)),
         };
-        incidents.push(incident(format!("{name}: {fault:?}"), from, copies));
+        incidents.push(incident(format!("{name}: {fault:?}"), from, duplicates));
     }
     incidents
 }
@@ -204,13 +211,13 @@ fn due(began: Instant, at: Duration) -> Instant {
     (began + at).max(Instant::now() + LEAST_CALM)
 }
 
-fn copies_of(number: usize) -> usize {
+fn duplicates_of(number: usize) -> usize {
     // User services send no mail.
     if number < REPLICAS { 0 } else { COPIES_OF_A_CRASH }
 }
 
-fn incident(what: String, from: Timestamp, copies: usize) -> Incident {
-    Incident { what, from, until: Timestamp::now(), copies }
+fn incident(what: String, from: Timestamp, duplicates: usize) -> Incident {
+    Incident { what, from, until: Timestamp::now(), duplicates }
 }
 
 fn describe(fault: MailFault) -> String {

@@ -1,9 +1,13 @@
 //! The mail server: always refuses some recipients, fails by the schedule, and keeps every mail for the ledger.
 
-use crate::{evidence::Mail, garbage, people, schedule::MailFault};
+use crate::{
+    evidence::Mail,
+    garbage,
+    people::{self, FULL, GREYLISTED, REFUSED},
+    schedule::MailFault,
+};
 use anyhow::Context as _;
 use jiff::Timestamp;
-use mail_parser::{MessageParser, PartType};
 use sandbox::smtp::{Action, Keep, ReceivedMail, Script, SmtpServer, Stage, Step};
 use std::{
     collections::HashMap,
@@ -13,11 +17,6 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-
-/// Local parts of refused addresses: refused for good, refused for now twice, and refused for now each time.
-pub(crate) const REFUSED: &str = "refused";
-pub(crate) const GREYLISTED: &str = "grey";
-pub(crate) const FULL: &str = "full";
 
 /// During that fault one of this many mails is dropped after its final dot.
 const DROP_EVERY: usize = 3;
@@ -196,39 +195,29 @@ pub(crate) fn is_refused(address: &str) -> bool {
 }
 
 fn read(received: &ReceivedMail) -> Mail {
-    let parsed = MessageParser::default().parse(&received.data);
+    let content = received.content();
     let mail_id = received.message_id.as_deref().and_then(|id| id.strip_prefix('<')?.split_once('@'));
-    let text = parsed.iter().flat_map(|parsed| parsed.text_bodies()).find_map(|part| match &part.body {
-        PartType::Text(text) => Some(text.as_ref()),
-        _ => None,
-    });
-    let header = |name: &str| parsed.as_ref().and_then(|parsed| parsed.header(name.to_owned())?.as_text());
-    let lines = || text.unwrap_or_default().lines().map(str::trim);
+    let lines = || content.text.as_deref().unwrap_or_default().lines().map(str::trim);
     let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|octet| octet.is_ascii_digit());
     let link = |line: &str| {
         let (registration, token) = line.split_once("/#id=")?.1.split_once("&token=")?;
         Some((registration.to_owned(), token.to_owned()))
     };
     let (registration, token) = lines().find_map(link).unzip();
-    let all: Vec<_> = parsed.iter().flat_map(|parsed| parsed.parts.iter().map(|part| &part.body)).collect();
     let says = |name: &str| {
-        let in_text = all.iter().any(|body| match body {
-            PartType::Text(text) | PartType::Html(text) => text.contains(name),
-            _ => false,
-        });
-        in_text || parsed.as_ref().and_then(|parsed| parsed.subject()).is_some_and(|it| it.contains(name))
+        let parts = [Some(&content.subject), content.text.as_ref(), content.html.as_ref()];
+        parts.into_iter().flatten().any(|part| part.contains(name))
     };
-    let dated = parsed.as_ref().and_then(|parsed| Timestamp::from_second(parsed.date()?.to_timestamp()).ok());
     Mail {
         mail_id: mail_id.and_then(|(id, _)| id.parse().ok()),
-        request_id: header("X-Request-Id").unwrap_or_default().to_owned(),
+        request_id: content.header("X-Request-Id").unwrap_or_default().to_owned(),
         recipient: received.recipients.join(","),
         code: lines().find(is_code).map(str::to_owned),
         registration,
         token,
         names: people::words().filter(|name| says(name)).collect(),
         // To the ledger, a mail without a date began too late.
-        begun_at: dated.unwrap_or(Timestamp::MAX),
+        begun_at: content.date.unwrap_or(Timestamp::MAX),
         received_at: received.received_at,
     }
 }

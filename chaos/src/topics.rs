@@ -13,47 +13,27 @@ use rdkafka::{
     message::BorrowedMessage,
 };
 use runtime::kafka::header;
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use sandbox::topics;
+use std::time::Duration;
 
 const GROUP: &str = "notification-service";
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The time limit for reading everything.
 const READ_LIMIT: Duration = Duration::from_secs(120);
-const POLL: Duration = Duration::from_millis(100);
 
 /// Reads all topics from their start to the present log-end offsets.
 ///
 /// # Errors
 /// The broker does not answer, or not all records arrive in time.
 pub(crate) fn read_all(brokers: &str) -> anyhow::Result<Vec<Record>> {
-    let consumer = client(brokers, "chaos-ledger")?;
-    let mut missing = HashMap::new();
-    let mut assignment = TopicPartitionList::new();
-    for (topic, partition) in partitions(&consumer, &Topic::ALL)? {
-        let (low, high) = consumer.fetch_watermarks(topic.name(), partition, TIMEOUT)?;
-        assignment.add_partition_offset(topic.name(), partition, Offset::Offset(low))?;
-        if low < high {
-            missing.insert((topic, partition), high);
-        }
-    }
-    consumer.assign(&assignment)?;
-    let (mut records, began) = (Vec::new(), Instant::now());
-    while !missing.is_empty() {
-        anyhow::ensure!(began.elapsed() < READ_LIMIT, "these partitions can't be read: {missing:?}");
-        let Some(Ok(received)) = consumer.poll(POLL) else { continue };
-        let Some(topic) = Topic::from_name(received.topic()) else { continue };
-        let partition = (topic, received.partition());
-        if missing.get(&partition).is_some_and(|end| received.offset() + 1 >= *end) {
-            missing.remove(&partition);
-        }
+    let mut records = Vec::new();
+    topics::read(brokers, &Topic::ALL.map(Topic::name), READ_LIMIT, |received| {
+        let Some(topic) = Topic::from_name(received.topic()) else { return };
         // Garbage is left out, and so are its retries and dead letters.
         if header(received.headers(), MARK).is_none() {
-            records.push(record(topic, &received));
+            records.push(record(topic, received));
         }
-    }
+    })?;
     records.sort_by_key(|record: &Record| (record.topic, record.partition, record.offset));
     Ok(records)
 }

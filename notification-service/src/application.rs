@@ -52,7 +52,7 @@ impl Application {
             "notification-service started: {config:?}"
         );
         if config.code_secrets.is_development() {
-            log::warn!("CODE_SECRETS has the well-known development secret: anybody can compute every code");
+            log::warn!("CODE_SECRETS is the published development secret: anybody can compute every code");
         }
         Ok(Self { config, listener, address })
     }

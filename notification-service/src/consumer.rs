@@ -1,13 +1,12 @@
 //! The shell around [`Mailing`]: the Kafka consumer, the clock and the tasks. It reports what happens, carries out the state
-//! machine's commands, and decides nothing about a record.
+//! machine's commands (`commands`), and decides nothing about a record.
 //!
 //! One loop owns everything, so nothing is shared. The loop never stops calling `recv`, which also serves the group.
 //! Back-pressure is paused partitions.
 
 use crate::{
     delivery::Delivery,
-    mailing::{Command, CommitConfig, DeliveryId, Event, Mailing, Now, Settings},
-    offsets::{Partition, Position},
+    mailing::{Command, CommitConfig, DeliveryId, Input, Mailing, Now, Settings},
     outcome::End,
     status::Status,
 };
@@ -15,8 +14,7 @@ use anyhow::Context as _;
 use group::GroupClient;
 use jiff::Timestamp;
 use rdkafka::{
-    TopicPartitionList,
-    consumer::{CommitMode, Consumer as _},
+    consumer::Consumer as _,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
 use runtime::kafka::{KafkaConfig, KafkaWatch};
@@ -31,6 +29,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod commands;
 mod group;
 
 pub use group::GroupConfig;
@@ -44,7 +43,7 @@ const PAUSE_OF_ERRORS: Duration = Duration::from_secs(10);
 pub(crate) struct Consumer {
     /// Declared before the client, so that it is dropped first: closing the client waits for the answer to its last
     /// rebalance.
-    rebalances: UnboundedReceiver<Event<'static>>,
+    rebalances: UnboundedReceiver<Input<'static>>,
     client: Arc<GroupClient>,
     mailing: Mailing,
     delivery: Arc<Delivery>,
@@ -112,7 +111,7 @@ impl Consumer {
             let commands = tokio::select! {
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
-                    self.mailing.on(Event::Stop, now())
+                    self.mailing.on(Input::Stop, now())
                 }
                 Some(rebalance) = self.rebalances.recv() => self.mailing.on(rebalance, now()),
                 Some(ended) = self.running.join_next_with_id() => self.on_ended(ended),
@@ -128,7 +127,7 @@ impl Consumer {
                         Vec::new()
                     }
                 },
-                () = tokio::time::sleep_until(wake.into()) => self.mailing.on(Event::Tick, now()),
+                () = tokio::time::sleep_until(wake.into()) => self.mailing.on(Input::Tick, now()),
             };
             self.status.set_work(self.mailing.work());
             for command in commands {
@@ -143,74 +142,23 @@ impl Consumer {
         ended
     }
 
-    fn carry_out(&mut self, command: Command) {
-        match command {
-            Command::Start { delivery, event } => {
-                let (shared, call_back, abandon) =
-                    (Arc::clone(&self.delivery), self.call_back.clone(), self.abandon.clone());
-                self.spawn(
-                    delivery,
-                    async move { End::Tried(shared.mail(&event, &call_back, &abandon).await) },
-                );
-            }
-            Command::Write { delivery, record, target } => {
-                let shared = Arc::clone(&self.delivery);
-                self.spawn(delivery, async move { End::Written(shared.write(&record, &target).await) });
-            }
-            Command::CallBack => std::mem::take(&mut self.call_back).cancel(),
-            Command::Abandon => std::mem::take(&mut self.abandon).cancel(),
-            Command::Discard => self.running.abort_all(),
-            Command::Commit(positions) => self.commit(&positions),
-            Command::Pause(partitions) => note_failure("paused", self.client.pause(&list(&partitions))),
-            Command::Resume(partitions) => note_failure("resumed", self.client.resume(&list(&partitions))),
-            Command::Assign(partitions) => match self.client.assign(&list(&partitions)) {
-                Ok(()) => {
-                    log::info!("kafka.partitions" = partitions.len(); "partitions assigned");
-                    self.status.set_joined();
-                }
-                Err(error) => {
-                    log::error!("error" = error.to_string().as_str(); "partitions can't be assigned")
-                }
-            },
-            Command::Unassign => note_failure("given up", self.client.unassign()),
-            Command::Leave => {}
-        }
-    }
-
-    fn spawn(&mut self, delivery: DeliveryId, task: impl Future<Output = End> + Send + 'static) {
-        let task = self.running.spawn(task);
-        self.started.insert(task.id(), delivery);
-    }
-
     fn on_ended(&mut self, ended: Result<(task::Id, End), task::JoinError>) -> Vec<Command> {
         let (task, end) = ended.unwrap_or_else(|error| (error.id(), End::Gone));
         let delivery = self.started.remove(&task);
-        delivery.map_or_else(Vec::new, |delivery| self.mailing.on(Event::Ended { delivery, end }, now()))
-    }
-
-    /// Commits stored offsets only: librdkafka drops those of partitions that it has lost. A commit blocks while the broker
-    /// is away, so it runs on a thread of its own.
-    fn commit(&mut self, positions: &[Position]) {
-        for Position { partition, offset, .. } in positions {
-            if let Err(error) = self.client.store_offset(partition.topic.name(), partition.number, *offset) {
-                log::warn!("kafka.topic" = partition.topic.name(), "kafka.partition" = partition.number, "error" = error.to_string().as_str(); "offset not stored");
-            }
-        }
-        let client = Arc::clone(&self.client);
-        self.commits.spawn_blocking(move || client.commit_consumer_state(CommitMode::Sync));
+        delivery.map_or_else(Vec::new, |delivery| self.mailing.on(Input::Ended { delivery, end }, now()))
     }
 
     fn on_committed(&mut self, committed: Result<KafkaResult<()>, task::JoinError>) -> Vec<Command> {
-        let event = match committed {
+        let input = match committed {
             // No offset: everything stored is committed already.
-            Ok(Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset))) => Event::Committed,
+            Ok(Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset))) => Input::Committed,
             Ok(Err(error)) => {
                 log::warn!("error" = error.to_string().as_str(); "commit failed; trying again");
-                Event::CommitFailed { expelled: is_expelled(&error) }
+                Input::CommitFailed { expelled: is_expelled(&error) }
             }
-            Err(_) => Event::CommitFailed { expelled: false },
+            Err(_) => Input::CommitFailed { expelled: false },
         };
-        self.mailing.on(event, now())
+        self.mailing.on(input, now())
     }
 
     fn note_error(&mut self, error: &KafkaError) {
@@ -229,7 +177,7 @@ impl Consumer {
         let (client, mut rebalances) = (self.client, self.rebalances);
         // A loss that the loop has not read yet gets its answer here. Otherwise closing the client would wait for that
         // answer.
-        if let Ok(Event::Revoked { lost: true }) = rebalances.try_recv() {
+        if let Ok(Input::Revoked { lost: true }) = rebalances.try_recv() {
             let _ = client.unassign();
         }
         // From here on the callback itself answers the last revocation.
@@ -244,20 +192,6 @@ impl Consumer {
 /// Reads the clocks and draws the random number.
 fn now() -> Now {
     Now { instant: Instant::now(), wall: Timestamp::now(), jitter: rand::random_range(0.0..1.0) }
-}
-
-fn list(partitions: &[Partition]) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(partitions.len());
-    for Partition { topic, number } in partitions {
-        list.add_partition(topic.name(), *number);
-    }
-    list
-}
-
-fn note_failure(what: &str, changed: KafkaResult<()>) {
-    if let Err(error) = changed {
-        log::warn!("error" = error.to_string().as_str(); "partitions can't be {what}");
-    }
 }
 
 /// Whether the group has removed this member.

@@ -1,8 +1,9 @@
 //! The headers of a dead letter. It keeps the record's bytes and headers, and adds why the record could not be mailed.
 
 use crate::{
+    header::Header,
     outcome::Reason,
-    record::{Content, Digested, Header, Record},
+    record::{Content, Digested, Record},
     retry::{self, Retry},
 };
 use jiff::Timestamp;

@@ -5,7 +5,7 @@
 
 use crate::{
     dead_letter::{self, RESOLUTION, RESOLVED},
-    record::Header,
+    header::Header,
     retry::Retry,
     writer::{Outgoing, Writer},
 };

@@ -8,9 +8,10 @@
 use crate::{
     dead_letter,
     email::{self, Letterhead},
+    header::Header,
     mailer::{Mailer, SendError},
     outcome::{Outcome, Reason, Target, Try},
-    record::{Header, Record},
+    record::Record,
     retry::Retry,
     writer::{NotTaken, Outgoing, Writer},
 };

@@ -1,7 +1,7 @@
 //! The notification service: events in, mail out.
 //!
 //! ```text
-//!   consumer ── events ──► mailing        decides what happens next: one pure state machine
+//!   consumer ── inputs ──► mailing        decides what happens next: one pure state machine
 //!      │     ◄─ commands ──┘
 //!      ├──► delivery ──► email, mailer    renders an email and sends it
 //!      └──► delivery ──► writer           writes to the retry topic or the dead-letter topic
@@ -14,6 +14,8 @@ mod application;
 mod config;
 
 mod consumer;
+#[expect(missing_docs, reason = "public for the simulator alone")]
+mod header;
 #[expect(missing_docs, reason = "public for the simulator alone")]
 mod record;
 #[expect(missing_docs, reason = "public for the simulator alone")]
@@ -51,11 +53,12 @@ pub mod simulated {
     pub use crate::{
         dead_letter::{headers as dead_letter_headers, retry_headers},
         email::{deadline, is_expired},
+        header::Header,
         mailer::{Cause, Phase, Refusal, RefusalKind, ServerFailure, Status},
-        mailing::{Command, DeliveryId, Event, Mailing, Now, Settings},
+        mailing::{Command, DeliveryId, Input, Mailing, Now, Settings},
         offsets::{Partition, Position},
         outcome::{End, Outcome, Reason, Target, Try},
-        record::{Header, Lent, Record},
+        record::{Lent, Record},
         retry::Retry,
     };
 }

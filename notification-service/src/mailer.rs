@@ -31,6 +31,8 @@ mod hello;
 mod judgement;
 mod limits;
 mod login;
+#[expect(missing_docs, reason = "public for the simulator alone")]
+mod phase;
 mod pool;
 mod rate;
 mod reply;

@@ -5,14 +5,14 @@
 //!              (backlog)  ◄──────────────── put back  (offsets: the contiguous prefix, in batches)
 //! ```
 //!
-//! An event and the time go in, commands come out. The caller (the shell, `consumer`) carries the commands out in their
+//! An input and the time go in, commands come out. The caller (the shell, `consumer`) carries the commands out in their
 //! order. It reports
 //!
-//! - one [`Event::Ended`] for each [`Command::Start`] and [`Command::Write`], also for those that were discarded;
-//! - one [`Event::Committed`] or [`Event::CommitFailed`] for each [`Command::Commit`]; at most one is in flight;
-//! - [`Event::Tick`] at [`Mailing::wake_at`] at the latest.
+//! - one [`Input::Ended`] for each [`Command::Start`] and [`Command::Write`], also for those that were discarded;
+//! - one [`Input::Committed`] or [`Input::CommitFailed`] for each [`Command::Commit`]; at most one is in flight;
+//! - [`Input::Tick`] at [`Mailing::wake_at`] at the latest.
 //!
-//! Pure except for log lines: no Kafka, no SMTP, no task, no clock, no randomness. The same events at the same times lead to
+//! Pure except for log lines: no Kafka, no SMTP, no task, no clock, no randomness. The same inputs at the same times lead to
 //! the same commands.
 
 use crate::{
@@ -33,21 +33,22 @@ use std::{
 };
 
 mod assignment;
+mod back_pressure;
 mod backlog;
 mod batch;
 mod chains;
 mod dispatch;
 mod ending;
-mod events;
-mod flow;
+mod interface;
 mod journal;
 mod recent;
 mod running;
 mod server;
+mod turn;
 mod verdict;
 
 pub use batch::CommitConfig;
-pub use events::{Command, Event, Now, Settings};
+pub use interface::{Command, Input, Now, Settings};
 pub use running::DeliveryId;
 
 /// The longest time between two ticks.
@@ -64,9 +65,9 @@ pub struct Mailing {
     ledger: Ledger,
     /// Topics that contain records of an earlier version. The log has a line for each.
     with_earlier: HashSet<Topic>,
-    /// The time of the last event.
+    /// The time of the last input.
     now: Now,
-    /// The commands of that event.
+    /// The commands of that input.
     commands: Vec<Command>,
 }
 
@@ -85,31 +86,31 @@ impl Mailing {
         }
     }
 
-    /// Takes in an event and returns the commands to carry out.
-    pub fn on(&mut self, event: Event<'_>, now: Now) -> Vec<Command> {
+    /// Takes in an input and returns the commands to carry out.
+    pub fn on(&mut self, input: Input<'_>, now: Now) -> Vec<Command> {
         self.now = now;
-        match event {
-            Event::Taken { partition, offset, lent } => self.take(partition, offset, &lent, now),
-            Event::Ended { delivery, end } => self.ended(delivery, end, now),
-            Event::Committed => self.assignment.committed(true),
-            Event::CommitFailed { expelled } => self.commit_failed(expelled),
-            Event::Assigned(partitions) => self.assigned(partitions),
-            Event::Revoked { lost } => self.revoked(lost, now),
-            Event::Stop => self.stop(now),
-            Event::Tick => {}
+        match input {
+            Input::Taken { partition, offset, lent } => self.take(partition, offset, &lent, now),
+            Input::Ended { delivery, end } => self.ended(delivery, end, now),
+            Input::Committed => self.assignment.committed(true),
+            Input::CommitFailed { expelled } => self.commit_failed(expelled),
+            Input::Assigned(partitions) => self.assigned(partitions),
+            Input::Revoked { lost } => self.revoked(lost, now),
+            Input::Stop => self.stop(now),
+            Input::Tick => {}
         }
         self.assignment.backlog.take_up_due(now.wall);
         self.dispatch(now);
-        self.settle(now);
-        self.adjust_flow();
+        self.drain_and_commit(now);
+        self.apply_back_pressure();
         if self.endings.stop.is_some() && self.is_over(now) {
             self.commands.push(Command::Leave);
         }
         std::mem::take(&mut self.commands)
     }
 
-    /// When the next [`Event::Tick`] is due, always later than the last event: a deadline that the event could not settle waits
-    /// for another one.
+    /// When the next [`Input::Tick`] is due, always later than the last input. A deadline that has passed is left to the
+    /// next one.
     pub fn wake_at(&self) -> Instant {
         let now = self.now;
         let probe = match self.server.gate.admission(now.instant) {
@@ -148,7 +149,7 @@ impl Mailing {
             journal::note_earlier_version(partition.topic, version);
         }
         self.ledger.taken();
-        if verdict::is_ignored(&record) {
+        if record.asks_for_nothing() {
             self.finish(record.position, Outcome::Ignored);
         } else {
             self.assignment.backlog.add(record, now.wall);
@@ -202,12 +203,12 @@ impl Mailing {
         self.ledger.handed_back(self.assignment.forget_records());
         // The backlog is empty, so this resumes all partitions. The client would otherwise remember a pause when a partition
         // comes back.
-        self.adjust_flow();
+        self.apply_back_pressure();
         self.assignment.begin(Vec::new());
     }
 
     /// Moves a drain on, and commits if a commit is due.
-    fn settle(&mut self, now: Now) {
+    fn drain_and_commit(&mut self, now: Now) {
         let ending = self.endings.current();
         if let Some(ending) = ending {
             if self.running.deliveries.is_empty() {
@@ -228,13 +229,13 @@ impl Mailing {
 
     /// Whether all deliveries have ended and are committed, or the time for that is over.
     fn is_over(&self, now: Now) -> bool {
-        let settled = self.running.deliveries.is_empty() && self.assignment.is_committed();
-        settled || self.endings.current().is_some_and(|ending| now.instant >= ending.over)
+        let is_done = self.running.deliveries.is_empty() && self.assignment.is_committed();
+        is_done || self.endings.current().is_some_and(|ending| now.instant >= ending.over)
     }
 
-    fn adjust_flow(&mut self) {
+    fn apply_back_pressure(&mut self) {
         if self.endings.stop.is_none() {
-            self.commands.extend(self.assignment.adjust_flow(self.settings.max_backlog_octets));
+            self.commands.extend(self.assignment.apply_back_pressure(self.settings.max_backlog_octets));
         }
     }
 }

@@ -2,15 +2,9 @@
 
 use clap::{Parser, Subcommand};
 use notification_service::{Application, Config, DeadLetters, run_dead_letters};
-use runtime::{
-    env::Env,
-    health::Probe,
-    kafka::KafkaConfig,
-    shutdown,
-    telemetry::{self, LogFormat},
-};
+use runtime::{env::Env, health::Probe, kafka::KafkaConfig, program, shutdown};
 use std::{io::Write, process::ExitCode};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 /// Mails verification codes and confirmations until SIGINT or SIGTERM; configured by the environment and `.env`.
 #[derive(Parser)]
@@ -34,29 +28,15 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    let ended = runtime().map_err(anyhow::Error::from).and_then(|runtime| {
-        let ended = runtime.block_on(run(command));
+    program::run(module_path!(), Env::load(), |env| {
+        // One thread. A delivery mostly waits, and waking another thread costs more than the work until the next wait.
+        // Kafka's clients, commits and health have threads of their own.
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let ended = runtime.block_on(run(command, env));
         // A commit blocks its thread while the broker is away. The drain is over, so nothing waits for that thread.
         runtime.shutdown_background();
         ended
-    });
-    // Without a runtime the log has not started yet.
-    telemetry::start(LogFormat::Text, "info");
-    let code = match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    };
-    log::logger().flush();
-    code
-}
-
-/// One thread. A delivery mostly waits, and waking another thread costs more than the work until the next wait. Kafka's
-/// clients, commits and health have threads of their own.
-fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build()
+    })
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
@@ -64,9 +44,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Application::start(config)?.run(stop).await
 }
 
-async fn run(command: Option<Command>) -> anyhow::Result<()> {
-    let mut env = Env::load();
-    telemetry::start_from_env(&mut env);
+async fn run(command: Option<Command>, mut env: Env) -> anyhow::Result<()> {
     match command {
         None => serve(Config::load(env)?).await,
         Some(Command::Health { probe }) => probe.ask(Config::load(env)?.address),

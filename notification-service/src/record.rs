@@ -2,7 +2,12 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use crate::{offsets::Position, retry::Retry};
+use crate::{
+    email,
+    header::{Header, value},
+    offsets::Position,
+    retry::Retry,
+};
 use contract::event::{DecodeError, Event, MAX_VALUE_OCTETS, Origin, VERSION};
 use jiff::Timestamp;
 use runtime::caught::caught;
@@ -27,19 +32,6 @@ pub struct Record {
     /// What the retry headers say, if the record comes from the retry topic.
     pub retry: Option<Retry>,
     pub(crate) content: Content,
-}
-
-/// One header. Its value may be absent, and need not be text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
-    pub name: String,
-    pub value: Option<Vec<u8>>,
-}
-
-impl Header {
-    pub(crate) fn text((name, value): (&str, String)) -> Self {
-        Self { name: name.to_owned(), value: Some(value.into_bytes()) }
-    }
 }
 
 /// The decoded value.
@@ -133,6 +125,15 @@ impl Record {
         Self { position, written_at, key, payload: lent.payload.map(<[u8]>::to_vec), headers, retry, content }
     }
 
+    /// Whether it asks for no email.
+    pub(crate) fn asks_for_nothing(&self) -> bool {
+        match &self.content {
+            Content::Tombstone => true,
+            Content::Event(event) => email::deadline(event).is_none(),
+            Content::NotUnderstood(_) | Content::TooLarge(_) | Content::Panicked => false,
+        }
+    }
+
     /// Whether a newer version of this service may understand it. During a rolling deploy such a service is about to start.
     pub(crate) fn waits_for_newer(&self) -> bool {
         match &self.content {
@@ -171,16 +172,6 @@ impl Record {
     pub(crate) fn attempt(&self) -> u32 {
         self.earlier_attempts().saturating_add(1)
     }
-}
-
-/// The value of the first header of that name.
-pub(crate) fn value<'a>(headers: &'a [Header], name: &str) -> Option<&'a [u8]> {
-    headers.iter().find(|header| header.name == name)?.value.as_deref()
-}
-
-/// The value of the first header of that name, as text.
-pub(crate) fn text<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
-    std::str::from_utf8(value(headers, name)?).ok()
 }
 
 #[cfg(test)]

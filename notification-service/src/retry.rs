@@ -5,8 +5,8 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::{
+    header::{self, Header},
     offsets::Position,
-    record::{self, Header},
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -48,15 +48,15 @@ impl Retry {
     /// Reads the headers; `None` if they are absent or not as this service writes them. A first failure later than
     /// `written_at` becomes `written_at`.
     pub fn from_headers(headers: &[Header], written_at: Timestamp) -> Option<Self> {
-        let not_before = record::text(headers, NOT_BEFORE)?.parse().ok()?;
-        let first_failure = record::text(headers, FIRST_FAILURE).and_then(|time| time.parse().ok());
+        let not_before = header::text(headers, NOT_BEFORE)?.parse().ok()?;
+        let first_failure = header::text(headers, FIRST_FAILURE).and_then(|time| time.parse().ok());
         Some(Self {
             not_before,
-            attempts: record::text(headers, ATTEMPT)?
+            attempts: header::text(headers, ATTEMPT)?
                 .parse()
                 .ok()
                 .filter(|attempts| *attempts <= MOST_ATTEMPTS)?,
-            source: record::text(headers, SOURCE).filter(|name| name.len() <= LONGEST_SOURCE)?.to_owned(),
+            source: header::text(headers, SOURCE).filter(|name| name.len() <= LONGEST_SOURCE)?.to_owned(),
             first_failure: first_failure.unwrap_or(not_before).min(written_at),
         })
     }
@@ -128,7 +128,7 @@ mod tests {
         let headers: Vec<_> = retry.to_headers(Some("g")).collect();
         assert_eq!(Retry::from_headers(&headers, at(9)), Some(retry.clone()));
         assert!(headers.iter().all(|header| Retry::owns(&header.name)));
-        assert_eq!(record::text(&headers, GROUP), Some("g"));
+        assert_eq!(header::text(&headers, GROUP), Some("g"));
         assert_eq!(retry.to_headers(None).count(), headers.len() - 1);
         let broken = [Header { name: NOT_BEFORE.into(), value: Some(b"soon".to_vec()) }];
         assert_eq!(Retry::from_headers(&broken, at(9)), None);

@@ -1,6 +1,6 @@
 //! Writes to the retry topic and the dead-letter topic, and waits for the broker's ack.
 
-use crate::record::Header;
+use crate::header::Header;
 use contract::topic::{MAX_COPIED_RECORD, Topic};
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
@@ -117,7 +117,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn a_producer_that_is_broken_for_good_is_told() {
+    async fn a_producer_that_is_broken_for_good_is_reported() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(Topic::MailRetry.name(), 1, 1).unwrap();
         let brokers = cluster.bootstrap_servers();

@@ -2,7 +2,7 @@
 //! offsets.
 
 use crate::group::{Group, MemberId, Pulse, SESSION_TIMEOUT, Share};
-use notification_service::simulated::{Event, Partition, Position};
+use notification_service::simulated::{Input, Partition, Position};
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
@@ -43,7 +43,7 @@ pub(crate) struct Client {
     answered_at: Duration,
     pub(crate) cursors: BTreeMap<Partition, Cursor>,
     /// Rebalances that were reported and not read.
-    pub(crate) rebalances: VecDeque<Event<'static>>,
+    pub(crate) rebalances: VecDeque<Input<'static>>,
 }
 
 impl Client {
@@ -94,7 +94,7 @@ impl Client {
                 Share::Unknown => self.membership = Membership::None,
                 Share::Ready { generation, partitions } => {
                     (self.membership, self.generation) = (Membership::Member(id), generation);
-                    self.ask(Question::Assign, Event::Assigned(partitions));
+                    self.ask(Question::Assign, Input::Assigned(partitions));
                 }
             },
             Membership::Member(id) => match group.heartbeat(id, now) {
@@ -111,7 +111,7 @@ impl Client {
         self.membership = Membership::Joining(group.join(id, self.service, now));
     }
 
-    fn ask(&mut self, question: Question, event: Event<'static>) {
+    fn ask(&mut self, question: Question, event: Input<'static>) {
         self.question = Some(question);
         self.rebalances.push_back(event);
     }
@@ -121,7 +121,7 @@ impl Client {
         if self.cursors.is_empty() {
             self.rejoins = true;
         } else {
-            self.ask(Question::Revoke, Event::Revoked { lost: false });
+            self.ask(Question::Revoke, Input::Revoked { lost: false });
         }
     }
 
@@ -129,7 +129,7 @@ impl Client {
     fn lose(&mut self) {
         (self.membership, self.rejoins) = (Membership::None, false);
         if self.question.is_none() && !self.cursors.is_empty() {
-            self.ask(Question::Revoke, Event::Revoked { lost: true });
+            self.ask(Question::Revoke, Input::Revoked { lost: true });
         }
     }
 

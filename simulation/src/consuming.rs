@@ -3,10 +3,10 @@
 use crate::{
     group::MemberId,
     schedule::{CommitFault, Link},
-    service::{Input, State},
+    service::{Next, State},
     world::{CommitRequest, Happening, World},
 };
-use notification_service::simulated::{Event, Partition};
+use notification_service::simulated::{Input, Partition};
 use rand::RngExt;
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ impl World {
         self.services[number].client.heartbeat(&mut self.group, sent, answered, now);
         self.report_rebalances(number);
         let wait = self.services[number].client.next_heartbeat();
-        self.later(number, wait, Input::Heartbeat);
+        self.later(number, wait, Next::Heartbeat);
     }
 
     pub(crate) fn report_rebalances(&mut self, number: usize) {
         for _ in 0..self.services[number].client.rebalances.len() {
             let wait = self.moment(number);
-            self.later(number, wait, Input::Rebalance);
+            self.later(number, wait, Next::Rebalance);
         }
     }
 
@@ -35,7 +35,7 @@ impl World {
         if self.services[number].state != State::Down && !self.services[number].receives {
             self.services[number].receives = true;
             let wait = self.latency(number);
-            self.later(number, wait, Input::Receive);
+            self.later(number, wait, Next::Receive);
         }
     }
 
@@ -69,10 +69,10 @@ impl World {
         let Some(stored) = self.broker.get(partition, offset) else { return };
         let wall = self.wall(number);
         self.ledger.taken(number, partition, offset, wall);
-        self.step(number, Event::Taken { partition, offset, lent: stored.lend() });
+        self.step(number, Input::Taken { partition, offset, lent: stored.lend() });
         if self.services[number].state == State::Running {
             let wait = Duration::from_micros(self.services[number].random.random_range(20..200));
-            self.later(number, wait, Input::Receive);
+            self.later(number, wait, Next::Receive);
         }
     }
 
@@ -82,15 +82,15 @@ impl World {
         let (member, offsets, link) = (service.client.member(), service.client.stored(), service.link());
         let fault = service.commit_faults.last().map(|(_, fault)| *fault);
         if offsets.is_empty() {
-            return self.later(number, Duration::ZERO, Input::Committed(Ok(())));
+            return self.later(number, Duration::ZERO, Next::Committed(Ok(())));
         }
         if fault == Some(CommitFault::Refused) {
             let wait = self.latency(number);
-            return self.later(number, wait, Input::Committed(Err(false)));
+            return self.later(number, wait, Next::Committed(Err(false)));
         }
         let answered = fault != Some(CommitFault::AnswerLost) && link < Link::AnswersLost;
         if !answered {
-            self.later(number, COMMIT_TIMEOUT, Input::Committed(Err(false)));
+            self.later(number, COMMIT_TIMEOUT, Next::Committed(Err(false)));
         }
         if link == Link::Down {
             return;
@@ -112,7 +112,7 @@ impl World {
         if answered {
             let latency = self.latency(service);
             let result = if is_member { Ok(()) } else { Err(true) };
-            self.process_later(service, process, latency, Input::Committed(result));
+            self.process_later(service, process, latency, Next::Committed(result));
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     broker::Outgoing,
     mail_server::failure,
     schedule::Link,
-    service::{Input, Task},
+    service::{Next, Task},
     setup::GROUP,
     world::{Happening, World},
 };
@@ -37,7 +37,7 @@ impl World {
             } else {
                 self.server.connect(number, timeout)
             };
-            self.later(number, wait, Input::Session(delivery, opened));
+            self.later(number, wait, Next::Session(delivery, opened));
         }
     }
 
@@ -90,13 +90,13 @@ impl World {
         match answer.says {
             Ok(ended) => {
                 let wait = self.moment(number);
-                self.process_later(number, process, wait, Input::Answer(delivery, ended));
+                self.process_later(number, process, wait, Next::Answer(delivery, ended));
             }
             Err(phase) => {
                 let final_timeout = self.setup.final_timeout;
                 let timeout = if phase == Phase::Content { final_timeout } else { final_timeout / 2 };
                 let wait = (began + timeout).saturating_sub(now);
-                self.process_later(number, process, wait, Input::NoAnswer(delivery, phase));
+                self.process_later(number, process, wait, Next::NoAnswer(delivery, phase));
             }
         }
     }
@@ -211,7 +211,7 @@ impl World {
             );
         }
         if !acked {
-            self.later(number, NO_ACK_AFTER, Input::NoAck(delivery, times));
+            self.later(number, NO_ACK_AFTER, Next::NoAck(delivery, times));
         }
     }
 

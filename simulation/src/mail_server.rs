@@ -1,6 +1,6 @@
 //! The mail server: what it says to whom, by its mood and by what the recipient deserves.
 
-use crate::schedule::{Mood, Random};
+use crate::{random::Random, schedule::Mood};
 use notification_service::simulated::{Cause, Phase, Refusal, RefusalKind, ServerFailure, Status, Try};
 use rand::RngExt;
 use std::{collections::HashMap, time::Duration};

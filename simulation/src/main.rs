@@ -1,9 +1,11 @@
 //! A deterministic simulator of user services and notification services: one thread, no real time, and one seed decides everything.
 //!
 //! ```text
+//!   random              where chance comes from: the seed alone
 //!   setup, schedule     how large everything is, and what goes wrong: pure functions of the seed
 //!   people, call        who signs up, and strangers; their requests
 //!   world ── agenda     one run: the queue of what happens, and the loop
+//!     acting            what people, strangers and operators do in the course of time
 //!     broker            the log
 //!     group, client     the coordinator of the consumer group, and librdkafka as it behaves
 //!     mail_server       what it says to whom
@@ -21,12 +23,14 @@
 //!
 //! A broken promise ends the program with exit code 1.
 
+mod random;
 mod setup;
 mod schedule;
 mod people;
 mod call;
 mod agenda;
 mod world;
+mod acting;
 mod broker;
 mod group;
 mod client;

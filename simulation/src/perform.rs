@@ -2,7 +2,7 @@
 
 use crate::{
     schedule::{Fault, GroupFault, ProcessFault},
-    service::{Input, State},
+    service::{Next, State},
     user_service::{Reader, UserInput},
     world::World,
 };
@@ -20,7 +20,7 @@ impl World {
                 self.services[service].end();
                 self.ledger.process_ended(service);
             }
-            Fault::Process(service, ProcessFault::Stop) => self.later(service, Duration::ZERO, Input::Stop),
+            Fault::Process(service, ProcessFault::Stop) => self.later(service, Duration::ZERO, Next::Stop),
             Fault::Process(service, ProcessFault::Freeze) => {
                 if self.services[service].state == State::Running {
                     self.services[service].state = State::Frozen;
@@ -41,7 +41,7 @@ impl World {
             Fault::Group(service, GroupFault::JoinAgain) => {
                 self.group.rebalance(now);
                 self.services[service].client.join_again();
-                self.later(service, Duration::ZERO, Input::Rebalance);
+                self.later(service, Duration::ZERO, Next::Rebalance);
             }
             Fault::Commits(service, fault) => self.services[service].commit_faults.push((number, fault)),
             Fault::Clock(service, skew) => self.services[service].skew = SignedDuration::from_millis(skew),
@@ -103,9 +103,9 @@ impl World {
             return;
         }
         self.services[service].state = State::Running;
-        for input in std::mem::take(&mut self.services[service].missed) {
+        for next in std::mem::take(&mut self.services[service].missed) {
             let wait = self.moment(service) * 3;
-            self.later(service, wait, input);
+            self.later(service, wait, next);
         }
     }
 

@@ -2,15 +2,23 @@
 
 #![expect(clippy::print_stdout, reason = "the report is what this program is for")]
 
-use crate::{
-    chronicle::Chronicle, schedule::Planned, search::Searched, setup::Setup, shrink::Shrunk, world::Verdict,
-};
+use crate::{chronicle::Chronicle, schedule::Planned, setup::Setup, shrink::Shrunk, world::Verdict};
 use std::time::Duration;
 
 /// So many of the last lines of a chronicle are printed with a broken promise.
 const LINES: usize = 400;
 /// Lines that concern everybody.
 const FRAME: [&str; 6] = ["fault", "group:", "Revoked", "Assigned(", "starts", "asked to stop"];
+
+/// What was searched.
+#[derive(Debug, Default)]
+pub(crate) struct Searched {
+    pub(crate) seeds: u64,
+    pub(crate) simulated: Duration,
+    pub(crate) mails: usize,
+    pub(crate) duplicates: usize,
+    pub(crate) answers: usize,
+}
 
 /// A run that broke no promise.
 pub(crate) fn kept(setup: &Setup, faults: &[Planned], verdict: &Verdict) {

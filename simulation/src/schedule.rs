@@ -1,12 +1,12 @@
 //! What goes wrong, when, and for how long: a pure function of the seed. The faults of one lane do not overlap; those of different
 //! lanes do.
 
-use crate::setup::Setup;
-use rand::{Rng, RngExt, SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
+use crate::{
+    random::{Random, generator},
+    setup::Setup,
+};
+use rand::{Rng, RngExt, seq::SliceRandom};
 use std::{ops::Range, time::Duration};
-
-/// What all draws of a run come from.
-pub(crate) type Random = Xoshiro256PlusPlus;
 
 /// One fault and its place in time.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,12 +117,6 @@ pub(crate) enum Mood {
     DislikesAll,
     /// It takes this many seconds for each mail.
     Slow(u64),
-}
-
-/// A generator of its own for each part of a run.
-pub(crate) fn generator(seed: u64, part: u64) -> Random {
-    // An odd factor: no two parts of a run meet.
-    Random::seed_from_u64(seed ^ part.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// A duration in this range of milliseconds.

@@ -1,7 +1,8 @@
 //! Seed after seed.
 
 use crate::{
-    report, schedule,
+    report::{self, Searched},
+    schedule,
     setup::{Scale, Setup},
     shrink,
     world::{self, Verdict},
@@ -10,16 +11,6 @@ use std::time::{Duration, Instant};
 
 /// Between two lines about what was searched.
 const PAUSE_OF_LINES: Duration = Duration::from_secs(10);
-
-/// What was searched.
-#[derive(Debug, Default)]
-pub(crate) struct Searched {
-    pub(crate) seeds: u64,
-    pub(crate) simulated: Duration,
-    pub(crate) mails: usize,
-    pub(crate) duplicates: usize,
-    pub(crate) answers: usize,
-}
 
 /// Runs one seed, and reports; false when a promise is broken.
 pub(crate) fn run(seed: u64, scale: Scale, chronicled: bool) -> bool {

@@ -2,11 +2,13 @@
 
 use crate::{
     client::Client,
-    schedule::{CommitFault, Link, Random},
+    random::Random,
+    schedule::{CommitFault, Link},
 };
+use contract::event::Event;
 use jiff::SignedDuration;
 use notification_service::simulated::{
-    DeliveryId, End, Event, Header, Mailing, Now, Phase, Record, ServerFailure, Settings, Target, Try,
+    DeliveryId, End, Header, Input, Mailing, Now, Phase, Record, ServerFailure, Settings, Target, Try,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -24,7 +26,7 @@ pub(crate) enum State {
 
 /// What a process does next. It does one thing at a time.
 #[derive(Debug)]
-pub(crate) enum Input {
+pub(crate) enum Next {
     /// SIGTERM.
     Stop,
     Tick,
@@ -54,7 +56,7 @@ pub(crate) enum Input {
 #[derive(Debug)]
 pub(crate) enum Task {
     /// It waits for a session, or for a connection, which occupies one.
-    Waiting { event: Arc<contract::event::Event>, connecting: bool },
+    Waiting { event: Arc<Event>, connecting: bool },
     /// It talks with the mail server, on a session.
     Talking,
     /// It writes a copy. `times`: how often it has sent it.
@@ -75,7 +77,7 @@ pub(crate) struct Service {
     pub(crate) sessions_in_use: usize,
     pub(crate) sessions_idle: usize,
     /// What happened while it was frozen.
-    pub(crate) missed: Vec<Input>,
+    pub(crate) missed: Vec<Next>,
     /// When the next tick is.
     pub(crate) wake: Option<Duration>,
     /// The next record is on its way.
@@ -147,7 +149,7 @@ impl Service {
     }
 
     /// The rebalance that was reported first.
-    pub(crate) fn next_rebalance(&mut self) -> Option<Event<'static>> {
+    pub(crate) fn next_rebalance(&mut self) -> Option<Input<'static>> {
         self.client.rebalances.pop_front()
     }
 }

@@ -1,6 +1,6 @@
 //! How large everything is in a run, and how it is configured: a pure function of the seed.
 
-use crate::schedule::{Random, generator};
+use crate::random::{Random, generator};
 use contract::code_secrets::{CodeKey, CodeSecrets};
 use notification_service::{CommitConfig, simulated::Settings};
 use rand::RngExt;

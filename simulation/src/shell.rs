@@ -2,10 +2,10 @@
 
 use crate::{
     schedule::Link,
-    service::{Input, State, Task},
+    service::{Next, State, Task},
     world::{Happening, World},
 };
-use notification_service::simulated::{Command, DeliveryId, End, Event, Now, Position, Try};
+use notification_service::simulated::{Command, DeliveryId, End, Input, Now, Position, Try};
 use rand::RngExt;
 use std::time::Duration;
 
@@ -14,69 +14,69 @@ const LEAVES: [Link; 2] = [Link::Up, Link::Slow];
 
 impl World {
     /// A process does what is next, if it still runs.
-    pub(crate) fn go_on(&mut self, number: usize, process: u64, input: Input) {
+    pub(crate) fn go_on(&mut self, number: usize, process: u64, next: Next) {
         let service = &mut self.services[number];
         if service.process != process || service.state == State::Down {
             return;
         }
         if service.state == State::Frozen {
-            return service.missed.push(input);
+            return service.missed.push(next);
         }
-        match input {
+        match next {
             // One that was entered before an earlier one has been overtaken.
-            Input::Tick if service.wake.is_some_and(|wake| wake > self.agenda.now()) => {}
-            Input::Tick => {
+            Next::Tick if service.wake.is_some_and(|wake| wake > self.agenda.now()) => {}
+            Next::Tick => {
                 service.wake = None;
-                self.step(number, Event::Tick);
+                self.step(number, Input::Tick);
             }
-            Input::Stop if self.services[number].stopping_since.is_none() => {
+            Next::Stop if self.services[number].stopping_since.is_none() => {
                 self.services[number].stopping_since = Some(self.agenda.now());
                 self.chronicle.note(self.agenda.now(), || format!("service {number} is asked to stop"));
                 self.ledger.stopping(number);
-                self.step(number, Event::Stop);
+                self.step(number, Input::Stop);
             }
-            Input::Stop => {}
-            Input::Heartbeat => self.heartbeat(number),
-            Input::Rebalance => {
-                if let Some(event) = self.services[number].next_rebalance() {
-                    self.chronicle.note(self.agenda.now(), || format!("service {number}: {event:?}"));
-                    self.ledger.rebalance(number, &event, self.agenda.now());
-                    self.step(number, event);
+            Next::Stop => {}
+            Next::Heartbeat => self.heartbeat(number),
+            Next::Rebalance => {
+                if let Some(input) = self.services[number].next_rebalance() {
+                    self.chronicle.note(self.agenda.now(), || format!("service {number}: {input:?}"));
+                    self.ledger.rebalance(number, &input, self.agenda.now());
+                    self.step(number, input);
                 }
             }
-            Input::Receive => self.receive(number),
-            Input::Session(delivery, opened) => self.session(number, delivery, opened),
-            Input::Answer(delivery, ended) => self.answered(number, delivery, ended),
-            Input::NoAnswer(delivery, phase) => self.not_answered(number, delivery, phase),
-            Input::Acked(delivery) => self.acked(number, delivery),
-            Input::NoAck(delivery, times) => self.not_acked(number, delivery, times),
-            Input::Ended(delivery) => {
+            Next::Receive => self.receive(number),
+            Next::Session(delivery, opened) => self.session(number, delivery, opened),
+            Next::Answer(delivery, ended) => self.answered(number, delivery, ended),
+            Next::NoAnswer(delivery, phase) => self.not_answered(number, delivery, phase),
+            Next::Acked(delivery) => self.acked(number, delivery),
+            Next::NoAck(delivery, times) => self.not_acked(number, delivery, times),
+            Next::Ended(delivery) => {
                 if let Some(Task::Ended(end)) = self.services[number].tasks.remove(&delivery) {
                     self.chronicle
                         .note(self.agenda.now(), || format!("service {number}: {delivery:?} ended: {end:?}"));
                     self.ledger.told(number, delivery, &end);
-                    self.step(number, Event::Ended { delivery, end });
+                    self.step(number, Input::Ended { delivery, end });
                 }
             }
-            Input::Commit => self.commit(number),
-            Input::Committed(result) => {
+            Next::Commit => self.commit(number),
+            Next::Committed(result) => {
                 self.chronicle
                     .note(self.agenda.now(), || format!("service {number}: commit ended: {result:?}"));
                 self.ledger.commit_told(number, result);
-                let event = match result {
-                    Ok(()) => Event::Committed,
-                    Err(expelled) => Event::CommitFailed { expelled },
+                let input = match result {
+                    Ok(()) => Input::Committed,
+                    Err(expelled) => Input::CommitFailed { expelled },
                 };
-                self.step(number, event);
+                self.step(number, input);
             }
         }
     }
 
-    /// The state machine takes an event in.
-    pub(crate) fn step(&mut self, number: usize, event: Event<'_>) {
+    /// The state machine takes an input in.
+    pub(crate) fn step(&mut self, number: usize, input: Input<'_>) {
         let now = self.now_of(number);
         self.ledger.shown(number, now.wall);
-        let commands = self.services[number].mailing.on(event, now);
+        let commands = self.services[number].mailing.on(input, now);
         self.note_probes(number, &commands);
         let count = commands.len();
         for (index, command) in commands.into_iter().enumerate() {
@@ -128,7 +128,7 @@ impl World {
         if service.wake.is_none_or(|wake| at < wake) {
             service.wake = Some(at);
             let process = service.process;
-            self.agenda.at(at, Happening::Process { service: number, process, input: Input::Tick });
+            self.agenda.at(at, Happening::Process { service: number, process, next: Next::Tick });
         }
     }
 
@@ -147,11 +147,11 @@ impl World {
             self.chronicle.note(now, || format!("service {number}: {command:?}"));
         }
         match command {
-            Command::Start { delivery, event } => {
+            Command::Start { delivery, position, event } => {
                 self.chronicle.note(now, || {
                     format!("service {number}: {delivery:?} mails {}", event.request_id().as_str())
                 });
-                self.ledger.started(number, delivery, &event, now);
+                self.ledger.started(number, delivery, position, &event, now);
                 self.services[number].tasks.insert(delivery, Task::Waiting { event, connecting: false });
                 self.services[number].waiting.push_back(delivery);
                 self.take_sessions(number);
@@ -177,7 +177,7 @@ impl World {
                 self.ledger.commits(number, &positions, now);
                 self.services[number].client.store(&positions);
                 let wait = self.moment(number);
-                self.later(number, wait, Input::Commit);
+                self.later(number, wait, Next::Commit);
             }
             Command::Pause(partitions) => self.services[number].client.set_paused(&partitions, true),
             Command::Resume(partitions) => {
@@ -229,7 +229,7 @@ impl World {
     pub(crate) fn end_task(&mut self, number: usize, delivery: DeliveryId, end: End) {
         self.services[number].tasks.insert(delivery, Task::Ended(end));
         let wait = self.moment(number);
-        self.later(number, wait, Input::Ended(delivery));
+        self.later(number, wait, Next::Ended(delivery));
     }
 
     /// A try to mail has ended.

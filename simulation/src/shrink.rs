@@ -8,7 +8,7 @@ use crate::{
 };
 use std::time::{Duration, Instant};
 
-/// So long it is tried to do with fewer, in real time.
+/// The real time for trying with fewer faults.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is left of a schedule, and what it leads to.

@@ -1,10 +1,6 @@
 //! A process of the user service: the real replica with its verbs, and what surrounds it.
 
-use crate::{
-    call::Call,
-    schedule::{Link, Random},
-    service::State,
-};
+use crate::{call::Call, random::Random, schedule::Link, service::State};
 use jiff::{SignedDuration, Timestamp};
 use notification_service::simulated::Partition;
 use std::{

@@ -1,4 +1,4 @@
-//! What surrounds a user service's replica (`application`, `follow`, `publisher`, `offsets`), in simulated time.
+//! What surrounds a user service's replica (`application`, `follow`, `publisher`, `log_ends`), in simulated time.
 
 use crate::{
     broker::OF_USERS,

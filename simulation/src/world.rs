@@ -9,8 +9,9 @@ use crate::{
     ledger::{Breach, Ledger},
     mail_server::{MailServer, Treatment},
     people::{People, VICTIMS, Wish, encode},
-    schedule::{Planned, generator},
-    service::{Input, Service, State},
+    random::generator,
+    schedule::Planned,
+    service::{Next, Service, State},
     setup::{Setup, id_secret},
     user_service::{Reader, UserInput, UserService},
 };
@@ -114,7 +115,7 @@ pub(crate) enum Happening {
     Process {
         service: usize,
         process: u64,
-        input: Input,
+        next: Next,
     },
     /// Has everything settled?
     Look,
@@ -207,11 +208,6 @@ pub(crate) fn run(setup: &Setup, faults: &[Planned], chronicled: bool) -> Verdic
     world.judge()
 }
 
-/// The true time, so long after the begin of a run.
-pub(crate) fn true_time(now: Duration) -> Timestamp {
-    Timestamp::from_second(EPOCH).unwrap_or_default() + now
-}
-
 impl World {
     fn begin(&mut self) {
         for (number, planned) in self.faults.iter().enumerate() {
@@ -279,18 +275,18 @@ impl World {
                 self.append(*record, Some((service, process, delivery)));
                 if acked {
                     let latency = self.latency(service);
-                    self.process_later(service, process, latency, Input::Acked(delivery));
+                    self.process_later(service, process, latency, Next::Acked(delivery));
                 }
             }
             Happening::CommitArrives(request) => self.commit_arrives(request),
-            Happening::Process { service, process, input } => self.go_on(service, process, input),
+            Happening::Process { service, process, next } => self.go_on(service, process, next),
             Happening::Look => self.look(),
         }
     }
 
     /// The true time.
     pub(crate) fn true_time(&self) -> Timestamp {
-        true_time(self.agenda.now())
+        Timestamp::from_second(EPOCH).unwrap_or_default() + self.agenda.now()
     }
 
     pub(crate) fn instant(&self) -> Instant {
@@ -475,13 +471,13 @@ impl World {
     }
 
     /// A process goes on with this later, if it is still there.
-    pub(crate) fn later(&mut self, service: usize, wait: Duration, input: Input) {
+    pub(crate) fn later(&mut self, service: usize, wait: Duration, next: Next) {
         let process = self.services[service].process;
-        self.process_later(service, process, wait, input);
+        self.process_later(service, process, wait, next);
     }
 
-    pub(crate) fn process_later(&mut self, service: usize, process: u64, wait: Duration, input: Input) {
-        self.agenda.after(wait, Happening::Process { service, process, input });
+    pub(crate) fn process_later(&mut self, service: usize, process: u64, wait: Duration, next: Next) {
+        self.agenda.after(wait, Happening::Process { service, process, next });
     }
 
     /// Starts a process.
@@ -494,8 +490,8 @@ impl World {
         let now = self.now_of_without_draw(service);
         self.services[service].start(service, self.setup.settings(), now, self.agenda.now());
         self.ledger.process_began(service);
-        self.later(service, Duration::ZERO, Input::Heartbeat);
-        self.later(service, Duration::ZERO, Input::Tick);
+        self.later(service, Duration::ZERO, Next::Heartbeat);
+        self.later(service, Duration::ZERO, Next::Tick);
     }
 }
 

@@ -1,9 +1,10 @@
 //! `cargo run`: the whole system, for a first look.
 
 use clap::Parser;
-use runtime::{env::Env, shutdown, telemetry};
+use runtime::{env::Env, program, shutdown};
 use standalone::{Ports, System, data_folder, terminal};
 use std::{path::Path, process::ExitCode};
+use tokio::runtime::Runtime;
 
 /// Relative to the current folder; listed in `.gitignore`.
 const DATA_FOLDER: &str = "data";
@@ -22,25 +23,15 @@ struct Arguments {
     fresh: bool,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let code = match run(&arguments).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    };
-    log::logger().flush();
-    code
-}
-
-async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut env = Env::load();
     // Besides the mails, the terminal shows only warnings and errors.
     env.set_default("RUST_LOG", "warn");
-    telemetry::start_from_env(&mut env);
+    program::run(module_path!(), env, |env| Runtime::new()?.block_on(run(&arguments, env)))
+}
+
+async fn run(arguments: &Arguments, mut env: Env) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let folder = Path::new(DATA_FOLDER);
     if arguments.fresh

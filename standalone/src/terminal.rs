@@ -1,7 +1,7 @@
 //! The output for a person at the terminal: the addresses, and each mail on its arrival.
 #![expect(clippy::print_stdout, reason = "this is the program's output, not its log")]
 
-use crate::System;
+use crate::system::System;
 use sandbox::inbox::ParsedMail;
 use std::path::Path;
 

@@ -6,10 +6,11 @@
 use crate::{
     config::Config,
     http::{self, Admission, Context, Http, Limits, Proxies, Silence},
+    log_ends::{Inquirer, settings},
     metrics::Metrics,
     outside::Outside,
     publisher::Publisher,
-    replica::{Follower, Inquirer, settings},
+    replica::Follower,
     signup::{self, Signup},
 };
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web::Data};

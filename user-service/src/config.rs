@@ -1,6 +1,6 @@
 //! The configuration of the user service, read from the environment.
 
-use crate::{http::Patience, identity::IdSecret, rate_limit::RateLimit, rules::Rules};
+use crate::{identity::IdSecret, patience::Patience, rate_limit::RateLimit, rules::Rules};
 use contract::code_secrets::CodeSecrets;
 use ipnet::IpNet;
 use runtime::{

@@ -17,10 +17,12 @@ mod replica;
 mod rules;
 mod outside;
 mod publisher;
+mod log_ends;
 mod identity;
 mod rate_limit;
 mod wrong_codes;
 mod network;
+mod patience;
 mod metrics;
 
 #[doc(hidden)]
@@ -28,7 +30,7 @@ pub mod simulated;
 
 pub use application::{Application, forget};
 pub use config::Config;
-pub use http::Patience;
 pub use identity::IdSecret;
+pub use patience::Patience;
 pub use rate_limit::RateLimit;
 pub use rules::Rules;

@@ -1,61 +1,42 @@
-//! Starts one user service, or runs a command: environment, log, start, wait.
+//! The user service as a process, or one of its commands: environment, log, start, wait for a signal, drain.
 
 use actix_web::rt::System;
+use clap::{Parser, Subcommand};
 use contract::account_id::AccountId;
-use runtime::{env::Env, health::Probe, shutdown, telemetry};
+use runtime::{env::Env, health::Probe, program, shutdown};
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 use user_service::{Application, Config};
 
-const USAGE: &str = "usage: user-service                      serves HTTP until SIGINT or SIGTERM
-       user-service forget ID            writes the tombstone that forgets this account
-       user-service health live|ready    asks the service that runs here; ends with 0 when it is
-Configuration comes from the environment and from .env; docs/configuration.md lists the variables.";
+/// Serves the signup API until SIGINT or SIGTERM; configured by the environment and `.env`.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
 
+#[derive(Subcommand)]
 enum Command {
-    Serve,
-    Forget(AccountId),
-    Health(Probe),
+    /// Writes the tombstone that forgets an account, and makes sure that it stays forgotten.
+    Forget {
+        /// The account's id, as the answer to a right code shows it
+        id: AccountId,
+    },
+    /// Asks the service that runs here; ends with 0 when it is.
+    Health {
+        /// live or ready
+        probe: Probe,
+    },
 }
 
-fn main() -> std::io::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    // Inside an actix system the HTTP workers wake once for all acks that arrive together, not once for each.
-    let ended = System::with_tokio_rt(|| runtime).block_on(begin());
-    log::logger().flush();
-    Ok(ended)
-}
-
-async fn begin() -> ExitCode {
-    let mut env = Env::load();
-    telemetry::start_from_env(&mut env);
-    let Some(command) = command() else {
-        log::error!("{USAGE}");
-        return ExitCode::from(2);
-    };
-    let config = match Config::load(env) {
-        Ok(config) => config,
-        Err(error) => {
-            log::error!("{error}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(command, config).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn command() -> Option<Command> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Some(Command::Serve),
-        ["forget", id] => id.parse().ok().map(Command::Forget),
-        ["health", probe] => probe.parse().ok().map(Command::Health),
-        _ => None,
-    }
+fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    program::run(module_path!(), Env::load(), |env| {
+        let runtime = Builder::new_multi_thread().enable_all().build()?;
+        // Inside an actix system the HTTP workers wake once for all acks that arrive together, not once for each.
+        System::with_tokio_rt(|| runtime).block_on(run(command, env))
+    })
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
@@ -63,10 +44,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Application::start(config)?.run(stop).await
 }
 
-async fn run(command: Command, config: Config) -> anyhow::Result<()> {
+async fn run(command: Option<Command>, env: Env) -> anyhow::Result<()> {
+    let config = Config::load(env)?;
     match command {
-        Command::Serve => serve(config).await,
-        Command::Forget(id) => user_service::forget(&config, id).await,
-        Command::Health(probe) => probe.ask(config.address),
+        None => serve(config).await,
+        Some(Command::Forget { id }) => user_service::forget(&config, id).await,
+        Some(Command::Health { probe }) => probe.ask(config.address),
     }
 }

@@ -5,8 +5,8 @@
 //! the log hands them to `Reading::take`.
 
 use crate::{
+    log_ends::{Inquirer, Offsets, Partition},
     publisher::{PublishError, Publisher, Written},
-    replica::{Inquirer, Offsets, Partition},
 };
 use contract::{event::Event, registration_id::RegistrationId};
 use jiff::Timestamp;

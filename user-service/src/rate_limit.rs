@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_a_burst_and_is_told_how_long_to_wait() {
+    fn a_client_has_a_burst_and_gets_the_time_to_wait() {
         let limiter = limiter("3/1h");
         let address = |text: &str| Client::Address(text.parse().unwrap());
         let client = address("192.0.2.1");
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_reads_as_it_is_written() {
+    fn a_limit_has_a_count_and_a_time() {
         let limit = RateLimit::parse("30/1m").unwrap().unwrap();
         assert_eq!((limit.requests.get(), limit.per), (30, Duration::from_secs(60)));
         assert_eq!(RateLimit::parse("off"), Ok(None));

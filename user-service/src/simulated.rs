@@ -13,8 +13,9 @@ use crate::{
     signup::{self, Proof, Registered, Resent, Signup, Unavailable, Verdict},
 };
 pub use crate::{
+    log_ends::{Offsets, Partition},
     outside::by_hand::{Asked, Published},
-    replica::{Offsets, Partition, Record},
+    replica::Record,
 };
 use contract::{
     account_id::AccountId,

@@ -181,14 +181,14 @@ async fn survives(outages: &[Outage]) {
         assert!(refusal.sent_at < all_ready, "by a replica that is ready: {refusal:?}");
     }
     all_mailed(&registrations, &world.inbox, LIMIT).await;
-    let mut copies = 0;
+    let mut duplicates = 0;
     for registration in &registrations {
         let mails = registration.code_mails(&world.inbox);
-        copies += mails.len() - 1;
+        duplicates += mails.len() - 1;
         let answer = at_a.verify(&registration.id, mails[0].code()).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     }
-    show(&format!("all mailed, all verified; {copies} mails came twice"));
+    show(&format!("all mailed, all verified; {duplicates} mails came twice"));
 }
 
 /// Takes the broker away, brings it back, and waits until both replicas are ready. Returns the time of the broker's return.

@@ -78,7 +78,7 @@ async fn every_answered_registration_is_mailed_although_the_notification_service
     notification_service.ready().await;
     notification_service.stop().await;
 
-    let (mut copies, mut pauses) = ([0; CRASHES], [LIMIT; CRASHES]);
+    let (mut duplicates, mut pauses) = ([0; CRASHES], [LIMIT; CRASHES]);
     for registration in &registrations {
         for (number, mail) in registration.code_mails(&world.inbox).iter().enumerate() {
             let Some(crash) = crashes.iter().rposition(|crash| mail.received_at > *crash) else {
@@ -86,21 +86,24 @@ async fn every_answered_registration_is_mailed_although_the_notification_service
                 continue;
             };
             // The earlier mail came from a process that has crashed.
-            copies[crash] += usize::from(number > 0);
+            duplicates[crash] += usize::from(number > 0);
             let pause = between(crashes[crash], mail.received_at);
             if pause > STILL_ON_THE_WIRE {
                 pauses[crash] = pauses[crash].min(pause);
             }
         }
     }
-    show(&format!("{} registrations, {CRASHES} kills, copies after each: {copies:?}", registrations.len()));
+    show(&format!(
+        "{} registrations, {CRASHES} kills, duplicates after each: {duplicates:?}",
+        registrations.len()
+    ));
     show(&format!("mails flow again {pauses:.1?} after it; a broker gives up a silent member after 6 s"));
     let bound = MAX_UNCOMMITTED + SMTP_CONNECTIONS;
     // Duplicates of one crash may come only after the next one, so the limit holds for all crashes so far.
     let mut so_far = 0;
-    for (crash, copies_after) in copies.iter().enumerate() {
-        so_far += copies_after;
-        assert!(so_far <= bound * (crash + 1), "{copies:?}, more than {bound} a crash");
+    for (crash, duplicates_after) in duplicates.iter().enumerate() {
+        so_far += duplicates_after;
+        assert!(so_far <= bound * (crash + 1), "{duplicates:?}, more than {bound} a crash");
     }
 }
 

@@ -5,7 +5,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 /// The expectations of tests that use the embedded broker.
-#[path = "../../../sandbox/tests/kafka/mod.rs"]
+#[path = "../../../sandbox/tests/kafka/expectations.rs"]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 mod kafka;
 

@@ -63,7 +63,7 @@ async fn replicas_that_join_one_after_another_share_the_codes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_that_come_and_go_in_order_cost_no_copy_and_seconds_at_most() {
+async fn members_that_come_and_go_gracefully_cost_no_duplicate_and_seconds_at_most() {
     const PER_SECOND: u32 = 30;
     /// The server takes this long for every fortieth mail. At a rebalance all members wait for these mails.
     const SLOW: Duration = Duration::from_secs(7);
@@ -107,7 +107,7 @@ async fn members_that_come_and_go_in_order_cost_no_copy_and_seconds_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_mails_that_outlast_a_rebalance_there_may_be_one_copy_and_of_none_behind_them() {
+async fn a_mail_that_outlasts_a_rebalance_may_have_one_duplicate_and_those_behind_it_have_none() {
     let world = World::start().await;
     let (_user_service, api) = world.ready_user_service("user").await;
     let ends = take_time_for_slow(&world, Action::Hang);

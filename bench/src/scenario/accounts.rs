@@ -2,9 +2,8 @@
 //!
 //! The bench knows the services' secrets, so it computes the code as they do.
 
-use super::register::registration;
 use crate::{
-    fill,
+    fill::{self, Person},
     load::{Bodies, Connection, Target, closed_loop},
     progress,
 };
@@ -53,6 +52,12 @@ impl Account {
     pub(crate) fn verification(&self) -> Bytes {
         format!(r#"{{"id":"{}","code":"{}"}}"#, self.registration, self.code.digits()).into()
     }
+}
+
+/// The registration of the person with this number.
+pub(crate) fn registration(person: u64) -> Bytes {
+    let email = Person::email(person);
+    format!(r#"{{"first_name":"Augusta Ada","last_name":"Lovelace-King","email":"{email}"}}"#).into()
 }
 
 /// Registers these people for the first time.

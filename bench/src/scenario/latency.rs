@@ -12,8 +12,8 @@ use crate::{
     progress,
     report::{Bound, Cell, Findings, Series, Table},
     scenario::{
+        accounts::registration,
         idle::{self, Idle},
-        register::registration,
     },
     spread::Spread,
     stage::{self, Stage},

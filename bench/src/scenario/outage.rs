@@ -13,7 +13,7 @@ use crate::{
     process::{monotonic_ns, sink::client::MailSink},
     progress,
     report::{Bound, Findings, Series, Table},
-    scenario::register::registration,
+    scenario::accounts::registration,
     spread::Spread,
     stage::{self, Stage},
 };
@@ -55,7 +55,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
         "accepted",
         "refused",
         "lost",
-        "copies",
+        "duplicates",
         "away s",
         "backlog at most",
         "caught up after s",

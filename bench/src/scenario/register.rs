@@ -2,16 +2,17 @@
 
 mod addresses;
 
-use super::comparison::{self, Comparison, Load, Side};
+use super::{
+    accounts::registration,
+    comparison::{self, Comparison, Load, Side},
+};
 use crate::{
     arguments::Options,
-    fill::Person,
     load::{Bodies, Schedule},
     progress,
     report::{Bound, Findings, Series},
     stage::{self, Stage},
 };
-use bytes::Bytes;
 use std::{
     sync::{
         Arc,
@@ -71,12 +72,6 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Findings> {
 pub(crate) fn new_people() -> Bodies {
     let people = AtomicU64::new(0);
     Arc::new(move |_| Some(registration(people.fetch_add(1, Ordering::Relaxed))))
-}
-
-/// The registration of the person with this number.
-pub(crate) fn registration(person: u64) -> Bytes {
-    let email = Person::email(person);
-    format!(r#"{{"first_name":"Augusta Ada","last_name":"Lovelace-King","email":"{email}"}}"#).into()
 }
 
 fn set_goals(findings: &mut Findings, closed: &Comparison, open: &Comparison) {

@@ -2,7 +2,7 @@
 
 use super::{
     Count,
-    index::{Index, Registration, SETTLED, line},
+    index::{Index, Registration, VISIBLE_AFTER, line},
 };
 use crate::{
     evidence::{Ask, Reply, Request},
@@ -74,8 +74,8 @@ fn is_verified(index: &Index<'_>, registration: Registration<'_>, request: &Requ
     let mut holds = false;
     for milestone in &account.milestones {
         if milestone.verified.is_some() {
-            holds |= milestone.stamped_at <= reply.at + SETTLED;
-        } else if milestone.stamped_at + SETTLED < request.sent_at {
+            holds |= milestone.stamped_at <= reply.at + VISIBLE_AFTER;
+        } else if milestone.stamped_at + VISIBLE_AFTER < request.sent_at {
             holds = false;
         }
     }

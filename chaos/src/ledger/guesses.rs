@@ -6,7 +6,7 @@
 
 use super::{
     Count,
-    index::{Account, Index, Registration, SETTLED, line},
+    index::{Account, Index, Registration, VISIBLE_AFTER, line},
     verified::can_be_proved,
 };
 use crate::{
@@ -98,7 +98,7 @@ impl<'a> Guesses<'a> {
         let early = self.tried().filter(|(request, reply, _)| {
             let Some(Registration { event, .. }) = self.index.named(&request.ask) else { return false };
             let made = self.of_registrations.get(&event.registration).into_iter().flatten();
-            let used_up = made.filter(|at| **at <= reply.at + SETTLED).count() >= budget;
+            let used_up = made.filter(|at| **at <= reply.at + VISIBLE_AFTER).count() >= budget;
             let has_a_place = self.of_request(request).is_some_and(|guess| guess.place.is_some());
             reply.status == 410 && (!used_up || has_a_place)
         });
@@ -244,7 +244,7 @@ impl<'a> Guesses<'a> {
     /// The earliest window that the account can have for a request of that time.
     fn first_window(&self, account: AccountId, sent_at: Timestamp) -> u64 {
         let tombstones = self.index.account(account).into_iter().flat_map(Account::tombstones);
-        let read = tombstones.filter(|at| *at + SETTLED < sent_at);
+        let read = tombstones.filter(|at| *at + VISIBLE_AFTER < sent_at);
         read.map(rules::first_after).max().unwrap_or(0)
     }
 }

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// The last try of a mail is a second before its deadline. An event that is too late for that has expired.
 const LAST_TRY: SignedDuration = SignedDuration::from_millis(1_500);
 /// Every query for the log-end offset includes records older than this.
-pub(super) const SETTLED: SignedDuration = SignedDuration::from_secs(1);
+pub(super) const VISIBLE_AFTER: SignedDuration = SignedDuration::from_secs(1);
 
 /// The evidence of a round by request, registration, account and mail.
 pub(super) struct Index<'a> {

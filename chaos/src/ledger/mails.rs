@@ -3,7 +3,7 @@
 use super::{
     Count,
     index::{Index, Registration, event_line, line, mail_deadline},
-    places::unsettled,
+    places::uncertain,
 };
 use crate::{evidence::Mail, garbage, rules};
 use contract::event::{Event, Mailing, Registered};
@@ -11,14 +11,14 @@ use contract::event::{Event, Mailing, Registered};
 /// A client that was told that a mail may be on its way gets one, unless an earlier mail's code is still right, the mail was
 /// refused for good, or it expired.
 pub(super) fn signups_without_mail(index: &Index<'_>) -> Count {
-    let unsettled = unsettled(index);
+    let uncertain = uncertain(index);
     let without = index.accepted().filter(|(_, _, registration)| {
         // A registration without a record breaks this promise, and another one as well.
         let Some(registration) = registration else { return true };
         let Registered { id, occurred_at, .. } = registration.event;
         // A request without a clear outcome may hold a place.
         let is_excused = registration.mailing == Mailing::Nothing
-            && (unsettled.get(id).is_some_and(|since| *since <= *occurred_at)
+            && (uncertain.get(id).is_some_and(|since| *since <= *occurred_at)
                 || registration.event.email.tagged_mailbox().is_some());
         !is_excused && !was_mailed(index, registration)
     });

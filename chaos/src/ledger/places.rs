@@ -5,7 +5,7 @@
 
 use super::{
     Count,
-    index::{Account, Index, Registration, SETTLED},
+    index::{Account, Index, Registration, VISIBLE_AFTER},
 };
 use crate::{rules, schedule::REPLICAS};
 use contract::{
@@ -21,7 +21,7 @@ const FRESHNESS: SignedDuration = SignedDuration::from_secs(2);
 impl Registration<'_> {
     /// Whether every replica that decides at `moment` knows this registration.
     fn is_known_at(&self, moment: Timestamp) -> bool {
-        self.stamped_at + FRESHNESS + SETTLED < moment
+        self.stamped_at + FRESHNESS + VISIBLE_AFTER < moment
     }
 
     fn place(&self) -> (u64, u32) {
@@ -76,11 +76,11 @@ pub(super) fn too_early(index: &Index<'_>) -> Count {
 /// Not judged: verified and tagged addresses, whose places may not be mailed; and addresses with a request without a clear
 /// outcome, which may hold a place.
 pub(super) fn not_mailed_when_due(index: &Index<'_>) -> Count {
-    let unsettled = unsettled(index);
+    let uncertain = uncertain(index);
     let missed = index.accounts().flat_map(|(id, account)| {
-        let is_judged = account.milestones.is_empty() && !unsettled.contains_key(&id);
+        let is_judged = account.milestones.is_empty() && !uncertain.contains_key(&id);
         account.registrations.iter().filter(move |it| {
-            let until = it.event.occurred_at + SETTLED;
+            let until = it.event.occurred_at + VISIBLE_AFTER;
             let others = account.registrations.iter().filter(|other| {
                 other.event.registration != it.event.registration && other.event.occurred_at <= until
             });
@@ -99,10 +99,10 @@ pub(super) fn wrong_kind(index: &Index<'_>) -> Count {
     let wrong = asking(index).filter(|(account, it)| {
         let occurred_at = it.event.occurred_at;
         let mut known =
-            account.milestones.iter().filter(|m| m.stamped_at + FRESHNESS + SETTLED < occurred_at);
-        let possible = account.milestones.iter().filter(|m| m.stamped_at <= it.stamped_at + SETTLED);
+            account.milestones.iter().filter(|m| m.stamped_at + FRESHNESS + VISIBLE_AFTER < occurred_at);
+        let possible = account.milestones.iter().filter(|m| m.stamped_at <= it.stamped_at + VISIBLE_AFTER);
         let was_verified = known.next_back().is_some_and(|last| last.verified.is_some());
-        let was_forgotten = account.tombstones().any(|at| at <= it.stamped_at + SETTLED);
+        let was_forgotten = account.tombstones().any(|at| at <= it.stamped_at + VISIBLE_AFTER);
         match it.mailing {
             Mailing::FirstCode | Mailing::FurtherCode => was_verified && !was_forgotten,
             Mailing::Notice => possible.into_iter().all(|m| m.verified.is_none()),
@@ -173,15 +173,15 @@ fn free_at<'a>(
 
 /// Each account with a request that was not accepted, and the time of the first one. Its place may count although there is
 /// no record.
-pub(super) fn unsettled(index: &Index<'_>) -> BTreeMap<AccountId, Timestamp> {
-    let mut unsettled = BTreeMap::new();
+pub(super) fn uncertain(index: &Index<'_>) -> BTreeMap<AccountId, Timestamp> {
+    let mut uncertain = BTreeMap::new();
     for request in &index.evidence.requests {
         let accepted = request.reply.as_ref().is_some_and(|reply| matches!(reply.status, 202 | 429));
         if let Some(id) = index.asked_for(&request.ask).filter(|_| !accepted) {
-            unsettled.entry(id).or_insert(request.sent_at);
+            uncertain.entry(id).or_insert(request.sent_at);
         }
     }
-    unsettled
+    uncertain
 }
 
 fn mail_id(Registration { mailing, event, .. }: &Registration<'_>) -> EventId {

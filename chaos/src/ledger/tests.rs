@@ -141,8 +141,8 @@ fn follow(request_id: &str, number: u32, token: &str, second: i64, status: u16) 
     request(request_id, ask, second, status, problem).with_account(status)
 }
 
-fn killed(copies: usize) -> Incident {
-    Incident { what: "killed".to_owned(), from: at(3), until: at(4), copies }
+fn killed(duplicates: usize) -> Incident {
+    Incident { what: "killed".to_owned(), from: at(3), until: at(4), duplicates }
 }
 
 impl Request {
@@ -851,17 +851,17 @@ fn a_dead_letter_for_an_address_that_is_not_refused_is_found() {
 }
 
 #[test]
-fn copies_need_a_fault_and_have_its_bound() {
+fn duplicates_need_a_fault_and_have_its_bound() {
     let copied = |times: i64, incidents: Vec<Incident>| {
         let mut evidence = Evidence { incidents, ..Evidence::good() };
         evidence.mails.extend((0..times).map(|number| mail(&created(), 7 + number)));
         broken(&evidence)
     };
-    const ALL: [&str; 2] = ["copies of mails", "copies of mails without a fault that explains them"];
+    const ALL: [&str; 2] = ["duplicates of mails", "duplicates of mails without a fault that explains them"];
     assert_eq!(copied(1, vec![]), ALL);
     assert_eq!(copied(1, vec![killed(1)]), NONE);
-    let beyond = "copies beyond what the one fault allows that explains them";
-    assert_eq!(copied(2, vec![killed(1)]), ["copies of mails", beyond]);
+    let beyond = "duplicates beyond what the one fault allows that explains them";
+    assert_eq!(copied(2, vec![killed(1)]), ["duplicates of mails", beyond]);
     // A fault that was long over when the first mail came.
     let old = Incident { from: at(-100), until: at(-90), ..killed(9) };
     assert_eq!(copied(1, vec![old.clone()]), ALL[1..]);
@@ -877,11 +877,11 @@ fn a_mail_that_two_records_ask_for_may_be_sent_twice() {
     evidence.write(registered(Mailing::FirstCode, 2, 1, 1, &ada()));
     assert_eq!(broken(&evidence), NONE);
     evidence.mails.push(mail(&created(), 8));
-    assert_eq!(broken(&evidence), ["copies of mails"]);
+    assert_eq!(broken(&evidence), ["duplicates of mails"]);
 }
 
 #[test]
-fn a_try_that_was_written_twice_explains_a_copy_but_allows_no_more_of_them() {
+fn a_try_that_was_written_twice_explains_a_duplicate_but_allows_no_more_of_them() {
     let mut evidence = Evidence::begun();
     evidence.mails.push(mail(&created(), 27));
     // A fault that is long over when the two retries are due.
@@ -892,7 +892,7 @@ fn a_try_that_was_written_twice_explains_a_copy_but_allows_no_more_of_them() {
         evidence.mails[0].received_at = at(25);
         broken(&evidence)
     };
-    const WITHOUT: &str = "copies of mails without a fault that explains them";
+    const WITHOUT: &str = "duplicates of mails without a fault that explains them";
     assert_eq!(try_again("1"), [WITHOUT]);
     assert_eq!(try_again("2"), [WITHOUT], "two tries, each written once");
     assert_eq!(try_again("2"), NONE);

@@ -3,7 +3,7 @@
 use super::{
     Count,
     answers::verified_line,
-    index::{Account, Index, Registration, SETTLED, line},
+    index::{Account, Index, Registration, VISIBLE_AFTER, line},
 };
 use crate::{
     evidence::{Reply, Request},
@@ -49,7 +49,7 @@ fn again<'a>(index: &Index<'_>, account: &Account<'a>) -> Vec<&'a Verified> {
         let is_later = |(earlier, stamped_at): &(&Verified, Timestamp)| {
             // A producer may write a record twice.
             let is_another = earlier.request_id != verified.request_id;
-            is_another && sent_at.is_some_and(|sent| *stamped_at + SETTLED < sent)
+            is_another && sent_at.is_some_and(|sent| *stamped_at + VISIBLE_AFTER < sent)
         };
         if holds.iter().any(is_later) {
             again.push(verified);
@@ -96,15 +96,16 @@ pub(super) fn without_right(index: &Index<'_>) -> Count {
 
 /// Whether a proof of that time is void because the account was forgotten after the registration.
 fn is_forgotten(account: &Account<'_>, registered_at: Timestamp, sent_at: Timestamp) -> bool {
-    account.tombstones().any(|at| registered_at < at && at + SETTLED < sent_at)
+    account.tombstones().any(|at| registered_at < at && at + VISIBLE_AFTER < sent_at)
 }
 
 /// Whether every replica knew of the account's verification, and this registration was made after it.
 fn came_after(account: &Account<'_>, registered_at: Timestamp, request: &Request, reply: &Reply) -> bool {
-    let mut known = account.milestones.iter().filter(|it| it.stamped_at + SETTLED < request.sent_at);
+    let mut known = account.milestones.iter().filter(|it| it.stamped_at + VISIBLE_AFTER < request.sent_at);
     let Some(verified) = known.next_back().and_then(|last| last.verified) else { return false };
-    let forgotten_since =
-        account.tombstones().any(|at| at <= reply.at + SETTLED && at + SETTLED >= request.sent_at);
+    let forgotten_since = account
+        .tombstones()
+        .any(|at| at <= reply.at + VISIBLE_AFTER && at + VISIBLE_AFTER >= request.sent_at);
     let others = account.verifications().map(|(event, _)| event.occurred_at);
     let latest = others.filter(|at| *at <= reply.at).max().unwrap_or(verified.occurred_at);
     registered_at > latest + rules::MAX_CLOCK_SKEW && !forgotten_since
@@ -117,12 +118,12 @@ pub(super) fn can_be_proved(
     request: &Request,
     reply: &Reply,
 ) -> bool {
-    let over = account.tombstones().any(|at| registered_at < at && at <= reply.at + SETTLED);
+    let over = account.tombstones().any(|at| registered_at < at && at <= reply.at + VISIBLE_AFTER);
     let verified = account.verifications().any(|(event, stamped_at)| {
-        stamped_at <= reply.at + SETTLED && registered_at > event.occurred_at + rules::MAX_CLOCK_SKEW
+        stamped_at <= reply.at + VISIBLE_AFTER && registered_at > event.occurred_at + rules::MAX_CLOCK_SKEW
     });
     // A replica that has not read a tombstone yet compares with the earlier codes.
     let in_doubt =
-        account.tombstones().any(|at| at <= reply.at + SETTLED && at + LATE_READER >= request.sent_at);
+        account.tombstones().any(|at| at <= reply.at + VISIBLE_AFTER && at + LATE_READER >= request.sent_at);
     !over && !verified && !in_doubt
 }

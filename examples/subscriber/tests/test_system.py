@@ -74,8 +74,8 @@ class Subscribing(unittest.TestCase):
         self.start("killed")
         self.wait_for_welcomes(self.world.verified)
         recipients = self.world.welcomes.recipients()
-        copies = len(recipients) - len(set(recipients))
-        self.assertLessEqual(copies, COMMIT_RECORDS + 1)
+        duplicates = len(recipients) - len(set(recipients))
+        self.assertLessEqual(duplicates, COMMIT_RECORDS + 1)
         ids = {to: {mail["Message-ID"] for mail in self.world.welcomes.to(to)} for to in self.world.verified}
         self.assertTrue(all(len(of_one) == 1 for of_one in ids.values()), "a copy has the same Message-ID")
 

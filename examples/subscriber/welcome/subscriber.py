@@ -21,7 +21,7 @@ VERIFIED = "user_account_verified"
 # their records are deleted after these times.
 RETRY_DAYS, DEAD_LETTER_DAYS = 2, 14
 MAX_ATTEMPTS = 5
-# The bound on copies after a crash: what was welcomed and not committed is welcomed again, with the same Message-ID.
+# The bound on duplicates after a crash: what was welcomed and not committed is welcomed again, with the same Message-ID.
 COMMIT_RECORDS, COMMIT_SECONDS = 50, 1.0
 REMEMBERED_ACCOUNTS = 50_000
 MAX_BYTES = 2_000_000
@@ -63,7 +63,7 @@ class Subscriber:
         self._held: dict[tuple[str, int], tuple[float, Message]] = {}  # partition: until when, what
         self._away_until, self._failures = 0.0, 0
         self._uncommitted, self._last_commit = 0, 0.0
-        # With a database these live there, in the transaction of the work, and there are no copies.
+        # With a database these live there, in the transaction of the work, and there are no duplicates.
         self._welcomed: dict[str, None] = {}  # accounts
         self._forgotten: dict[str, int] = {}  # by account the offset of its tombstone
 
@@ -171,7 +171,7 @@ class Subscriber:
         try:
             self._consumer.commit(asynchronous=False)
             self._uncommitted = 0
-        except KafkaException as error:  # the next one commits more; a crash before it means more copies
+        except KafkaException as error:  # the next one commits more; a crash before it means more duplicates
             logging.warning("not committed: %s", error)
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:

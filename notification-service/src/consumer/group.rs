@@ -9,17 +9,17 @@
 //! joins later would get all partitions of the first topics by name, and the others would mail no codes of new
 //! registrations.
 
-use crate::{mailing::Event, offsets::Partition, record::Lent, status::Status};
+use crate::{mailing::Input, offsets::Partition, record::Lent, status::Status};
 use contract::topic::Topic;
 use rdkafka::{
     ClientContext, Message, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext, StreamConsumer},
     error::{KafkaError, KafkaResult},
-    message::{BorrowedMessage, Headers},
+    message::BorrowedMessage,
     types::RDKafkaRespErr,
 };
-use runtime::kafka::{ClientLog, KafkaConfig};
+use runtime::kafka::{ClientLog, KafkaConfig, headers};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -29,7 +29,7 @@ pub(super) const TOPICS: [Topic; 3] = [Topic::Created, Topic::Verified, Topic::M
 /// Passes rebalances to the consumer's loop.
 pub(super) struct GroupContext {
     log: ClientLog,
-    rebalances: UnboundedSender<Event<'static>>,
+    rebalances: UnboundedSender<Input<'static>>,
     status: Arc<Status>,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn client(
     kafka: &KafkaConfig,
     group: &GroupConfig,
     status: Arc<Status>,
-) -> KafkaResult<(GroupClient, UnboundedReceiver<Event<'static>>)> {
+) -> KafkaResult<(GroupClient, UnboundedReceiver<Input<'static>>)> {
     let mut config = kafka.consumer();
     config
         .set("group.id", &group.group)
@@ -119,15 +119,15 @@ impl ConsumerContext for GroupContext {
         partitions: &mut TopicPartitionList,
     ) {
         let assigned = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        let event = if assigned {
-            Event::Assigned(of_ours(partitions))
+        let input = if assigned {
+            Input::Assigned(of_ours(partitions))
         } else {
-            Event::Revoked { lost: consumer.assignment_lost() }
+            Input::Revoked { lost: consumer.assignment_lost() }
         };
-        if self.rebalances.send(event).is_err() {
+        if self.rebalances.send(input).is_err() {
             let changed = if assigned { consumer.assign(partitions) } else { consumer.unassign() };
             if let Err(error) = changed {
-                log::warn!("error" = error.to_string().as_str(); "partitions not given back in order");
+                log::warn!("error" = error.to_string().as_str(); "the answer to a rebalance failed");
             }
         }
     }
@@ -143,12 +143,10 @@ fn of_ours(list: &TopicPartitionList) -> Vec<Partition> {
 }
 
 /// A record that arrived. It borrows librdkafka's buffer, which must not be held while the record is processed.
-pub(super) fn taken<'a>(record: &'a BorrowedMessage<'_>) -> Option<Event<'a>> {
+pub(super) fn taken<'a>(record: &'a BorrowedMessage<'_>) -> Option<Input<'a>> {
     let partition = Partition { topic: Topic::from_name(record.topic())?, number: record.partition() };
-    let headers = record
-        .headers()
-        .map_or_else(Vec::new, |headers| headers.iter().map(|header| (header.key, header.value)).collect());
     let timestamp = record.timestamp().to_millis();
-    let lent = Lent { key: record.key(), payload: record.payload(), timestamp, headers };
-    Some(Event::Taken { partition, offset: record.offset(), lent })
+    let lent =
+        Lent { key: record.key(), payload: record.payload(), timestamp, headers: headers(record.headers()) };
+    Some(Input::Taken { partition, offset: record.offset(), lent })
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     dead_letter, email,
-    record::{self, Header},
+    header::{self, Header},
 };
 use contract::{characters::printable, event::Event};
 use jiff::Timestamp;
@@ -30,10 +30,10 @@ impl Letter {
         payload: Option<Vec<u8>>,
         headers: Vec<Header>,
     ) -> Self {
-        let text = |name| record::text(&headers, name).map(str::to_owned);
+        let text = |name| header::text(&headers, name).map(str::to_owned);
         let event = payload
             .as_ref()
-            .and_then(|payload| Event::decode(record::value(&headers, "ce_type"), payload).ok());
+            .and_then(|payload| Event::decode(header::value(&headers, "ce_type"), payload).ok());
         Self {
             id: text(dead_letter::SOURCE).unwrap_or_else(|| format!("unknown/{partition}/{offset}")),
             reason: text(dead_letter::REASON).unwrap_or_else(|| "unknown".to_owned()),
@@ -57,11 +57,11 @@ impl Letter {
 
     /// The consumer group that could not mail it; older letters name none.
     pub(super) fn group(&self) -> Option<&str> {
-        record::text(&self.headers, dead_letter::GROUP)
+        header::text(&self.headers, dead_letter::GROUP)
     }
 
     fn header(&self, name: &str) -> &str {
-        record::text(&self.headers, name).unwrap_or_default()
+        header::text(&self.headers, name).unwrap_or_default()
     }
 
     fn address(&self, show: bool) -> String {

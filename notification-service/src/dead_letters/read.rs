@@ -3,16 +3,15 @@
 use super::letter::Letter;
 use crate::{
     dead_letter::RESOLVED,
-    record::{self, Header},
+    header::{self, Header},
 };
 use anyhow::{Context, bail};
 use contract::topic::Topic;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    message::Headers,
 };
-use runtime::kafka::{ClientLog, KafkaConfig};
+use runtime::kafka::{self, ClientLog, KafkaConfig};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -92,14 +91,12 @@ fn ends(consumer: &BaseConsumer<ClientLog>, topic: &str) -> anyhow::Result<BTree
 }
 
 fn resolved(headers: &[Header]) -> Option<i64> {
-    record::text(headers, RESOLVED)?.parse().ok()
+    header::text(headers, RESOLVED)?.parse().ok()
 }
 
 fn headers(record: &impl Message<Headers = rdkafka::message::BorrowedHeaders>) -> Vec<Header> {
-    record.headers().map_or_else(Vec::new, |headers| {
-        headers
-            .iter()
-            .map(|header| Header { name: header.key.to_owned(), value: header.value.map(<[u8]>::to_vec) })
-            .collect()
-    })
+    kafka::headers(record.headers())
+        .into_iter()
+        .map(|(name, value)| Header { name: name.to_owned(), value: value.map(<[u8]>::to_vec) })
+        .collect()
 }

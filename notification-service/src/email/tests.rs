@@ -202,7 +202,7 @@ fn an_unknown_language_gets_english_and_a_dialect_its_language() {
 }
 
 #[test]
-fn an_unknown_key_is_told_apart() {
+fn an_unknown_key_has_an_error_of_its_own() {
     let mut registered = registered("Ada", "ada@example.com", "en");
     registered.key = KeyId::parse("k2").unwrap();
     let error = write(&first_code(registered), &letterhead(), at("2026-11-21T10:00:01Z")).err();

@@ -2,24 +2,12 @@
 //!
 //! The codes of a reply are kept. Its text is not, because it often repeats the recipient's address.
 
+pub use super::phase::Phase;
 use super::{
     judgement::{self, Judgement},
     reply::{EnhancedStatus, Reply, ReplyError},
 };
 use std::fmt;
-
-/// The step of a session that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    Connect,
-    Tls,
-    Greeting,
-    Login,
-    MailFrom,
-    Recipient,
-    Data,
-    Content,
-}
 
 /// The server can't be reached, does not answer, or takes mail from nobody.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -143,20 +131,5 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code)?;
         self.enhanced.map_or(Ok(()), |enhanced| write!(f, " {enhanced}"))
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Connect => "connect",
-            Self::Tls => "TLS",
-            Self::Greeting => "greeting",
-            Self::Login => "login",
-            Self::MailFrom => "MAIL FROM",
-            Self::Recipient => "RCPT TO",
-            Self::Data => "DATA",
-            Self::Content => "content",
-        })
     }
 }

@@ -7,7 +7,7 @@
 //! row of it through [`judge`].
 
 use super::{
-    failure::Phase,
+    phase::Phase,
     reply::{EnhancedStatus, Reply},
 };
 

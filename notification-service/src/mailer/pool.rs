@@ -167,7 +167,7 @@ impl Permit {
         let now = Instant::now();
         let mut state = self.pool.state();
         if state.limits.mails_of_a_session(now) != Some(mails) {
-            log::info!("smtp.mails" = mails; "the mail server takes so many mails in a session; sessions end before that");
+            log::info!("smtp.mails" = mails; "the mail server limits the mails of a session; sessions end at that number");
         }
         state.limits.session_is_full(mails, now);
         state.idle.retain(|idle| idle.mails < mails);

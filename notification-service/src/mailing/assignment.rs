@@ -4,10 +4,10 @@
 
 use super::{
     Command, Settings,
+    back_pressure::{Levels, Pressure},
     backlog::{Backlog, Item},
     batch::{Batch, CommitConfig},
     chains::Chains,
-    flow::{Flow, Levels},
 };
 use crate::{
     offsets::{Offsets, Partition, Position},
@@ -19,16 +19,6 @@ use contract::topic::Topic;
 use jiff::Timestamp;
 use std::time::Instant;
 
-/// The next record to start, and how.
-#[derive(Debug)]
-pub(super) enum Turn {
-    /// It may be mailed.
-    Ready(Item),
-    /// It waits for its next try and blocks the commit of finished records, whose number is at its limit. It goes to the
-    /// retry topic.
-    MakeWay(Item),
-}
-
 /// The partitions and everything known of their records. None at first.
 #[derive(Debug, Default)]
 pub(super) struct Assignment {
@@ -39,8 +29,8 @@ pub(super) struct Assignment {
     batch: Batch,
     /// The positions in the commit that is in flight.
     committing: Option<Vec<Position>>,
-    sources: Flow,
-    retries: Flow,
+    sources: Pressure,
+    retries: Pressure,
 }
 
 impl Assignment {
@@ -77,25 +67,6 @@ impl Assignment {
         let record = Record::new(position, lent, now, settings.clock_tolerance);
         self.chains.note(&record);
         Some(record)
-    }
-
-    /// The next record to start. At the limit on uncommitted records only one that blocks a commit qualifies, and only while
-    /// no commit makes room: any other would exceed the limit.
-    pub(super) fn next(&mut self, at_bound: bool, is_running: impl Fn(Position) -> bool) -> Option<Turn> {
-        if !at_bound {
-            return self.backlog.pop().map(Turn::Ready);
-        }
-        if self.offsets.commit_makes_room() {
-            return None;
-        }
-        let blockers: Vec<_> = self.offsets.blockers().filter(|at| !is_running(*at)).collect();
-        // Usually all of them are running. Then the search of a long backlog would find nothing.
-        if blockers.is_empty() {
-            return None;
-        }
-        let is_in_the_way = |position| blockers.contains(&position);
-        let ready = self.backlog.pop_ready(is_in_the_way).map(Turn::Ready);
-        ready.or_else(|| self.backlog.pop_delayed(is_in_the_way).map(Turn::MakeWay))
     }
 
     /// All waiting records that stand before finished ones. Left unfinished, they would cause duplicates of the finished
@@ -156,7 +127,7 @@ impl Assignment {
     /// The retry topic is paused later than the others. While a client has one partition to fetch from a broker, it asks
     /// that broker every `fetch.wait.max.ms`, and that request also covers resumed partitions. Not every process owns a
     /// partition of the retry topic.
-    pub(super) fn adjust_flow(&mut self, most: usize) -> Vec<Command> {
+    pub(super) fn apply_back_pressure(&mut self, most: usize) -> Vec<Command> {
         let levels = Levels::of(&self.backlog, self.offsets.octets(), most);
         let changes =
             [(false, self.sources.update(levels.sources)), (true, self.retries.update(levels.retries))];

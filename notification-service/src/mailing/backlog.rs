@@ -46,7 +46,7 @@ pub(super) struct Item {
 }
 
 impl Item {
-    fn new(record: Record) -> Self {
+    pub(super) fn new(record: Record) -> Self {
         let mail = match &record.content {
             Content::Event(event) => Some(MailId::of(event)),
             _ => None,

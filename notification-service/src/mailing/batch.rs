@@ -1,4 +1,4 @@
-//! When to commit: the batch is full, its oldest record has waited long enough, or everything must be settled.
+//! When to commit: the batch is full, its oldest record has waited long enough, or there is hurry, as at the end.
 
 use std::time::{Duration, Instant};
 

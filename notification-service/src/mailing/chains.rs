@@ -9,7 +9,8 @@
 //! the same offsets.
 
 use crate::{
-    record::{self, Content, Record},
+    header,
+    record::{Content, Record},
     retry::Retry,
 };
 use jiff::Timestamp;
@@ -75,7 +76,7 @@ fn chain(record: &Record) -> Option<(Name, &Retry)> {
     // A zero octet ends each part of varying length; JSON contains none.
     hash.update(&retry.source);
     hash.update([0]);
-    hash.update(record::value(&record.headers, "ce_type").unwrap_or_default());
+    hash.update(header::value(&record.headers, "ce_type").unwrap_or_default());
     hash.update([0]);
     hash.update(record.payload.as_deref().unwrap_or_default());
     goes_on.then(|| (hash.finalize().into(), retry))

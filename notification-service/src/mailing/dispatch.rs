@@ -2,17 +2,17 @@
 
 use super::{
     Command, DeliveryId, Mailing, Now,
-    assignment::Turn,
     backlog::Item,
     journal,
     running::Delivery,
     server::Change,
+    turn::Turn,
     verdict::{self, Next},
 };
 use crate::{
     gate::{Admission, Signal},
     offsets::Position,
-    outcome::{End, Outcome, Reason, Report},
+    outcome::{End, Outcome, Reason, Report, Target},
 };
 use runtime::caught::caught;
 use std::sync::Arc;
@@ -74,11 +74,11 @@ impl Mailing {
         let Some(mut delivery) = self.running.deliveries.remove(&id) else { return };
         let position = delivery.item.record.position;
         let is_current = self.assignment.offsets.is_current(position);
-        let ended = match end {
+        let judged = match end {
             End::Written(outcome) => Some(Next::Finish(outcome)),
-            End::Tried(ended) => {
+            End::Tried(tried) => {
                 let judged =
-                    caught(|| verdict::of_try(&delivery.item.record, ended, delivery.probe, now)).ok();
+                    caught(|| verdict::of_try(&delivery.item.record, tried, delivery.probe, now)).ok();
                 judged.map(|(next, report)| {
                     delivery.report = report;
                     next
@@ -86,7 +86,7 @@ impl Mailing {
             }
             End::Gone => None,
         };
-        let next = ended.unwrap_or_else(|| {
+        let next = judged.unwrap_or_else(|| {
             self.server.let_go_of(&delivery, now.instant);
             (delivery.probe, delivery.quiet, delivery.report) = (false, true, Report::new(Signal::Silent));
             if is_current {
@@ -106,8 +106,9 @@ impl Mailing {
         match next {
             Next::Mail(event) => {
                 delivery.mails = true;
+                let position = delivery.item.record.position;
                 let delivery = self.running.add(delivery);
-                self.commands.push(Command::Start { delivery, event });
+                self.commands.push(Command::Start { delivery, position, event });
             }
             Next::Write(target) => {
                 let record = Arc::clone(&delivery.item.record);
@@ -168,10 +169,13 @@ impl Mailing {
         }
     }
 
-    /// Writes a record to the retry topic unchanged, so that finished records behind it can be committed.
+    /// Takes a record out of the way, so that finished records behind it can be committed.
     pub(super) fn make_way(&mut self, item: Item, now: Now) {
-        let target = verdict::unchanged(&item.record, now.wall);
-        self.follow(Delivery::quiet(item, now.instant), Next::Write(target), now);
+        let next = caught(|| verdict::out_of_the_way(&item, now));
+        let next = next.unwrap_or_else(|_| verdict::dead_letter(Reason::Panicked, 0));
+        let mut delivery = Delivery::new(item, false, now.instant);
+        delivery.quiet = matches!(next, Next::Write(Target::Retry(_)));
+        self.follow(delivery, next, now);
     }
 
     /// Whether one more delivery could exceed the limit on records that are finished but not committed.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// may have accepted an abandoned mail, and the mail is sent again.
 pub(super) const DRAIN: Duration = Duration::from_secs(15);
 /// Further time to write those records to the retry topic, and for the last commits.
-pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// The deadlines of one drain.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ pub(super) struct Endings {
 impl Ending {
     pub(super) fn begin(now: Instant) -> Self {
         let abandons = now + DRAIN;
-        Self { abandons, over: abandons + SETTLE_TIMEOUT }
+        Self { abandons, over: abandons + LAST_WRITES }
     }
 }
 

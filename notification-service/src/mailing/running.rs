@@ -47,11 +47,6 @@ impl Delivery {
         Self { item, probe, began, mails: false, report: Report::new(Signal::Silent), quiet: false }
     }
 
-    /// A delivery that only writes its record elsewhere.
-    pub(super) fn quiet(item: Item, began: Instant) -> Self {
-        Self { quiet: true, ..Self::new(item, false, began) }
-    }
-
     /// What the gate needs to know of it.
     pub(super) fn tried(&self) -> Tried {
         // The key is the account's id, so it stands for the address.

@@ -68,7 +68,7 @@ impl Server {
         let since = now.wall.checked_sub(age).unwrap_or(Timestamp::MIN);
         log::warn!(
             "replay" = replay_command(Reason::RecipientRefused, since).as_str();
-            "recipients were refused for good in a row, nobody was served: if the server meant us, replay these dead letters"
+            "recipients were refused for good in a row, and none was accepted: if the server meant this service, replay these dead letters"
         );
     }
 }

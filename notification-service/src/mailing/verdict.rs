@@ -6,9 +6,10 @@ use crate::{
     dead_letter,
     email::{self, UnwritableError},
     gate::Signal,
+    header,
     mailer::{Refusal, RefusalKind},
     outcome::{Outcome, Reason, Report, Target, Try},
-    record::{self, Content, Record},
+    record::{Content, Record},
     retry::{self, Retry},
 };
 use contract::event::{DecodeError, Event};
@@ -31,15 +32,6 @@ pub(super) enum Next {
     Finish(Outcome),
 }
 
-/// Whether the record asks for nothing.
-pub(super) fn is_ignored(record: &Record) -> bool {
-    match &record.content {
-        Content::Tombstone => true,
-        Content::Event(event) => email::deadline(event).is_none(),
-        Content::NotUnderstood(_) | Content::TooLarge(_) | Content::Panicked => false,
-    }
-}
-
 /// The next step for a record whose turn has come.
 pub(super) fn at_turn(item: &Item, now: Now) -> Next {
     let record = &item.record;
@@ -60,9 +52,9 @@ pub(super) fn at_turn(item: &Item, now: Now) -> Next {
 }
 
 /// The next step after a try to mail the record, and what the try says about the mail server.
-pub(super) fn of_try(record: &Record, ended: Try, probe: bool, now: Now) -> (Next, Report) {
+pub(super) fn of_try(record: &Record, tried: Try, probe: bool, now: Now) -> (Next, Report) {
     let silent = || Report::new(Signal::Silent);
-    match ended {
+    match tried {
         Try::Accepted => (Next::Finish(Outcome::Delivered), Report::new(Signal::Accepted)),
         Try::Expired => (Next::Finish(Outcome::Expired), silent()),
         // A replica with a newer configuration may know the key.
@@ -130,8 +122,18 @@ pub(super) fn dead_letter(reason: Reason, status: u16) -> Next {
     Next::Write(Target::DeadLetter { reason, status })
 }
 
-/// Sends the record to the retry topic unchanged.
-pub(super) fn unchanged(record: &Record, now: Timestamp) -> Target {
+/// The next step for a record that makes way for the commit of others: a record that still has to wait goes to the retry
+/// topic unchanged. Any other one ends as at its turn. A copy of it could be read as something else: the copy has another
+/// topic, another time stamp, and nothing of a value that is too large.
+pub(super) fn out_of_the_way(item: &Item, now: Now) -> Next {
+    let record = &item.record;
+    if matches!(record.content, Content::Event(_)) || record.waits_for_newer() {
+        return Next::Write(unchanged(record, now.wall));
+    }
+    at_turn(item, now)
+}
+
+fn unchanged(record: &Record, now: Timestamp) -> Target {
     Target::Retry(record.retry.clone().unwrap_or_else(|| Retry {
         not_before: now,
         attempts: 0,
@@ -159,7 +161,7 @@ fn deadline(record: &Record) -> Timestamp {
     if let Content::Event(event) = &record.content {
         return email::deadline(event).unwrap_or(Timestamp::MIN);
     }
-    let said = record::text(&record.headers, "ce_time").and_then(|time| time.parse().ok());
+    let said = header::text(&record.headers, "ce_time").and_then(|time| time.parse().ok());
     let failed = record.retry.as_ref().map(|retry| retry.first_failure);
     let since = [said, failed].into_iter().flatten().fold(record.written_at, Timestamp::min);
     since.checked_add(FOREIGN_LIFE).unwrap_or(Timestamp::MAX)
@@ -184,6 +186,32 @@ mod tests {
     };
     use contract::topic::Topic;
     use std::time::Duration;
+
+    #[test]
+    fn only_what_still_waits_is_copied_to_the_retry_topic_to_make_way() {
+        let now = Now { instant: std::time::Instant::now(), wall: Timestamp::now(), jitter: 0.5 };
+        let large = vec![b' '; 1 << 20];
+        let written = now.wall.as_millisecond();
+        for (topic, ce_type, payload, timestamp, expected) in [
+            (Topic::Created, "of_a_version_to_come", &b"{}"[..], written, None),
+            // In the retry topic it would be an event that is mailed.
+            (Topic::Created, "user_account_verified", b"{}", written, Some(Reason::Undecodable)),
+            (Topic::Created, "user_account_created", b"{", written, Some(Reason::Undecodable)),
+            // Its copy would have a null value, and no service would make a dead letter of that.
+            (Topic::Created, "user_account_created", &large, written, Some(Reason::TooLarge)),
+            (Topic::MailRetry, "user_account_created", &large, written, Some(Reason::TooLarge)),
+        ] {
+            let position = Position { partition: Partition { topic, number: 0 }, offset: 7, epoch: 1 };
+            let headers = vec![("ce_type", Some(ce_type.as_bytes()))];
+            let lent = Lent { key: None, payload: Some(payload), timestamp: Some(timestamp), headers };
+            let item = Item::new(Record::new(position, &lent, now.wall, Duration::ZERO));
+            match (out_of_the_way(&item, now), expected) {
+                (Next::Write(Target::Retry(_)), None) => {}
+                (Next::Write(Target::DeadLetter { reason, .. }), Some(expected)) if reason == expected => {}
+                (next, _) => panic!("{ce_type} in {topic:?}: {next:?}"),
+            }
+        }
+    }
 
     #[test]
     fn a_record_that_is_not_understood_waits_for_a_day_however_often_it_is_written_again() {

@@ -5,6 +5,7 @@ use super::*;
 use crate::{
     dead_letter,
     email::{self, Letterhead},
+    header::text,
     offsets::Partition,
     outcome::Reason,
     retry::{self, NOT_BEFORE},

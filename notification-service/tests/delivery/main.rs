@@ -13,6 +13,8 @@ mod front;
 mod world;
 
 mod batches;
+#[path = "../../../shared/runtime/tests/program/command_line.rs"]
+mod command_line;
 mod dead_letters;
 mod happy_path;
 mod limits;
@@ -25,3 +27,6 @@ mod server_away;
 mod slow_server;
 mod stopping;
 mod unwelcome;
+
+/// The service as a program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_notification-service");

@@ -96,7 +96,7 @@ async fn a_servers_own_certificate_has_to_be_the_one_valid_and_of_that_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_port_for_another_encryption_is_told_with_what_to_set() {
+async fn the_error_of_a_port_for_another_encryption_names_the_setting() {
     for encryption in ["none", "starttls"] {
         let settings = [("SMTP_ENCRYPTION", encryption)];
         refused(Mode::AtOnce, Certificate::Good, &settings, "set SMTP_ENCRYPTION=tls").await;

@@ -1,7 +1,8 @@
 //! Records that no user service wrote: each becomes a dead letter or is passed over, and the mails go on.
 
-use crate::world::{
-    DEADLINE, World, address, asked, attempt, code_of, created, registered, token_of, verified,
+use crate::{
+    dead_letters,
+    world::{DEADLINE, World, address, asked, attempt, code_of, created, registered, token_of, verified},
 };
 use contract::{
     event::{Event, Mailing, Registered},
@@ -10,7 +11,10 @@ use contract::{
 use jiff::{SignedDuration, Timestamp};
 use rdkafka::producer::FutureRecord;
 use runtime::kafka::owned_headers;
-use sandbox::smtp::{Action, Script};
+use sandbox::{
+    raw,
+    smtp::{Action, Script},
+};
 use std::{sync::Mutex, time::Duration};
 
 async fn write(world: &World, topic: Topic, pairs: &[(&str, &str)], value: &[u8], written_at: Timestamp) {
@@ -331,5 +335,22 @@ async fn what_waits_is_bounded_in_octets_and_all_of_it_is_mailed() {
     world.smtp.restart().await.unwrap();
     assert_eq!(world.wait_for_mails(250).await.len(), 250);
     world.wait_for_committed(Topic::Created, 250).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_whose_name_is_not_utf8_ends_nothing() {
+    let world = World::new(1).await;
+    let service = world.start(&[]).await;
+    let header = (&b"ce_\xff"[..], &b"user_account_created"[..]);
+    for topic in [Topic::Created, Topic::Verified, Topic::MailRetry, Topic::DeadLetter] {
+        raw::write(&world.broker.bootstrap(), topic.name(), (b"k", b"no event"), header).unwrap();
+    }
+    world.publish(&[created(1)]).await;
+    assert_eq!(world.wait_for_mails(1).await[0].recipients, [address(1)]);
+    let letters = world.wait_for_dead_letters(4).await;
+    assert!(letters.iter().all(|letter| letter.payload == b"no event"), "{letters:?}");
+    let list = dead_letters::run(&world, &["list"]).await;
+    assert!(list.contains("4 unresolved"), "{list}");
     service.stop().await;
 }

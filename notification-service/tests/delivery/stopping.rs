@@ -11,7 +11,7 @@ use std::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn restarts_in_order_mail_nothing_twice_and_lose_nothing() {
+async fn graceful_restarts_mail_nothing_twice_and_lose_nothing() {
     let world = World::new(3).await;
     world.smtp.set_script(Script::at(Stage::EndOfData, Action::Delay(Duration::from_millis(10))));
     world.publish(&(0..200).map(created).collect::<Vec<_>>()).await;
@@ -32,7 +32,7 @@ async fn restarts_in_order_mail_nothing_twice_and_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_services_share_the_work_and_one_that_leaves_makes_no_copies() {
+async fn two_services_share_the_work_and_one_that_leaves_makes_no_duplicates() {
     let world = World::new(4).await;
     // Slow until both have joined, so that records are left to share; faster than SMTP_FINAL_TIMEOUT.
     let both_joined = Arc::new(AtomicBool::new(false));
@@ -67,7 +67,7 @@ async fn a_service_without_broker_and_mail_server_starts_answers_and_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_that_waits_for_its_next_try_costs_no_copies_of_those_behind_it_at_a_stop() {
+async fn a_record_that_waits_for_its_next_try_costs_no_duplicates_of_those_behind_it_at_a_stop() {
     let world = World::new(1).await;
     let service = world.start(&[]).await;
     for (number, wait) in [(1, 60), (2, 0), (3, 0)] {

@@ -14,18 +14,18 @@ use contract::{
 use jiff::{SignedDuration, Timestamp};
 use notification_service::{Application, Config};
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
+    ClientConfig, Message, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    message::Headers,
     producer::{FutureProducer, FutureRecord},
 };
 use runtime::{
     env::Env,
-    kafka::{KafkaConfig, KafkaSecurity, owned_headers},
+    kafka::{KafkaConfig, KafkaSecurity, headers, owned_headers},
 };
 use sandbox::{
     broker::{Broker, Storage},
     smtp::{ReceivedMail, SmtpServer},
+    topics,
 };
 use std::{
     collections::BTreeMap,
@@ -182,8 +182,8 @@ impl World {
 
     /// All present records of a topic.
     pub(crate) async fn records(&self, topic: Topic) -> Vec<DeadLetter> {
-        let (brokers, partitions) = (self.broker.bootstrap(), self.kafka.partitions);
-        tokio::task::spawn_blocking(move || read_all(&brokers, topic, partitions)).await.unwrap()
+        let brokers = self.broker.bootstrap();
+        tokio::task::spawn_blocking(move || read_all(&brokers, topic)).await.unwrap()
     }
 
     /// Waits for this many dead letters.
@@ -253,40 +253,20 @@ fn reader(brokers: &str, group: &str) -> BaseConsumer {
         .set("bootstrap.servers", brokers)
         .set("group.id", group)
         .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
         .set("fetch.wait.max.ms", "50")
         .create()
         .unwrap()
 }
 
-fn read_all(brokers: &str, topic: Topic, partitions: i32) -> Vec<DeadLetter> {
-    let consumer = reader(brokers, "reader");
-    let mut list = TopicPartitionList::new();
-    for number in 0..partitions {
-        list.add_partition_offset(topic.name(), number, Offset::Beginning).unwrap();
-    }
-    consumer.assign(&list).unwrap();
-    let (mut ends, mut letters) = (0, Vec::new());
-    let started = Instant::now();
-    while ends < partitions {
-        assert!(started.elapsed() < DEADLINE, "the end of {} was not reached", topic.name());
-        match consumer.poll(Duration::from_millis(100)) {
-            Some(Ok(record)) => {
-                let headers = record.headers().map_or_else(BTreeMap::new, |headers| {
-                    headers
-                        .iter()
-                        .map(|h| {
-                            (h.key.to_owned(), String::from_utf8_lossy(h.value.unwrap_or_default()).into())
-                        })
-                        .collect()
-                });
-                letters.push(DeadLetter { payload: record.payload().unwrap_or_default().to_vec(), headers });
-            }
-            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => ends += 1,
-            Some(Err(error)) => panic!("{error}"),
-            None => {}
-        }
-    }
+fn read_all(brokers: &str, topic: Topic) -> Vec<DeadLetter> {
+    let mut letters = Vec::new();
+    let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+    let read = topics::read(brokers, &[topic.name()], DEADLINE, |record| {
+        let headers = headers(record.headers()).into_iter();
+        let headers = headers.map(|(name, value)| (name.to_owned(), text(value))).collect();
+        letters.push(DeadLetter { payload: record.payload().unwrap_or_default().to_vec(), headers });
+    });
+    read.unwrap();
     letters
 }
 

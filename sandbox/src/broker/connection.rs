@@ -3,15 +3,14 @@
 //! A malformed request ends the connection, as with Kafka. A panic ends only its own task. When a client disconnects, its
 //! waiting request is dropped, so that the coordinator does not wait for a member that has gone.
 
-use std::sync::Arc;
-
+use crate::broker::{Node, requests};
 use anyhow::ensure;
 use bytes::Bytes;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
-
-use crate::broker::{Node, requests};
+use std::sync::Arc;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpStream, tcp::OwnedReadHalf},
+};
 
 /// Less than Kafka's `socket.request.max.bytes` (100 MiB), because a list may reserve some 120 bytes for each byte of a
 /// request.

@@ -2,26 +2,28 @@
 //!
 //! Membership lives in memory, offsets are on disk. After a restart members join again and continue at their offsets.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
+use crate::broker::{
+    Node,
+    group::{Group, Join, Membership},
+    offsets::{Committed, GroupOffsets},
+};
 use bytes::Bytes;
-use kafka_protocol::ResponseError;
-use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
-use kafka_protocol::messages::leave_group_response::MemberResponse;
-use kafka_protocol::messages::offset_commit_response::{
-    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+        LeaveGroupResponse, OffsetCommitRequest, OffsetCommitResponse, SyncGroupRequest, SyncGroupResponse,
+        join_group_response::JoinGroupResponseMember,
+        leave_group_response::MemberResponse,
+        offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic},
+    },
+    protocol::StrBytes,
 };
-use kafka_protocol::messages::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, OffsetCommitRequest, OffsetCommitResponse, SyncGroupRequest, SyncGroupResponse,
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
-use kafka_protocol::protocol::StrBytes;
-
-use crate::broker::Node;
-use crate::broker::group::{Group, Join, Membership};
-use crate::broker::offsets::{Committed, GroupOffsets};
 
 mod committed;
 

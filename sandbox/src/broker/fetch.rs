@@ -2,17 +2,20 @@
 //!
 //! There are no fetch sessions: each request names all its partitions. Clients do so when they get no session.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use bytes::Bytes;
-use kafka_protocol::ResponseError;
-use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
-use kafka_protocol::messages::{FetchRequest, FetchResponse};
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
-
 use crate::broker::Node;
+use bytes::Bytes;
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        FetchRequest, FetchResponse,
+        fetch_response::{FetchableTopicResponse, PartitionData},
+    },
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 
 /// Kafka's `fetch.max.bytes`: the largest answer, whatever the client allows.
 const MAX_BYTES: u64 = 57_671_680;

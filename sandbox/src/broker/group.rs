@@ -3,11 +3,12 @@
 //! A rebalance waits until every member has joined again, or for the longest rebalance timeout. Then the leader assigns. A
 //! request that has to wait for other members gets the receiving end of a channel.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 use tokio::sync::oneshot::{self, Receiver, Sender};
 
 mod rebalance;

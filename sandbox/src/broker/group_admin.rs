@@ -1,18 +1,18 @@
 //! Administration of consumer groups: list, describe, delete.
 
-use std::collections::BTreeSet;
-
-use kafka_protocol::ResponseError;
-use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
-use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
-use kafka_protocol::messages::list_groups_response::ListedGroup;
-use kafka_protocol::messages::{
-    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
-    ListGroupsRequest, ListGroupsResponse,
-};
-use kafka_protocol::protocol::StrBytes;
-
 use crate::broker::Node;
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
+        ListGroupsRequest, ListGroupsResponse,
+        delete_groups_response::DeletableGroupResult,
+        describe_groups_response::{DescribedGroup, DescribedGroupMember},
+        list_groups_response::ListedGroup,
+    },
+    protocol::StrBytes,
+};
+use std::collections::BTreeSet;
 
 /// The type of all groups here, as opposed to Kafka's newer protocols.
 const CLASSIC: StrBytes = StrBytes::from_static_str("classic");

@@ -1,21 +1,19 @@
 //! Metadata and FindCoordinator: everything is on this node. A request for an unknown topic does not create it, as on the
 //! project's Kafka.
 
-use kafka_protocol::ResponseError;
-use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
-use kafka_protocol::messages::find_coordinator_response::Coordinator;
-use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::metadata_response::{
-    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+use crate::broker::{CLUSTER, HOST, Node, topics::Topic};
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        BrokerId, DescribeClusterResponse, FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest,
+        MetadataResponse, TopicName,
+        describe_cluster_response::DescribeClusterBroker,
+        find_coordinator_response::Coordinator,
+        metadata_request::MetadataRequestTopic,
+        metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic},
+    },
+    protocol::StrBytes,
 };
-use kafka_protocol::messages::{
-    BrokerId, DescribeClusterResponse, FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest,
-    MetadataResponse, TopicName,
-};
-use kafka_protocol::protocol::StrBytes;
-
-use crate::broker::topics::Topic;
-use crate::broker::{CLUSTER, HOST, Node};
 
 const NODE_ID: BrokerId = BrokerId(1);
 /// The key type of a consumer group.

@@ -3,15 +3,15 @@
 //! When most lines are outdated, the file is rewritten with the newest of each. This does not happen at the start, because
 //! the disk may be full.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use serde::{Deserialize, Serialize};
-
 use crate::broker::log::write_whole;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 const FILE: &str = "offsets.jsonl";
 /// The number of outdated lines at which the file is rewritten.

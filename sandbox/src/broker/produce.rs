@@ -1,14 +1,20 @@
 //! Produce and InitProducerId: checks a batch as Kafka does, and appends it.
 
-use kafka_protocol::ResponseError;
-use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
-use kafka_protocol::messages::{
-    InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse, ProducerId,
+use crate::broker::{
+    Node,
+    log::{
+        Appended,
+        batch::{self, Header},
+    },
+    now_ms,
 };
-
-use crate::broker::log::Appended;
-use crate::broker::log::batch::{self, Header};
-use crate::broker::{Node, now_ms};
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse, ProducerId,
+        produce_response::{PartitionProduceResponse, TopicProduceResponse},
+    },
+};
 
 const ACKS_ALL: i16 = -1;
 const ACKS_NONE: i16 = 0;

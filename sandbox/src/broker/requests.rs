@@ -3,19 +3,20 @@
 //! Only the requests in this list are advertised. Clients do without the others or report them as unsupported. A request's
 //! versions end before those that name topics by id alone, or that need a type of group that does not exist here.
 
-use std::sync::Arc;
-
+use crate::broker::{
+    Node, configs, consumers, fetch, group_admin, lengths::Checked, list_offsets, metadata, produce,
+    topic_admin,
+};
 use anyhow::{Context as _, bail};
 use bytes::{BufMut as _, Bytes, BytesMut};
-use kafka_protocol::ResponseError;
-use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, RequestHeader, ResponseHeader};
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
-
-use crate::broker::lengths::Checked;
-use crate::broker::{
-    Node, configs, consumers, fetch, group_admin, list_offsets, metadata, produce, topic_admin,
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        ApiKey, ApiVersionsResponse, RequestHeader, ResponseHeader, api_versions_response::ApiVersion,
+    },
+    protocol::{Decodable, Encodable, HeaderVersion},
 };
+use std::sync::Arc;
 
 /// Key, lowest and highest version.
 const SUPPORTED: [(ApiKey, i16, i16); 24] = [

@@ -1,22 +1,23 @@
 //! Administration of topics: create, delete, add partitions, delete records.
 
-use kafka_protocol::ResponseError;
-use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
-use kafka_protocol::messages::create_topics_request::CreatableTopic;
-use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
-use kafka_protocol::messages::delete_records_response::{
-    DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
+use crate::broker::{
+    Node,
+    configs::{FROM_DEFAULTS, FROM_TOPIC},
+    topics::Refusal,
 };
-use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
-use kafka_protocol::messages::{
-    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+        DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+        create_partitions_response::CreatePartitionsTopicResult,
+        create_topics_request::CreatableTopic,
+        create_topics_response::{CreatableTopicConfigs, CreatableTopicResult},
+        delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult},
+        delete_topics_response::DeletableTopicResult,
+    },
+    protocol::StrBytes,
 };
-use kafka_protocol::protocol::StrBytes;
-
-use crate::broker::Node;
-use crate::broker::configs::{FROM_DEFAULTS, FROM_TOPIC};
-use crate::broker::topics::Refusal;
 
 /// Kafka's `num.partitions`, for clients that leave the number to the broker.
 const DEFAULT_PARTITIONS: i32 = 1;

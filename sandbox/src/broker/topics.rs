@@ -2,20 +2,20 @@
 //!
 //! A new topic is built, and a deleted one removed, in a separate folder. A rename in between makes both atomic.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
-
+use crate::broker::{
+    log::{Partition, settings::Settings, write_whole},
+    now_ms,
+};
 use anyhow::Context as _;
 use kafka_protocol::ResponseError;
 use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
 use uuid::Uuid;
-
-use crate::broker::log::settings::Settings;
-use crate::broker::log::{Partition, write_whole};
-use crate::broker::now_ms;
 
 const TOPICS: &str = "topics";
 /// The folder for topics that are being built or removed.

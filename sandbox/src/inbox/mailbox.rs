@@ -1,11 +1,11 @@
 //! The newest mails, and the observers of each mail.
 
-use std::collections::VecDeque;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-
-use crate::inbox::parsed_mail::ParsedMail;
-use crate::smtp::ReceivedMail;
+use crate::{inbox::parsed_mail::ParsedMail, smtp::ReceivedMail};
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
 
 /// How many mails an inbox keeps.
 pub const CAPACITY: usize = 1_000;

@@ -2,16 +2,14 @@
 //!
 //! The names are MailHog's. MIME parts are not split (`MIME` is null); `Content.Body` has them as received.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use actix_web::HttpResponse;
-use actix_web::web::{self, Data, Json, Query, ServiceConfig};
+use crate::inbox::{mailbox::Mailbox, parsed_mail::ParsedMail};
+use actix_web::{
+    HttpResponse,
+    web::{self, Data, Json, Query, ServiceConfig},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-use crate::inbox::mailbox::Mailbox;
-use crate::inbox::parsed_mail::ParsedMail;
+use std::{collections::BTreeMap, sync::Arc};
 
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 250;

@@ -1,9 +1,7 @@
-//! A received mail with its parts decoded for reading.
+//! A mail of the inbox.
 
+use crate::smtp::{Content, ReceivedMail};
 use jiff::Timestamp;
-use mail_parser::{MessageParser, PartType};
-
-use crate::smtp::ReceivedMail;
 
 /// A mail as a reader sees it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,20 +32,11 @@ pub struct ParsedMail {
 
 impl ParsedMail {
     pub(super) fn parse(number: usize, mail: &ReceivedMail) -> ParsedMail {
-        let parsed = MessageParser::default().parse(&mail.data).unwrap_or_default();
-        let text = parsed.text_bodies().find_map(|part| match &part.body {
-            PartType::Text(text) => Some(text.to_string()),
-            _ => None,
-        });
-        let html = parsed.html_bodies().find_map(|part| match &part.body {
-            PartType::Html(html) => Some(html.to_string()),
-            _ => None,
-        });
-        let headers = parsed.headers_raw().map(|(name, value)| (name.to_owned(), unfolded(value))).collect();
+        let Content { subject, text, html, headers, .. } = mail.content();
         let raw = String::from_utf8_lossy(&mail.data).into_owned();
         ParsedMail {
             number,
-            subject: parsed.subject().unwrap_or_default().to_owned(),
+            subject,
             from: mail.from.clone(),
             to: mail.recipients.clone(),
             text,
@@ -59,9 +48,4 @@ impl ParsedMail {
             received_at: mail.received_at,
         }
     }
-}
-
-/// A header's value in one line (RFC 5322, 2.2.3).
-fn unfolded(value: &str) -> String {
-    value.replace("\r\n", "").trim().to_owned()
 }

@@ -3,17 +3,16 @@
 //! Mails are untrusted. Their HTML is shown only in a sandboxed frame, which inherits the page's policy: no script but the
 //! page's own file, and nothing from other sites. Inline styles are allowed, because mails consist of them.
 
-use std::sync::Arc;
-
-use actix_web::http::header;
-use actix_web::middleware::DefaultHeaders;
-use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
-use actix_web::{HttpResponse, Responder};
+use crate::inbox::{mailbox::Mailbox, mailhog};
+use actix_web::{
+    HttpResponse, Responder,
+    http::header,
+    middleware::DefaultHeaders,
+    web::{self, Data, Json, Path, Query, ServiceConfig},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-use crate::inbox::mailbox::Mailbox;
-use crate::inbox::mailhog;
+use std::sync::Arc;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

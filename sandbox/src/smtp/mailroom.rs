@@ -1,10 +1,13 @@
 //! The received mails and the counts of sessions, shared by the server's sessions and its owner.
 
-use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-
 use jiff::Timestamp;
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 use tokio::sync::watch;
 
 /// A mail as received.

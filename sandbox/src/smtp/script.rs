@@ -1,9 +1,13 @@
 //! The server's answers and their times: a function from the step of a session to an action.
 
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 /// The stage of a session.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

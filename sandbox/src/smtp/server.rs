@@ -1,19 +1,25 @@
 //! The server for its owner: start, stop, restart on the same port, and the received mails.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
+use crate::{
+    ports,
+    smtp::{
+        mailroom::{Keep, Mailroom, ReceivedMail, SessionCount},
+        script::Script,
+        session::Session,
+    },
+};
 use anyhow::Context as _;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
-
-use crate::ports;
-use crate::smtp::mailroom::{Keep, Mailroom, ReceivedMail, SessionCount};
-use crate::smtp::script::Script;
-use crate::smtp::session::Session;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::timeout,
+};
 
 /// A running SMTP server on 127.0.0.1; dropping it stops it.
 #[derive(Debug)]

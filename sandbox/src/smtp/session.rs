@@ -3,17 +3,19 @@
 //! An action other than [`Action::Accept`] or a delay leaves the transaction unchanged. After the end of the data the
 //! transaction is over in any case.
 
-use std::io;
-
+use crate::smtp::{
+    command::Command,
+    mailroom::{ReceivedMail, SessionPass},
+    script::{Action, Script, Stage, Step},
+    wire::{MAX_MAIL, Wire},
+};
 use jiff::Timestamp;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
-use tokio::time::sleep;
-
-use crate::smtp::command::Command;
-use crate::smtp::mailroom::{ReceivedMail, SessionPass};
-use crate::smtp::script::{Action, Script, Stage, Step};
-use crate::smtp::wire::{MAX_MAIL, Wire};
+use std::io;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    time::sleep,
+};
 
 const GREETING: &str = "sandbox ESMTP";
 

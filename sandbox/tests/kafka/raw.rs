@@ -1,9 +1,10 @@
 //! Requests that librdkafka would not send: the same bytes twice, sequence numbers with a gap, a wrong checksum.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
 use super::*;
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
 
 const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;

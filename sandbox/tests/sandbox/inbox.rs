@@ -1,13 +1,13 @@
 //! The inbox: the page and MailHog's API show what lettre sends.
 
-use std::sync::{Arc, Mutex};
-
-use ::lettre::message::MultiPart;
-use ::lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use ::lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor, message::MultiPart};
 use sandbox::inbox::{CAPACITY, Inbox};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 async fn send(inbox: &Inbox, subject: &str) {
     let mail = Message::builder()

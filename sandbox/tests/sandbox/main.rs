@@ -11,6 +11,6 @@ mod broker;
 mod inbox;
 /// Apache Kafka passes these tests, too.
 #[cfg(feature = "broker")]
-#[path = "../kafka/mod.rs"]
+#[path = "../kafka/expectations.rs"]
 mod kafka;
 mod smtp;

@@ -24,7 +24,7 @@ mod topic_check;
 mod topic_settings;
 mod watch;
 
-pub use headers::{header, owned_headers};
+pub use headers::{header, headers, owned_headers};
 pub use producer::{Acked, Producer, Record};
 pub use security::KafkaSecurity;
 pub use topic_check::TopicCheck;
@@ -133,7 +133,7 @@ impl KafkaConfig {
                 Ok(name) => log::info!("kafka.topic" = name.as_str(); "topic created"),
                 Err((_, Code::TopicAlreadyExists)) => {}
                 Err((name, code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed))) => {
-                    log::warn!("kafka.topic" = name.as_str(), "error" = code.to_string().as_str(); "no right to create the topic; it must be there already");
+                    log::warn!("kafka.topic" = name.as_str(), "error" = code.to_string().as_str(); "no right to create the topic; an operator has to");
                 }
                 Err((_, code)) => return Err(KafkaError::AdminOp(code)),
             }

@@ -6,6 +6,7 @@
 //!   caught                            isolates the work on one record from the others
 //!   process_metrics, metrics_text     metrics of the process; the formats of metrics
 //!   shutdown, tasks, health           one signal, one token; supervised tasks; the health check
+//!   program                           how a program begins and ends
 //! ```
 
 pub mod env;
@@ -18,3 +19,4 @@ pub mod metrics_text;
 pub mod shutdown;
 pub mod tasks;
 pub mod health;
+pub mod program;

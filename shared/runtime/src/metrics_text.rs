@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_older_format_is_for_who_prefers_it() {
+    fn the_older_format_is_for_clients_that_prefer_it() {
         use MetricsFormat::{OpenMetrics, Prometheus};
         for (accept, expected) in [
             ("text/plain;version=0.0.4", Prometheus),

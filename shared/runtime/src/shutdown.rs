@@ -20,7 +20,7 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
                 _ = terminate.recv() => "SIGTERM",
             };
             if round == 0 {
-                log::info!("signal" = name; "stopping: finishing what is under way; a second signal ends at once");
+                log::info!("signal" = name; "stopping: finishing the work in flight; a second signal ends the process at once");
                 cancelled.cancel();
             }
         }

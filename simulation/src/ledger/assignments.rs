@@ -4,13 +4,13 @@
 use super::{Ledger, mails::Place, records::Content};
 use contract::event::EventId;
 use jiff::{SignedDuration, Timestamp};
-use notification_service::simulated::{DeliveryId, Event, Partition, Position};
+use notification_service::simulated::{DeliveryId, Input, Partition, Position};
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
-/// DRAIN and SETTLE_TIMEOUT of the service.
+/// DRAIN and LAST_WRITES of the service.
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
 /// A tick may be late by a second, and everything else by a moment.
 const TOLERANCE: Duration = Duration::from_secs(2);
@@ -29,9 +29,8 @@ pub(super) struct Assignment {
     checked: BTreeMap<Partition, i64>,
     /// Where a mail is asked for, and from when on.
     taken: HashMap<EventId, Vec<(Offset, Timestamp)>>,
-    /// Records for which something was done, and whose commit the service does not know of; whether that is certain. A start names
-    /// the mail, not the record: where several ask for it, any of them may be meant.
-    finished: BTreeMap<Offset, bool>,
+    /// Records for which something was done, and whose commit the service does not know of.
+    finished: BTreeSet<Offset>,
     /// The next offsets, as the coordinator has them from this service under this assignment.
     pub(super) committed: BTreeMap<Partition, i64>,
     pub(super) over: bool,
@@ -63,15 +62,6 @@ pub(super) struct Knowledge {
 }
 
 impl Assignment {
-    /// Whether one of the records that ask for a mail is not committed.
-    pub(super) fn leaves(&self, mail: EventId) -> bool {
-        self.taken.get(&mail).into_iter().flatten().any(|(record, _)| !self.has_committed(*record))
-    }
-
-    fn certainly_finished(&self) -> impl Iterator<Item = Offset> {
-        self.finished.iter().filter(|(_, certain)| **certain).map(|(record, _)| *record)
-    }
-
     pub(super) fn has_committed(&self, (partition, offset): Offset) -> bool {
         self.committed.get(&partition).is_some_and(|next| *next > offset)
     }
@@ -96,10 +86,10 @@ impl Ledger {
         self.known[service].stopping = true;
     }
 
-    pub(crate) fn rebalance(&mut self, service: usize, event: &Event<'_>, now: Duration) {
+    pub(crate) fn rebalance(&mut self, service: usize, input: &Input<'_>, now: Duration) {
         let known = &mut self.known[service];
-        match event {
-            Event::Revoked { lost } => {
+        match input {
+            Input::Revoked { lost } => {
                 known.revoked_since = Some(now);
                 known.expelled = *lost;
             }
@@ -115,7 +105,7 @@ impl Ledger {
         self.assignments.push(Assignment {
             checked: BTreeMap::new(),
             taken: HashMap::new(),
-            finished: BTreeMap::new(),
+            finished: BTreeSet::new(),
             committed: BTreeMap::new(),
             over: false,
         });
@@ -169,7 +159,7 @@ impl Ledger {
         let Some(assignment) = known.assignment.and_then(|number| self.assignments.get(number)) else {
             return;
         };
-        let open = assignment.certainly_finished().find(|record| !assignment.has_committed(*record));
+        let open = assignment.finished.iter().find(|record| !assignment.has_committed(**record));
         if let Some((partition, offset)) = open {
             let detail =
                 format!("service {service}: {}/{}/{offset}", partition.topic.name(), partition.number);
@@ -196,47 +186,48 @@ impl Ledger {
         *latest = wall.max(*latest);
     }
 
-    /// Whether something may be begun, and where the record stands that asks for this mail.
-    pub(super) fn place(&mut self, service: usize, mail: EventId, now: Duration) -> Option<Place> {
+    /// The place of a record whose mail begins, if that may begin.
+    pub(super) fn place(
+        &mut self,
+        service: usize,
+        mail: EventId,
+        record: Offset,
+        now: Duration,
+    ) -> Option<Place> {
         if self.known[service].stopping || self.known[service].revoked_since.is_some() {
             self.breaks("nothing begins while partitions are given up", now, format!("service {service}"));
         }
-        let (number, latest) = (self.known[service].assignment?, self.known[service].latest);
+        let known = &self.known[service];
+        let (number, latest) = (known.assignment?, known.latest);
         let assignment = &self.assignments[number];
-        let taken = assignment.taken.get(&mail).map(Vec::as_slice).unwrap_or_default();
-        let is_open = |record: &Offset| {
-            !assignment.finished.contains_key(record)
-                && !assignment.has_committed(*record)
-                && !self.known[service].running.values().any(|running| running == record)
+        let taken = assignment.taken.get(&mail).into_iter().flatten().find(|(taken, _)| *taken == record);
+        let is_done = assignment.finished.contains(&record) || assignment.has_committed(record);
+        let is_running = known.running.values().any(|running| *running == record);
+        let promise = match taken {
+            Some((_, due)) if !is_done && !is_running && *due <= latest => {
+                return Some(Place { assignment: number, record });
+            }
+            Some(_) if !is_done && !is_running => "no retry begins before its time",
+            _ => "only what was taken and is not finished is mailed",
         };
-        let open: Vec<_> = taken.iter().filter(|(record, _)| is_open(record)).collect();
-        let due: Vec<_> = open.iter().filter(|(_, due)| *due <= latest).collect();
-        if let Some((record, _)) = due.first() {
-            return Some(Place { assignment: number, record: *record, certain: due.len() == 1 });
-        }
-        let detail = format!("service {service} at {latest}, of {taken:?}");
-        let promise = if open.is_empty() {
-            "only what was taken and is not finished is mailed"
-        } else {
-            "no retry begins before its time"
-        };
+        let detail = format!("service {service} at {latest}: {record:?}, {taken:?}");
         self.breaks(promise, now, detail);
         None
     }
 
     /// Where a record stands whose copy is written.
     pub(super) fn place_of(&self, service: usize, record: Offset) -> Option<Place> {
-        Some(Place { assignment: self.known[service].assignment?, record, certain: true })
+        Some(Place { assignment: self.known[service].assignment?, record })
     }
 
     /// Something was done for a record, and its process knows.
     pub(super) fn finished(&mut self, service: usize, place: Place) {
         if self.known[service].assignment == Some(place.assignment) {
-            self.assignments[place.assignment].finished.insert(place.record, place.certain);
+            self.assignments[place.assignment].finished.insert(place.record);
         }
     }
 
-    /// The state machine has taken an event in.
+    /// The state machine has taken an input in.
     pub(crate) fn stepped(&mut self, service: usize, now: Duration) {
         let known = &mut self.known[service];
         if known.second != now.as_secs() {
@@ -250,7 +241,7 @@ impl Ledger {
         let is_ending = self.known[service].stopping || self.known[service].revoked_since.is_some();
         let most = self.max_uncommitted;
         if let Some(assignment) = self.current(service)
-            && let finished = assignment.certainly_finished().count()
+            && let finished = assignment.finished.len()
             && finished > most
             && !is_ending
         {
@@ -266,7 +257,7 @@ impl Ledger {
         for Position { partition, offset, .. } in positions {
             let checked = self.assignments[number].checked.get(partition).copied().unwrap_or_default();
             for place in (checked..=*offset).map(|offset| (*partition, offset)) {
-                if !self.is_settled(service, number, place) {
+                if !self.needs_nothing(service, number, place) {
                     let content = self.records.get(&place);
                     let detail = format!(
                         "service {service}: {}/{}/{}: {content:?}",
@@ -282,7 +273,7 @@ impl Ledger {
     }
 
     /// Whether nothing is left to do for a record, as far as its service can know.
-    fn is_settled(&self, service: usize, assignment: usize, record: Offset) -> bool {
+    fn needs_nothing(&self, service: usize, assignment: usize, record: Offset) -> bool {
         let known = &self.known[service];
         if known.copied.contains(&record) {
             return true;
@@ -328,7 +319,7 @@ impl Ledger {
         };
         for Position { partition, offset, .. } in positions {
             let finished = &mut self.assignments[number].finished;
-            finished.retain(|(of, at), _| *of != partition || *at > offset);
+            finished.retain(|(of, at)| *of != partition || *at > offset);
         }
     }
 }

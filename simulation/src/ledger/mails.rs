@@ -8,7 +8,7 @@ use contract::{
 };
 use jiff::{SignedDuration, Timestamp};
 use notification_service::simulated::{
-    DeliveryId, End, Outcome, Partition, Phase, Reason, Record, Refusal, RefusalKind, Target, Try,
+    DeliveryId, End, Outcome, Partition, Phase, Position, Reason, Record, Refusal, RefusalKind, Target, Try,
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,8 +17,6 @@ use std::{collections::BTreeMap, time::Duration};
 pub(super) struct Place {
     pub(super) assignment: usize,
     pub(super) record: (Partition, i64),
-    /// No other record can be meant.
-    pub(super) certain: bool,
 }
 
 /// Work that a service has begun.
@@ -62,7 +60,14 @@ impl Ledger {
     }
 
     /// A service begins to mail.
-    pub(crate) fn started(&mut self, service: usize, delivery: DeliveryId, event: &Event, now: Duration) {
+    pub(crate) fn started(
+        &mut self,
+        service: usize,
+        delivery: DeliveryId,
+        position: Position,
+        event: &Event,
+        now: Duration,
+    ) {
         if !self.was_published(event) {
             self.breaks("no mail of a wrong event", now, format!("{event:?}"));
         }
@@ -71,7 +76,7 @@ impl Ledger {
             let detail = format!("service {service}: {}", event.request_id().as_str());
             self.breaks("a process mails once what was accepted", now, detail);
         }
-        let place = self.place(service, mail, now);
+        let place = self.place(service, mail, (position.partition, position.offset), now);
         let work = (service, self.known[service].process, delivery);
         self.known[service].running.extend(place.map(|place| (delivery, place.record)));
         self.works.insert(work, Begun { mail: Some(mail), place });
@@ -197,14 +202,10 @@ impl Ledger {
     /// How often what was done may be done again: once if its process did not learn of it, or could not commit it.
     fn repeats(&self, effect: &Effect) -> usize {
         let begun = self.works.get(&effect.work);
-        let is_left = |Begun { mail, place }: &Begun| {
+        let is_left = |Begun { place, .. }: &Begun| {
             let Some(place) = place else { return true };
             let assignment = &self.assignments[place.assignment];
-            let is_left = match mail {
-                Some(mail) if !place.certain => assignment.leaves(*mail),
-                _ => !assignment.has_committed(place.record),
-            };
-            assignment.over && is_left
+            assignment.over && !assignment.has_committed(place.record)
         };
         let is_open = !effect.told || begun.is_none_or(is_left);
         usize::from(is_open) + effect.times - 1

@@ -100,7 +100,7 @@ fn every_alert_leads_to_its_section_in_the_operations_manual() {
         count += 1;
         let name = block.lines().next().expect("a name").trim();
         let runbook = format!("runbook: docs/operations.md#{}\n", name.to_lowercase());
-        assert!(block.contains(&runbook), "{name} has no line «{}»", runbook.trim());
+        assert!(block.contains(&runbook), "{name} has no line {:?}", runbook.trim());
         assert!(manual.contains(&format!("\n### {name}\n")), "docs/operations.md has no section ### {name}");
     }
     assert!(count > 10, "{count} alerts");

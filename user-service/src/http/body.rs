@@ -1,9 +1,9 @@
-//! Request bodies: JSON or a form, read once, every wrong field reported.
+//! Request bodies: JSON or a form, received once and within bounds; `fields` parses what they hold.
 
 use super::{
     connection::body_was_read,
     limits::Limits,
-    problem::{FieldError, Kind, Problem},
+    problem::{Kind, Problem},
 };
 use actix_web::{
     FromRequest, HttpMessage, HttpRequest,
@@ -13,8 +13,7 @@ use actix_web::{
 };
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, error::Category};
-use std::fmt;
+use serde_json::error::Category;
 
 /// The largest body, in octets: many times what the longest valid registration needs.
 pub(crate) const MAX_OCTETS: usize = 16 * 1024;
@@ -100,67 +99,5 @@ fn json_detail(error: &serde_json::Error) -> String {
         Category::Data => "expected one JSON object with each field once".to_owned(),
         Category::Eof => "the JSON ends too early".to_owned(),
         _ => format!("the JSON is not valid at line {}, column {}", error.line(), error.column()),
-    }
-}
-
-/// Parses fields into their types, and collects the errors.
-#[derive(Default)]
-pub(crate) struct Fields(Vec<FieldError>);
-
-impl Fields {
-    /// Parses a required field.
-    pub(crate) fn required<T, E: fmt::Display>(
-        &mut self,
-        field: &'static str,
-        value: Option<Value>,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        match value {
-            None | Some(Value::Null) => self.refuse(field, "is required"),
-            Some(value) => self.parse(field, &value, parse),
-        }
-    }
-
-    /// Parses a field that may be missing, null or empty.
-    pub(crate) fn optional<T, E: fmt::Display>(
-        &mut self,
-        field: &'static str,
-        value: Option<Value>,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        match value {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) if text.is_empty() => None,
-            Some(value) => self.parse(field, &value, parse),
-        }
-    }
-
-    /// Records what is wrong with a field.
-    pub(crate) fn refuse<T>(&mut self, field: &'static str, detail: impl Into<String>) -> Option<T> {
-        self.0.push(FieldError { field, detail: detail.into() });
-        None
-    }
-
-    /// The problem that lists all wrong fields.
-    pub(crate) fn into_problem(self) -> Problem {
-        Problem::invalid_fields(self.0)
-    }
-
-    /// Whether no field has been wrong so far.
-    pub(crate) fn are_valid(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn parse<T, E: fmt::Display>(
-        &mut self,
-        field: &'static str,
-        value: &Value,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let Value::String(text) = value else { return self.refuse(field, "must be a string") };
-        match parse(text) {
-            Ok(parsed) => Some(parsed),
-            Err(error) => self.refuse(field, error.to_string()),
-        }
     }
 }

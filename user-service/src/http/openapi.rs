@@ -3,24 +3,21 @@
 //! Each endpoint describes its own input and answers. This module adds what all
 //! endpoints share. Each example of a problem is one that the service itself made.
 
-mod problems;
 mod swagger_ui;
 
-use problems::Elsewhere;
-pub(super) use problems::{
-    CheckProblems, RegisterProblems, RegistrationProblems, ResendProblems, VerifyProblems,
+use super::{
+    described::{CheckProblems, Elsewhere},
+    file::File,
+    health, problem, register, registration, resend, verify,
 };
-pub(super) use swagger_ui::routes as swagger_ui;
-
-use super::{file::File, health, problem, register, registration, resend, verify};
 use actix_web::{HttpRequest, HttpResponse};
 use std::sync::LazyLock;
+pub(super) use swagger_ui::routes as swagger_ui;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        self, Header, HeaderBuilder, ObjectBuilder, OneOfBuilder, RefOr, Schema, Type,
+        self, Header, HeaderBuilder, ObjectBuilder, RefOr, Type,
         path::{Operation, ParameterBuilder, ParameterIn},
-        schema::SchemaType,
     },
 };
 
@@ -102,13 +99,4 @@ fn header(description: &str, example: &str) -> Header {
         .description(Some(description))
         .example(Some(example.into()))
         .build()
-}
-
-/// A schema that requires exactly one of these fields.
-pub(super) fn one_of_fields<const N: usize>(fields: [&str; N]) -> Schema {
-    fields.into_iter().fold(OneOfBuilder::new(), |one, field| one.item(required(field))).build().into()
-}
-
-fn required(field: &str) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(SchemaType::AnyValue).required(field)
 }

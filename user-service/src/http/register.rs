@@ -1,9 +1,9 @@
 //! `POST /api/register`
 
 use super::{
-    Context, MAIL_IF_DUE, Success,
-    body::{self, Fields},
-    openapi::RegisterProblems,
+    Context, MAIL_IF_DUE, Success, body,
+    described::RegisterProblems,
+    fields::Fields,
     problem::{self, Problem},
     to_its_end::to_its_end,
 };

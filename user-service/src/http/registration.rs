@@ -1,9 +1,9 @@
 //! `POST /api/registration`
 
 use super::{
-    Context, Success,
-    body::{self, Fields},
-    openapi::{RegistrationProblems, one_of_fields},
+    Context, Success, body,
+    described::{RegistrationProblems, one_of_fields},
+    fields::Fields,
     problem::Problem,
     to_its_end::to_its_end,
     verify::parse_id,

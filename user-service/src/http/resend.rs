@@ -1,9 +1,9 @@
 //! `POST /api/resend`
 
 use super::{
-    Context, MAIL_IF_DUE, Success,
-    body::{self, Fields},
-    openapi::{ResendProblems, one_of_fields},
+    Context, MAIL_IF_DUE, Success, body,
+    described::{ResendProblems, one_of_fields},
+    fields::Fields,
     problem::{self, Problem},
     to_its_end::to_its_end,
     verify::parse_id,

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_answers_who_waits_and_ends_without() {
+    async fn it_answers_a_client_that_waits_and_goes_on_without_one() {
         assert_eq!(to_its_end(&request(), async { 7 }).await.unwrap(), 7);
 
         let (go_on, waiting) = oneshot::channel::<()>();

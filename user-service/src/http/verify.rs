@@ -1,9 +1,9 @@
 //! `POST /api/verify`
 
 use super::{
-    Context, Limits, Success,
-    body::{self, Fields},
-    openapi::{VerifyProblems, one_of_fields},
+    Context, Limits, Success, body,
+    described::{VerifyProblems, one_of_fields},
+    fields::Fields,
     problem::Problem,
     to_its_end::to_its_end,
 };

@@ -5,8 +5,8 @@
 //! For tests, and for `simulated`, which is why it is always compiled.
 
 use crate::{
+    log_ends::Offsets,
     publisher::{PublishError, Written},
-    replica::Offsets,
 };
 use contract::{event::Event, registration_id::RegistrationId};
 use jiff::Timestamp;

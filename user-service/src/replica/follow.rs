@@ -6,10 +6,8 @@
 //!
 //! This is the shell: two consumers, each on a thread. What a record does is in [`Reading`].
 
-use super::{
-    offsets::{Inquirer, settings},
-    reading::{Reading, Record},
-};
+use super::reading::{Reading, Record};
+use crate::log_ends::{Inquirer, settings};
 use contract::topic::Topic;
 use rdkafka::{
     Message, Offset, TopicPartitionList,

@@ -1,11 +1,11 @@
 //! How much of the log the view rests on: the next offset of each partition, whether the
 //! replay is over, and when the view was last at the log-end offset. No I/O and no clock.
 
-use super::{
-    offsets::{Offsets, Partition},
-    replay::Replay,
+use super::replay::Replay;
+use crate::{
+    log_ends::{Offsets, Partition},
+    rules::Freshness,
 };
-use crate::rules::Freshness;
 use std::time::{Duration, Instant};
 
 /// The progress of one view.

@@ -9,11 +9,11 @@ mod room;
 
 use super::{
     accept::{self, Acceptance, Accepted},
-    offsets::{Offsets, Partition, TOPICS},
     progress::Progress,
     view::View,
 };
 use crate::{
+    log_ends::{Offsets, Partition, TOPICS},
     metrics::{Metrics, PANICKED},
     outside::Outside,
     publisher::Written,

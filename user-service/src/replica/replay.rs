@@ -1,6 +1,6 @@
 //! The progress of a replay: for the log lines, and for the moment when it is over.
 
-use super::offsets::{Offsets, Partition};
+use crate::log_ends::{Offsets, Partition};
 use std::time::{Duration, Instant};
 
 /// The progress of a replay.

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn beyond_the_rate_limit_one_is_told_how_long_to_wait() {
+async fn beyond_the_rate_limit_the_answer_has_the_time_to_wait() {
     let world = World::start().await;
     let replica = world.replica_with(&[("RATE_LIMIT", "3/1h")]).await;
     for remaining in [2, 1, 0] {
@@ -56,7 +56,7 @@ async fn only_a_trusted_proxy_says_who_the_client_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_are_told_apart_however_a_proxy_writes_them() {
+async fn clients_are_distinguished_in_every_notation_of_a_proxy() {
     let world = World::start().await;
     let limited = [("RATE_LIMIT", "3/1h"), ("TRUSTED_PROXIES", "127.0.0.1")];
     let replica = world.replica_with(&limited).await;

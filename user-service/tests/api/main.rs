@@ -26,6 +26,11 @@ mod topics;
 mod kafka_watch;
 mod limits;
 mod program;
+#[path = "../../../shared/runtime/tests/program/command_line.rs"]
+mod command_line;
 mod raw;
 mod observing;
 mod openapi;
+
+/// The service as a program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_user-service");

@@ -52,7 +52,7 @@ async fn metrics_are_on_the_admin_address_alone_and_name_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_older_text_format_is_for_who_asks_for_it() {
+async fn the_older_text_format_is_for_clients_that_ask_for_it() {
     let world = World::start().await;
     let replica = world.replica().await;
     let ask = async |accept: &str| {

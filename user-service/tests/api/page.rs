@@ -52,7 +52,7 @@ async fn the_policy_lets_a_browser_run_the_pages_own_files_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_asks_each_time_and_is_told_when_its_copy_is_still_right() {
+async fn a_browser_asks_each_time_and_gets_304_while_its_copy_is_current() {
     let world = World::start().await;
     let replica = world.replica().await;
     let first = replica.get("/assets/page.css").await;
@@ -76,7 +76,7 @@ async fn a_browser_asks_each_time_and_is_told_when_its_copy_is_still_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_are_compressed_for_who_takes_it_and_the_same_for_all() {
+async fn files_are_compressed_for_clients_that_accept_it_and_the_same_for_all() {
     let world = World::start().await;
     let replica = world.replica().await;
     for path in

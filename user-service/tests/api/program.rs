@@ -1,6 +1,9 @@
 //! The program in a process of its own, with its own memory and its own log.
 
-use crate::world::{Answer, DEADLINE, World, code, environment, registered_elsewhere, token, wrong_code};
+use crate::{
+    PROGRAM,
+    world::{Answer, DEADLINE, World, code, environment, registered_elsewhere, token, wrong_code},
+};
 use contract::{
     event::{Event, Mailing},
     topic::Topic,
@@ -25,7 +28,7 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it and waits until it is ready.
     pub(crate) async fn start(brokers: &str, variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_user-service"))
+        let mut child = Command::new(PROGRAM)
             .envs(environment(brokers, variables))
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -130,7 +133,7 @@ async fn no_line_of_the_log_has_an_id_a_code_a_token_a_name_or_an_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_of_another_version_are_said_once_for_each_topic() {
+async fn records_of_another_version_are_logged_once_for_each_topic() {
     let world = World::start().await;
     let program = Program::start(&world.brokers(), &[("RUST_LOG", "info")]).await;
     let kinds = [

@@ -237,3 +237,20 @@ async fn records_of_another_version_and_of_no_known_type_are_counted_and_passed_
     assert_eq!(replica.verify(&id, &code(&issued)).await.status, StatusCode::OK);
     replica.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_whose_name_is_not_utf8_ends_nothing() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    let id = replica.registered("ada@example.com").await;
+    let issued = world.registration(&id).await;
+    for topic in [Topic::Created, Topic::Activity, Topic::Verified] {
+        world.write_with_header(topic, (b"ce_\xff", b"user_account_created"));
+    }
+    passed_over(&replica, &[("unknown_type", 3)]).await;
+    assert_eq!(replica.verify(&id, &code(&issued)).await.status, StatusCode::OK);
+    replica.stop().await;
+    let restarted = world.replica().await;
+    passed_over(&restarted, &[("unknown_type", 3)]).await;
+    restarted.stop().await;
+}

@@ -16,8 +16,7 @@ use contract::{
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
+    ClientConfig, Message,
     producer::{FutureProducer, FutureRecord},
 };
 use reqwest::{Client, Response, StatusCode};
@@ -25,7 +24,10 @@ use runtime::{
     env::Env,
     kafka::{header, owned_headers},
 };
-use sandbox::broker::{Broker, Storage};
+use sandbox::{
+    broker::{Broker, Storage},
+    raw, topics,
+};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -160,6 +162,11 @@ impl World {
         let headers = owned_headers(&[("ce_type", kind)]);
         let record = FutureRecord { payload: value, ..FutureRecord::to(topic.name()) };
         self.producer.send(record.key(key).headers(headers), DEADLINE).await.expect("written");
+    }
+
+    /// Writes a record that is no event, with a header whose name is any octets.
+    pub(crate) fn write_with_header(&self, topic: Topic, header: (&[u8], &[u8])) {
+        raw::write(&self.broker.bootstrap(), topic.name(), (b"k", b"no event"), header).expect("written");
     }
 }
 
@@ -361,31 +368,14 @@ pub(crate) fn token(event: &Registered) -> String {
 }
 
 fn read(brokers: &str, topic: Topic) -> Vec<Event> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", brokers)
-        .set("group.id", "a-look-into-the-log")
-        .set("enable.auto.commit", "false")
-        .set("fetch.wait.max.ms", "20")
-        .create()
-        .expect("a consumer");
-    let metadata = consumer.fetch_metadata(Some(topic.name()), DEADLINE).expect("metadata");
     let mut events = Vec::new();
-    for partition in metadata.topics()[0].partitions() {
-        let (low, high) = consumer.fetch_watermarks(topic.name(), partition.id(), DEADLINE).expect("ends");
-        let mut assignment = TopicPartitionList::new();
-        assignment
-            .add_partition_offset(topic.name(), partition.id(), Offset::Offset(low))
-            .expect("an offset");
-        consumer.assign(&assignment).expect("assigned");
-        let mut next = low;
-        while next < high {
-            let record = consumer.poll(DEADLINE).expect("in time").expect("a record");
-            next = record.offset() + 1;
-            let Some(payload) = record.payload() else { continue };
-            let event = Event::decode(header(record.headers(), "ce_type"), payload).expect("one of ours");
-            assert_eq!(record.key(), Some(event.account_id().to_string().as_bytes()), "keyed by the account");
-            events.push(event);
-        }
-    }
-    events
+    let read = topics::read(brokers, &[topic.name()], DEADLINE, |record| {
+        let Some(payload) = record.payload() else { return };
+        let event = Event::decode(header(record.headers(), "ce_type"), payload).expect("one of ours");
+        assert_eq!(record.key(), Some(event.account_id().to_string().as_bytes()), "keyed by the account");
+        events.push(((record.partition(), record.offset()), event));
+    });
+    read.expect("the topic is read");
+    events.sort_by_key(|(place, _)| *place);
+    events.into_iter().map(|(_, event)| event).collect()
 }

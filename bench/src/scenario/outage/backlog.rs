@@ -14,7 +14,7 @@ pub(super) struct Backlog {
     accepted_at: Vec<u64>,
     mailed_at: Vec<u64>,
     refused: usize,
-    copies: usize,
+    duplicates: usize,
     register_p99_ms: f64,
 }
 
@@ -42,7 +42,7 @@ impl Backlog {
             began_ns: measured.began_ns,
             away,
             refused: measured.samples.len() - accepted_at.len(),
-            copies: mails.values().map(|moments| moments.len() - 1).sum(),
+            duplicates: mails.values().map(|moments| moments.len() - 1).sum(),
             accepted_at,
             mailed_at,
             register_p99_ms: accepted_p99(measured)?,
@@ -61,7 +61,7 @@ impl Backlog {
             number(self.accepted_at.len()),
             number(self.refused),
             self.lost(),
-            number(self.copies),
+            number(self.duplicates),
             seconds(self.away.end - self.away.start),
             number(most),
             self.caught_up_after(),
@@ -131,8 +131,8 @@ mod tests {
 
     #[test]
     fn every_signup_is_accounted_for() {
-        let [accepted, refused, lost, copies, away, most, ..] = backlog(0).figures();
-        assert_eq!([accepted, refused, lost, copies, away, most], [39.0, 1.0, 0.0, 1.0, 2.0, 20.0]);
+        let [accepted, refused, lost, duplicates, away, most, ..] = backlog(0).figures();
+        assert_eq!([accepted, refused, lost, duplicates, away, most], [39.0, 1.0, 0.0, 1.0, 2.0, 20.0]);
         assert_eq!(backlog(3).lost(), 3.0);
     }
 }

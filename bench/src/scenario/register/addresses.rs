@@ -2,13 +2,13 @@
 //!
 //! The three alternate request by request in one open loop, so that only the address differs.
 
-use super::{ACCEPTED, PATH, RATE, registration};
+use super::{ACCEPTED, PATH, RATE};
 use crate::{
     arguments::Options,
     latency::Latencies,
     load::{self, Bodies, Schedule, Target},
     report::{Findings, Series, Table},
-    scenario::accounts,
+    scenario::accounts::{self, registration},
 };
 use std::sync::Arc;
 

@@ -1,14 +1,19 @@
 //! OffsetFetch: the committed offsets of one group or, from version 8, of several.
 
-use kafka_protocol::messages::offset_fetch_response::{
-    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
-    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+use crate::broker::{
+    Node,
+    offsets::{Committed, GroupOffsets},
 };
-use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse, TopicName};
-use kafka_protocol::protocol::StrBytes;
-
-use crate::broker::Node;
-use crate::broker::offsets::{Committed, GroupOffsets};
+use kafka_protocol::{
+    messages::{
+        OffsetFetchRequest, OffsetFetchResponse, TopicName,
+        offset_fetch_response::{
+            OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+            OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+        },
+    },
+    protocol::StrBytes,
+};
 
 /// The version from which a request names several groups.
 const SEVERAL_GROUPS: i16 = 8;

@@ -4,15 +4,20 @@
 //! has this time to read the tombstone. Compressed batches stay unchanged. A new file replaces the old ones by a rename; its
 //! name says which ones. If the process is killed between these steps, the next start completes them.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::Path;
-
-use crate::broker::log::batch::{self, Record};
-use crate::broker::log::segment::Segment;
-use crate::broker::log::settings::Settings;
-use crate::broker::log::{Log, Partition, names, segment_path};
+use crate::broker::log::{
+    Log, Partition,
+    batch::{self, Record},
+    names,
+    segment::Segment,
+    segment_path,
+    settings::Settings,
+};
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, Write as _},
+    path::Path,
+};
 
 /// The offset of the newest record of each key.
 type Newest = HashMap<Box<[u8]>, i64>;

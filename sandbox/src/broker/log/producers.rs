@@ -3,12 +3,9 @@
 //! A duplicate batch gets the offset of the first one. A batch that leaves a gap is refused. A producer that is unknown,
 //! because it was silent for long, may begin with any number, as with Kafka.
 
-use std::collections::{HashMap, VecDeque};
-
+use crate::broker::log::{Appended, batch::Header};
 use kafka_protocol::ResponseError;
-
-use crate::broker::log::Appended;
-use crate::broker::log::batch::Header;
+use std::collections::{HashMap, VecDeque};
 
 /// The number of remembered batches: a producer may have this many requests in flight, and repeat them.
 const REMEMBERED: usize = 5;

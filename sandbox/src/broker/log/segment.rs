@@ -3,11 +3,12 @@
 //! Opening a file walks over the headers and builds the index. The walk also finds a write that a killed process left
 //! incomplete: everything after the last complete batch is cut off.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
-
 use crate::broker::log::batch::{self, HEADER, Header};
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufReader, Read as _, Seek as _, SeekFrom},
+    path::{Path, PathBuf},
+};
 
 /// The least number of bytes between two index entries (Kafka's `index.interval.bytes`).
 const INDEX_INTERVAL: u64 = 4_096;

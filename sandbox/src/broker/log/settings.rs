@@ -1,7 +1,6 @@
 //! A topic's settings, with Kafka's names, defaults and ranges. Settings without an effect here are refused.
 
-use std::collections::BTreeMap;
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 /// The values that a setting takes. DescribeConfigs has numbers for these types.
 enum Values {

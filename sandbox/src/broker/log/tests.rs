@@ -1,8 +1,5 @@
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use super::batch::put_varint;
-use super::*;
+use super::{batch::put_varint, *};
+use std::{collections::BTreeMap, time::Duration};
 
 const HOUR: i64 = 3_600_000;
 const START: i64 = 1_700_000_000_000;

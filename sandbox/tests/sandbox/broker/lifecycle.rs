@@ -1,10 +1,11 @@
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-use std::{env, fs};
-
 use super::*;
 use crate::kafka::groups::{STRATEGIES, assigned, member, poll_until};
+use std::{
+    env, fs,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 #[tokio::test]
 async fn brokers_of_one_process_know_nothing_of_each_other() {

@@ -1,9 +1,10 @@
 //! A malformed request ends its connection, and nothing else.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
 use super::*;
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
 
 fn frame(body: &[u8]) -> Vec<u8> {
     [&u32::try_from(body.len()).unwrap().to_be_bytes(), body].concat()

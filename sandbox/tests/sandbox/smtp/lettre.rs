@@ -1,7 +1,5 @@
-use ::lettre::message::MultiPart;
-use ::lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
-
 use super::*;
+use ::lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor, message::MultiPart};
 
 fn transport(server: &SmtpServer) -> AsyncSmtpTransport<Tokio1Executor> {
     AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous("127.0.0.1").port(server.address().port()).build()

@@ -120,7 +120,7 @@ fn unknown_fields_are_ignored() {
 }
 
 #[test]
-fn a_newer_version_is_told_apart_from_a_broken_record() {
+fn a_newer_version_and_a_broken_record_are_different_errors() {
     for kind in EventKind::ALL {
         let newer = changed(kind, |value| value["version"] = 3.into());
         assert_eq!(decode(kind, &newer), Err(DecodeError::UnknownVersion(3)));

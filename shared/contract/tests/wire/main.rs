@@ -3,7 +3,6 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod asyncapi;
-mod border;
 mod events;
 mod schema;
 mod schemas;

@@ -91,7 +91,7 @@ impl TopicCheck {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         if !self.kafka.check_topics {
             log::warn!(
-                "KAFKA_TOPIC_SETTINGS=ignore: whether the topics' settings keep what is promised is not looked at"
+                "KAFKA_TOPIC_SETTINGS=ignore: the topics' settings are not checked, although the promises depend on them"
             );
             return stop.cancelled().await;
         }
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_whose_settings_are_not_shown_is_told_from_one_that_is_wrong() {
+    fn hidden_settings_of_a_topic_are_no_wrong_settings() {
         let kafka = KafkaConfig::from_env(&mut Env::from_pairs([("KAFKA_REPLICATION", "3")]));
         let watch = KafkaWatch::new(kafka.clone());
         for topic in Topic::ALL {

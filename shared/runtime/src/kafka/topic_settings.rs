@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_a_promise_is_told_from_what_is_only_worse() {
+    fn settings_that_break_a_promise_are_errors_and_worse_ones_are_warnings() {
         let grave = true;
         let cases = [
             (grave, Topic::Verified, ONE, ("cleanup.policy", "delete")),

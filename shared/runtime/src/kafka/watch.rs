@@ -115,7 +115,7 @@ impl KafkaWatch {
             Ok(metadata) => metadata.topics().iter().all(|topic| topic.error().is_none()),
             Err(_) => {
                 log::info!(
-                    "a Kafka client gets no answer from brokers that others reach; they are named to it again"
+                    "a Kafka client gets no answer from brokers that other clients reach; its list of brokers is renewed"
                 );
                 self.name_brokers_to(client);
                 false

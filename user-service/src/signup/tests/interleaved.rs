@@ -5,10 +5,10 @@
 
 use super::model::{Entry, Log, Side, TOPICS, at, person, seconds_after};
 use crate::{
+    log_ends::Offsets,
     network::Client,
     outside::by_hand::{Asked, Published, next},
     publisher::{PublishError, Written},
-    replica::Offsets,
     rules::tests::RULES,
     signup::{Proof, Registered, Unavailable, Verdict},
 };
@@ -533,41 +533,5 @@ fn a_seed_decides_everything() {
         let (one, other) = (World::run(seed), World::run(seed));
         let differs = one.iter().zip(&other).find(|(one, other)| one != other);
         assert_eq!((differs, one.len()), (None, other.len()), "seed {seed}");
-    }
-}
-
-#[test]
-fn the_verbs_and_the_view_know_neither_clock_nor_kafka_nor_tasks() {
-    let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files =
-        |folder: &str| std::fs::read_dir(sources.join(folder)).unwrap().map(|file| file.unwrap().path());
-    let pure = ["signup", "rules", "replica", "replica/reading"].into_iter().flat_map(files).filter(|path| {
-        let shells = ["forget.rs", "follow.rs", "offsets.rs", "tests.rs"];
-        path.is_file() && !shells.iter().any(|shell| path.ends_with(shell))
-    });
-    for file in pure.chain([sources.join("wrong_codes.rs")]) {
-        let source = std::fs::read_to_string(&file).unwrap();
-        let mut code = source.split("#[cfg(test)]\nmod").next().unwrap().to_owned();
-        if file.ends_with("replica/mod.rs") {
-            // Its watch over the log-end offset waits by the clock of this machine.
-            code = code.replace("tokio::time::timeout(pause, stop.cancelled())", "");
-        }
-        if file.ends_with("replica/view.rs") {
-            // Moka removes entries by a clock of its own. No answer depends on that.
-            code = code.replace("duration_since(Timestamp::now())", "");
-        }
-        for word in [
-            "rdkafka::",
-            "tokio::time",
-            "tokio::task",
-            "tokio::spawn",
-            "std::thread",
-            "Instant::now",
-            "Timestamp::now",
-            "rand::",
-            "::random()",
-        ] {
-            assert!(!code.contains(word), "{} has {word}", file.display());
-        }
     }
 }

@@ -3,11 +3,12 @@
 
 use crate::{
     config::Config,
+    log_ends::Offsets,
     metrics::Metrics,
     network::Client,
     outside::{Outside, by_hand::ByHand},
     publisher::Written,
-    replica::{Offsets, Reading, Record, Registration},
+    replica::{Reading, Record, Registration},
     rules::{Rules, tests::RULES},
     signup::{Proof, Registered as Answered, Resent, Shown, Signup, Unavailable, Verdict, desk::Desk},
 };

@@ -6,6 +6,7 @@ use crate::{
     outcome::{End, Target},
     record::{Lent, Record},
 };
+use contract::event::Event;
 use jiff::Timestamp;
 use std::{
     sync::Arc,
@@ -14,7 +15,7 @@ use std::{
 
 /// What happened.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum Input<'a> {
     /// A record arrived.
     Taken { partition: Partition, offset: i64, lent: Lent<'a> },
     /// The task of a delivery has ended.
@@ -36,8 +37,8 @@ pub enum Event<'a> {
 /// What the shell has to do.
 #[derive(Debug)]
 pub enum Command {
-    /// Send the mail that the event asks for.
-    Start { delivery: DeliveryId, event: Arc<contract::event::Event> },
+    /// Send the mail that the event of this record asks for.
+    Start { delivery: DeliveryId, position: Position, event: Arc<Event> },
     /// Write the record to another topic, and wait for the broker's ack.
     Write { delivery: DeliveryId, record: Arc<Record>, target: Target },
     /// Interrupt all deliveries that wait for a session.
@@ -56,11 +57,11 @@ pub enum Command {
     Assign(Vec<Partition>),
     /// Give up all partitions.
     Unassign,
-    /// Leave the group and end: everything is settled, or the time for that is over.
+    /// Leave the group and end: everything has ended and is committed, or the time for that is over.
     Leave,
 }
 
-/// The time of an event, and one random number for it.
+/// The time of an input, and one random number for it.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
     pub instant: Instant,

@@ -23,10 +23,10 @@ struct Copy<'a> {
 }
 
 /// All duplicates, against the number that the faults and repeated records allow.
-pub(super) fn copies(index: &Index<'_>) -> Count {
-    let incidents: usize = index.evidence.incidents.iter().map(|incident| incident.copies).sum();
+pub(super) fn duplicates(index: &Index<'_>) -> Count {
+    let incidents: usize = index.evidence.incidents.iter().map(|incident| incident.duplicates).sum();
     let twice: usize = written_again(index).values().sum();
-    Count::bounded("copies of mails", incidents + twice, all(index).map(|copy| copy.line()))
+    Count::bounded("duplicates of mails", incidents + twice, all(index).map(|copy| copy.line()))
 }
 
 /// Duplicates of a mail that one record asks for, with no fault between the two mails.
@@ -34,7 +34,7 @@ pub(super) fn without_cause(index: &Index<'_>) -> Count {
     let twins = with_twins(index);
     let without =
         all(index).filter(|copy| !twins.contains(&copy.mail_id) && copy.causes(index).next().is_none());
-    Count::none("copies of mails without a fault that explains them", without.map(|copy| copy.line()))
+    Count::none("duplicates of mails without a fault that explains them", without.map(|copy| copy.line()))
 }
 
 /// Duplicates that exactly one fault explains, beyond the number that this fault allows.
@@ -47,11 +47,14 @@ pub(super) fn beyond_their_cause(index: &Index<'_>) -> Count {
             by_cause.entry(cause).or_default().push(copy.line());
         }
     }
-    let beyond = by_cause.into_iter().flat_map(|(cause, copies)| {
+    let beyond = by_cause.into_iter().flat_map(|(cause, duplicates)| {
         let incident = &index.evidence.incidents[cause];
-        copies.into_iter().skip(incident.copies).map(|copy| format!("{copy}, after {}", incident.what))
+        duplicates
+            .into_iter()
+            .skip(incident.duplicates)
+            .map(|copy| format!("{copy}, after {}", incident.what))
     });
-    Count::none("copies beyond what the one fault allows that explains them", beyond)
+    Count::none("duplicates beyond what the one fault allows that explains them", beyond)
 }
 
 fn all<'a>(index: &'a Index<'_>) -> impl Iterator<Item = Copy<'a>> {
@@ -91,7 +94,7 @@ impl Copy<'_> {
     fn causes<'a>(&self, index: &Index<'a>) -> impl Iterator<Item = (usize, &'a Incident)> {
         let (from, until) = (self.earlier.received_at - ON_THE_WIRE, self.mail.received_at + ON_THE_WIRE);
         let allows = move |incident: &Incident| {
-            incident.copies > 0 && incident.from <= until && incident.until + AFTER_EFFECT >= from
+            incident.duplicates > 0 && incident.from <= until && incident.until + AFTER_EFFECT >= from
         };
         index.evidence.incidents.iter().enumerate().filter(move |(_, incident)| allows(incident))
     }

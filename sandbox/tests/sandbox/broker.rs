@@ -1,14 +1,14 @@
 //! The embedded broker: the project's expectations of any Kafka, and tests of this broker alone.
 
-use std::time::Instant;
-
-use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::producer::FutureRecord;
-use rdkafka::{Offset, TopicPartitionList};
-use sandbox::broker::{Broker, Storage};
-use tempfile::TempDir;
-
 use crate::kafka::*;
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{CommitMode, Consumer as _},
+    producer::FutureRecord,
+};
+use sandbox::broker::{Broker, Storage};
+use std::time::Instant;
+use tempfile::TempDir;
 
 mod folder;
 mod lifecycle;

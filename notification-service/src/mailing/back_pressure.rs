@@ -32,11 +32,11 @@ impl Levels {
 
 /// Pauses above a high level and resumes below a low one.
 #[derive(Debug, Default)]
-pub(super) struct Flow {
+pub(super) struct Pressure {
     paused: bool,
 }
 
-impl Flow {
+impl Pressure {
     /// Returns true to pause and false to resume, and `None` when nothing changes.
     pub(super) fn update(&mut self, (high, low): Level) -> Option<bool> {
         let paused = if self.paused { !low } else { high };

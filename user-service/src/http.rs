@@ -2,11 +2,11 @@
 
 mod problem;
 mod body;
+mod fields;
 mod to_its_end;
 mod client;
 mod cross_site;
 mod limits;
-mod patience;
 mod connection;
 mod request_id;
 mod register;
@@ -17,6 +17,7 @@ mod health;
 mod metrics;
 mod file;
 mod page;
+mod described;
 mod openapi;
 mod server;
 
@@ -30,7 +31,6 @@ use actix_web::{
 pub(crate) use client::Proxies;
 pub(crate) use connection::{Admission, Silence};
 pub(crate) use limits::Limits;
-pub use patience::Patience;
 use problem::Problem;
 pub(crate) use request_id::identify;
 use runtime::tasks::Tasks;

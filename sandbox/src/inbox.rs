@@ -12,17 +12,18 @@ mod mailbox;
 mod web;
 mod mailhog;
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-
-use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer};
+use crate::{
+    inbox::mailbox::Mailbox,
+    smtp::{Keep, SmtpServer},
+};
+use actix_web::{App, HttpServer, dev::ServerHandle};
 use anyhow::Context as _;
 pub use mailbox::CAPACITY;
 pub use parsed_mail::ParsedMail;
-
-use crate::inbox::mailbox::Mailbox;
-use crate::smtp::{Keep, SmtpServer};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 /// A running inbox; both listeners are on 127.0.0.1.
 #[derive(Debug)]

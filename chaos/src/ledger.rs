@@ -7,7 +7,7 @@
 //!   verified   who was verified, and with which data
 //!   places     the schedule of mails
 //!   mails      the outcome of each event, and the content of the mails
-//!   copies     duplicate mails and their causes
+//!   duplicates mails that came again, and their causes
 //! ```
 //!
 //! Pure: it reads only the evidence, so its tests can make evidence up.
@@ -18,7 +18,7 @@ mod guesses;
 mod verified;
 mod places;
 mod mails;
-mod copies;
+mod duplicates;
 
 use crate::evidence::Evidence;
 use guesses::Guesses;
@@ -95,9 +95,9 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<Count> {
         mails::wrong_content(&index),
         mails::names_shown(&index),
         mails::needless_dead_letters(&index),
-        copies::copies(&index),
-        copies::without_cause(&index),
-        copies::beyond_their_cause(&index),
+        duplicates::duplicates(&index),
+        duplicates::without_cause(&index),
+        duplicates::beyond_their_cause(&index),
         Count::none("processes that ended by themselves, or not well", recovery.crashes.clone()),
         Count::none("services not ready in time after the last fault", recovery.not_ready.clone()),
         Count::none("partitions with a backlog after that", recovery.unsettled.clone()),

@@ -1,11 +1,12 @@
 //! The SMTP server, driven line by line and by lettre.
 
-use std::time::Duration;
-
 use sandbox::smtp::{Action, Script, SmtpServer, Stage};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use std::time::Duration;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream},
+    net::TcpStream,
+    time::timeout,
+};
 
 mod lettre;
 mod load;

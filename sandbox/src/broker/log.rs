@@ -17,19 +17,16 @@ mod producers;
 mod segment;
 pub(super) mod settings;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-
+use crate::broker::log::{batch::Header, producers::Producers, segment::Segment, settings::Settings};
 use kafka_protocol::ResponseError;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom},
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
 use tokio::sync::Notify;
-
-use crate::broker::log::batch::Header;
-use crate::broker::log::producers::Producers;
-use crate::broker::log::segment::Segment;
-use crate::broker::log::settings::Settings;
 
 /// Holds the first offset after a DeleteRecords request.
 const START_FILE: &str = "start";

@@ -37,22 +37,24 @@ mod offsets;
 mod topics;
 mod log;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
+use crate::{
+    broker::{consumers::Groups, offsets::Offsets, topics::Topics},
+    ports,
+};
 use anyhow::{Context as _, bail, ensure};
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
-
-use crate::broker::consumers::Groups;
-use crate::broker::offsets::Offsets;
-use crate::broker::topics::Topics;
-use crate::ports;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::{Builder, Runtime},
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 const HOST: &str = "127.0.0.1";
 const CLUSTER: &str = "sandbox";
@@ -143,7 +145,7 @@ impl Broker {
         if let Some(runtime) = self.runtime.take() {
             let stopped = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(STOP_TIMEOUT)).await;
             if let Err(error) = stopped {
-                ::log::warn!("the broker did not stop in order: {error}");
+                ::log::warn!("the broker did not stop gracefully: {error}");
             }
         }
     }

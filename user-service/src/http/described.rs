@@ -1,4 +1,5 @@
-//! The problems that each endpoint may answer with, as the service makes them, grouped by status.
+//! What the endpoints' descriptions have in common: the problems that each may answer with, as the service makes them, grouped by
+//! status; and a schema that requires one of several fields.
 
 use crate::http::{
     body,
@@ -12,17 +13,17 @@ use std::{collections::BTreeMap, time::Duration};
 use utoipa::{
     IntoResponses, Modify, PartialSchema, ToSchema,
     openapi::{
-        AllOfBuilder, ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response,
-        ResponseBuilder, Type, example::ExampleBuilder,
+        AllOfBuilder, ContentBuilder, HeaderBuilder, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr,
+        Response, ResponseBuilder, Schema, Type, example::ExampleBuilder, schema::SchemaType,
     },
 };
 
-pub(in crate::http) struct RegisterProblems;
-pub(in crate::http) struct VerifyProblems;
-pub(in crate::http) struct ResendProblems;
-pub(in crate::http) struct RegistrationProblems;
+pub(super) struct RegisterProblems;
+pub(super) struct VerifyProblems;
+pub(super) struct ResendProblems;
+pub(super) struct RegistrationProblems;
 /// Problems of endpoints that only look something up.
-pub(in crate::http) struct CheckProblems;
+pub(super) struct CheckProblems;
 /// Problems of requests that reach no operation.
 pub(super) struct Elsewhere;
 
@@ -146,4 +147,13 @@ fn response(problems: &[Problem]) -> Response {
         response = response.header("Retry-After", seconds);
     }
     response.build()
+}
+
+/// A schema that requires exactly one of these fields.
+pub(super) fn one_of_fields<const N: usize>(fields: [&str; N]) -> Schema {
+    fields.into_iter().fold(OneOfBuilder::new(), |one, field| one.item(required(field))).build().into()
+}
+
+fn required(field: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::AnyValue).required(field)
 }

@@ -1,7 +1,7 @@
 //! The log as this process knows it: one view, and how fresh it is.
 //!
 //! ```text
-//! log ──► follow ──► reading ──► accept ──► view     offsets: where the log begins and ends; replay: its progress
+//! log ──► follow ──► reading ──► accept ──► view     replay: its progress
 //!                       └── progress, end: is the view fresh enough for a decision?
 //! ```
 
@@ -13,10 +13,10 @@ mod reading;
 mod progress;
 mod replay;
 mod follow;
-mod offsets;
 
 use crate::{
     identity::IdSecret,
+    log_ends,
     metrics::Metrics,
     outside::Outside,
     publisher::Written,
@@ -27,8 +27,6 @@ pub(crate) use accept::Acceptance;
 pub(crate) use accept::Accepted;
 use contract::{event::EventId, registration_id::RegistrationId};
 pub(crate) use follow::Follower;
-pub(crate) use offsets::{Inquirer, settings};
-pub use offsets::{Offsets, Partition};
 pub use reading::Record;
 pub(crate) use reading::{BehindLog, Reading};
 pub(crate) use registration::Registration;
@@ -80,7 +78,7 @@ impl Replica {
         Self {
             view,
             reading: Arc::new(reading),
-            topics: TopicCheck::new(kafka.clone(), Arc::clone(&watch), &offsets::TOPICS, must_be_read),
+            topics: TopicCheck::new(kafka.clone(), Arc::clone(&watch), &log_ends::TOPICS, must_be_read),
             watch,
             moved_is_reported: AtomicBool::new(false),
         }

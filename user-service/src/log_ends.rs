@@ -17,7 +17,7 @@ use std::{
 };
 
 /// The topics that a user service reads and writes.
-pub(super) const TOPICS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
+pub(crate) const TOPICS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
 const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause between two tries.
 const TRY_PAUSE: Duration = Duration::from_millis(50);
@@ -62,7 +62,7 @@ impl Inquirer {
     }
 
     /// Whether the broker answers this client. Blocks for a second at most.
-    pub(super) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
+    pub(crate) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
         watch.ask(self.0.client())
     }
 
@@ -71,7 +71,7 @@ impl Inquirer {
     ///
     /// # Errors
     /// When the brokers don't answer within some seconds.
-    pub(super) fn span(&self, since: Timestamp) -> KafkaResult<(Offsets, Offsets)> {
+    pub(crate) fn span(&self, since: Timestamp) -> KafkaResult<(Offsets, Offsets)> {
         let mut partitions = Vec::new();
         for topic in TOPICS {
             partitions.extend((0..self.partition_count(topic)?).map(|partition| (topic, partition)));
