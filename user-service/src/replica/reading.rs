@@ -50,7 +50,7 @@ pub(crate) struct Record<'a> {
     pub(crate) key: Option<&'a [u8]>,
     /// `None`: a tombstone.
     pub(crate) payload: Option<&'a [u8]>,
-    /// The value of the first header of a name. May panic: rdkafka does so at a name that is not UTF-8.
+    /// The value of the first header of a name. It may panic; that ends nothing but the work on this record.
     pub(crate) header: &'a dyn Fn(&str) -> Option<&'a [u8]>,
 }
 
