@@ -60,8 +60,9 @@ impl Acceptance {
         let mut event = self.check(Event::read(origin, ce_type, payload)?)?;
         if let Event::Verified(verified) = &mut event {
             // A verification may be older than its record: it comes from a backup, or its writer's clock is slow.
-            // Other replicas learnt of it when its record was written, so it counts from then, less the tolerance.
-            let latest = earlier(origin.written_at, self.rules.clock_tolerance());
+            // Other replicas learnt of it when its record was written, so it counts from then, less the tolerance. That time
+            // is the broker's: by its reader's clock it would differ from replica to replica.
+            let latest = earlier(origin.stamped_at(now), self.rules.clock_tolerance());
             verified.occurred_at = verified.occurred_at.max(latest);
         }
         Ok(Accepted::Event(event))

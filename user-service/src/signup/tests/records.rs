@@ -9,7 +9,9 @@ use crate::{
 };
 use contract::{
     account_id::AccountId,
-    event::{DecodeError, Event, EventKind, MAX_RESENDS, MAX_SEND, MAX_VALUE_OCTETS, Mailing, Origin},
+    event::{
+        DecodeError, Event, EventKind, MAX_RESENDS, MAX_SEND, MAX_VALUE_OCTETS, Mailing, Origin, Verified,
+    },
     registration_id::RegistrationId,
     request_id::RequestId,
     topic::Topic,
@@ -244,4 +246,23 @@ fn what_decides_whether_a_verification_is_taken_in_decides_it_also_long_after() 
     assert!(matches!(read(long_ago, json!({"version": 2})), Err(DecodeError::Malformed { .. })));
     assert_eq!(read(long_ago, json!({"version": 1})).err(), Some(DecodeError::UnknownVersion(1)));
     assert!(matches!(read(long_ago + 1, json!({"version": 2})), Err(DecodeError::Malformed { .. })));
+}
+
+#[test]
+fn a_verification_that_was_written_late_has_one_time_whatever_the_clock_of_its_reader_shows() {
+    let registration: RegistrationId = REGISTRATION.parse().unwrap();
+    let request = RequestId::parse("r").unwrap();
+    let person = person("Ada", "ada@example.com");
+    let verified = Verified::new(account(), registration, person, request, at(NOW - 200_000));
+    let encoded = Event::Verified(verified).encode().unwrap();
+    let key = account().to_string();
+    for reader in [-120_000, -60_000, -1, 0, 60_000] {
+        let (acceptance, now) = (acceptance(), at(NOW + reader));
+        let origin = acceptance.origin(Topic::Verified, Some(NOW), now);
+        let name = Some(&b"user_account_verified"[..]);
+        match acceptance.read(origin, name, Some(key.as_bytes()), &encoded.payload, now) {
+            Ok(Accepted::Event(event)) => assert_eq!(event.occurred_at(), at(NOW - 125_000), "{reader}"),
+            other => panic!("{other:?}"),
+        }
+    }
 }
