@@ -2,7 +2,7 @@
 //!
 //! One way for all, so that supervisors and operators have to know only one. The exit code is 0 when the work is done, 1 when
 //! it failed, and 2 when the program was called wrongly: with arguments that clap refuses, or a configuration that can't be
-//! used. The reason is on standard error.
+//! used. The reason is on standard error, unless `RUST_LOG` turns the program's errors off.
 
 use crate::{
     env::{Env, EnvError, Problem},

@@ -54,7 +54,7 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// `None`: a tombstone.
     pub payload: Option<&'a [u8]>,
-    /// The value of the first header of a name. May panic: rdkafka does so at a name that is not UTF-8.
+    /// The value of the first header of a name. It may panic; that ends nothing but the work on this record.
     pub header: &'a dyn Fn(&str) -> Option<&'a [u8]>,
 }
 
