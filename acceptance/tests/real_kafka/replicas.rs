@@ -65,7 +65,7 @@ async fn replicas_that_join_one_after_another_share_the_codes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn members_that_come_and_go_gracefully_cost_no_duplicate_and_seconds_at_most() {
     const PER_SECOND: u32 = 30;
-    /// The server takes this long for every fortieth mail. At a rebalance all members wait for these mails.
+    /// How long the server takes for one mail in forty. A rebalance waits until such a mail has ended.
     const SLOW: Duration = Duration::from_secs(7);
     const EVERY: usize = 40;
     /// The time of two members that stop one after the other, and of the mail itself.

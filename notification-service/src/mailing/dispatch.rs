@@ -54,8 +54,7 @@ impl Mailing {
                 self.finish(item.record.position, Outcome::Duplicate);
                 continue;
             }
-            let next = caught(|| verdict::at_turn(&item, now));
-            let next = next.unwrap_or_else(|_| verdict::dead_letter(Reason::Panicked, 0));
+            let next = judged(|| verdict::at_turn(&item, now));
             if !matches!(next, Next::Finish(_)) && self.running.is_mailing(item.mail) {
                 // It goes back, and gets its turn again when the other record of this mail has ended.
                 twins.push(item);
@@ -171,8 +170,7 @@ impl Mailing {
 
     /// Takes a record out of the way, so that finished records behind it can be committed.
     pub(super) fn make_way(&mut self, item: Item, now: Now) {
-        let next = caught(|| verdict::out_of_the_way(&item, now));
-        let next = next.unwrap_or_else(|_| verdict::dead_letter(Reason::Panicked, 0));
+        let next = judged(|| verdict::out_of_the_way(&item, now));
         let mut delivery = Delivery::new(item, false, now.instant);
         delivery.quiet = matches!(next, Next::Write(Target::Retry(_)));
         self.follow(delivery, next, now);
@@ -182,4 +180,9 @@ impl Mailing {
     pub(super) fn is_at_bound(&self) -> bool {
         self.assignment.offsets.done() + self.running.deliveries.len() >= self.settings.commit.max_uncommitted
     }
+}
+
+/// The next step for a record. A bug in judging it makes it a dead letter, and ends no other work.
+fn judged(judge: impl FnOnce() -> Next) -> Next {
+    caught(judge).unwrap_or_else(|_| verdict::dead_letter(Reason::Panicked, 0))
 }

@@ -196,11 +196,13 @@ impl Reading {
         let mut progress = self.progress();
         let was_caught_up = progress.is_caught_up();
         change(&mut progress);
-        if !was_caught_up && let Some(replay) = progress.replay() {
-            replay.report(self.outside.instant());
-        }
+        let replay = progress.replay().filter(|_| !was_caught_up);
+        let report = replay.and_then(|replay| replay.report(self.outside.instant()));
         drop(progress);
         self.moved.notify_waiters();
+        if let Some(report) = report {
+            report.log();
+        }
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

@@ -3,6 +3,25 @@
 use crate::log_ends::{Offsets, Partition};
 use std::time::{Duration, Instant};
 
+/// A line of the log.
+pub(super) enum Report {
+    Progress { read: i64, total: i64 },
+    CaughtUp { read: i64, after: Duration },
+}
+
+impl Report {
+    /// Writes the line. That may block, so no lock is held meanwhile.
+    pub(super) fn log(&self) {
+        match self {
+            Self::Progress { read, total } => log::info!("replayed {read} of {total} records"),
+            Self::CaughtUp { read, after } => {
+                let duration_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+                log::info!("duration_ms" = duration_ms; "caught up after {read} records");
+            }
+        }
+    }
+}
+
 /// The progress of a replay.
 pub(super) struct Replay {
     missing: Offsets,
@@ -43,15 +62,16 @@ impl Replay {
         self.missing.is_empty()
     }
 
-    /// Logs the progress every two seconds, and the end.
-    pub(super) fn report(&mut self, now: Instant) {
+    /// What is to be logged now: the progress every two seconds, and the end.
+    pub(super) fn report(&mut self, now: Instant) -> Option<Report> {
+        let Self { read, total, .. } = *self;
         if self.is_over() {
-            let duration = now.saturating_duration_since(self.began);
-            let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-            log::info!("duration_ms" = duration_ms; "caught up after {} records", self.read);
-        } else if now.saturating_duration_since(self.reported) >= Self::REPORT {
-            self.reported = now;
-            log::info!("replayed {} of {} records", self.read, self.total);
+            return Some(Report::CaughtUp { read, after: now.saturating_duration_since(self.began) });
         }
+        let is_due = now.saturating_duration_since(self.reported) >= Self::REPORT;
+        is_due.then(|| {
+            self.reported = now;
+            Report::Progress { read, total }
+        })
     }
 }
