@@ -1,4 +1,4 @@
-//! A deterministic simulator of user services and notification services: one thread, no real time, and one seed decides everything.
+//! A deterministic simulator of user services and notification services: a run is one thread, no real time, and one seed decides everything.
 //!
 //! ```text
 //!   random              where chance comes from: the seed alone
@@ -49,8 +49,9 @@ mod chronicle;
 mod report;
 
 use clap::{Parser, Subcommand};
+use search::Extent;
 use setup::Scale;
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, thread, time::Duration};
 
 /// Drives the services' deciding code through simulated hours of faults, and keeps an exact ledger.
 #[derive(Parser)]
@@ -89,6 +90,9 @@ enum Command {
         /// The first seed.
         #[arg(long, default_value_t = 1)]
         from: u64,
+        /// Seeds that are run at the same time; as many as there are cores by default.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+        threads: Option<u64>,
     },
 }
 
@@ -98,9 +102,15 @@ fn main() -> ExitCode {
     let scale = Scale { services: count(services), users: count(users), short };
     let is_kept = match command {
         Command::Run { seed, chronicle } => search::run(seed, scale, chronicle),
-        Command::Search { minutes, seeds, from } => {
-            let length = minutes.map_or(Duration::MAX, Duration::from_mins);
-            search::search(from, seeds.unwrap_or(u64::MAX), scale, length)
+        Command::Search { minutes, seeds, from, threads } => {
+            let cores = || thread::available_parallelism().map_or(1, usize::from);
+            let extent = Extent {
+                from,
+                seeds: seeds.unwrap_or(u64::MAX),
+                length: minutes.map_or(Duration::MAX, Duration::from_mins),
+                threads: threads.map_or_else(cores, count),
+            };
+            search::search(&extent, scale)
         }
     };
     if is_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }

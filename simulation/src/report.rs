@@ -20,6 +20,18 @@ pub(crate) struct Searched {
     pub(crate) answers: usize,
 }
 
+impl Searched {
+    /// One more seed was run.
+    pub(crate) fn add(&mut self, verdict: &Verdict) {
+        let Verdict { took, mails, duplicates, answers, .. } = verdict;
+        self.seeds += 1;
+        self.simulated += *took;
+        self.mails += mails;
+        self.duplicates += duplicates;
+        self.answers += answers;
+    }
+}
+
 /// A run that broke no promise.
 pub(crate) fn kept(setup: &Setup, faults: &[Planned], verdict: &Verdict) {
     let Verdict { took, mails, duplicates, answers, .. } = verdict;
@@ -32,13 +44,13 @@ pub(crate) fn kept(setup: &Setup, faults: &[Planned], verdict: &Verdict) {
 }
 
 /// What was searched so far.
-pub(crate) fn searched(from: u64, searched: &Searched, real: Duration) {
+pub(crate) fn searched(from: u64, threads: usize, searched: &Searched, real: Duration) {
     let Searched { seeds, simulated, mails, duplicates, answers } = searched;
     let hours = simulated.as_secs_f64() / 3_600.0;
+    let each = hours / (real.as_secs_f64() / 3_600.0) / threads as f64;
     println!(
-        "seeds {from} to {}: {hours:.1} simulated hours in {real:.0?}, {:.0} an hour; {answers} answers; {mails} mails, {duplicates} of them duplicates",
-        from + seeds - 1,
-        hours / (real.as_secs_f64() / 3_600.0)
+        "{seeds} seeds from {from} on: {hours:.1} simulated hours in {real:.0?}, {each:.0} an hour by each of {threads} threads; \
+         {answers} answers; {mails} mails, {duplicates} of them duplicates"
     );
 }
 

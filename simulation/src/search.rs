@@ -4,10 +4,16 @@ use crate::{
     report::{self, Searched},
     schedule,
     setup::{Scale, Setup},
-    shrink,
-    world::{self, Verdict},
+    shrink, world,
 };
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Between two lines about what was searched.
 const PAUSE_OF_LINES: Duration = Duration::from_secs(10);
@@ -28,28 +34,57 @@ pub(crate) fn run(seed: u64, scale: Scale, chronicled: bool) -> bool {
     true
 }
 
-/// Runs so many seeds from this one on, until the time is over or a promise is broken, and reports; false in the latter case.
-pub(crate) fn search(from: u64, seeds: u64, scale: Scale, length: Duration) -> bool {
-    let (began, mut searched, mut line_at) = (Instant::now(), Searched::default(), PAUSE_OF_LINES);
-    while began.elapsed() < length && searched.seeds < seeds {
-        let setup = Setup::new(from + searched.seeds, scale);
-        let faults = schedule::plan(setup.seed, &setup);
-        let Verdict { breach, took, mails, duplicates, answers, .. } = world::run(&setup, &faults, false);
-        searched.seeds += 1;
-        searched.simulated += took;
-        searched.mails += mails;
-        searched.duplicates += duplicates;
-        searched.answers += answers;
-        if breach.is_some() {
-            report::searched(from, &searched, began.elapsed());
-            report::breach(&setup, &shrink::shrink(&setup, faults));
-            return false;
+/// How long a search goes on.
+pub(crate) struct Extent {
+    /// The first seed.
+    pub(crate) from: u64,
+    pub(crate) seeds: u64,
+    /// Of real time.
+    pub(crate) length: Duration,
+    /// Seeds that are run at the same time, each by a thread.
+    pub(crate) threads: usize,
+}
+
+/// Runs seed after seed until there were so many, the time is over or a promise is broken, and reports; false in the latter case.
+pub(crate) fn search(extent: &Extent, scale: Scale) -> bool {
+    let began = Instant::now();
+    let (next, is_broken) = (AtomicU64::new(0), AtomicBool::new(false));
+    let (of_threads, ended) = mpsc::channel();
+    let mut searched = Searched::default();
+    let mut broken = None;
+    thread::scope(|threads| {
+        for _ in 0..extent.threads {
+            let (of_threads, next, is_broken) = (of_threads.clone(), &next, &is_broken);
+            threads.spawn(move || {
+                while began.elapsed() < extent.length && !is_broken.load(Relaxed) {
+                    let number = next.fetch_add(1, Relaxed);
+                    if number >= extent.seeds {
+                        break;
+                    }
+                    let setup = Setup::new(extent.from + number, scale);
+                    let faults = schedule::plan(setup.seed, &setup);
+                    let verdict = world::run(&setup, &faults, false);
+                    is_broken.fetch_or(verdict.breach.is_some(), Relaxed);
+                    if of_threads.send((setup, faults, verdict)).is_err() {
+                        break;
+                    }
+                }
+            });
         }
-        if began.elapsed() > line_at {
-            report::searched(from, &searched, began.elapsed());
-            line_at = began.elapsed() + PAUSE_OF_LINES;
+        drop(of_threads);
+        let mut line_at = PAUSE_OF_LINES;
+        for (setup, faults, verdict) in ended {
+            searched.add(&verdict);
+            if verdict.breach.is_some() && broken.is_none() {
+                broken = Some((setup, faults));
+            } else if began.elapsed() > line_at {
+                report::searched(extent.from, extent.threads, &searched, began.elapsed());
+                line_at = began.elapsed() + PAUSE_OF_LINES;
+            }
         }
-    }
-    report::searched(from, &searched, began.elapsed());
-    true
+    });
+    report::searched(extent.from, extent.threads, &searched, began.elapsed());
+    let Some((setup, faults)) = broken else { return true };
+    report::breach(&setup, &shrink::shrink(&setup, faults));
+    false
 }
