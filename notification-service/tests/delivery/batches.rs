@@ -7,7 +7,7 @@ use std::time::Duration;
 async fn offsets_behind_a_delivery_that_is_under_way_are_not_committed() {
     let world = World::new(1).await;
     world.smtp.set_script(Script::recipient(&address(3), Action::Hang));
-    let service = world.start(&[("SMTP_REPLY_TIMEOUT", "20s")]).await;
+    let service = world.start(&[]).await;
     world.publish(&(1..=9).map(created).collect::<Vec<_>>()).await;
     world.wait_for_mails(8).await;
     world.wait_for_committed(Topic::Created, 2).await;

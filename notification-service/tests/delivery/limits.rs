@@ -1,4 +1,4 @@
-use crate::world::{PATIENT, Service, World, created};
+use crate::world::{Service, World, created};
 use contract::topic::Topic;
 use sandbox::smtp::{Action, Script, Stage};
 use std::{
@@ -55,7 +55,7 @@ async fn a_session_that_is_full_is_followed_by_a_fresh_one_at_once() {
             *mails += usize::from(step.stage == Stage::EndOfData);
             Action::Accept
         }));
-        let service = world.start(&[&PATIENT[..], &[("SMTP_CONNECTIONS", "1")]].concat()).await;
+        let service = world.start(&[("SMTP_CONNECTIONS", "1")]).await;
         let started = Instant::now();
         world.publish(&(0..18).map(created).collect::<Vec<_>>()).await;
         assert_eq!(world.wait_for_mails(18).await.len(), 18);
@@ -79,7 +79,7 @@ async fn a_server_that_takes_three_connections_gets_three() {
             Stage::EndOfData => Action::Delay(WORK),
             _ => Action::Accept,
         }));
-        let service = world.start(&[&PATIENT[..], &[("SMTP_CONNECTIONS", "16")]].concat()).await;
+        let service = world.start(&[("SMTP_CONNECTIONS", "16")]).await;
         let took = sixty_mails(&world, &service).await;
         assert!(took < 2 * IDEAL, "{took:?}");
         let sessions = world.smtp.sessions();
@@ -105,7 +105,7 @@ async fn a_server_that_takes_three_mails_at_a_time_gets_three() {
         busy.push(now + WORK);
         Action::Delay(WORK)
     }));
-    let service = world.start(&[&PATIENT[..], &[("SMTP_CONNECTIONS", "16")]].concat()).await;
+    let service = world.start(&[("SMTP_CONNECTIONS", "16")]).await;
     let took = sixty_mails(&world, &service).await;
     assert!(took < 2 * IDEAL, "{took:?}");
     let metrics = service.metrics().await;
@@ -117,7 +117,7 @@ async fn a_server_that_takes_three_mails_at_a_time_gets_three() {
 async fn a_server_that_is_busy_for_everybody_closes_the_gate_and_gets_all_sessions_afterwards() {
     let world = World::new(2).await;
     world.smtp.set_script(Script::at(Stage::Connect, Action::reply(421, "4.3.2 try again later")));
-    let service = world.start(&[&PATIENT[..], &[("SMTP_CONNECTIONS", "8")]].concat()).await;
+    let service = world.start(&[("SMTP_CONNECTIONS", "8")]).await;
     world.publish(&(0..30).map(created).collect::<Vec<_>>()).await;
     let health = service.wait_until(|body| body["gate"]["open"] == false).await;
     assert_eq!(health["gate"]["closed_by"], "greeting: reply 421 4.3.2");

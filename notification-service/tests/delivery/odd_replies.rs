@@ -1,6 +1,6 @@
 //! Replies as real servers send them. The text after the code decides nothing.
 
-use crate::world::{PATIENT, World, created, created_to};
+use crate::world::{World, created, created_to};
 use contract::topic::Topic;
 use sandbox::smtp::{Action, Script, Stage};
 
@@ -8,7 +8,7 @@ use sandbox::smtp::{Action, Script, Stage};
 async fn is_taken(stage: Stage, reply: &[u8]) {
     let world = World::new(1).await;
     world.smtp.set_script(Script::first(1, stage, Action::Say(reply.to_vec())));
-    let service = world.start(&PATIENT).await;
+    let service = world.start(&[]).await;
     world.publish(&[created(1)]).await;
     world.wait_for_committed(Topic::Created, 1).await;
     let told = format!("{stage:?} {}", reply.escape_ascii());
@@ -41,7 +41,7 @@ async fn a_refusal_in_any_encoding_is_a_refusal() {
     let world = World::new(1).await;
     let refusal = b"550 5.1.1 \xd3\xca\xcf\xe4\xb2\xbb\xb4\xe6\xd4\xda\r\n".to_vec();
     world.smtp.set_script(Script::recipient("nobody@example.com", Action::Say(refusal)));
-    let service = world.start(&PATIENT).await;
+    let service = world.start(&[]).await;
     world.publish(&[created_to(1, "nobody@example.com"), created(2)]).await;
     world.wait_for_committed(Topic::Created, 2).await;
     let letters = world.wait_for_dead_letters(1).await;
@@ -57,7 +57,7 @@ async fn an_offer_counts_in_any_case() {
     let world = World::new(1).await;
     let offers = b"250-odd.test\r\n250-pipelining\r\n250-8bitmime\r\n250 smtputf8\r\n".to_vec();
     world.smtp.set_script(Script::at(Stage::Ehlo, Action::Say(offers)));
-    let service = world.start(&PATIENT).await;
+    let service = world.start(&[]).await;
     world.publish(&[created_to(1, "j\u{f6}rg@example.com")]).await;
     assert_eq!(world.wait_for_mails(1).await[0].recipients, ["j\u{f6}rg@example.com"]);
     service.stop().await;
@@ -69,7 +69,7 @@ async fn a_reply_without_an_end_closes_the_gate_and_loses_nothing() {
     let world = World::new(1).await;
     let endless = [b"250 ".to_vec(), vec![b'x'; 1 << 20]].concat();
     world.smtp.set_script(Script::first(1, Stage::EndOfData, Action::Say(endless)));
-    let service = world.start(&[("SMTP_FINAL_TIMEOUT", "20s")]).await;
+    let service = world.start(&[]).await;
     world.publish(&[created(1)]).await;
     let health = service.wait_until(|body| body["gate"]["open"] == false).await;
     let told = health["gate"]["closed_by"].as_str().unwrap();

@@ -2,7 +2,7 @@
 
 use crate::{
     front::{Certificate, Front, LOGIN, Mode},
-    world::{World, address, created, created_to, created_until},
+    world::{IMPATIENT, World, address, created, created_to, created_until},
 };
 use contract::{event::Event, topic::Topic};
 use jiff::{SignedDuration, Timestamp};
@@ -98,7 +98,8 @@ async fn a_servers_own_certificate_has_to_be_the_one_valid_and_of_that_name() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_error_of_a_port_for_another_encryption_names_the_setting() {
     for encryption in ["none", "starttls"] {
-        let settings = [("SMTP_ENCRYPTION", encryption)];
+        // Both sides wait for the other one's first octet.
+        let settings = [&IMPATIENT[..], &[("SMTP_ENCRYPTION", encryption)]].concat();
         refused(Mode::AtOnce, Certificate::Good, &settings, "set SMTP_ENCRYPTION=tls").await;
     }
     for mode in [Mode::Never, Mode::AfterStartTls] {

@@ -1,4 +1,4 @@
-use crate::world::{DEADLINE, World, created, created_to, created_until, distinct_ids};
+use crate::world::{DEADLINE, IMPATIENT, World, created, created_to, created_until, distinct_ids};
 use contract::topic::Topic;
 use jiff::{SignedDuration, Timestamp};
 use sandbox::smtp::{Action, Script, Stage};
@@ -36,7 +36,7 @@ async fn a_server_that_fails_in_any_phase_loses_nothing_and_makes_no_dead_letter
         (Stage::EndOfData, Action::Disconnect),
     ];
     let world = World::new(2).await;
-    let service = world.start(&[("SMTP_CONNECTIONS", "4")]).await;
+    let service = world.start(&[&IMPATIENT[..], &[("SMTP_CONNECTIONS", "4")]].concat()).await;
     for (round, (stage, fault)) in (0_u8..).zip(faults) {
         // A restart ends the sessions of the last round, so that each phase is reached again.
         world.smtp.stop().await;

@@ -1,6 +1,6 @@
 //! A server may take minutes for a reply (RFC 5321, section 4.5.3.2). That costs sessions, and no duplicates.
 
-use crate::world::{World, address, created};
+use crate::world::{IMPATIENT, World, address, created};
 use contract::topic::Topic;
 use sandbox::smtp::{Action, Script, Stage, Step};
 use std::{
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longer than the `SMTP_TIMEOUT` of tests.
+/// Longer than the `SMTP_TIMEOUT` of [`IMPATIENT`].
 const SLOW: Duration = Duration::from_millis(1200);
 
 /// Whether the step is about the first person's mail.
@@ -26,7 +26,9 @@ async fn a_slow_answer_to_the_final_dot_costs_no_copy_and_stops_nobody_else() {
         Stage::EndOfData if is_first(step) => Action::Delay(SLOW),
         _ => Action::Accept,
     }));
-    let service = world.start(&[("SMTP_FINAL_TIMEOUT", "20s"), ("SMTP_CONNECTIONS", "2")]).await;
+    let service = world
+        .start(&[&IMPATIENT[..], &[("SMTP_FINAL_TIMEOUT", "20s"), ("SMTP_CONNECTIONS", "2")]].concat())
+        .await;
     world.publish(&(1..=9).map(created).collect::<Vec<_>>()).await;
     let others = world.wait_for_mails(8).await;
     assert!(others.iter().all(|mail| mail.recipients != [address(1)]));
@@ -43,7 +45,7 @@ async fn replies_before_the_dot_may_take_longer_than_connecting() {
     for stage in [Stage::Connect, Stage::Ehlo, Stage::Mail, Stage::Rcpt, Stage::Data] {
         let world = World::new(1).await;
         world.smtp.set_script(Script::first(1, stage, Action::Delay(SLOW)));
-        let service = world.start(&[("SMTP_REPLY_TIMEOUT", "20s")]).await;
+        let service = world.start(&[&IMPATIENT[..], &[("SMTP_REPLY_TIMEOUT", "20s")]].concat()).await;
         world.publish(&[created(1)]).await;
         world.wait_for_committed(Topic::Created, 1).await;
         assert_eq!((world.smtp.count(), world.smtp.sessions().opened), (1, 1), "{stage:?}");
@@ -66,7 +68,7 @@ async fn a_mail_that_gets_no_answer_is_handed_on_and_holds_up_nothing() {
             Action::Hang
         }));
         let bound = [("MAX_UNCOMMITTED", "10"), ("COMMIT_MAX_RECORDS", "5"), ("SMTP_CONNECTIONS", "2")];
-        let service = world.start(&bound).await;
+        let service = world.start(&[&IMPATIENT[..], &bound].concat()).await;
         world.publish(&(1..=30).map(created).collect::<Vec<_>>()).await;
         service.wait_until(|body| body["records"]["handed_on"].as_u64() > Some(0)).await;
         // The next try, from the retry topic, may have begun already.
