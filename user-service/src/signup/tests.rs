@@ -5,4 +5,3 @@ mod model;
 mod traces;
 mod alike;
 mod records;
-mod interleaved;
