@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   accounts     what the log says of accounts, in the order of its records; read: how far a replica has read it
-//!   signups      what user services publish and answer; checked at each event and each answer
+//!   signups      what user services publish, checked at each event
+//!   answers      what they answer
 //!   records      what each record asks for
 //!   assignments  what a service was given, has finished and has committed; checked at each step
 //!   mails        what became of each mail, and why some were sent twice; checked at the end
@@ -13,6 +14,7 @@
 mod accounts;
 mod read;
 mod signups;
+mod answers;
 mod records;
 mod assignments;
 mod mails;

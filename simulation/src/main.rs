@@ -10,12 +10,14 @@
 //!     group, client     the coordinator of the consumer group, and librdkafka as it behaves
 //!     mail_server       what it says to whom
 //!     user_service      a process: the real verbs and view (`user_service::simulated`)
-//!       user_shell      what `application`, `follow` and `publisher` do around them
+//!       user_shell      what `application` and `follow` do around them
+//!       user_requests   its requests, and what `publisher` and `log_ends` do
 //!     service           a process: the real state machine (`notification_service::simulated`)
 //!       shell           what `consumer` does around it
 //!       consuming       its Kafka consumer in the course of time
 //!       delivery        what `Delivery` does: sessions, talks, copies
 //!     perform           faults
+//!     judging           whether a run comes to its end, and whether the replicas agree
 //!   ledger              what was promised, checked at each step and at the end
 //!   search, shrink      seed after seed; the fewest faults that still break a promise
 //!   report, chronicle   for people
@@ -30,6 +32,7 @@ mod people;
 mod call;
 mod agenda;
 mod world;
+mod judging;
 mod acting;
 mod broker;
 mod group;
@@ -37,6 +40,7 @@ mod client;
 mod mail_server;
 mod user_service;
 mod user_shell;
+mod user_requests;
 mod service;
 mod shell;
 mod consuming;
