@@ -66,7 +66,7 @@ impl World {
         };
         // Now and then somebody clicks twice.
         if matches!(verb, Verb::Register(_)) && self.people.random.random_bool(0.2) {
-            self.call(Caller::Owner(number), verb.clone());
+            self.call(Caller::TwiceClicked(number), verb.clone());
         }
         self.call(Caller::Owner(number), verb);
     }
@@ -103,7 +103,7 @@ impl World {
         let people = &mut self.people;
         people.count += 1;
         let (number, sign) = match caller {
-            Caller::Owner(number) => (number, ""),
+            Caller::Owner(number) | Caller::TwiceClicked(number) => (number, ""),
             Caller::Stranger(number) => (number, "x"),
         };
         let request = format!("{}-{sign}{}", people.humans[number].name, people.count);
@@ -134,7 +134,10 @@ impl World {
                     ids.remove(0);
                 }
             }
-            (Caller::Stranger(_), _) => {}
+            (Caller::TwiceClicked(number), Some(Answer::Registered(id))) => {
+                self.people.humans[number].ids.push(id)
+            }
+            (Caller::TwiceClicked(_) | Caller::Stranger(_), _) => {}
         }
     }
 

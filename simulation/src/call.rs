@@ -21,6 +21,8 @@ pub(crate) struct Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Caller {
     Owner(usize),
+    /// The first of two clicks: what comes of it is left to the second one.
+    TwiceClicked(usize),
     Stranger(usize),
 }
 
