@@ -118,10 +118,9 @@ impl World {
             let wait = milliseconds(&mut self.users[number].random, 50..500);
             return self.user_later(number, wait, UserInput::Begin);
         }
-        let Some(since) = self.users[number].replica.as_ref().map(Replica::since) else { return };
-        let start = |partition: Partition| match partition.topic {
-            Topic::Verified => 0,
-            _ => self.broker.first_since(partition, since),
+        let Some(replica) = self.users[number].replica.as_ref() else { return };
+        let start = |partition: Partition| {
+            replica.since(partition.topic).map_or(0, |since| self.broker.first_since(partition, since))
         };
         let offsets = |of: &dyn Fn(Partition) -> i64| -> Offsets {
             let partitions = self.broker.partitions_of(OF_USERS);

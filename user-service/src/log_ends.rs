@@ -67,25 +67,27 @@ impl Inquirer {
     }
 
     /// The offset from which each partition has to be read, and its present log-end offset.
-    /// The topic of verified accounts is read from its beginning, the others from `since`.
+    /// A topic is read from the time that `since` names, or from its beginning.
     ///
     /// # Errors
     /// When the brokers don't answer within some seconds.
-    pub(crate) fn span(&self, since: Timestamp) -> KafkaResult<(Offsets, Offsets)> {
+    pub(crate) fn span(&self, since: impl Fn(Topic) -> Option<Timestamp>) -> KafkaResult<(Offsets, Offsets)> {
         let mut partitions = Vec::new();
         for topic in TOPICS {
             partitions.extend((0..self.partition_count(topic)?).map(|partition| (topic, partition)));
         }
         let end = self.offsets(&partitions, Offset::End, QUERY_TIMEOUT)?;
         let mut start = self.offsets(&partitions, Offset::Beginning, QUERY_TIMEOUT)?;
-        let by_time: Vec<Partition> =
-            partitions.into_iter().filter(|(topic, _)| *topic != Topic::Verified).collect();
-        let found = self.offsets(&by_time, Offset::Offset(since.as_millisecond()), QUERY_TIMEOUT)?;
-        for partition in by_time {
-            // A partition without a record since then has nothing to read yet.
-            let first = found.get(&partition).or_else(|| end.get(&partition)).copied();
-            if let (Some(start), Some(first)) = (start.get_mut(&partition), first) {
-                *start = first.max(*start);
+        for topic in TOPICS {
+            let Some(since) = since(topic) else { continue };
+            let by_time: Vec<Partition> = partitions.iter().copied().filter(|(of, _)| *of == topic).collect();
+            let found = self.offsets(&by_time, Offset::Offset(since.as_millisecond()), QUERY_TIMEOUT)?;
+            for partition in by_time {
+                // A partition without a record since then has nothing to read yet.
+                let first = found.get(&partition).or_else(|| end.get(&partition)).copied();
+                if let (Some(start), Some(first)) = (start.get_mut(&partition), first) {
+                    *start = first.max(*start);
+                }
             }
         }
         Ok((start, end))
@@ -160,7 +162,7 @@ mod tests {
             cluster.create_topic(topic.name(), 1, 1).unwrap();
         }
         let inquirer = Inquirer::new(&settings(cluster)).unwrap();
-        inquirer.span(Timestamp::now()).unwrap();
+        inquirer.span(|_| Some(Timestamp::now())).unwrap();
         inquirer
     }
 

@@ -22,6 +22,7 @@ use contract::{
     person::Person,
     registration_id::RegistrationId,
     request_id::RequestId,
+    topic::Topic,
     verification_code::{LinkToken, VerificationCode},
 };
 use jiff::Timestamp;
@@ -86,10 +87,10 @@ impl Replica {
         self.hand.set(now);
     }
 
-    /// From which time on the log has to be read. Of `user_account_verified` all is.
+    /// From which time on a topic has to be read; `None` if all of it has to.
     #[must_use]
-    pub fn since(&self) -> Timestamp {
-        self.signup.replica().reading().since()
+    pub fn since(&self, topic: Topic) -> Option<Timestamp> {
+        self.signup.replica().reading().since(topic)
     }
 
     /// Begins to read: each partition from its start; the replay is over at these ends.

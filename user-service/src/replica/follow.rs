@@ -199,7 +199,7 @@ impl Follower {
 
     /// Assigns all partitions, each from the first record that may still count.
     fn assign(&self) -> KafkaResult<()> {
-        let (start, end) = self.inquirer.span(self.reading.since())?;
+        let (start, end) = self.inquirer.span(|topic| self.reading.since(topic))?;
         let (mut prompt, mut patient) = (TopicPartitionList::new(), TopicPartitionList::new());
         for ((topic, partition), offset) in &start {
             let assignment = if *topic == Topic::Created { &mut patient } else { &mut prompt };

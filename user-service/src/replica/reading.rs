@@ -140,14 +140,14 @@ impl Reading {
         self.progress().is_caught_up()
     }
 
-    /// The time from which on the log has to be read.
-    pub(crate) fn since(&self) -> Timestamp {
-        self.acceptance.rules.replay_from(self.outside.now())
+    /// The time from which a topic has to be read; `None` if all of it has to.
+    pub(crate) fn since(&self, topic: Topic) -> Option<Timestamp> {
+        self.acceptance.rules.replay_from(topic, self.outside.now())
     }
 
-    /// Removes expired data from the view.
+    /// Removes expired data from the view. During a replay guesses stay: those that come next may be of the same registrations.
     pub(crate) fn tidy(&self) {
-        self.view.tidy(self.outside.now());
+        self.view.tidy(self.outside.now(), self.is_caught_up());
     }
 
     /// Whether there are too many registrations to read on.

@@ -152,12 +152,12 @@ impl View {
         Awaited { view: self, event_id, read }
     }
 
-    /// Removes expired data.
-    pub(crate) fn tidy(&self, now: Timestamp) {
+    /// Removes expired data, guesses only if told so.
+    pub(crate) fn tidy(&self, now: Timestamp, with_guesses: bool) {
         self.registrations.run_pending_tasks();
         for stripe in &self.stripes {
             let mut stripe = locked(stripe);
-            stripe.accounts.retain(|_, account| account.tidy(now, &self.rules));
+            stripe.accounts.retain(|_, account| account.tidy(now, with_guesses, &self.rules));
             if stripe.accounts.capacity() / 4 > stripe.accounts.len() {
                 stripe.accounts.shrink_to_fit();
             }

@@ -172,11 +172,11 @@ impl Account {
         self.guesses.as_ref().map_or(0, |guesses| guesses.with(registration))
     }
 
-    /// Removes expired data; returns whether anything is left.
-    pub(crate) fn tidy(&mut self, now: Timestamp, rules: &Rules) -> bool {
+    /// Removes expired data, guesses only if told so; returns whether anything is left.
+    pub(crate) fn tidy(&mut self, now: Timestamp, with_guesses: bool, rules: &Rules) -> bool {
         let oldest = *rules.held(now).start();
         self.places.retain(|place| place.window >= oldest);
-        if self.guesses.as_mut().is_some_and(|guesses| !guesses.tidy(now, oldest, rules)) {
+        if with_guesses && self.guesses.as_mut().is_some_and(|guesses| !guesses.tidy(now, oldest, rules)) {
             self.guesses = None;
         }
         let is_over = |at: Option<Timestamp>| at.is_none_or(|at| later(at, rules.milestone_life()) <= now);

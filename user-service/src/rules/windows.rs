@@ -5,6 +5,7 @@
 //! windows have right codes. The token is right until `LINK_TTL` after its window.
 
 use super::{earlier, later};
+use contract::topic::Topic;
 use jiff::Timestamp;
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -126,12 +127,18 @@ impl Rules {
         self.link_ttl.saturating_add(self.window.saturating_mul(3))
     }
 
-    /// The time from which the log has to be read. The records since then hold all
-    /// registrations that are alive, their guesses, and all windows that are held.
-    pub(crate) fn replay_from(&self, now: Timestamp) -> Timestamp {
+    /// The time from which a topic has to be read; `None` if all of it has to. The records since then hold all
+    /// registrations that are alive, all windows that are held, and the guesses on which the budgets of both depend.
+    pub(crate) fn replay_from(&self, topic: Topic, now: Timestamp) -> Option<Timestamp> {
         let second_before = self.begin(self.window_at(now).before(2));
         let slack = self.max_clock_skew.saturating_mul(2).max(self.clock_tolerance());
-        earlier(earlier(now, self.link_ttl).min(second_before), slack)
+        let since = earlier(earlier(now, self.link_ttl).min(second_before), slack);
+        match topic {
+            Topic::Verified => None,
+            // A guess counts in its window if its registration had guesses left, which may be that much older.
+            Topic::Activity => Some(earlier(since, self.link_ttl)),
+            _ => Some(since),
+        }
     }
 
     /// How far the clock of a writer may be from the broker's when it writes.

@@ -192,11 +192,11 @@ impl Log {
         });
     }
 
-    /// Where a replica begins to read: at the first record from this time on. It reads the compacted topic whole.
-    fn starts(&self, since: Timestamp) -> Offsets {
+    /// Where a replica begins to read: in each topic at the first record from this time on.
+    fn starts(&self, since: impl Fn(Topic) -> Option<Timestamp>) -> Offsets {
         let first = |topic: Topic| {
             let mut of_topic = self.records.iter().filter(|record| record.topic == topic);
-            let first = of_topic.find(|record| topic == Topic::Verified || record.stamped_at >= since);
+            let first = of_topic.find(|record| since(topic).is_none_or(|since| record.stamped_at >= since));
             first.map_or(self.end(topic), |record| record.offset)
         };
         TOPICS.map(|topic| ((topic, 0), first(topic))).into()
@@ -241,7 +241,7 @@ impl Side {
 
     /// Begins the replay of a replica that starts now.
     pub(super) fn start(&mut self, log: &Log, now: Timestamp) {
-        let starts = log.starts(self.desk().rules.replay_from(now));
+        let starts = log.starts(|topic| self.desk().rules.replay_from(topic, now));
         self.next = starts.iter().map(|((topic, _), offset)| (*topic, *offset)).collect();
         self.reading().begin(starts, log.ends());
     }

@@ -133,7 +133,7 @@ proptest! {
             prop_assert_eq!(desk.is_token_right(&registration, &token, now), None);
             desk.verification(id, registration, request(), now).0.encode().unwrap();
         }
-        desk.view.tidy(now);
+        desk.view.tidy(now, true);
     }
 
     #[test]

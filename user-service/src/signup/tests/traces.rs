@@ -729,10 +729,10 @@ proptest! {
         let fresh = Side::started(&log, order, now, RULES);
         let account = ran.account(V);
         let known = |side: &Side| {
-            side.desk().view.tidy(now);
+            side.desk().view.tidy(now, true);
             let accounts = side.desk().view.look_at(account, |account, is_verified| {
                 let mut account = account.clone();
-                account.tidy(now, &RULES);
+                account.tidy(now, true, &RULES);
                 (account, is_verified)
             });
             let alive: Vec<_> = ids.iter().map(|id| side.registration(*id, now)).collect();
@@ -742,6 +742,37 @@ proptest! {
         prop_assert_eq!(known(&ran), known(&fresh));
         prop_assert_eq!(known(&ran), known(&half_way));
     }
+}
+
+/// The registration has four guesses in window 9, and two at once in window 11, shortly before it is over. The sixth is beyond its budget.
+#[test]
+fn a_replica_that_starts_counts_no_guess_of_a_window_that_was_beyond_the_budget_of_its_registration() {
+    let (mut ran, mut log) = (Side::new(), Log::default());
+    let id = registered(&mut ran, &mut log, e(), at("09:50:00"));
+    let mut codes = ran.wrong_codes(V);
+    for _ in 0..4 {
+        assert!(matches!(
+            ran.verify(&mut log, id, &codes.next().unwrap(), at("09:51:00")),
+            Seen::WrongCode(_)
+        ));
+    }
+    let registration = ran.registration(id, at("11:02:00")).unwrap();
+    for code in codes.take(2) {
+        let request = contract::request_id::RequestId::random();
+        let attempt = ran.desk().guess(id, &registration, &code, request, at("11:02:00")).unwrap();
+        log.write(&Event::Attempt(attempt), at("11:02:00"));
+    }
+    ran.read_all(&log, at("11:02:01"));
+
+    let now = at("12:10:00");
+    let fresh = Side::started(&log, TOPICS, now, RULES);
+    let counted = |side: &Side| {
+        side.desk().view.look_at(side.account(V), |account, _| {
+            format!("{:?}", account.in_fixed_order(now, &RULES, &|_| false))
+        })
+    };
+    assert_eq!(counted(&ran).matches("EventId").count(), 1);
+    assert_eq!(counted(&fresh), counted(&ran));
 }
 
 #[test]
