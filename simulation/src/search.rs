@@ -2,9 +2,10 @@
 
 use crate::{
     report::{self, Searched},
-    schedule,
+    schedule::{self, Planned},
     setup::{Scale, Setup},
-    shrink, world,
+    shrink,
+    world::{self, Verdict},
 };
 use std::{
     sync::{
@@ -20,9 +21,7 @@ const PAUSE_OF_LINES: Duration = Duration::from_secs(10);
 
 /// Runs one seed, and reports; false when a promise is broken.
 pub(crate) fn run(seed: u64, scale: Scale, chronicled: bool) -> bool {
-    let setup = Setup::new(seed, scale);
-    let faults = schedule::plan(seed, &setup);
-    let verdict = world::run(&setup, &faults, chronicled);
+    let (setup, faults, verdict) = run_once(seed, scale, chronicled);
     if verdict.breach.is_some() {
         report::breach(&setup, &shrink::shrink(&setup, faults));
         return false;
@@ -32,6 +31,13 @@ pub(crate) fn run(seed: u64, scale: Scale, chronicled: bool) -> bool {
     }
     report::kept(&setup, &faults, &verdict);
     true
+}
+
+fn run_once(seed: u64, scale: Scale, chronicled: bool) -> (Setup, Vec<Planned>, Verdict) {
+    let setup = Setup::new(seed, scale);
+    let faults = schedule::plan(seed, &setup);
+    let verdict = world::run(&setup, &faults, chronicled);
+    (setup, faults, verdict)
 }
 
 /// How long a search goes on.
@@ -61,11 +67,9 @@ pub(crate) fn search(extent: &Extent, scale: Scale) -> bool {
                     if number >= extent.seeds {
                         break;
                     }
-                    let setup = Setup::new(extent.from + number, scale);
-                    let faults = schedule::plan(setup.seed, &setup);
-                    let verdict = world::run(&setup, &faults, false);
-                    is_broken.fetch_or(verdict.breach.is_some(), Relaxed);
-                    if of_threads.send((setup, faults, verdict)).is_err() {
+                    let ran = run_once(extent.from + number, scale, false);
+                    is_broken.fetch_or(ran.2.breach.is_some(), Relaxed);
+                    if of_threads.send(ran).is_err() {
                         break;
                     }
                 }

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use std::time::Duration;
 use user_service::simulated::Answer;
 
-/// A request that began so long after the last fault has no excuse: what was late has arrived by then.
+/// So long after the last fault, everything that was late has arrived. Requests that begin later must be answered.
 const CALM: Duration = Duration::from_secs(20);
 
 impl Ledger {
@@ -52,8 +52,12 @@ impl Ledger {
             return;
         }
         let problem = match &called.call.verb {
-            Verb::Register(_) => self.registered(&called, None, answer, span),
-            Verb::Resend(id) => self.registered(&called, Some(*id), answer, span),
+            Verb::Resend(id) | Verb::Code(id, _) | Verb::Link(id, _) | Verb::Show(id, _)
+                if *answer == Answer::Unknown =>
+            {
+                self.unknown(&called, *id, span)
+            }
+            Verb::Register(_) | Verb::Resend(_) => self.registered(&called, answer),
             Verb::Code(id, code) => self.guessed(&called, (*id, code), answer, span, read),
             Verb::Link(id, token) | Verb::Show(id, token) => self.proved(&called, (*id, token), answer, span),
         };
@@ -67,21 +71,14 @@ impl Ledger {
         }
     }
 
-    fn registered(
-        &self,
-        called: &Called,
-        from: Option<RegistrationId>,
-        answer: &Answer,
-        span: Span,
-    ) -> Result<(), &'static str> {
-        match (from, answer) {
+    fn registered(&self, called: &Called, answer: &Answer) -> Result<(), &'static str> {
+        match (&called.call.verb, answer) {
             (_, Answer::Registered(id)) => {
                 let known = self.accounts.registration(*id);
                 let is_there = known.is_some_and(|it| it.event.request_id == called.call.request);
                 is_there.then_some(()).ok_or("an answer of 202 is in the log")
             }
-            (Some(from), Answer::Unknown) => self.unknown(called, from, span),
-            (Some(_), Answer::Wait(_)) => Ok(()),
+            (Verb::Resend(_), Answer::Wait(_)) => Ok(()),
             _ => Err("each answer belongs to its request"),
         }
     }
@@ -105,9 +102,6 @@ impl Ledger {
         read: &Read<'_>,
     ) -> Result<(), &'static str> {
         let rules = self.rules;
-        if *answer == Answer::Unknown {
-            return self.unknown(called, id, span);
-        }
         let Some((email, account_id, made_at)) = self.data(id) else {
             return Err("a registration that is not in the log is unknown");
         };
@@ -166,9 +160,6 @@ impl Ledger {
         span: Span,
     ) -> Result<(), &'static str> {
         let rules = self.rules;
-        if *answer == Answer::Unknown {
-            return self.unknown(called, id, span);
-        }
         let Some((email, account_id, made_at)) = self.data(id) else {
             return Err("a registration that is not in the log is unknown");
         };

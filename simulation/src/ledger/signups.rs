@@ -18,6 +18,9 @@ use notification_service::simulated::Partition;
 use std::{collections::BTreeMap, time::Duration};
 use user_service::Rules;
 
+/// How stale the view may be that a place is decided on.
+const STALE: Duration = Duration::from_secs(2);
+
 /// A request that a user service works on.
 #[derive(Debug)]
 pub(super) struct Called {
@@ -147,10 +150,7 @@ impl Ledger {
         let rules = self.rules;
         let account = self.accounts.of(attempt.id);
         let first = account.first_window(read.verified(attempt.id), &rules);
-        let clock = window_at(attempt.occurred_at, &rules);
-        let at = attempt.occurred_at;
-        let right = (clock.saturating_sub(1)..=clock + 2)
-            .filter(|window| is_within(code_is_right(*window, first, &rules), (at, at)).1);
+        let right = right_codes(first, attempt.occurred_at, &rules);
         let guesses = account.guesses(attempt.registration, read.activity(attempt.id));
         let counts = guesses.contains(&attempt.event_id)
             || u32::try_from(guesses.len()).is_ok_and(|made| made < rules.code_attempts);
@@ -202,14 +202,11 @@ impl Ledger {
         let rules = self.rules;
         let account = self.accounts.of(account);
         let first = account.first_window(i64::MAX, &rules);
-        let clock = window_at(wall, &rules);
-        let mut right = (clock.saturating_sub(1)..=clock + 2)
-            .filter(|window| is_within(code_is_right(*window, first, &rules), (wall, wall)).1);
         let is_full = |window: u64| {
             let compared = account.compared(window, i64::MAX);
             u32::try_from(compared.len()).is_ok_and(|guesses| guesses >= rules.window_attempts)
         };
-        right.all(is_full)
+        right_codes(first, wall, &rules).all(is_full)
     }
 
     /// Whether a registration and the token of a window prove an account from now on until then.
@@ -251,8 +248,12 @@ impl Called {
     }
 }
 
-/// How stale the view may be that a place is decided on.
-const STALE: Duration = Duration::from_secs(2);
+/// The windows whose codes are right at a moment, for an account whose windows begin at `first`.
+fn right_codes(first: u64, at: Timestamp, rules: &Rules) -> impl Iterator<Item = u64> {
+    let clock = window_at(at, rules);
+    (clock.saturating_sub(1)..=clock + 2)
+        .filter(move |window| is_within(code_is_right(*window, first, rules), (at, at)).1)
+}
 
 /// Whether something is right during the whole of a time, and in some moment of it.
 pub(super) fn is_within(right: Option<(Timestamp, Timestamp)>, (from, until): Span) -> (bool, bool) {
