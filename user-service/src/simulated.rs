@@ -1,6 +1,6 @@
 //! One replica, driven by a caller: by the simulator in `simulation/`, which decides what happens next. No interface for others.
 //!
-//! The verbs and the view are the real ones; only their [`Outside`] is by hand. This is compiled always, without a cargo feature: with
+//! The verbs and the view are the real ones; only their `Outside` is by hand. This is compiled always, without a cargo feature: with
 //! one, a build of the workspace would compile this crate twice.
 
 use crate::{
