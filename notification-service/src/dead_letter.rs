@@ -2,47 +2,29 @@
 
 use crate::{
     header::Header,
+    mailer::Status,
     outcome::Reason,
     record::{Content, Digested, Record},
     retry::{self, Retry},
 };
+pub(crate) use contract::dead_letter_headers::{
+    ATTEMPTS, FIRST_FAILURE, GROUP, LAST_FAILURE, REASON, RESOLUTION, RESOLVED, SMTP_ENHANCED_STATUS,
+    SMTP_STATUS, SOURCE, VALUE_SHA256,
+};
+use contract::dead_letter_headers::{SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC, VALUE_OCTETS};
 use jiff::Timestamp;
-
-/// `topic/partition/offset` of the record that could not be mailed; identifies the dead letter.
-pub(crate) const SOURCE: &str = "dead_letter_source";
-/// The topic alone.
-pub(crate) const SOURCE_TOPIC: &str = "dead_letter_source_topic";
-/// The partition alone.
-pub(crate) const SOURCE_PARTITION: &str = "dead_letter_source_partition";
-/// The offset alone.
-pub(crate) const SOURCE_OFFSET: &str = "dead_letter_source_offset";
-/// The class of the reason.
-pub(crate) const REASON: &str = "dead_letter_reason";
-/// The mail server's reply code; absent when the server was not asked.
-pub(crate) const SMTP_STATUS: &str = "dead_letter_smtp_status";
-/// Number of tries.
-pub(crate) const ATTEMPTS: &str = "dead_letter_attempts";
-/// Time of the first failure, RFC 3339.
-pub(crate) const FIRST_FAILURE: &str = "dead_letter_first_failure";
-/// Time of the last failure, RFC 3339.
-pub(crate) const LAST_FAILURE: &str = "dead_letter_last_failure";
-
-/// The consumer group that could not mail it.
-pub(crate) const GROUP: &str = "dead_letter_group";
-/// SHA-256, in hexadecimal digits, of a value that was not kept.
-pub(crate) const VALUE_SHA256: &str = "dead_letter_value_sha256";
-/// Length in octets of a value that was not kept.
-pub(crate) const VALUE_OCTETS: &str = "dead_letter_value_octets";
-
-/// On a marker: the offset of the dead letter that it resolves, in the same partition.
-pub(crate) const RESOLVED: &str = "dead_letter_resolved";
-/// On a marker: `replayed` or `discarded`.
-pub(crate) const RESOLUTION: &str = "dead_letter_resolution";
 
 const PREFIX: &str = "dead_letter_";
 
-/// The headers of a record's dead letter. `status` 0 stands for none.
-pub fn headers(record: &Record, group: &str, reason: Reason, status: u16, now: Timestamp) -> Vec<Header> {
+/// The headers of a record's dead letter. `status`: the codes of the reply with which the mail server refused it. The
+/// reply's words are not kept: they often repeat the address.
+pub fn headers(
+    record: &Record,
+    group: &str,
+    reason: Reason,
+    status: Option<Status>,
+    now: Timestamp,
+) -> Vec<Header> {
     let source = source(record);
     let first_failure = record.retry.as_ref().map_or(now, |retry| retry.first_failure);
     let mut parts = source.split('/');
@@ -56,8 +38,9 @@ pub fn headers(record: &Record, group: &str, reason: Reason, status: u16, now: T
         (FIRST_FAILURE, format!("{first_failure:.3}")),
         (LAST_FAILURE, format!("{now:.3}")),
     ];
-    if status > 0 {
-        added.push((SMTP_STATUS, status.to_string()));
+    if let Some(Status { code, enhanced }) = status {
+        added.push((SMTP_STATUS, code.to_string()));
+        added.extend(enhanced.map(|enhanced| (SMTP_ENHANCED_STATUS, enhanced.to_string())));
     }
     if let Content::TooLarge(digested) = &record.content {
         added.extend(digest(digested));

@@ -9,7 +9,7 @@ use crate::{
     dead_letter,
     email::{self, Letterhead},
     header::Header,
-    mailer::{Mailer, SendError},
+    mailer::{Mailer, SendError, Status},
     outcome::{Outcome, Reason, Target, Try},
     record::Record,
     retry::Retry,
@@ -103,12 +103,12 @@ impl Delivery {
             Ok(()) => Outcome::HandedOn,
             Err(error) => {
                 note_not_copied(record, Topic::MailRetry, &error);
-                self.dead_letter(record, Reason::TooLarge, 0).await
+                self.dead_letter(record, Reason::TooLarge, None).await
             }
         }
     }
 
-    async fn dead_letter(&self, record: &Record, reason: Reason, status: u16) -> Outcome {
+    async fn dead_letter(&self, record: &Record, reason: Reason, status: Option<Status>) -> Outcome {
         let headers = dead_letter::headers(record, &self.group, reason, status, Timestamp::now());
         let mut letter = copy(record, Topic::DeadLetter, headers);
         let mut pause = REFUSED_LETTER_PAUSE;

@@ -43,8 +43,8 @@ pub enum Try {
 pub enum Target {
     /// To the retry topic, with these headers.
     Retry(Retry),
-    /// To the dead-letter topic. `status`: the mail server's reply code, or 0.
-    DeadLetter { reason: Reason, status: u16 },
+    /// To the dead-letter topic. `status`: the codes of the mail server's reply, if it was asked.
+    DeadLetter { reason: Reason, status: Option<Status> },
 }
 
 /// What became of one record.

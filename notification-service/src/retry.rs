@@ -8,18 +8,9 @@ use crate::{
     header::{self, Header},
     offsets::Position,
 };
+pub(crate) use contract::retry_headers::GROUP;
+use contract::retry_headers::{ATTEMPT, FIRST_FAILURE, NOT_BEFORE, SOURCE};
 use jiff::{SignedDuration, Timestamp};
-
-/// Time of the next try, RFC 3339.
-pub(crate) const NOT_BEFORE: &str = "retry_not_before";
-/// Number of tries so far.
-pub(crate) const ATTEMPT: &str = "retry_attempt";
-/// `topic/partition/offset` of the record that was read first.
-pub(crate) const SOURCE: &str = "retry_source";
-/// Time of the first failure, RFC 3339.
-pub(crate) const FIRST_FAILURE: &str = "retry_first_failure";
-/// The consumer group that tries again. Without this header any group does.
-pub(crate) const GROUP: &str = "retry_group";
 
 /// `topic/partition/offset` of this project's topics has 57 octets at most.
 const LONGEST_SOURCE: usize = 64;

@@ -64,6 +64,12 @@ impl Letter {
         header::text(&self.headers, name).unwrap_or_default()
     }
 
+    /// The codes of the mail server's reply, such as `550 5.1.1`.
+    fn status(&self) -> String {
+        let codes = [dead_letter::SMTP_STATUS, dead_letter::SMTP_ENHANCED_STATUS];
+        codes.map(|name| self.header(name)).join(" ").trim_end().to_owned()
+    }
+
     fn address(&self, show: bool) -> String {
         match &self.event {
             Some(event) if show => {
@@ -84,7 +90,7 @@ pub(super) fn table(letters: &[Letter], show_addresses: bool) -> String {
         [
             letter.id.clone(),
             letter.reason.clone(),
-            letter.header(dead_letter::SMTP_STATUS).to_owned(),
+            letter.status(),
             letter.header(dead_letter::ATTEMPTS).to_owned(),
             letter.header(dead_letter::LAST_FAILURE).to_owned(),
             letter.header("ce_type").to_owned(),
@@ -116,6 +122,7 @@ pub(super) fn json(letters: &[Letter], show_addresses: bool) -> String {
             "id": letter.id,
             "reason": letter.reason,
             "smtp_status": letter.header(dead_letter::SMTP_STATUS).parse::<u16>().ok(),
+            "smtp_enhanced_status": header::text(&letter.headers, dead_letter::SMTP_ENHANCED_STATUS),
             "attempts": letter.header(dead_letter::ATTEMPTS).parse::<u32>().ok(),
             "first_failure": letter.header(dead_letter::FIRST_FAILURE),
             "last_failure": letter.header(dead_letter::LAST_FAILURE),

@@ -91,7 +91,7 @@ impl Mailing {
             if is_current {
                 journal::note_bug(position);
             }
-            verdict::dead_letter(Reason::Panicked, 0)
+            verdict::dead_letter(Reason::Panicked, None)
         });
         if matches!(next, Next::Write(_)) && !is_current {
             // The partition's new owner reads the record again.
@@ -184,5 +184,5 @@ impl Mailing {
 
 /// The next step for a record. A bug in judging it makes it a dead letter, and ends no other work.
 fn judged(judge: impl FnOnce() -> Next) -> Next {
-    caught(judge).unwrap_or_else(|_| verdict::dead_letter(Reason::Panicked, 0))
+    caught(judge).unwrap_or_else(|_| verdict::dead_letter(Reason::Panicked, None))
 }

@@ -481,7 +481,7 @@ fn a_probe_that_ends_in_a_bug_is_not_waited_for_and_its_record_is_a_dead_letter(
     shell.pass(5 * SECOND);
     let probe = shell.mails()[0];
     shell.end(probe.0, End::Gone);
-    let dead_letter = Target::DeadLetter { reason: Reason::Panicked, status: 0 };
+    let dead_letter = Target::DeadLetter { reason: Reason::Panicked, status: None };
     assert!(shell.started.values().any(|job| matches!(job, Job::Write(_, target) if *target == dead_letter)));
     assert!(matches!(shell.people()[..], [person] if person != probe.1), "the next probe");
 }

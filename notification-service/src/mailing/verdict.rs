@@ -7,7 +7,7 @@ use crate::{
     email::{self, UnwritableError},
     gate::Signal,
     header,
-    mailer::{Refusal, RefusalKind},
+    mailer::{Refusal, RefusalKind, Status},
     outcome::{Outcome, Reason, Report, Target, Try},
     record::{Content, Record},
     retry::{self, Retry},
@@ -42,11 +42,11 @@ pub(super) fn at_turn(item: &Item, now: Now) -> Next {
         // A record of a newer version waits for a service that understands it. One that no version will read is a dead
         // letter at once.
         Content::NotUnderstood(_) if record.waits_for_newer() => {
-            later(record, Some((Reason::UnknownVersion, 0)), now)
+            later(record, Some((Reason::UnknownVersion, None)), now)
         }
-        Content::NotUnderstood(error) => dead_letter(reason_of(error), 0),
-        Content::TooLarge(_) => dead_letter(Reason::TooLarge, 0),
-        Content::Panicked => dead_letter(Reason::Panicked, 0),
+        Content::NotUnderstood(error) => dead_letter(reason_of(error), None),
+        Content::TooLarge(_) => dead_letter(Reason::TooLarge, None),
+        Content::Panicked => dead_letter(Reason::Panicked, None),
         Content::Tombstone => Next::Finish(Outcome::Ignored),
     }
 }
@@ -59,9 +59,9 @@ pub(super) fn of_try(record: &Record, tried: Try, probe: bool, now: Now) -> (Nex
         Try::Expired => (Next::Finish(Outcome::Expired), silent()),
         // A replica with a newer configuration may know the key.
         Try::Unwritable(UnwritableError::UnknownKey) => {
-            (later(record, Some((Reason::UnknownKey, 0)), now), silent())
+            (later(record, Some((Reason::UnknownKey, None)), now), silent())
         }
-        Try::Unwritable(UnwritableError::Compose) => (dead_letter(Reason::Unwritable, 0), silent()),
+        Try::Unwritable(UnwritableError::Compose) => (dead_letter(Reason::Unwritable, None), silent()),
         Try::Interrupted => (Next::PutBack, silent()),
         Try::Failed(failure) => (Next::PutBack, Report::new(Signal::Failed).because_of(failure)),
         Try::Unwelcome(failure) if record.earlier_attempts() == 0 => {
@@ -80,7 +80,7 @@ pub(super) fn of_try(record: &Record, tried: Try, probe: bool, now: Now) -> (Nex
 }
 
 fn refused(record: &Record, refusal: &Refusal, probe: bool, now: Now) -> (Next, Signal) {
-    let status = refusal.status.map_or(0, |status| status.code);
+    let status = refusal.status;
     let signal = if record.earlier_attempts() == 0 { Signal::Refused } else { Signal::RefusedAgain };
     match refusal.kind {
         RefusalKind::ForNow => (later(record, None, now), signal),
@@ -104,7 +104,7 @@ fn refused(record: &Record, refusal: &Refusal, probe: bool, now: Now) -> (Next, 
 
 /// Sends the record to the retry topic. When its time is over, it becomes a dead letter if `give_up` has a reason, and
 /// expires otherwise.
-fn later(record: &Record, give_up: Option<(Reason, u16)>, now: Now) -> Next {
+fn later(record: &Record, give_up: Option<(Reason, Option<Status>)>, now: Now) -> Next {
     let attempts = record.attempt();
     let jitter = now.jitter_of(record.position);
     match (retry::next_try(attempts, now.wall, deadline(record), jitter), give_up) {
@@ -117,8 +117,8 @@ fn later(record: &Record, give_up: Option<(Reason, u16)>, now: Now) -> Next {
     }
 }
 
-/// Makes the record a dead letter. `status`: the mail server's reply code, 0 for none.
-pub(super) fn dead_letter(reason: Reason, status: u16) -> Next {
+/// Makes the record a dead letter. `status`: the codes of the mail server's reply, if it was asked.
+pub(super) fn dead_letter(reason: Reason, status: Option<Status>) -> Next {
     Next::Write(Target::DeadLetter { reason, status })
 }
 

@@ -6,11 +6,17 @@ use crate::{
     dead_letter,
     email::{self, Letterhead},
     header::text,
+    mailer::Status,
     offsets::Partition,
     outcome::Reason,
-    retry::{self, NOT_BEFORE},
+    retry,
 };
-use contract::{code_secrets::CodeSecrets, event::EventKind, topic::Topic};
+use contract::{
+    code_secrets::CodeSecrets,
+    event::EventKind,
+    retry_headers::{self, NOT_BEFORE},
+    topic::Topic,
+};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -22,10 +28,10 @@ const NAMES: [&str; 13] = [
     "ce_time",
     "ce_id",
     NOT_BEFORE,
-    retry::ATTEMPT,
-    retry::SOURCE,
-    retry::FIRST_FAILURE,
-    retry::GROUP,
+    retry_headers::ATTEMPT,
+    retry_headers::SOURCE,
+    retry_headers::FIRST_FAILURE,
+    retry_headers::GROUP,
     dead_letter::SOURCE,
     dead_letter::REASON,
     dead_letter::RESOLVED,
@@ -68,8 +74,8 @@ fn record() -> impl Strategy<Value = Record> {
             let attempts = if from_end == 0 { u32::MAX } else { attempts };
             vec![
                 (NOT_BEFORE, time.to_owned()),
-                (retry::ATTEMPT, attempts.to_string()),
-                (retry::SOURCE, "t/0/7".to_owned()),
+                (retry_headers::ATTEMPT, attempts.to_string()),
+                (retry_headers::SOURCE, "t/0/7".to_owned()),
             ]
         }
         None => Vec::new(),
@@ -192,7 +198,7 @@ fn of_a_record_that_is_too_large_only_the_digest_is_held() {
             matches!(&record.content, Content::TooLarge(it) if it.octets == lent.payload.map_or(0, <[u8]>::len))
         );
         assert!(record.octets() < 2_000 && record.payload.is_none(), "{}", record.octets());
-        let letter = dead_letter::headers(&record, "g", Reason::TooLarge, 0, now);
+        let letter = dead_letter::headers(&record, "g", Reason::TooLarge, None, now);
         assert_eq!(text(&letter, dead_letter::SOURCE), Some("user_account_mail_retry/0/7"));
         assert_eq!(text(&letter, dead_letter::VALUE_SHA256).map(str::len), Some(64));
     }
@@ -231,7 +237,7 @@ proptest! {
     }
 
     #[test]
-    fn any_record_can_be_handed_on_and_put_aside_with_its_own_headers(record in record(), status in 0..700_u16) {
+    fn any_record_can_be_handed_on_and_put_aside_with_its_own_headers(record in record(), code in 0..700_u16) {
         let now = Timestamp::now();
         let next = retry::next_try(record.attempt(), now, Timestamp::MAX, 1.0);
         prop_assert!(next.is_some_and(|next| next >= now));
@@ -244,6 +250,7 @@ proptest! {
         let read = Retry::from_headers(&handed_on, now).expect("this service reads what it writes");
         prop_assert_eq!((read.attempts, &read.source), (retry.attempts, &source));
 
+        let status = Some(Status { code, enhanced: None });
         let put_aside = dead_letter::headers(&record, "g", Reason::Undecodable, status, now);
         prop_assert_eq!(dead_letter::original(&put_aside).collect::<Vec<_>>(), own);
         prop_assert_eq!(text(&put_aside, dead_letter::SOURCE), Some(source.as_str()));

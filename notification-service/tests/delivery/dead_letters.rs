@@ -23,7 +23,7 @@ async fn world_with_dead_letters() -> (World, crate::world::Service) {
     let world = World::new(2).await;
     world.smtp.set_script(Script::new(|step| {
         let refused = [address(1), address(2)].iter().any(|refused| refused == step.argument);
-        if refused { Action::reply(550, "no such user") } else { Action::Accept }
+        if refused { Action::reply(550, "5.1.1 no such user") } else { Action::Accept }
     }));
     let service = world.start(&[]).await;
     let soon = Timestamp::now() + SignedDuration::from_secs(2);
@@ -39,13 +39,13 @@ async fn world_with_dead_letters() -> (World, crate::world::Service) {
 async fn a_dead_letter_is_listed_masked_replayed_once_and_then_mailed() {
     let (world, service) = world_with_dead_letters().await;
     let list = run(&world, &["list"]).await;
-    assert!(list.contains("2 unresolved") && list.contains("recipient_refused  550"), "{list}");
+    assert!(list.contains("2 unresolved") && list.contains("recipient_refused  550 5.1.1  1 "), "{list}");
     assert!(!list.contains(&address(1)) && list.contains("p***@e***.com"), "{list}");
     assert_eq!(list.matches("expired").count(), 1, "{list}");
     assert!(run(&world, &["list", "--show-addresses"]).await.contains(&address(1)));
     let json = run(&world, &["list", "--json"]).await;
     let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
-    assert_eq!(first["smtp_status"], 550);
+    assert_eq!((&first["smtp_status"], &first["smtp_enhanced_status"]), (&550.into(), &"5.1.1".into()));
     assert_eq!(json.lines().count(), 2);
 
     let dry = run(&world, &["replay", "--all", "--dry-run"]).await;

@@ -8,9 +8,10 @@ use sandbox::smtp::{Action, Script, Stage};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recipient_that_is_refused_for_good_is_one_dead_letter_and_holds_up_nobody() {
     let world = World::new(1).await;
-    world
-        .smtp
-        .set_script(Script::recipient(&address(2), Action::reply(550, "no such user person2@example.com")));
+    world.smtp.set_script(Script::recipient(
+        &address(2),
+        Action::reply(550, "5.1.1 no such user person2@example.com"),
+    ));
     let service = world.start(&[]).await;
     let refused = created(2);
     world.publish(&[created(1), refused.clone(), created(3)]).await;
@@ -24,6 +25,7 @@ async fn a_recipient_that_is_refused_for_good_is_one_dead_letter_and_holds_up_no
     assert_eq!(header("ce_type"), "user_account_created");
     assert_eq!(header("dead_letter_reason"), "recipient_refused");
     assert_eq!(header("dead_letter_smtp_status"), "550");
+    assert_eq!(header("dead_letter_smtp_enhanced_status"), "5.1.1");
     assert_eq!(header("dead_letter_attempts"), "1");
     assert_eq!(header("dead_letter_source_topic"), "user_account_created");
     assert_eq!(header("dead_letter_source_offset"), "1");
@@ -98,6 +100,7 @@ async fn a_refusal_that_never_ends_expires_or_becomes_a_dead_letter_with_the_cod
     assert_eq!(health["records"]["delivered"], 1);
     let letters = world.wait_for_dead_letters(1).await;
     assert_eq!(letters[0].headers["dead_letter_reason"], "content_refused");
+    assert!(!letters[0].headers.contains_key("dead_letter_smtp_enhanced_status"), "the reply has none");
     assert_eq!(letters[0].headers["dead_letter_source"], "user_account_created/0/1");
     assert!(letters[0].headers["dead_letter_attempts"].parse::<u32>().unwrap() >= 2);
     service.stop().await;

@@ -8,10 +8,14 @@
 //!   verification_code                 codes and link tokens, derived on both sides, carried by no event
 //!   code_secrets, mac                 the keys of codes, and the HMAC over them
 //!   event ──► topic                   what happened, and where it is written
+//!   retry_headers,
+//!   dead_letter_headers               what became of an event's mail, in the topics that take copies
 //! ```
 
 pub mod event;
 pub mod topic;
+pub mod retry_headers;
+pub mod dead_letter_headers;
 pub mod verification_code;
 pub mod code_secrets;
 pub mod mac;
