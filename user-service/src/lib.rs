@@ -10,6 +10,7 @@
 //! in memory, as a view of the log: a restart rebuilds the view, and every replica has all of it.
 
 mod application;
+mod support;
 mod config;
 mod http;
 mod signup;
@@ -34,3 +35,4 @@ pub use identity::IdSecret;
 pub use patience::Patience;
 pub use rate_limit::RateLimit;
 pub use rules::Rules;
+pub use support::{AccountCommand, Request as AccountRequest, account};

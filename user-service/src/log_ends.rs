@@ -66,19 +66,23 @@ impl Inquirer {
         watch.ask(self.0.client())
     }
 
-    /// The offset from which each partition has to be read, and its present log-end offset.
+    /// The offset from which each partition of these topics has to be read, and its present log-end offset.
     /// A topic is read from the time that `since` names, or from its beginning.
     ///
     /// # Errors
     /// When the brokers don't answer within some seconds.
-    pub(crate) fn span(&self, since: impl Fn(Topic) -> Option<Timestamp>) -> KafkaResult<(Offsets, Offsets)> {
+    pub(crate) fn span(
+        &self,
+        topics: &[Topic],
+        since: impl Fn(Topic) -> Option<Timestamp>,
+    ) -> KafkaResult<(Offsets, Offsets)> {
         let mut partitions = Vec::new();
-        for topic in TOPICS {
+        for topic in topics.iter().copied() {
             partitions.extend((0..self.partition_count(topic)?).map(|partition| (topic, partition)));
         }
         let end = self.offsets(&partitions, Offset::End, QUERY_TIMEOUT)?;
         let mut start = self.offsets(&partitions, Offset::Beginning, QUERY_TIMEOUT)?;
-        for topic in TOPICS {
+        for topic in topics.iter().copied() {
             let Some(since) = since(topic) else { continue };
             let by_time: Vec<Partition> = partitions.iter().copied().filter(|(of, _)| *of == topic).collect();
             let found = self.offsets(&by_time, Offset::Offset(since.as_millisecond()), QUERY_TIMEOUT)?;
@@ -162,7 +166,7 @@ mod tests {
             cluster.create_topic(topic.name(), 1, 1).unwrap();
         }
         let inquirer = Inquirer::new(&settings(cluster)).unwrap();
-        inquirer.span(|_| Some(Timestamp::now())).unwrap();
+        inquirer.span(&TOPICS, |_| Some(Timestamp::now())).unwrap();
         inquirer
     }
 

@@ -6,7 +6,7 @@ use contract::account_id::AccountId;
 use runtime::{env::Env, health::Probe, program, shutdown};
 use std::process::ExitCode;
 use tokio::runtime::Builder;
-use user_service::{Application, Config};
+use user_service::{AccountCommand, Application, Config};
 
 /// Serves the signup API until SIGINT or SIGTERM; configured by the environment and `.env`.
 #[derive(Parser)]
@@ -18,6 +18,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Shows, exports or forgets an account, or asks for another mail, for a person who asks.
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Writes the tombstone that forgets an account, and makes sure that it stays forgotten.
     Forget {
         /// The account's id, as the answer to a right code shows it
@@ -48,6 +51,7 @@ async fn run(command: Option<Command>, env: Env) -> anyhow::Result<()> {
     let config = Config::load(env)?;
     match command {
         None => serve(config).await,
+        Some(Command::Account(command)) => user_service::account(command, &config, std::io::stdout()).await,
         Some(Command::Forget { id }) => user_service::forget(&config, id).await,
         Some(Command::Health { probe }) => probe.ask(config.address),
     }

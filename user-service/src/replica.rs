@@ -144,6 +144,11 @@ impl Replica {
         }
     }
 
+    /// Whether the topics' settings have been checked, or need not be.
+    pub(crate) fn has_checked_topics(&self) -> bool {
+        self.topics.has_looked()
+    }
+
     /// Watches until `stop` is cancelled whether the brokers answer all clients, which `ask` asks.
     pub(crate) async fn watch_clients(
         self: Arc<Self>,

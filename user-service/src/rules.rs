@@ -19,7 +19,7 @@ mod freshness;
 
 pub(crate) use account::{Account, Place};
 pub(crate) use freshness::{Freshness, Question};
-pub(crate) use schedule::{Circumstances, Decision, resend_wait};
+pub(crate) use schedule::{Circumstances, Decision, Outlook, resend_wait};
 pub use windows::Rules;
 pub(crate) use windows::Window;
 

@@ -16,7 +16,7 @@ mod desk;
 use desk::Desk;
 pub(crate) use forget::forget;
 pub(crate) use register::Registered;
-pub(crate) use resend::Resent;
+pub(crate) use resend::{Resent, ResentFor};
 pub(crate) use show::Shown;
 pub(crate) use verify::{Proof, Verdict};
 

@@ -7,7 +7,7 @@
 //! This is the shell: two consumers, each on a thread. What a record does is in [`Reading`].
 
 use super::reading::{Reading, Record};
-use crate::log_ends::{Inquirer, settings};
+use crate::log_ends::{Inquirer, TOPICS, settings};
 use contract::topic::Topic;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -199,7 +199,7 @@ impl Follower {
 
     /// Assigns all partitions, each from the first record that may still count.
     fn assign(&self) -> KafkaResult<()> {
-        let (start, end) = self.inquirer.span(|topic| self.reading.since(topic))?;
+        let (start, end) = self.inquirer.span(&TOPICS, |topic| self.reading.since(topic))?;
         let (mut prompt, mut patient) = (TopicPartitionList::new(), TopicPartitionList::new());
         for ((topic, partition), offset) in &start {
             let assignment = if *topic == Topic::Created { &mut patient } else { &mut prompt };

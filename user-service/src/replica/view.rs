@@ -10,7 +10,7 @@ use super::{
     registration::Registration,
     tags::{Mailbox, Tags},
 };
-use crate::rules::{Account, Circumstances, Decision, Place, Rules};
+use crate::rules::{Account, Circumstances, Decision, Outlook, Place, Rules};
 use contract::{account_id::AccountId, event::EventId, registration_id::RegistrationId};
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
@@ -121,9 +121,7 @@ impl View {
         let is_verified = stripe.verified.contains(&id);
         let account = stripe.accounts.entry(id).or_default();
         let mut tags = locked(&self.tags);
-        let taken = mailbox.map(|mailbox| tags.taken(mailbox, account.window(now, &self.rules)));
-        let is_over_tag_limit = taken.is_some_and(|taken| taken >= self.rules.max_tagged_mails);
-        let circumstances = Circumstances { is_verified, is_over_tag_limit };
+        let circumstances = self.circumstances(account, is_verified, mailbox, &tags, now);
         let decision = Decision::of(account, circumstances, now, &self.rules);
         if let Some(place) = decision.taken {
             account.take(place);
@@ -132,6 +130,27 @@ impl View {
             }
         }
         decision
+    }
+
+    /// What the schedule still allows an account. It takes no place.
+    pub(crate) fn outlook(&self, id: AccountId, mailbox: Option<Mailbox>, now: Timestamp) -> Outlook {
+        self.look_at(id, |account, is_verified| {
+            let circumstances = self.circumstances(account, is_verified, mailbox, &locked(&self.tags), now);
+            Outlook::of(account, circumstances, now, &self.rules)
+        })
+    }
+
+    fn circumstances(
+        &self,
+        account: &Account,
+        is_verified: bool,
+        mailbox: Option<Mailbox>,
+        tags: &Tags,
+        now: Timestamp,
+    ) -> Circumstances {
+        let taken = mailbox.map(|mailbox| tags.taken(mailbox, account.window(now, &self.rules)));
+        let is_over_tag_limit = taken.is_some_and(|taken| taken >= self.rules.max_tagged_mails);
+        Circumstances { is_verified, is_over_tag_limit }
     }
 
     /// Gives back a place whose record has no ack, unless a record of that place has been read.

@@ -172,6 +172,11 @@ impl Account {
         self.guesses.as_ref().map_or(0, |guesses| guesses.with(registration))
     }
 
+    /// How many guesses have a place in a window.
+    pub(crate) fn guesses_in(&self, window: Window) -> u32 {
+        self.guesses.as_ref().map_or(0, |guesses| guesses.in_window(window))
+    }
+
     /// Removes expired data, guesses only if told so; returns whether anything is left.
     pub(crate) fn tidy(&mut self, now: Timestamp, with_guesses: bool, rules: &Rules) -> bool {
         let oldest = *rules.held(now).start();

@@ -76,6 +76,11 @@ impl Guesses {
         u32::try_from(guesses).unwrap_or(u32::MAX)
     }
 
+    pub(super) fn in_window(&self, window: Window) -> u32 {
+        let guesses = self.of_windows.iter().find(|(known, _)| *known == window);
+        u32::try_from(guesses.map_or(0, |(_, guesses)| guesses.len())).unwrap_or(u32::MAX)
+    }
+
     /// Removes the guesses of registrations and windows that are over; returns whether any are left.
     pub(super) fn tidy(&mut self, now: Timestamp, oldest: Window, rules: &Rules) -> bool {
         // A registration is older than its guesses, unless clocks differ.

@@ -45,8 +45,7 @@ impl Decision {
     pub(crate) fn of(account: &Account, circumstances: Circumstances, now: Timestamp, rules: &Rules) -> Self {
         let window = account.window(now, rules);
         let last = account.last_send(window);
-        let free_at = account.last_taken_at(rules).map(|taken_at| later(taken_at, rules.pause_after(last)));
-        if last >= LAST_SEND || free_at.is_some_and(|free_at| now < free_at) {
+        if last >= LAST_SEND || free_at(account, window, rules).is_some_and(|free_at| now < free_at) {
             return Self {
                 mailing: Mailing::Nothing,
                 window,
@@ -71,6 +70,45 @@ impl Decision {
     }
 }
 
+/// What the schedule still allows in an account's present window, if nobody else asks meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outlook {
+    /// How many more mails can be asked for before the window ends.
+    pub(crate) left: u32,
+    /// When a request can lead to the next mail; now, or a time that may be in a later window.
+    pub(crate) next_at: Timestamp,
+}
+
+impl Outlook {
+    /// Tries it out: asks again and again, each time as soon as the next place is free.
+    pub(crate) fn of(account: &Account, circumstances: Circumstances, now: Timestamp, rules: &Rules) -> Self {
+        let window = account.window(now, rules);
+        let (mut account, mut left, mut first) = (account.clone(), 0_u32, None);
+        let moment = |account: &Account| free_at(account, window, rules).map_or(now, |at| at.max(now));
+        while account.window(moment(&account), rules) == window {
+            let at = moment(&account);
+            let decision = Decision::of(&account, circumstances, at, rules);
+            let Some(place) = decision.taken else { break };
+            account.take(place);
+            if decision.mailing != Mailing::Nothing {
+                left = left.saturating_add(1);
+                first = first.or(Some(at));
+            }
+        }
+        let in_the_next = || {
+            let last = account.last_taken_at(rules);
+            last.map_or(now, |taken_at| later(taken_at, rules.pause_after(0))).max(rules.end(window))
+        };
+        Self { left, next_at: first.unwrap_or_else(in_the_next) }
+    }
+}
+
+/// When the next place of a window is free; `None` if no place was ever taken.
+fn free_at(account: &Account, window: Window, rules: &Rules) -> Option<Timestamp> {
+    let last = account.last_send(window);
+    account.last_taken_at(rules).map(|taken_at| later(taken_at, rules.pause_after(last)))
+}
+
 impl Rules {
     /// How long after this place the next one is free. 0 stands for a place of another window.
     fn pause_after(&self, send: u8) -> Duration {
@@ -86,4 +124,73 @@ pub(crate) fn resend_wait(resends: u32, rules: &Rules) -> Duration {
 fn doubled(time: Duration, times: u32) -> Duration {
     let factor = 1_u32.checked_shl(times).unwrap_or(u32::MAX);
     time.saturating_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::tests::RULES;
+    use jiff::SignedDuration;
+    use proptest::prelude::*;
+
+    const PENDING: Circumstances = Circumstances { is_verified: false, is_over_tag_limit: false };
+
+    /// Seconds after the beginning of a window.
+    fn at(second: i64) -> Timestamp {
+        RULES.begin(Window::new(500_000).unwrap()) + SignedDuration::from_secs(second)
+    }
+
+    /// An account for which somebody asked at these seconds.
+    fn asked(seconds: &[i64], circumstances: Circumstances) -> Account {
+        let mut account = Account::default();
+        for second in seconds {
+            let decision = Decision::of(&account, circumstances, at(*second), &RULES);
+            decision.taken.map(|place| account.take(place));
+        }
+        account
+    }
+
+    #[test]
+    fn the_outlook_is_what_is_left_of_the_schedule() {
+        let outlook = |seconds: &[i64], circumstances, now| {
+            let outlook = Outlook::of(&asked(seconds, circumstances), circumstances, at(now), &RULES);
+            (outlook.left, outlook.next_at.duration_since(at(0)).as_secs())
+        };
+        assert_eq!(outlook(&[], PENDING, 0), (6, 0));
+        assert_eq!(outlook(&[0], PENDING, 0), (5, 60));
+        assert_eq!(outlook(&[0, 60], PENDING, 61), (4, 180));
+        assert_eq!(outlook(&[0], PENDING, 3_500), (1, 3_500), "the one after it comes too late");
+        assert_eq!(outlook(&[0, 60, 180, 420, 900, 1_860], PENDING, 1_900), (0, 3_600));
+        assert_eq!(outlook(&[3_590], PENDING, 3_599), (0, 3_650), "the pause goes on in the next window");
+        let verified = Circumstances { is_verified: true, ..PENDING };
+        assert_eq!(outlook(&[], verified, 7), (1, 7), "a notice");
+        assert_eq!(outlook(&[0], verified, 70), (0, 3_600));
+        let tagged = Circumstances { is_over_tag_limit: true, ..PENDING };
+        assert_eq!(outlook(&[], tagged, 7), (0, 3_600));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn who_asks_every_second_gets_what_the_outlook_says(
+            mut seconds in prop::collection::vec(-3_600..3_600_i64, 0..12), now in 0..3_600_i64, is_verified: bool,
+        ) {
+            let circumstances = Circumstances { is_verified, ..PENDING };
+            seconds.retain(|second| *second <= now);
+            seconds.sort_unstable();
+            let mut account = asked(&seconds, circumstances);
+            let outlook = Outlook::of(&account, circumstances, at(now), &RULES);
+            let (mut mailed, mut first) = (0, None);
+            for second in now..7_300 {
+                let decision = Decision::of(&account, circumstances, at(second), &RULES);
+                decision.taken.map(|place| account.take(place));
+                if decision.mailing != Mailing::Nothing {
+                    mailed += u32::from(second < 3_600);
+                    first = first.or(Some(at(second)));
+                }
+            }
+            prop_assert_eq!((outlook.left, Some(outlook.next_at)), (mailed, first));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Signup, Unavailable};
 use crate::rules::{Question, resend_wait};
-use contract::{person::Person, registration_id::RegistrationId, request_id::RequestId};
+use contract::{event::Mailing, person::Person, registration_id::RegistrationId, request_id::RequestId};
 use jiff::Timestamp;
 use std::time::{Duration, Instant};
 
@@ -31,17 +31,19 @@ impl Signup {
     ) -> Result<Registered, Unavailable> {
         self.may_answer()?;
         let deadline = self.deadline();
-        self.register_as(person, 0, request_id, deadline).await
+        let (registered, _) = self.register_as(person, 0, request_id, deadline).await?;
+        Ok(registered)
     }
 
-    /// Registers a person. `resends`: how many resends the registration descends from.
+    /// Registers a person, and says what is mailed for it, which no answer to a client may tell. `resends`: how many resends the
+    /// registration descends from.
     pub(super) async fn register_as(
         &self,
         person: Person,
         resends: u32,
         request_id: RequestId,
         deadline: Instant,
-    ) -> Result<Registered, Unavailable> {
+    ) -> Result<(Registered, Mailing), Unavailable> {
         let (desk, replica, outside) = (&self.0.desk, &self.0.replica, &self.0.outside);
         // Taken before the address is looked at, so that a full replica answers every address alike.
         let _room = desk.room().ok_or(Unavailable::Full)?;
@@ -55,6 +57,7 @@ impl Signup {
         replica.note_own(written, drafted.event.event_id());
         self.0.metrics.registered(&drafted.decision);
         let resend_after = resend_wait(resends, &desk.rules);
-        Ok(Registered { id, expires_at: desk.expires_at(now), resend_after })
+        let registered = Registered { id, expires_at: desk.expires_at(now), resend_after };
+        Ok((registered, drafted.decision.mailing))
     }
 }

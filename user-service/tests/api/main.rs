@@ -12,6 +12,7 @@ mod alike;
 mod held;
 mod full;
 mod forget;
+mod account;
 mod registration;
 mod bad_input;
 mod people;

@@ -159,9 +159,36 @@ impl World {
 
     /// Writes any record; without a value, a tombstone.
     pub(crate) async fn write_record(&self, topic: Topic, kind: &str, key: &str, value: Option<&[u8]>) {
-        let headers = owned_headers(&[("ce_type", kind)]);
+        self.write_with(topic, &[("ce_type", kind)], key, value).await;
+    }
+
+    /// Writes any record with any headers.
+    pub(crate) async fn write_with(
+        &self,
+        topic: Topic,
+        headers: &[(&str, &str)],
+        key: &str,
+        value: Option<&[u8]>,
+    ) {
+        let headers = owned_headers(headers);
         let record = FutureRecord { payload: value, ..FutureRecord::to(topic.name()) };
         self.producer.send(record.key(key).headers(headers), DEADLINE).await.expect("written");
+    }
+
+    /// The offset, as text, of the last record of a topic that has this key.
+    pub(crate) async fn place_of_last(&self, topic: Topic, key: &str) -> String {
+        let (brokers, key) = (self.brokers(), key.to_owned());
+        let read = move || {
+            let mut last = None;
+            let read = topics::read(&brokers, &[topic.name()], DEADLINE, |record| {
+                if record.key() == Some(key.as_bytes()) {
+                    last = Some(record.offset().to_string());
+                }
+            });
+            read.expect("the topic is read");
+            last.expect("there is one")
+        };
+        tokio::task::spawn_blocking(read).await.expect("the topic is read")
     }
 
     /// Writes a record that is no event, with a header whose name is any octets.

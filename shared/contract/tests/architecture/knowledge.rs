@@ -24,6 +24,7 @@ const KNOWN_TO: [(&str, &[&str], &[&str]); 4] = [
             "user-service/log_ends",
             "user-service/replica/follow",
             "user-service/signup/forget",
+            "user-service/support/read",
             "notification-service/consumer",
             "notification-service/writer",
             "notification-service/dead_letters",

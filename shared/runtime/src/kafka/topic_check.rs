@@ -67,9 +67,6 @@ impl TopicCheck {
     /// Why the service is not ready, if the topics' settings are the reason.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
-        if !self.kafka.check_topics {
-            return None;
-        }
         if self.has_looked() { self.broken_promises() } else { Some("not looked at yet".to_owned()) }
     }
 
@@ -83,8 +80,10 @@ impl TopicCheck {
         (!grave.is_empty()).then(|| grave.join("; "))
     }
 
-    fn has_looked(&self) -> bool {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    /// Whether the topics have been checked, or need not be.
+    #[must_use]
+    pub fn has_looked(&self) -> bool {
+        !self.kafka.check_topics || self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Checks again and again until `stop` is cancelled; never with `KAFKA_TOPIC_SETTINGS=ignore`.

@@ -1,0 +1,133 @@
+//! What the command says to people: short, and in words that can be read out on the telephone.
+
+use super::{
+    Resend,
+    known::Known,
+    mails::{Fate, Letter, Mail},
+    status::{State, Status},
+};
+use crate::signup::ResentFor;
+use contract::{
+    account_id::AccountId,
+    characters::printable,
+    event::{EventKind, Mailing},
+};
+use jiff::Timestamp;
+use std::fmt::Write;
+
+/// The most mails that are listed. JSON has all that are known.
+const LISTED: usize = 10;
+
+pub(super) fn show(known: &Known, status: &Status) -> String {
+    let Status { window_attempts, code_attempts, left_in_window, outlook, .. } = status;
+    let mut text = String::new();
+    let mut row = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<9} {value}");
+    };
+    row("account", &known.account.to_string());
+    row("state", &state(status));
+    row(
+        "window",
+        &format!(
+            "{} to {}; the code of its mails is right until {}",
+            moment(status.begins_at),
+            moment(status.ends_at),
+            moment(status.code_expires_at)
+        ),
+    );
+    let next = match outlook.next_at <= status.now {
+        true => "the next can be asked for now".to_owned(),
+        false => format!("the next can be asked for from {}", moment(outlook.next_at)),
+    };
+    row("mails", &format!("{} in this window, {} more possible; {next}", status.mails, outlook.left));
+    let with_registration = status
+        .left_with_registration
+        .map(|left| format!("{left} of {code_attempts} left with the newest registration, "))
+        .unwrap_or_default();
+    row("attempts", &format!("{with_registration}{left_in_window} of {window_attempts} left in this window"));
+    for (topic, why) in &known.not_read {
+        row("not read", &format!("{}: {why}; failures may be unknown here", topic.name()));
+    }
+    let mails = known.mails.newest_first();
+    let _ = writeln!(text, "{}", if mails.is_empty() { "no mails" } else { "its mails, the newest first:" });
+    for mail in mails.iter().take(LISTED) {
+        let fate = fate(mail, status.now);
+        let _ = writeln!(text, "  {}  {:<12}  {}", moment(mail.asked_at), name(mail.kind), printable(&fate));
+    }
+    if mails.len() > LISTED {
+        let _ = writeln!(text, "  and {} older ones (--json)", mails.len().saturating_sub(LISTED));
+    }
+    text
+}
+
+pub(super) fn resend(known: &Known, resend: &Resend) -> String {
+    let text = match resend {
+        Resend::Asked { result: ResentFor::Written(Mailing::Nothing), .. } => {
+            "nothing is due: somebody else asked at the same moment".to_owned()
+        }
+        Resend::Asked { result: ResentFor::Written(Mailing::Notice), request_id } => {
+            format!("verified already: a notice that the account exists is on its way; request {request_id}")
+        }
+        Resend::Asked { result: ResentFor::Written(_), request_id } => {
+            format!("a mail with the code is on its way; request {request_id}")
+        }
+        Resend::Asked { result: ResentFor::NotDue(due_at), .. } => {
+            let is_verified = known.view().look_at(known.account, |_, is_verified| is_verified);
+            let verified = if is_verified { "verified already; " } else { "" };
+            format!("nothing is due: {verified}the next mail can be asked for from {}", moment(*due_at))
+        }
+        Resend::NoRegistration | Resend::Asked { result: ResentFor::Unknown, .. } => {
+            "nothing to send: no registration is held; the person has to register again".to_owned()
+        }
+    };
+    text + "\n"
+}
+
+pub(super) fn forgotten(account: AccountId) -> String {
+    format!("forgotten: {account}\n")
+}
+
+fn state(status: &Status) -> String {
+    let since = status.since.map(|at| format!(" {}", moment(at))).unwrap_or_default();
+    match status.state {
+        State::Verified => format!("verified{since}"),
+        State::Pending => format!("not verified; registered{since}"),
+        State::Expired => format!("not verified in time; last registered{since}, has to register again"),
+        State::Forgotten => format!("forgotten{since}"),
+        State::Unknown => "unknown: no registration in the last days, and no verified account".to_owned(),
+    }
+}
+
+const fn name(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Created => "code",
+        EventKind::CodeResent => "code, again",
+        EventKind::AccountExists => "notice",
+        EventKind::Verified => "confirmation",
+        EventKind::RegistrationRepeated | EventKind::Attempt => "",
+    }
+}
+
+fn fate(mail: &Mail, now: Timestamp) -> String {
+    match mail.fate(now) {
+        Fate::NoFailureKnown { retried_at: None } => "no failure known".to_owned(),
+        Fate::NoFailureKnown { retried_at: Some(at) } => {
+            format!("put off until {}; no failure known since", moment(at))
+        }
+        Fate::WaitingForRetry { next_try_at } => format!("waiting for retry at {}", moment(next_try_at)),
+        Fate::DeadLettered(letter) => dead_lettered(letter),
+    }
+}
+
+fn dead_lettered(letter: &Letter) -> String {
+    let Letter { reason, smtp_status, enhanced_status, resolution, failed_at, .. } = letter;
+    let codes = [smtp_status.map(|code| code.to_string()), enhanced_status.clone()];
+    let codes: Vec<_> = codes.into_iter().flatten().collect();
+    let codes = if codes.is_empty() { String::new() } else { format!(", reply {}", codes.join(" ")) };
+    let resolution = resolution.as_ref().map(|how| format!("; {how} since")).unwrap_or_default();
+    format!("could not be mailed: {reason}{codes}, {}{resolution}", moment(*failed_at))
+}
+
+fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
