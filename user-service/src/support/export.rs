@@ -40,7 +40,7 @@ pub(super) fn write(config: &Config, account: AccountId, out: &mut impl Write) -
         });
         match read {
             Ok(()) => {}
-            Err(Unread::Withheld(code)) => not_read.push((topic, code.to_string())),
+            Err(Unread::Withheld(why)) => not_read.push((topic, why)),
             Err(Unread::Failed(error)) => return Err(error),
         }
     }

@@ -4,6 +4,7 @@ use super::{
     Resend,
     known::{Known, NotRead},
     mails::{Fate, Mail},
+    read::Withheld,
     status::Status,
 };
 use crate::signup::ResentFor;
@@ -54,7 +55,11 @@ pub(super) fn forgotten(account: AccountId) -> String {
 
 /// The topics that could not be read.
 pub(super) fn not_read(not_read: &[NotRead]) -> Value {
-    not_read.iter().map(|(topic, why)| json!({ "topic": topic.name(), "why": why })).collect()
+    let why = |why: &Withheld| match why {
+        Withheld::NoRight => "no_right",
+        Withheld::Missing => "missing",
+    };
+    not_read.iter().map(|(topic, withheld)| json!({ "topic": topic.name(), "why": why(withheld) })).collect()
 }
 
 fn mail(mail: &Mail, now: Timestamp) -> Value {

@@ -2,10 +2,11 @@
 
 use super::{
     mails::{Mails, Written},
-    read::{Found, Log, Unread},
+    read::{Found, Log, Unread, Withheld},
 };
 use crate::{
     config::Config,
+    identity::IdSecret,
     log_ends::{Inquirer, Offsets, TOPICS, settings},
     metrics::Metrics,
     outside::Outside,
@@ -31,7 +32,7 @@ pub(super) const ORDER: [Topic; 5] =
     [Topic::Verified, Topic::Activity, Topic::Created, Topic::MailRetry, Topic::DeadLetter];
 
 /// A topic that could not be read, and why.
-pub(super) type NotRead = (Topic, String);
+pub(super) type NotRead = (Topic, Withheld);
 
 /// What is known of one account.
 pub(super) struct Known {
@@ -48,6 +49,7 @@ pub(super) struct Known {
     pub(super) verified_at: Option<Timestamp>,
     pub(super) forgotten_at: Option<Timestamp>,
     pub(super) not_read: Vec<NotRead>,
+    id_secret: IdSecret,
     log: Log,
     filter: Filter,
     ends: Offsets,
@@ -106,6 +108,7 @@ impl Known {
             verified_at: None,
             forgotten_at: None,
             not_read: Vec::new(),
+            id_secret: config.id_secret.clone(),
             log: Log::new(&config.kafka, inquirer)?,
             filter,
             ends: Offsets::new(),
@@ -176,8 +179,8 @@ impl Known {
     /// Notes that a topic is withheld. Without a topic of events there is nothing to say.
     fn leave_out(&mut self, topic: Topic, error: Unread) -> anyhow::Result<()> {
         match error {
-            Unread::Withheld(code) if topic.takes_copies() => self.not_read.push((topic, code.to_string())),
-            Unread::Withheld(code) => bail!("{} can't be read: {code}", topic.name()),
+            Unread::Withheld(why) if topic.takes_copies() => self.not_read.push((topic, why)),
+            Unread::Withheld(why) => bail!("{} can't be read: {why}", topic.name()),
             Unread::Failed(error) => return Err(error),
         }
         Ok(())
@@ -190,7 +193,7 @@ impl Known {
             take(&self.signup, found);
         }
         self.mails.note(&written);
-        match written.event() {
+        match written.event().filter(|event| self.is_of_account(event)) {
             Some(Event::Registered(_, event)) if found.topic == Topic::Created => {
                 self.note_registration(&event)
             }
@@ -204,6 +207,12 @@ impl Known {
             _ => {}
         }
         self.check_room()
+    }
+
+    /// Whether the event is about this account, and names its address. Whoever may write can write any other.
+    fn is_of_account(&self, event: &Event) -> bool {
+        let of_address = event.email().map(|email| self.id_secret.account_id(email));
+        event.account_id() == self.account && of_address.is_none_or(|of_address| of_address == self.account)
     }
 
     fn note_registration(&mut self, event: &Registered) {

@@ -33,12 +33,21 @@ pub(super) struct Found<'a> {
     message: &'a BorrowedMessage<'a>,
 }
 
+/// Why a broker does not give a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Withheld {
+    #[error("no right to read it (docs/operations.md, Rights in Kafka)")]
+    NoRight,
+    #[error("it does not exist")]
+    Missing,
+}
+
 /// A topic could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unread {
-    /// The broker keeps it from this principal, or it does not exist.
+    /// The broker does not give it.
     #[error("{0}")]
-    Withheld(RDKafkaErrorCode),
+    Withheld(Withheld),
     /// Anything else.
     #[error(transparent)]
     Failed(#[from] anyhow::Error),
@@ -171,15 +180,18 @@ fn found<'a>(message: &'a BorrowedMessage<'a>) -> Option<Found<'a>> {
     })
 }
 
-fn withheld(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+fn withheld(error: &KafkaError) -> Option<Withheld> {
     use RDKafkaErrorCode::{TopicAuthorizationFailed, UnknownTopic, UnknownTopicOrPartition};
-    let code = error.rdkafka_error_code();
-    code.filter(|code| matches!(code, TopicAuthorizationFailed | UnknownTopic | UnknownTopicOrPartition))
+    match error.rdkafka_error_code()? {
+        TopicAuthorizationFailed => Some(Withheld::NoRight),
+        UnknownTopic | UnknownTopicOrPartition => Some(Withheld::Missing),
+        _ => None,
+    }
 }
 
 fn unread(error: KafkaError, topic: Topic) -> Unread {
     match withheld(&error) {
-        Some(code) => Unread::Withheld(code),
+        Some(why) => Unread::Withheld(why),
         None => Unread::Failed(
             anyhow::Error::new(error).context(format!("the broker does not show {}", topic.name())),
         ),
@@ -209,7 +221,7 @@ mod tests {
             .topic_error(topic.name(), rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
             .unwrap();
         let withheld = log.span(topic).unwrap_err();
-        assert!(matches!(withheld, Unread::Withheld(_)), "{withheld}");
+        assert!(matches!(withheld, Unread::Withheld(Withheld::NoRight)), "{withheld}");
         cluster.broker_down(1).unwrap();
         let away = log.span(topic).unwrap_err();
         assert!(matches!(away, Unread::Failed(_)), "{away}");

@@ -19,40 +19,53 @@ use std::fmt::Write;
 const LISTED: usize = 10;
 
 pub(super) fn show(known: &Known, status: &Status) -> String {
-    let Status { window_attempts, code_attempts, left_in_window, outlook, .. } = status;
+    let Status { now, window_attempts, code_attempts, left_in_window, outlook, .. } = status;
+    let time = |at| time(at, *now);
     let mut text = String::new();
     let mut row = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<9} {value}");
     };
     row("account", &known.account.to_string());
+    row("now", &now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
     row("state", &state(status));
+    for (topic, why) in &known.not_read {
+        row("not read", &format!("{}: {why}", topic.name()));
+    }
+    let mails = known.mails.newest_first();
+    if status.state == State::Unknown && mails.is_empty() {
+        return text;
+    }
     row(
         "window",
         &format!(
             "{} to {}; the code of its mails is right until {}",
-            moment(status.begins_at),
-            moment(status.ends_at),
-            moment(status.code_expires_at)
+            time(status.begins_at),
+            time(status.ends_at),
+            time(status.code_expires_at)
         ),
     );
-    let next = match outlook.next_at <= status.now {
-        true => "the next can be asked for now".to_owned(),
-        false => format!("the next can be asked for from {}", moment(outlook.next_at)),
+    let next = match outlook.next_at <= *now {
+        true => "now".to_owned(),
+        false => format!("from {}", time(outlook.next_at)),
     };
-    row("mails", &format!("{} in this window, {} more possible; {next}", status.mails, outlook.left));
+    row(
+        "mails",
+        &format!(
+            "{} in this window, {} more possible; the next can be asked for {next}",
+            status.mails, outlook.left
+        ),
+    );
     let with_registration = status
         .left_with_registration
         .map(|left| format!("{left} of {code_attempts} left with the newest registration, "))
         .unwrap_or_default();
     row("attempts", &format!("{with_registration}{left_in_window} of {window_attempts} left in this window"));
-    for (topic, why) in &known.not_read {
-        row("not read", &format!("{}: {why}; failures may be unknown here", topic.name()));
+    if !mails.is_empty() {
+        let _ = writeln!(text, "its mails, the newest first:");
     }
-    let mails = known.mails.newest_first();
-    let _ = writeln!(text, "{}", if mails.is_empty() { "no mails" } else { "its mails, the newest first:" });
     for mail in mails.iter().take(LISTED) {
-        let fate = fate(mail, status.now);
-        let _ = writeln!(text, "  {}  {:<12}  {}", moment(mail.asked_at), name(mail.kind), printable(&fate));
+        let fate = fate(mail, *now, known.not_read.is_empty());
+        let _ = writeln!(text, "  {}  {:<12}  {}", time(mail.asked_at), name(mail.kind), printable(&fate));
     }
     if mails.len() > LISTED {
         let _ = writeln!(text, "  and {} older ones (--json)", mails.len().saturating_sub(LISTED));
@@ -74,7 +87,10 @@ pub(super) fn resend(known: &Known, resend: &Resend) -> String {
         Resend::Asked { result: ResentFor::NotDue(due_at), .. } => {
             let is_verified = known.view().look_at(known.account, |_, is_verified| is_verified);
             let verified = if is_verified { "verified already; " } else { "" };
-            format!("nothing is due: {verified}the next mail can be asked for from {}", moment(*due_at))
+            format!(
+                "nothing is due: {verified}the next mail can be asked for from {} UTC",
+                time(*due_at, Timestamp::now())
+            )
         }
         Resend::NoRegistration | Resend::Asked { result: ResentFor::Unknown, .. } => {
             "nothing to send: no registration is held; the person has to register again".to_owned()
@@ -88,7 +104,7 @@ pub(super) fn forgotten(account: AccountId) -> String {
 }
 
 fn state(status: &Status) -> String {
-    let since = status.since.map(|at| format!(" {}", moment(at))).unwrap_or_default();
+    let since = status.since.map(|at| format!(" {}", time(at, status.now))).unwrap_or_default();
     match status.state {
         State::Verified => format!("verified{since}"),
         State::Pending => format!("not verified; registered{since}"),
@@ -108,26 +124,30 @@ const fn name(kind: EventKind) -> &'static str {
     }
 }
 
-fn fate(mail: &Mail, now: Timestamp) -> String {
+fn fate(mail: &Mail, now: Timestamp, is_all_read: bool) -> String {
     match mail.fate(now) {
+        Fate::NoFailureKnown { .. } if !is_all_read => "no failure known, but not all was read".to_owned(),
         Fate::NoFailureKnown { retried_at: None } => "no failure known".to_owned(),
         Fate::NoFailureKnown { retried_at: Some(at) } => {
-            format!("put off until {}; no failure known since", moment(at))
+            format!("put off until {}; no failure known since", time(at, now))
         }
-        Fate::WaitingForRetry { next_try_at } => format!("waiting for retry at {}", moment(next_try_at)),
-        Fate::DeadLettered(letter) => dead_lettered(letter),
+        Fate::WaitingForRetry { next_try_at } => format!("waiting for retry at {}", time(next_try_at, now)),
+        Fate::DeadLettered(letter) => dead_lettered(letter, now),
     }
 }
 
-fn dead_lettered(letter: &Letter) -> String {
+fn dead_lettered(letter: &Letter, now: Timestamp) -> String {
     let Letter { reason, smtp_status, enhanced_status, resolution, failed_at, .. } = letter;
     let codes = [smtp_status.map(|code| code.to_string()), enhanced_status.clone()];
     let codes: Vec<_> = codes.into_iter().flatten().collect();
     let codes = if codes.is_empty() { String::new() } else { format!(", reply {}", codes.join(" ")) };
     let resolution = resolution.as_ref().map(|how| format!("; {how} since")).unwrap_or_default();
-    format!("could not be mailed: {reason}{codes}, {}{resolution}", moment(*failed_at))
+    format!("could not be mailed: {reason}{codes}, {}{resolution}", time(*failed_at, now))
 }
 
-fn moment(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+/// A time in UTC, with its date unless that is today's.
+fn time(at: Timestamp, now: Timestamp) -> String {
+    let date = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+    let time = at.strftime("%H:%M:%S").to_string();
+    if date(at) == date(now) { time } else { format!("{} {time}", date(at)) }
 }

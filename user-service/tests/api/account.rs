@@ -111,7 +111,7 @@ async fn a_pending_account_is_shown_as_the_service_sees_it() {
     let text = account(&world, "show", ADDRESS, &[]).await;
     assert_eq!(text.code, Some(0), "{text:?}");
     for part in [
-        "state     not verified; registered 20",
+        "state     not verified; registered ",
         "1 in this window",
         "4 of 5 left with the newest registration, 24 of 25 left in this window",
         "  code          no failure known\n",
@@ -222,9 +222,9 @@ async fn what_became_of_a_mail_is_told_without_the_servers_words() {
     assert_eq!((&refused["resolution"], &hostile["smtp_enhanced_status"]), (&Value::Null, &Value::Null));
 
     let text = account(&world, "show", "refused@example.com", &[]).await.out;
-    assert!(text.contains("could not be mailed: recipient_refused, reply 550 5.1.1, 20"), "{text}");
+    assert!(text.contains("could not be mailed: recipient_refused, reply 550 5.1.1, "), "{text}");
     let text = account(&world, "show", "waiting@example.com", &[]).await.out;
-    assert!(text.contains("waiting for retry at 20"), "{text}");
+    assert!(text.contains("waiting for retry at "), "{text}");
     let text = account(&world, "show", "hostile@example.com", &[]).await.out;
     assert!(
         text.contains("\\u001b[2J") && !text.contains("no such user") && !text.contains('\u{1b}'),
@@ -423,7 +423,8 @@ async fn without_the_topics_of_copies_the_rest_is_shown_and_an_export_is_not_com
         shown["not_read"].as_array().unwrap().iter().map(|it| it["topic"].as_str().unwrap()).collect();
     assert_eq!(not_read, topics);
     let text = account(&world, "show", ADDRESS, &[]).await.out;
-    assert!(text.contains("not read  user_account_mail_retry: "), "{text}");
+    assert!(text.contains("not read  user_account_mail_retry: it does not exist\n"), "{text}");
+    assert!(text.contains("no failure known, but not all was read\n"), "{text}");
     let export = account(&world, "export", ADDRESS, &[]).await;
     assert_eq!(export.code, Some(1), "{export:?}");
     assert_eq!(export.lines().last().unwrap()["complete"], false);
