@@ -17,6 +17,8 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+/// How long offsets are asked for again after an error.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the brokers may send nothing. A topic is read for as long as they send records.
 const SILENCE: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(100);
@@ -75,7 +77,16 @@ impl Log {
 
     /// The offsets at which the partitions of a topic begin and end. Blocks for some seconds at most.
     pub(super) fn span(&self, topic: Topic) -> Result<(Offsets, Offsets), Unread> {
-        self.inquirer.span(&[topic], |_| None).map_err(|error| unread(error, topic))
+        let began = Instant::now();
+        loop {
+            match self.inquirer.span(&[topic], |_| None) {
+                // A partition may be between two leaders.
+                Err(error) if withheld(&error).is_none() && began.elapsed() < PATIENCE => {
+                    std::thread::sleep(POLL);
+                }
+                span => return span.map_err(|error| unread(&error, topic)),
+            }
+        }
     }
 
     /// Calls `each` with all records of a topic from `start` to `end`. Blocks.
@@ -87,7 +98,7 @@ impl Log {
     ) -> Result<(), Unread> {
         let mut missing: Offsets = end.clone();
         missing.retain(|partition, end| start.get(partition).is_some_and(|start| start < end));
-        self.assign(start).map_err(|error| unread(error, topic))?;
+        self.assign(start).map_err(|error| unread(&error, topic))?;
         let (mut heard, mut trouble) = (Instant::now(), None);
         while !missing.is_empty() {
             match self.consumer.poll(POLL) {
@@ -101,7 +112,7 @@ impl Log {
                         }
                     }
                 }
-                Some(Err(error)) if withheld(&error).is_some() => return Err(unread(error, topic)),
+                Some(Err(error)) if withheld(&error).is_some() => return Err(unread(&error, topic)),
                 // The client recovers by itself, if the brokers come back in time.
                 Some(Err(error)) => trouble = Some(error),
                 // The last offsets may be markers of transactions, which the client passes to nobody.
@@ -189,12 +200,10 @@ fn withheld(error: &KafkaError) -> Option<Withheld> {
     }
 }
 
-fn unread(error: KafkaError, topic: Topic) -> Unread {
-    match withheld(&error) {
+fn unread(error: &KafkaError, topic: Topic) -> Unread {
+    match withheld(error) {
         Some(why) => Unread::Withheld(why),
-        None => Unread::Failed(
-            anyhow::Error::new(error).context(format!("the broker does not show {}", topic.name())),
-        ),
+        None => Unread::Failed(anyhow!("the broker does not show {}: {error}", topic.name())),
     }
 }
 
