@@ -50,7 +50,10 @@ class Inbox:
 
     async def follow(self):
         while True:
-            await self.read()
+            try:
+                await self.read()
+            except (OSError, EOFError) as error:  # one refused connection; the next reading finds what this one missed
+                print(f"the inbox did not answer: {error!r}", file=sys.stderr)
             await asyncio.sleep(0.2)
 
     async def begin(self):

@@ -20,6 +20,7 @@ use runtime::{
     kafka::{KafkaWatch, TopicCheck},
     tasks::Tasks,
     telemetry,
+    texts_watch::TextsMetrics,
 };
 use std::{
     convert::Infallible,
@@ -83,7 +84,9 @@ impl Application {
         // Health answers until all else has ended. The guard stops it also if this future is dropped.
         let health_stop = CancellationToken::new();
         let _guard = health_stop.clone().drop_guard();
-        let metrics = Arc::new(Metrics::new(Arc::clone(&status), Arc::clone(&mailer), Arc::clone(&topics)));
+        let texts = TextsMetrics::default();
+        let metrics =
+            Arc::new(Metrics::new(Arc::clone(&status), Arc::clone(&mailer), Arc::clone(&topics), &texts));
         let accepted_after = metrics.accepted_after.clone();
         let sources = Sources {
             status: Arc::clone(&status),
@@ -96,6 +99,11 @@ impl Application {
         let watches = [
             tasks.spawn("health server", &health_stop, health),
             tasks.spawn("producer", &health_stop, writer.clone().watch(health_stop.clone())),
+            tasks.spawn(
+                "watch over texts",
+                &health_stop,
+                texts.watch(Arc::clone(&config.mails), health_stop.clone()),
+            ),
             tasks.spawn("log writer", &health_stop, telemetry::watch_writer(health_stop.clone())),
         ];
         let consuming = async {
@@ -108,6 +116,7 @@ impl Application {
                 from: config.mail_from,
                 public_url: config.public_url,
                 secrets: config.code_secrets,
+                mails: Arc::clone(&config.mails),
             };
             let delivery = Delivery {
                 letterhead,

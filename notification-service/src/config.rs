@@ -2,6 +2,7 @@
 
 use crate::{
     consumer::GroupConfig,
+    email::Mails,
     mailer::{self, Certificates, Encryption, SmtpConfig, SmtpCredentials},
     mailing::CommitConfig,
 };
@@ -10,12 +11,14 @@ use lettre::message::Mailbox;
 use runtime::{
     env::{self, Env, EnvError},
     kafka::KafkaConfig,
-    secret_check,
+    secret_check, texts_watch,
 };
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
+use texts::Kept;
 
 /// The configuration of a notification service. `Debug` shows no secret.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ pub struct Config {
     pub mail_from: Mailbox,
     /// Where the link of an email leads, without a trailing slash.
     pub public_url: String,
+    /// The mails' words, in all languages.
+    pub mails: Arc<Kept<Mails>>,
 }
 
 impl Config {
@@ -70,7 +75,7 @@ impl Config {
             ),
             clock_tolerance: max_clock_skew.saturating_add(publish_timeout),
         };
-        let smtp = smtp(env);
+        let smtp = SmtpConfig::from_env(env);
         let commit = CommitConfig {
             max_records: env.or("COMMIT_MAX_RECORDS", 100, env::number(1..=100_000)),
             max_wait: env.or("COMMIT_MAX_WAIT", Duration::from_millis(250), env::duration),
@@ -79,8 +84,12 @@ impl Config {
         if commit.max_uncommitted < smtp.connections.max(commit.max_records) {
             env.problem("MAX_UNCOMMITTED", "expected at least SMTP_CONNECTIONS and COMMIT_MAX_RECORDS");
         }
-        let mail_from = env.optional("MAIL_FROM", mailbox).or_else(|| mailbox(DEFAULT_SENDER).ok());
-        let public_url = env.or("PUBLIC_URL", "http://localhost:3006".to_owned(), env::web_address);
+        let mail_from = mail_from(env);
+        let public_url = public_url(env);
+        let link = public_url.clone();
+        let mails = texts_watch::from_env(env, move |texts, folder, faults| {
+            Mails::build(texts, folder, &link, faults)
+        });
         let published_allowed = env.or("ALLOW_DEVELOPMENT_SECRETS", false, env::yes_or_no)
             || secret_check::is_local(&[address], &public_url);
         env.report(secret_check::problems(code_secrets.as_ref(), None, published_allowed));
@@ -93,37 +102,51 @@ impl Config {
             smtp,
             mail_from: mail_from?,
             public_url,
+            mails: mails?,
         })
     }
 }
 
-fn smtp(env: &mut Env) -> SmtpConfig {
-    let username = env.optional("SMTP_USERNAME", env::text);
-    let password = env.optional("SMTP_PASSWORD", env::text);
-    if username.is_some() != password.is_some() {
-        env.problem("SMTP_PASSWORD", "expected together with SMTP_USERNAME, or neither of the two");
-    }
-    let host = env.or("SMTP_HOST", "localhost".to_owned(), env::text);
-    let encryption = env.or("SMTP_ENCRYPTION", Encryption::None, encryption);
-    let allowed = env.or("ALLOW_PLAINTEXT_PASSWORD", false, env::yes_or_no);
-    if password.is_some() && encryption == Encryption::None && !allowed && !is_loopback(&host) {
-        env.problem(
-            "SMTP_ENCRYPTION",
-            "expected starttls or tls with SMTP_PASSWORD, as anybody on the way could read the password; \
+/// The sender of all mails.
+pub(crate) fn mail_from(env: &mut Env) -> Option<Mailbox> {
+    env.optional("MAIL_FROM", mailbox).or_else(|| mailbox(DEFAULT_SENDER).ok())
+}
+
+/// Where the mails' links lead.
+pub(crate) fn public_url(env: &mut Env) -> String {
+    env.or("PUBLIC_URL", "http://localhost:3006".to_owned(), env::web_address)
+}
+
+impl SmtpConfig {
+    /// Reads the variables of the mail server.
+    pub(crate) fn from_env(env: &mut Env) -> Self {
+        let username = env.optional("SMTP_USERNAME", env::text);
+        let password = env.optional("SMTP_PASSWORD", env::text);
+        if username.is_some() != password.is_some() {
+            env.problem("SMTP_PASSWORD", "expected together with SMTP_USERNAME, or neither of the two");
+        }
+        let host = env.or("SMTP_HOST", "localhost".to_owned(), env::text);
+        let encryption = env.or("SMTP_ENCRYPTION", Encryption::None, encryption);
+        let allowed = env.or("ALLOW_PLAINTEXT_PASSWORD", false, env::yes_or_no);
+        if password.is_some() && encryption == Encryption::None && !allowed && !is_loopback(&host) {
+            env.problem(
+                "SMTP_ENCRYPTION",
+                "expected starttls or tls with SMTP_PASSWORD, as anybody on the way could read the password; \
              ALLOW_PLAINTEXT_PASSWORD=yes permits that",
-        );
-    }
-    SmtpConfig {
-        host,
-        port: env.or("SMTP_PORT", 1025, env::number(1..=u16::MAX)),
-        connections: env.or("SMTP_CONNECTIONS", 16, env::number(1..=1_000)),
-        timeout: env.or("SMTP_TIMEOUT", Duration::from_secs(10), env::duration),
-        reply_timeout: env.or("SMTP_REPLY_TIMEOUT", Duration::from_mins(5), env::duration),
-        final_timeout: env.or("SMTP_FINAL_TIMEOUT", Duration::from_mins(10), env::duration),
-        encryption,
-        trusted: env.or("SMTP_CA_FILE", Certificates::default(), mailer::certificates),
-        credentials: username.zip(password).map(|(name, password)| SmtpCredentials::new(name, password)),
-        max_rate: env.or("SMTP_MAX_RATE", None, max_rate),
+            );
+        }
+        Self {
+            host,
+            port: env.or("SMTP_PORT", 1025, env::number(1..=u16::MAX)),
+            connections: env.or("SMTP_CONNECTIONS", 16, env::number(1..=1_000)),
+            timeout: env.or("SMTP_TIMEOUT", Duration::from_secs(10), env::duration),
+            reply_timeout: env.or("SMTP_REPLY_TIMEOUT", Duration::from_mins(5), env::duration),
+            final_timeout: env.or("SMTP_FINAL_TIMEOUT", Duration::from_mins(10), env::duration),
+            encryption,
+            trusted: env.or("SMTP_CA_FILE", Certificates::default(), mailer::certificates),
+            credentials: username.zip(password).map(|(name, password)| SmtpCredentials::new(name, password)),
+            max_rate: env.or("SMTP_MAX_RATE", None, max_rate),
+        }
     }
 }
 

@@ -4,7 +4,6 @@
 //! remaining minutes depend on `now`. Pure: no I/O, no clock, no randomness.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use askama::Template;
 use contract::{
     code_secrets::CodeSecrets,
     email_address::EmailAddress,
@@ -13,12 +12,18 @@ use contract::{
 };
 use jiff::{SignedDuration, Timestamp};
 use lettre::{Address, message::Mailbox};
+use std::sync::Arc;
+use texts::Kept;
 
-mod language;
+mod kind;
+mod body;
+mod templates;
+mod mails;
 mod mime;
-mod text;
 
-use language::Language;
+pub(crate) use kind::Kind;
+pub use mails::Mails;
+use mails::Values;
 
 /// The least remaining life of a code when its mail is sent. The mail states the remaining whole minutes.
 const LEAST_CODE_LIFE: SignedDuration = SignedDuration::from_mins(1);
@@ -27,12 +32,14 @@ const LEAST_CODE_LIFE: SignedDuration = SignedDuration::from_mins(1);
 pub(crate) const NOTICE_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
 /// What all emails have in common.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Letterhead {
     pub(crate) from: Mailbox,
     /// Without a trailing slash.
     pub(crate) public_url: String,
     pub(crate) secrets: CodeSecrets,
+    /// The words.
+    pub(crate) mails: Arc<Kept<Mails>>,
 }
 
 /// A rendered email and its envelope.
@@ -90,54 +97,54 @@ pub(crate) fn write(
     mime::compose(event, letterhead, to, &parts, now)
 }
 
+/// Subject, text and HTML of the event's email, to be looked at.
+///
+/// # Errors
+/// As [`write`].
+pub(crate) fn sample(
+    event: &Event,
+    letterhead: &Letterhead,
+    now: Timestamp,
+) -> Result<(String, String, String), UnwritableError> {
+    let (_, Parts { subject, text, html }) = parts(event, letterhead, now)?;
+    Ok((subject, text, html))
+}
+
 /// Recipient, subject and body of the event's email.
 fn parts<'a>(
     event: &'a Event,
     letterhead: &Letterhead,
     now: Timestamp,
 ) -> Result<(&'a EmailAddress, Parts), UnwritableError> {
-    let home = || format!("{}/", letterhead.public_url);
-    match event {
+    let mails = letterhead.mails.now();
+    let notice = |first_name| Values { first_name, code: "", link: "", minutes: 0 };
+    let (to, filled) = match event {
         Event::Registered(Mailing::FirstCode | Mailing::FurtherCode, event) => {
-            let mail = text::Fields {
-                language: Language::of(&event.locale),
-                first_name: event.first_name.greeting(),
-                code: code(event, &letterhead.secrets)?,
-                link: link(event, letterhead)?,
-                minutes: minutes_left(event.expires_at, now),
-            };
-            Ok((&event.email, text::verify_account(&mail)?))
+            let code = code(event, &letterhead.secrets)?;
+            let link = if mails.has_link() { link(event, letterhead)? } else { String::new() };
+            let minutes = minutes_left(event.expires_at, now).unsigned_abs();
+            let first_name = event.first_name.greeting();
+            let values = Values { first_name, code: &code, link: &link, minutes };
+            (&event.email, mails.fill(Kind::VerifyAccount, &event.locale, &values))
         }
+        // The notice speaks of the owner's account, so it contains nothing that the person who registered has typed.
         Event::Registered(Mailing::Notice, event) => {
-            // The notice speaks of the owner's account, so it contains nothing that the person who registered has typed.
-            let mail = text::Fields::notice(Language::of(&event.locale), None, home());
-            Ok((&event.email, text::account_exists(&mail)?))
+            (&event.email, mails.fill(Kind::AccountExists, &event.locale, &notice(None)))
         }
         Event::Verified(event) => {
-            let (language, first_name) = (Language::of(&event.locale), event.first_name.greeting());
-            let mail = text::Fields::notice(language, first_name, home());
-            Ok((&event.email, text::account_verified(&mail)?))
+            let values = notice(event.first_name.greeting());
+            (&event.email, mails.fill(Kind::AccountVerified, &event.locale, &values))
         }
-        Event::Registered(Mailing::Nothing, _) | Event::Attempt(_) => Err(UnwritableError::Compose),
-    }
+        Event::Registered(Mailing::Nothing, _) | Event::Attempt(_) => return Err(UnwritableError::Compose),
+    };
+    filled.map(|parts| (to, parts)).ok_or(UnwritableError::Compose)
 }
 
 /// Subject and the two forms of the body.
 struct Parts {
-    subject: &'static str,
+    subject: String,
     text: String,
     html: String,
-}
-
-impl Parts {
-    fn render(
-        subject: &'static str,
-        text: &impl Template,
-        html: &impl Template,
-    ) -> Result<Self, UnwritableError> {
-        let failed = |_| UnwritableError::Compose;
-        Ok(Self { subject, text: text.render().map_err(failed)?, html: html.render().map_err(failed)? })
-    }
 }
 
 fn code(event: &Registered, secrets: &CodeSecrets) -> Result<String, UnwritableError> {

@@ -34,6 +34,7 @@ mod gate;
 mod retry;
 mod dead_letter;
 mod dead_letters;
+mod mails_command;
 
 mod status;
 mod metrics;
@@ -43,8 +44,10 @@ pub use application::Application;
 pub use config::Config;
 pub use consumer::GroupConfig;
 pub use dead_letters::{DeadLetters, Selection, run as run_dead_letters};
+pub use email::Mails;
 pub use mailer::{Certificates, Encryption, SmtpConfig, SmtpCredentials};
 pub use mailing::CommitConfig;
+pub use mails_command::{MailsCommand, run as run_mails};
 
 /// The deciding code, for the simulator in `simulation/`, which drives it without Kafka, mail server and clock; no interface for
 /// others.

@@ -1,7 +1,7 @@
 //! The notification service as a process, or one of its commands: environment, log, start, wait for a signal, drain.
 
 use clap::{Parser, Subcommand};
-use notification_service::{Application, Config, DeadLetters, run_dead_letters};
+use notification_service::{Application, Config, DeadLetters, MailsCommand, run_dead_letters, run_mails};
 use runtime::{env::Env, health::Probe, kafka::KafkaConfig, program, shutdown};
 use std::{io::Write, process::ExitCode};
 use tokio::runtime::Builder;
@@ -19,6 +19,9 @@ enum Command {
     /// Shows, replays or discards what could not be mailed.
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Checks, shows or sends the mails before anybody else sees them.
+    #[command(subcommand)]
+    Mails(MailsCommand),
     /// Asks the service that runs here; ends with 0 when it is.
     Health {
         /// live or ready
@@ -48,6 +51,7 @@ async fn run(command: Option<Command>, mut env: Env) -> anyhow::Result<()> {
     match command {
         None => serve(Config::load(env)?).await,
         Some(Command::Health { probe }) => probe.ask(Config::load(env)?.address),
+        Some(Command::Mails(command)) => run_mails(command, env, &mut std::io::stdout()).await,
         Some(Command::DeadLetters(command)) => {
             let kafka = KafkaConfig::from_env(&mut env);
             let kafka = env.finish(|| Some(kafka))?;

@@ -111,7 +111,7 @@ impl Config {
                 env::number(1..=1_000_000),
             ),
             patience: Patience::default(),
-            api_docs: env.or("API_DOCS", true, on_or_off),
+            api_docs: env.or("API_DOCS", true, env::on_or_off),
             cors_origins: env.or("CORS_ORIGINS", Vec::new(), origins),
             code_secrets: code_secrets?,
             id_secret: id_secret?,
@@ -162,14 +162,6 @@ fn check(rules: &Rules, env: &mut Env) {
         "PUBLISH_TIMEOUT",
         "expected at least 2s: the broker's ack is awaited for one second less",
     );
-}
-
-fn on_or_off(text: &str) -> Result<bool, &'static str> {
-    match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err("on or off"),
-    }
 }
 
 fn networks(text: &str) -> Result<Vec<IpNet>, &'static str> {

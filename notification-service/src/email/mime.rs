@@ -32,7 +32,7 @@ pub(super) fn compose(
         .envelope(envelope)
         .from(letterhead.from.clone())
         .to(Mailbox::new(None, to.clone()))
-        .subject(parts.subject)
+        .subject(parts.subject.clone())
         .date(SystemTime::from(now))
         .message_id(Some(format!("<{mail_id}@{}>", from.domain())))
         .raw_header(header("Auto-Submitted", "auto-generated")?)

@@ -14,7 +14,14 @@ use contract::{
     request_id::RequestId,
 };
 use proptest::prelude::*;
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{LazyLock, Mutex},
+};
+use texts::{Faults, Folder, Settings, Texts};
+
+const URL: &str = "https://signup.example.com";
 
 const REGISTRATION: &str = "8f14e45f-ceea-467f-9c7e-1a2b3c4d5e6f";
 
@@ -22,12 +29,27 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
+/// Mails that are made of these files, for an installation at this address.
+fn mails(root: Option<&Path>, public_url: &str, mail_has_link: bool) -> Result<Mails, Vec<String>> {
+    let (folder, mut faults) = (root.map(Folder::read).unwrap_or_default(), Faults::default());
+    let texts = Texts::read(&folder, Settings { mail_has_link }, &mut faults);
+    let mails = Mails::build(&texts, &folder, public_url, &mut faults);
+    faults.finish().map(|_| mails).map_err(|faulty| faulty.faults().iter().map(ToString::to_string).collect())
+}
+
 fn letterhead() -> Letterhead {
+    static MAILS: LazyLock<Arc<Kept<Mails>>> = LazyLock::new(|| Mails::built_in(URL));
     Letterhead {
         from: "Example <no-reply@example.com>".parse().unwrap(),
-        public_url: "https://signup.example.com".to_owned(),
+        public_url: URL.to_owned(),
         secrets: CodeSecrets::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
+        mails: Arc::clone(&MAILS),
     }
+}
+
+fn kept(mails: Mails) -> Arc<Kept<Mails>> {
+    let taken = Mutex::new(Some(mails));
+    Arc::new(Kept::load(None, move |_, _| taken.lock().unwrap().take().unwrap()).unwrap().0)
 }
 
 fn registered(name: &str, email: &str, locale: &str) -> Registered {
@@ -85,7 +107,7 @@ fn assert_snapshot(name: &str, event: &Event) {
 
 #[test]
 fn every_email_in_every_language_is_as_it_was_approved() {
-    for locale in ["en", "de"] {
+    for locale in &languages() {
         assert_snapshot(&format!("verify_account.{locale}"), &verify_account("Ada", locale));
         assert_snapshot(&format!("account_verified.{locale}"), &account_verified("Ada", locale));
         assert_snapshot(&format!("account_exists.{locale}"), &account_exists("Ada", locale));
@@ -124,7 +146,9 @@ fn the_code_stands_alone_in_the_first_line_of_its_part_and_nowhere_else_but_in_t
     assert!(!headers.contains(code));
     let text = body.split_once("\r\n\r\n").unwrap().1;
     assert!(text.starts_with(&format!("{code}\r\n")), "{text}");
-    assert_eq!(said(&verify_account("Ada", "en")).matches(code).count(), 2, "once in each form");
+    assert!(text.trim_end().contains("\r\n\r\n@signup.example.com #272045\r\n--part-"), "{text}");
+    let said = said(&verify_account("Ada", "en")).replace("@signup.example.com #272045", "");
+    assert_eq!(said.matches(code).count(), 2, "once in each form");
     for header in [
         "Subject: Verify Account",
         "Message-ID: <2fdb928a-9246-8503-beba-9c97a5ca85fe@example.com>",
@@ -197,8 +221,9 @@ fn a_code_with_less_than_a_minute_left_and_a_notice_older_than_a_day_are_expired
 
 #[test]
 fn an_unknown_language_gets_english_and_a_dialect_its_language() {
-    assert!(said(&verify_account("Ada", "fr")).contains("Somebody, perhaps you"));
-    assert!(said(&verify_account("Ada", "de-AT")).contains("jemand, vielleicht Sie"));
+    assert!(said(&verify_account("Ada", "sv")).contains("Somebody, perhaps you"));
+    assert!(said(&verify_account("Ada", "de-AT")).contains("Guten Tag Ada,"));
+    assert!(said(&verify_account("Ada", "pt-PT")).starts_with(&said(&verify_account("Ada", "pt-BR"))[..20]));
 }
 
 #[test]
@@ -212,7 +237,7 @@ fn an_unknown_key_has_an_error_of_its_own() {
 #[test]
 fn what_a_registrant_wrote_stands_in_no_mail_but_a_first_name_of_one_word() {
     let relayed = ["Visit evil example now", "buy-now-cheap", "免费领取请访问网址", "Ada Аnna"];
-    for locale in ["en", "de"] {
+    for locale in &languages() {
         for name in relayed {
             let mut registered = registered(name, "ada@example.com", locale);
             registered.last_name = "Claim your prize".to_owned().try_into().unwrap();
@@ -228,7 +253,9 @@ fn what_a_registrant_wrote_stands_in_no_mail_but_a_first_name_of_one_word() {
     }
     for event in [verify_account("Ada", "de"), account_exists("Ada", "de"), account_verified("Ada", "de")] {
         let said = said(&event);
-        assert!(!said.contains('@'), "{said}");
+        // But for the line by which mail programs find the code.
+        let said = said.replace("@signup.example.com #", "");
+        assert!(!said.contains('@') || said.contains("@media") && said.matches('@').count() == 1, "{said}");
         assert!(!said.contains("Lovelace"), "{said}");
         let greeted = !matches!(event, Event::Registered(Mailing::Notice, _));
         assert_eq!(said.contains("Ada"), greeted, "{said}");
@@ -245,6 +272,10 @@ fn the_link_names_the_registration_and_is_short() {
     assert_eq!(before, format!("{}/#id={REGISTRATION}", letterhead.public_url));
     assert_eq!(token, "jGoS1gFwNSAYdJhbO6nyuQ");
     assert!(link.len() <= 200, "{link}");
+}
+
+fn languages() -> Vec<String> {
+    letterhead().mails.now().languages().map(|language| language.tag().to_owned()).collect()
 }
 
 /// The unfolded `To:` header of this registration's mail.
@@ -272,6 +303,171 @@ fn addresses_in_all_scripts_are_written_as_they_are_kept() {
     }
 }
 
+/// The mails of a folder with these files, or its faults.
+fn with_folder(files: &[(&str, &str)]) -> Result<Letterhead, Vec<String>> {
+    let root = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = root.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    Ok(Letterhead { mails: kept(mails(Some(root.path()), URL, true)?), ..letterhead() })
+}
+
+fn parts_of(event: &Event, letterhead: &Letterhead) -> Parts {
+    parts(event, letterhead, at("2026-11-21T10:00:01Z")).unwrap().1
+}
+
+#[test]
+fn a_brand_stands_in_subject_header_and_footer_and_leads_to_its_application() {
+    let brand = "name = 'Acme & Co'\nurl = 'https://app.acme.example/?a=1&b=2'\nhelp = 'help@acme.example'\n\
+                 logo = 'https://acme.example/logo.png'\naccent = '#7a1f5c'\nfooter = \"Acme Inc.\\n1 <Main> St\"";
+    let letterhead = with_folder(&[("brand.toml", brand)]).unwrap();
+    let mail = parts_of(&verify_account("Ada", "en"), &letterhead);
+    assert_eq!(mail.subject, "Acme & Co: Verify Account");
+    assert!(mail.text.starts_with("272045\n\nHello Ada,\n"), "{}", mail.text);
+    let end =
+        "Need help? help@acme.example\n\nAcme & Co\n\nAcme Inc.\n1 <Main> St\n\n@signup.example.com #272045";
+    assert!(mail.text.ends_with(end), "{}", mail.text);
+    for part in [
+        "<body>\n<div class=\"preview\">272045</div>\n<main>\n<p class=\"brand\"><img src=\"https://acme.example/logo.png\" alt=\"Acme &amp; Co\"></p>",
+        "background: #7a1f5c; color: #ffffff;",
+        "<a href=\"mailto:help@acme.example\"><bdi>help@acme.example</bdi></a>",
+        "Acme &amp; Co<br>Acme Inc.<br>1 &lt;Main&gt; St</p>",
+    ] {
+        assert!(mail.html.contains(part), "{part}: {}", mail.html);
+    }
+    let confirmation = parts_of(&account_verified("Ada", "en"), &letterhead);
+    assert!(confirmation.text.contains("\n\nhttps://app.acme.example/?a=1&b=2\n"), "{}", confirmation.text);
+    assert!(
+        confirmation.html.contains("href=\"https://app.acme.example/?a=1&amp;b=2\""),
+        "{}",
+        confirmation.html
+    );
+}
+
+#[test]
+fn templates_of_the_folder_replace_those_built_in() {
+    let files = [
+        (
+            "mails/layout.html",
+            "<html><i>{{ brand.name }}</i>{% block preview %}{% endblock %}{% block content %}{% endblock %}</html>\r\n",
+        ),
+        ("mails/own.txt", "{% block content %}{% endblock %}\n-- own"),
+        (
+            "mails/verify_account.txt",
+            "{% extends \"own.txt\" %}{% block content %}{{ code }}\n{{ link }}{% endblock %}",
+        ),
+        ("languages/de.toml", "[mail.verify_account]\nbutton = 'Los <geht’s>'"),
+    ];
+    let letterhead = with_folder(&files).unwrap();
+    let mail = parts_of(&verify_account("Ada", "de"), &letterhead);
+    let link = format!("{URL}/#id={REGISTRATION}&token=jGoS1gFwNSAYdJhbO6nyuQ");
+    assert_eq!(mail.text, format!("272045\n{link}\n-- own\n\n@signup.example.com #272045"));
+    assert!(mail.html.starts_with("<html><i></i>\n<p class=\"code\">272045</p>"), "{}", mail.html);
+    assert!(mail.html.contains(">Los &lt;geht’s&gt;</a>"), "{}", mail.html);
+}
+
+#[test]
+fn a_template_that_would_make_a_wrong_mail_is_refused_once_with_its_file() {
+    let large = format!("{{{{ code }}}}\n{{{{ link }}}}{}", "{{ lasts }}".repeat(200));
+    for (files, expected) in [
+        (&[("mails/verify_account.txt", "{{ link }}")][..], "mails/verify_account.txt: has no {{ code }}"),
+        (
+            &[("mails/verify_account.txt", "Hello\n{{ code }}\n{{ link }}")],
+            "mails/verify_account.txt: expected {{ code }} first",
+        ),
+        (&[("mails/verify_account.html", "{{ code }}")], "mails/verify_account.html: has no {{ link }}"),
+        (
+            &[("mails/account_exists.html", "{{ code }}")],
+            "mails/account_exists.html:1: there is no place code; expected one of brand.accent,",
+        ),
+        (
+            &[("mails/account_exists.txt", "\n{{ first_name }}")],
+            "mails/account_exists.txt:2: there is no place first_name;",
+        ),
+        (
+            &[("mails/layout.html", "{% if link %}{% endif %}")],
+            "mails/layout.html:1: there is no place link;",
+        ),
+        (
+            &[("mails/verify_acount.html", "{{ code }}")],
+            "mails/verify_acount.html: no mail is made of this; expected one of layout.html,",
+        ),
+        (
+            &[("mails/verify_account.html", "{% extends \"own.html\" %}")],
+            "mails/verify_account.html:1: can't be filled: ",
+        ),
+        (
+            &[("mails/verify_account.html", "{% block a %}{{ code }}")],
+            "mails/verify_account.html:1: is no valid template: ",
+        ),
+        (
+            &[("mails/verify_account.html", "\u{e001}{{ code }}")],
+            "mails/verify_account.html: has the private character U+E001",
+        ),
+        (
+            &[
+                ("mails/verify_account.txt", large.as_str()),
+                (
+                    "languages/fr.toml",
+                    &format!(
+                        "[mail.verify_account]\nlasts = {{ one = '{0}', other = '{0}{{minutes}}' }}",
+                        "x".repeat(900)
+                    ),
+                ),
+            ],
+            "mails/verify_account.txt: becomes larger than 100000 octets in fr",
+        ),
+    ] {
+        let faults = with_folder(files).map(|_| ()).unwrap_err();
+        assert!(faults[0].starts_with(expected), "{expected}: {faults:?}");
+        assert_eq!(faults.len(), 1, "{faults:?}");
+    }
+}
+
+#[test]
+fn without_a_link_a_mail_speaks_of_none() {
+    let letterhead = Letterhead { mails: kept(mails(None, URL, false).unwrap()), ..letterhead() };
+    for locale in languages() {
+        let Parts { text, html, .. } = parts_of(&verify_account("Ada", &locale), &letterhead);
+        assert!(!text.contains("://") && !html.contains("href"), "{text}\n{html}");
+        assert!(text.starts_with("272045\n") && text.ends_with("\n\n@signup.example.com #272045"), "{text}");
+    }
+}
+
+#[test]
+fn the_line_for_autofill_is_there_with_https_alone_and_names_the_host() {
+    for (url, line) in [
+        ("https://signup.example.com:8443/app", Some("@signup.example.com #272045")),
+        ("http://localhost:3006", None),
+    ] {
+        let letterhead = Letterhead { mails: kept(mails(None, url, true).unwrap()), ..letterhead() };
+        let text = parts_of(&verify_account("Ada", "ar"), &letterhead).text;
+        assert_eq!(text.lines().last().filter(|last| last.starts_with('@')), line, "{text}");
+    }
+}
+
+#[test]
+fn a_hostile_name_stays_in_its_place_in_every_language() {
+    // The longest names that are greeted, of each script; each with what HTML escapes.
+    for name in ["O'Neill", "مُحَمَّد", "שָׂרָה", "कृष्ण", "Ἑλένη", "Wolfeschlegelsteinha"]
+    {
+        for locale in languages() {
+            let [mail, other] =
+                [name, "Xqzw"].map(|name| parts_of(&verify_account(name, &locale), &letterhead()));
+            let escaped = name.replace('\'', "&#39;");
+            assert_eq!(mail.text, other.text.replace("Xqzw", name), "{locale}");
+            assert_eq!(
+                mail.html,
+                other.html.replace("<bdi>Xqzw</bdi>", &format!("<bdi>{escaped}</bdi>")),
+                "{locale}"
+            );
+            assert_eq!(mail.subject, other.subject);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_accepted_is_mailed_to_the_address_that_was_accepted(
@@ -292,10 +488,9 @@ proptest! {
     #[test]
     fn a_codes_mail_has_nothing_of_the_names_but_such_a_first_name(
         first in "[\\pL\\pM .'’-]{1,30}|\\PC{1,30}|(buy|Ada|мир|مرح)[ '-](now|evil|中文)?", last in "[\\pL .'-]{1,30}",
-        local in "[a-z]{1,20}(\\+[a-z]{1,20})?", german in any::<bool>(),
+        local in "[a-z]{1,20}(\\+[a-z]{1,20})?", locale in prop::sample::select(vec!["en", "de", "ja", "ar", "hi"]),
     ) {
         let (Ok(first_name), Ok(last_name)) = (PersonName::parse(&first), PersonName::parse(&last)) else { return Ok(()) };
-        let locale = if german { "de" } else { "en" };
         // A word that occurs in no mail stands for a name that is greeted.
         let harmless = if first_name.greeting().is_some() { "Xqzw" } else { "J." };
         let mut event = registered("Ada", &format!("{local}@example.com"), locale);

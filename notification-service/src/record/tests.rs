@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     dead_letter,
-    email::{self, Letterhead},
+    email::{self, Letterhead, Mails},
     header::text,
     mailer::Status,
     offsets::Partition,
@@ -19,6 +19,8 @@ use contract::{
 };
 use jiff::Timestamp;
 use proptest::prelude::*;
+use std::sync::{Arc, LazyLock};
+use texts::Kept;
 
 /// Tolerance for the writers' clocks.
 const TOLERANCE: Duration = Duration::from_secs(125);
@@ -124,10 +126,13 @@ fn value() -> impl Strategy<Value = serde_json::Value> {
 }
 
 fn letterhead() -> Letterhead {
+    static MAILS: LazyLock<Arc<Kept<Mails>>> =
+        LazyLock::new(|| Mails::built_in("https://signup.example.com"));
     Letterhead {
         from: "Signup <no-reply@example.com>".parse().unwrap(),
         public_url: "https://signup.example.com".to_owned(),
         secrets: CodeSecrets::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
+        mails: Arc::clone(&MAILS),
     }
 }
 

@@ -44,7 +44,7 @@ async fn each_event_that_asks_for_a_mail_is_mailed_once_and_all_are_committed() 
     }
     let first = mails.iter().find(|mail| mail.recipients == [address(1)]).unwrap().content().text.unwrap();
     assert!(first.lines().any(|line| line == link), "{first}");
-    assert!(mail_to(&mails, 3).contains("Hallo Ada"), "the locale chooses the language");
+    assert!(mail_to(&mails, 3).contains("Guten Tag Ada"), "the locale chooses the language");
     assert!(mail_to(&mails, 4).contains("Subject: You already have an account\r\n"));
 
     let health = service.wait_until(|body| body["records"]["in_flight"] == 0).await;

@@ -18,6 +18,7 @@ mod command_line;
 mod dead_letters;
 mod happy_path;
 mod limits;
+mod mail_texts;
 mod observing;
 mod odd_replies;
 mod providers;

@@ -266,6 +266,18 @@ pub fn yes_or_no(text: &str) -> Result<bool, &'static str> {
     }
 }
 
+/// Parses `on` or `off`.
+///
+/// # Errors
+/// What was expected.
+pub fn on_or_off(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off"),
+    }
+}
+
 /// Parses a web address to which a path can be appended, such as
 /// `https://signup.example.com`. Returns it without a slash at its end.
 ///

@@ -6,6 +6,7 @@
 //!   caught                            isolates the work on one record from the others
 //!   process_metrics, metrics_text     metrics of the process; the formats of metrics
 //!   shutdown, tasks, health           one signal, one token; supervised tasks; the health check
+//!   texts_watch                       the texts, read at the start and watched
 //!   program                           how a program begins and ends
 //! ```
 
@@ -19,4 +20,5 @@ pub mod metrics_text;
 pub mod shutdown;
 pub mod tasks;
 pub mod health;
+pub mod texts_watch;
 pub mod program;

@@ -94,7 +94,9 @@ const MUTABLE: [&str; 7] = ["Mutex", "RwLock", "Atomic", "Once", "Cell", "LineLi
 
 /// Calls `look` with the name and the code of each module of the services and of what they share.
 fn each(mut look: impl FnMut(&str, &str)) {
-    for package in ["user-service", "notification-service", "shared/runtime", "shared/contract"] {
+    for package in
+        ["user-service", "notification-service", "shared/runtime", "shared/texts", "shared/contract"]
+    {
         for module in modules(package) {
             look(&format!("{package}/{}", module.path.join("/")), &module.code);
         }

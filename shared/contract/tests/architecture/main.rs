@@ -13,9 +13,10 @@ use std::{
 };
 
 /// The folders of all packages.
-const PACKAGES: [&str; 10] = [
+const PACKAGES: [&str; 11] = [
     "shared/contract",
     "shared/runtime",
+    "shared/texts",
     "user-service",
     "notification-service",
     "sandbox",

@@ -1,0 +1,282 @@
+//! All mails in all languages, made of texts and templates when these are loaded.
+
+use super::{
+    Parts,
+    body::{Body, Place},
+    kind::{Format, Kind},
+    templates::Templates,
+};
+use contract::locale::Locale;
+use std::{collections::BTreeMap, sync::Arc};
+use texts::{Brand, Faults, Folder, LARGEST, Language, Part, Places, Texts, escape};
+
+/// The mails of an installation.
+pub struct Mails {
+    texts: Texts,
+    /// By the tags of the languages.
+    written: BTreeMap<String, Written>,
+    /// The host of `@host #code`, by which Apple's Mail and Safari offer the code to its page alone; with HTTPS only.
+    code_is_for: Option<String>,
+}
+
+/// The mails of one language.
+struct Written {
+    language: Arc<Language>,
+    /// By [`Kind::ALL`].
+    mails: Vec<Mail>,
+}
+
+struct Mail {
+    subject: String,
+    text: Body,
+    html: Body,
+}
+
+/// What a mail is filled with.
+pub(super) struct Values<'a> {
+    pub(super) first_name: Option<&'a str>,
+    pub(super) code: &'a str,
+    pub(super) link: &'a str,
+    pub(super) minutes: u64,
+}
+
+/// The names of the longest mail that can be: twenty letters, those that HTML escapes among them.
+const LONGEST_NAME: &str = "مُحَمَّدمُحَمَّدمحمد";
+const LONGEST_LINK: usize = 400;
+
+impl Mails {
+    /// Makes all mails. What is wrong with the folder's templates, or with the mails that they become, goes to `faults`.
+    pub(crate) fn build(texts: &Texts, folder: &Folder, public_url: &str, faults: &mut Faults) -> Self {
+        let before = faults.count();
+        let templates = Templates::read(folder, faults);
+        check_names(&templates, texts, public_url, faults);
+        let mut written = BTreeMap::new();
+        for language in texts.languages() {
+            // Each language would repeat the faults of the templates.
+            if faults.count() > before {
+                break;
+            }
+            let mails = Kind::ALL
+                .iter()
+                .filter_map(|kind| mail(*kind, language, texts, &templates, public_url, faults));
+            let mails = mails.collect();
+            written.insert(language.tag().to_owned(), Written { language: Arc::clone(language), mails });
+        }
+        let host = public_url.strip_prefix("https://").and_then(|rest| rest.split(['/', ':']).next());
+        let mails = Self { texts: texts.clone(), written, code_is_for: host.map(str::to_owned) };
+        if faults.count() == before {
+            mails.try_out(&templates, faults);
+        }
+        mails
+    }
+
+    /// What is built in.
+    #[cfg(test)]
+    pub(crate) fn built_in(public_url: &str) -> Arc<texts::Kept<Self>> {
+        let (settings, url) = (texts::Settings { mail_has_link: true }, public_url.to_owned());
+        let kept = texts::Kept::load(None, move |folder, faults| {
+            Self::build(&Texts::read(folder, settings, faults), folder, &url, faults)
+        });
+        Arc::new(kept.unwrap().0)
+    }
+
+    /// The languages, by their tags.
+    pub(crate) fn languages(&self) -> impl Iterator<Item = &Language> {
+        self.written.values().map(|written| &*written.language)
+    }
+
+    /// The language of a mail for this locale.
+    pub(crate) fn language(&self, locale: &Locale) -> &Language {
+        self.texts.choose([locale.as_str()])
+    }
+
+    pub(super) fn has_link(&self) -> bool {
+        self.texts.mail_has_link()
+    }
+
+    /// Fills a mail; `None` is a fault of this program.
+    pub(super) fn fill(&self, kind: Kind, locale: &Locale, values: &Values<'_>) -> Option<Parts> {
+        let written = self.written.get(self.language(locale).tag())?;
+        let at = Kind::ALL.iter().position(|known| *known == kind)?;
+        let (mail, language) = (written.mails.get(at)?, &written.language);
+        let lasts = match kind {
+            Kind::VerifyAccount => {
+                let minutes = values.minutes.to_string();
+                language.counted("mail.verify_account.lasts", values.minutes).fill(&[("minutes", &minutes)])
+            }
+            Kind::AccountVerified | Kind::AccountExists => String::new(),
+        };
+        let [greeting, in_html] = Format::ALL.map(|format| greeting(language, values.first_name, format));
+        let [link, lasts_in_html] = [values.link, &lasts].map(escape);
+        let mut text = mail.text.fill(|place| match place {
+            Place::Code => values.code,
+            Place::Link => values.link,
+            Place::Greeting => &greeting,
+            Place::Lasts => &lasts,
+        });
+        if let (Kind::VerifyAccount, Some(host)) = (kind, &self.code_is_for) {
+            text.extend(["\n\n@", host, " #", values.code]);
+        }
+        let html = mail.html.fill(|place| match place {
+            Place::Code => values.code,
+            Place::Link => &link,
+            Place::Greeting => &in_html,
+            Place::Lasts => &lasts_in_html,
+        });
+        Some(Parts { subject: mail.subject.clone(), text, html })
+    }
+
+    /// Fills every mail with the longest values that there are.
+    fn try_out(&self, templates: &Templates, faults: &mut Faults) {
+        let link = "&".repeat(LONGEST_LINK);
+        for (tag, kind) in self.written.keys().flat_map(|tag| Kind::ALL.map(|kind| (tag, kind))) {
+            let Ok(locale) = Locale::parse(tag) else { continue };
+            let first_name = (kind != Kind::AccountExists).then_some(LONGEST_NAME);
+            let values = Values { first_name, code: "123456", link: &link, minutes: 1440 };
+            let Some(parts) = self.fill(kind, &locale, &values) else { continue };
+            for (format, text) in Format::ALL.into_iter().zip([parts.text, parts.html]) {
+                if text.len() > LARGEST {
+                    let file = templates.file(&kind.template(format)).to_owned();
+                    let what = format!(
+                        "becomes larger than {LARGEST} octets in {tag}; mail programs would cut it off"
+                    );
+                    faults.add(&file, None, what);
+                }
+            }
+        }
+    }
+}
+
+/// Checks the names in each template against the places of the mails that are made of it.
+fn check_names(templates: &Templates, texts: &Texts, public_url: &str, faults: &mut Faults) {
+    let before = faults.count();
+    for (kind, format) in Kind::ALL.into_iter().flat_map(|kind| Format::ALL.map(|format| (kind, format))) {
+        let places = places(kind, format, texts.english(), texts, public_url);
+        let names = places.names().collect::<Vec<_>>().join(", ");
+        for (file, source) in templates.of(kind, format) {
+            // A layout is part of several mails: one fault is enough.
+            if faults.count() == before || !faults.concern(file) {
+                texts::Engine::check(file, source, |name| places.has(name), &names, faults);
+            }
+        }
+    }
+}
+
+/// A mail of one language.
+fn mail(
+    kind: Kind,
+    language: &Language,
+    texts: &Texts,
+    templates: &Templates,
+    public_url: &str,
+    faults: &mut Faults,
+) -> Option<Mail> {
+    let mut body = |format| {
+        let places = places(kind, format, language, texts, public_url);
+        let name = kind.template(format);
+        let file = templates.file(&name).to_owned();
+        let text = templates.engine.render(&name, &file, &places, faults)?;
+        let body = Body::new(text.trim());
+        if kind == Kind::VerifyAccount {
+            check_code(&body, format, texts.mail_has_link(), &file, faults);
+        }
+        Some(body)
+    };
+    let (text, html) = (body(Format::Text)?, body(Format::Html)?);
+    Some(Mail { subject: subject(kind, language), text, html })
+}
+
+fn check_code(body: &Body, format: Format, has_link: bool, file: &str, faults: &mut Faults) {
+    if !body.has(Place::Code) {
+        faults.add(file, None, "has no {{ code }}: the mail is there for it");
+    } else if format == Format::Text && !body.begins_with_the_code() {
+        faults.add(
+            file,
+            None,
+            "expected {{ code }} first and alone in its line: previews show the beginning",
+        );
+    }
+    if has_link && !body.has(Place::Link) {
+        faults.add(file, None, "has no {{ link }}: it works when the code's guesses are used up; MAIL_LINK=off sends codes alone");
+    }
+}
+
+fn subject(kind: Kind, language: &Language) -> String {
+    let subject = language.words(&format!("mail.{}.subject", kind.name()));
+    match &language.brand().name {
+        Some(brand) => {
+            language.sentence("mail.subject_with_brand").fill(&[("brand", brand), ("subject", &subject)])
+        }
+        None => subject,
+    }
+}
+
+/// The greeting. In HTML the name keeps its direction to itself.
+fn greeting(language: &Language, first_name: Option<&str>, format: Format) -> String {
+    let words = |text: &str| if format == Format::Html { escape(text) } else { text.to_owned() };
+    let Some(name) = first_name else { return words(&language.words("mail.greeting_without_name")) };
+    let part = |part: &Part| match (part, format) {
+        (Part::Words(text), _) => words(text),
+        (Part::Place(_), Format::Text) => name.to_owned(),
+        (Part::Place(_), Format::Html) => format!("<bdi>{}</bdi>", escape(name)),
+    };
+    language.sentence("mail.greeting").parts().iter().map(part).collect()
+}
+
+/// What stands at the places of a mail's template. Those of the code's mail differ from mail to mail; so does the greeting
+/// of all mails but the notice, which has nothing that the person who registered has entered.
+fn places(kind: Kind, format: Format, language: &Language, texts: &Texts, public_url: &str) -> Places {
+    let mut places = Places::default();
+    let greeting = match kind {
+        Kind::AccountExists => language.words("mail.greeting_without_name"),
+        Kind::VerifyAccount | Kind::AccountVerified => Place::Greeting.mark(),
+    };
+    places.set("language", language.tag());
+    places.set("direction", language.direction().as_str());
+    places.set("subject", subject(kind, language));
+    places.set("greeting", greeting);
+    places.set("help", language.words("mail.help"));
+    let prefix = format!("mail.{}.", kind.name());
+    for key in language
+        .keys(&prefix)
+        .filter(|key| !["subject", "lasts"].contains(key) && !key.ends_with("_without_link"))
+    {
+        places.set(&format!("text.{key}"), language.words(&format!("{prefix}{key}")));
+    }
+    match kind {
+        Kind::VerifyAccount => {
+            places.set("code", Place::Code.mark());
+            places.set("lasts", Place::Lasts.mark());
+            places.set("link", if texts.mail_has_link() { Place::Link.mark() } else { String::new() });
+        }
+        Kind::AccountVerified => {
+            places.set("go_on", language.brand().url.clone().unwrap_or_else(|| format!("{public_url}/")));
+        }
+        Kind::AccountExists => {}
+    }
+    set_brand(&mut places, language.brand(), format);
+    places
+}
+
+fn set_brand(places: &mut Places, brand: &Brand, format: Format) {
+    let (help, help_link) = brand.help.clone().unwrap_or_default();
+    let [on_accent, on_accent_dark] = brand.on_accent();
+    for (name, value) in [
+        ("name", brand.name.clone().unwrap_or_default()),
+        ("url", brand.url.clone().unwrap_or_default()),
+        ("logo", brand.logo.clone().unwrap_or_default()),
+        ("help", help),
+        ("help_link", help_link),
+        ("accent", brand.accent.clone()),
+        ("accent_dark", brand.accent_dark.clone()),
+        ("on_accent", on_accent),
+        ("on_accent_dark", on_accent_dark),
+    ] {
+        places.set(&format!("brand.{name}"), value);
+    }
+    let footer = brand.footer.clone().unwrap_or_default();
+    match format {
+        Format::Text => places.set("brand.footer", footer),
+        Format::Html => places.set_html("brand.footer", escape(&footer).replace('\n', "<br>")),
+    }
+}

@@ -1,0 +1,337 @@
+//! All sentences of one language.
+//!
+//! English decides which sentences there are and which places each may have. Every other language is checked against it,
+//! and takes from it what it lacks.
+
+use crate::{
+    brand::Brand,
+    fault::Faults,
+    file::{Entry, TomlFile},
+    plural::{Forms, Rules},
+    sentence::Sentence,
+};
+use std::{collections::BTreeMap, sync::Arc};
+use toml::de::DeTable;
+
+/// The longest subject of a mail, in characters: longer ones are cut off everywhere.
+const LONGEST_SUBJECT: usize = 100;
+
+/// Which way a language is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From left to right.
+    LeftToRight,
+    /// From right to left.
+    RightToLeft,
+}
+
+/// What stands behind a key.
+#[derive(Clone)]
+pub(crate) enum Words {
+    One(Sentence),
+    Counted(Forms),
+}
+
+/// What a file says of a language. It may be a part of what there is.
+#[derive(Default)]
+pub(crate) struct Written {
+    pub(crate) name: Option<String>,
+    pub(crate) direction: Option<Direction>,
+    pub(crate) family_name_first: Option<bool>,
+    pub(crate) sentences: BTreeMap<String, Words>,
+}
+
+/// A language with all its sentences, and the brand as it is called in it.
+#[derive(Clone)]
+pub struct Language {
+    pub(crate) tag: String,
+    pub(crate) name: String,
+    pub(crate) direction: Direction,
+    pub(crate) family_name_first: bool,
+    pub(crate) sentences: Arc<BTreeMap<String, Words>>,
+    pub(crate) brand: Brand,
+}
+
+impl Direction {
+    /// The value of HTML's `dir`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LeftToRight => "ltr",
+            Self::RightToLeft => "rtl",
+        }
+    }
+}
+
+impl Language {
+    /// The language tag (BCP 47).
+    #[must_use]
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// Its name in itself: `Deutsch`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Which way it is written.
+    #[must_use]
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// Whether a form asks for the family name first.
+    #[must_use]
+    pub fn family_name_first(&self) -> bool {
+        self.family_name_first
+    }
+
+    /// The brand in this language.
+    #[must_use]
+    pub fn brand(&self) -> &Brand {
+        &self.brand
+    }
+
+    /// The sentence behind a key such as `page.confirm`. Without one it is empty: tests hold the keys that the code has.
+    #[must_use]
+    pub fn sentence(&self, key: &str) -> &Sentence {
+        match self.sentences.get(key) {
+            Some(Words::One(sentence)) => sentence,
+            Some(Words::Counted(forms)) => forms.of(0),
+            None => const { &Sentence::EMPTY },
+        }
+    }
+
+    /// The form of a sentence for this number.
+    #[must_use]
+    pub fn counted(&self, key: &str, number: u64) -> &Sentence {
+        match self.sentences.get(key) {
+            Some(Words::Counted(forms)) => forms.of(number),
+            _ => self.sentence(key),
+        }
+    }
+
+    /// The words of a sentence that has no places.
+    #[must_use]
+    pub fn words(&self, key: &str) -> String {
+        self.sentence(key).fill(&[])
+    }
+
+    /// All keys that begin with this prefix, without it.
+    pub fn keys<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.sentences.keys().filter_map(move |key| key.strip_prefix(prefix))
+    }
+}
+
+/// Reads a file of a language. `english` is what it is checked against; without it the file is English itself.
+pub(crate) fn read(
+    file: &TomlFile<'_>,
+    tag: &str,
+    english: Option<&BTreeMap<String, Words>>,
+    faults: &mut Faults,
+) -> Written {
+    let mut written = Written::default();
+    let Some(rules) = Rules::of(tag) else {
+        faults.add(file.name, None, format!("{tag} is no language tag; expected one such as de or pt-BR"));
+        return written;
+    };
+    let reader = Reader { file, rules, english };
+    for entry in file.entries() {
+        match entry.key {
+            "name" => written.name = file.line(&entry, faults).map(str::to_owned),
+            "direction" => written.direction = reader.direction(&entry, faults),
+            "family_name_first" => written.family_name_first = file.flag(&entry, faults),
+            key => reader.entry(key.to_owned(), &entry, &mut written.sentences, faults),
+        }
+    }
+    written
+}
+
+struct Reader<'a> {
+    file: &'a TomlFile<'a>,
+    rules: Arc<Rules>,
+    english: Option<&'a BTreeMap<String, Words>>,
+}
+
+impl Reader<'_> {
+    fn direction(&self, entry: &Entry<'_>, faults: &mut Faults) -> Option<Direction> {
+        match entry.value.as_str() {
+            Some("ltr") => Some(Direction::LeftToRight),
+            Some("rtl") => Some(Direction::RightToLeft),
+            _ => {
+                faults.add(self.file.name, Some(entry.line), "direction: expected \"ltr\" or \"rtl\"");
+                None
+            }
+        }
+    }
+
+    fn entry(&self, key: String, entry: &Entry<'_>, into: &mut BTreeMap<String, Words>, faults: &mut Faults) {
+        let known = self.english.map(|english| english.get(&key));
+        let Some(table) = entry.value.as_table() else {
+            return self.sentence(key, entry, known, into, faults);
+        };
+        let is_counted = match known {
+            Some(known) => matches!(known, Some(Words::Counted(_))),
+            None => table.keys().any(|form| form.get_ref() == "other"),
+        };
+        if is_counted {
+            return self.forms(key, entry, table, into, faults);
+        }
+        if matches!(known, Some(Some(_))) {
+            return faults.add(self.file.name, Some(entry.line), format!("{key}: expected a text in quotes"));
+        }
+        for inner in self.file.of(table) {
+            self.entry(format!("{key}.{}", inner.key), &inner, into, faults);
+        }
+    }
+
+    fn sentence(
+        &self,
+        key: String,
+        entry: &Entry<'_>,
+        known: Option<Option<&Words>>,
+        into: &mut BTreeMap<String, Words>,
+        faults: &mut Faults,
+    ) {
+        match known {
+            Some(None) => return self.unknown(&key, entry.line, faults),
+            Some(Some(Words::Counted(_))) => {
+                let forms = self.rules.names().join(", ");
+                let what = format!("{key}: expected a form for each number of this language: {{ {forms} }}");
+                return faults.add(self.file.name, Some(entry.line), what);
+            }
+            _ => {}
+        }
+        let allowed = match known {
+            Some(Some(Words::One(sentence))) => Some(sentence),
+            _ => None,
+        };
+        if let Some(sentence) = self.parse(&key, entry, allowed, true, faults) {
+            if key.ends_with(".subject") && sentence.fill(&[]).chars().count() > LONGEST_SUBJECT {
+                let what = format!(
+                    "{key}: expected at most {LONGEST_SUBJECT} characters: longer subjects are cut off"
+                );
+                faults.add(self.file.name, Some(entry.line), what);
+            }
+            into.insert(key, Words::One(sentence));
+        }
+    }
+
+    fn forms(
+        &self,
+        key: String,
+        entry: &Entry<'_>,
+        table: &DeTable<'_>,
+        into: &mut BTreeMap<String, Words>,
+        faults: &mut Faults,
+    ) {
+        let allowed = match self.english.and_then(|english| english.get(&key)) {
+            Some(Words::Counted(forms)) => Some(forms.of(0)),
+            _ => None,
+        };
+        let (mut forms, before) = (Vec::new(), faults.count());
+        for (form, value) in table {
+            let form = form.get_ref().as_ref();
+            let entry = Entry { key: entry.key, line: entry.line, value: value.get_ref() };
+            if !self.rules.knows(form) {
+                let names = self.rules.names().join(", ");
+                let what = format!("{key}: this language has no form {form:?}; expected {names}");
+                faults.add(self.file.name, Some(entry.line), what);
+            } else if let Some(sentence) = self.parse(&key, &entry, allowed, form == "other", faults) {
+                forms.push((form, sentence));
+            }
+        }
+        if faults.count() > before {
+            return;
+        }
+        match Forms::new(&self.rules, forms) {
+            Some(forms) => {
+                into.insert(key, Words::Counted(forms));
+            }
+            None => {
+                let names = self.rules.names().join(", ");
+                let what = format!("{key}: a form is missing; this language needs {names}");
+                faults.add(self.file.name, Some(entry.line), what);
+            }
+        }
+    }
+
+    /// Parses a sentence that may have no other places than `allowed`, the English one. A place that a `whole` sentence
+    /// lacks is worth a note.
+    fn parse(
+        &self,
+        key: &str,
+        entry: &Entry<'_>,
+        allowed: Option<&Sentence>,
+        whole: bool,
+        faults: &mut Faults,
+    ) -> Option<Sentence> {
+        let text = self.file.line(entry, faults)?;
+        let mut refuse =
+            |what: String| faults.add(self.file.name, Some(entry.line), format!("{key}: {what}"));
+        let sentence = match Sentence::parse(text) {
+            Ok(sentence) => sentence,
+            Err(what) => {
+                refuse(what);
+                return None;
+            }
+        };
+        let Some(allowed) = allowed else { return Some(sentence) };
+        let (places, allowed) = (sentence.places(), allowed.places());
+        let braces = |places: &mut dyn Iterator<Item = &&str>| {
+            places.map(|place| format!("{{{place}}}")).collect::<Vec<_>>().join(", ")
+        };
+        let foreign = braces(&mut places.difference(&allowed));
+        if !foreign.is_empty() {
+            let expected = if allowed.is_empty() {
+                "this sentence has no places".to_owned()
+            } else {
+                format!("expected {}", braces(&mut allowed.iter()))
+            };
+            refuse(format!("has {foreign}; {expected}"));
+            return None;
+        }
+        let lacking = braces(&mut allowed.difference(&places));
+        if whole && !lacking.is_empty() {
+            faults.note(self.file.name, Some(entry.line), format!("{key}: {lacking} is not said"));
+        }
+        Some(sentence)
+    }
+
+    fn unknown(&self, key: &str, line: usize, faults: &mut Faults) {
+        // Beyond the limit a fault is counted, and nobody reads what it says.
+        let (section, siblings) = match self.english {
+            Some(english) if !faults.is_full() => {
+                let section = key.rfind('.').map_or("", |dot| &key[..=dot]);
+                let siblings = english.keys().filter_map(|known| known.strip_prefix(section));
+                (section, siblings.filter(|name| !name.contains('.')).collect::<Vec<_>>().join(", "))
+            }
+            _ => ("", String::new()),
+        };
+        let what = if siblings.is_empty() {
+            format!("{key}: there is no such sentence; see languages/en.toml of the manual")
+        } else {
+            let section = section.trim_end_matches('.');
+            let place = if section.is_empty() {
+                "the beginning of the file".to_owned()
+            } else {
+                format!("[{section}]")
+            };
+            format!("{key}: there is no such sentence; {place} has {siblings}")
+        };
+        faults.add(self.file.name, Some(line), what);
+    }
+}
+
+#[cfg(test)]
+impl Words {
+    /// Its sentences.
+    pub(crate) fn sentences(&self) -> Vec<&Sentence> {
+        match self {
+            Self::One(sentence) => vec![sentence],
+            Self::Counted(forms) => forms.sentences().collect(),
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! The template engine, confined: what a template can do is fill places, ask whether something is there, and have blocks.
+//!
+//! minijinja can do far more. A template of the folder must neither stop a service nor write a mail that nobody checked, so
+//! everything else is refused by a list of what is allowed, over the engine's own tokens: no loop, no filter, no function,
+//! no arithmetic, no list, no other file. What a place may be is checked by name, also where no mail leads.
+
+use crate::{fault::Faults, html::escape};
+use minijinja::{
+    AutoEscape, Environment, UndefinedBehavior, Value,
+    machinery::{Token, tokenize},
+    syntax::SyntaxConfig,
+};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+/// The largest text that a template may become, in octets. Gmail cuts a mail off at 102 KB.
+pub const LARGEST: usize = 100_000;
+/// The most tags of one file, and words of one tag: the engine's parser goes into itself for some of them.
+const MOST_TAGS: usize = 300;
+const MOST_WORDS: usize = 25;
+/// The most instructions of one rendering. A file of the largest size needs fewer.
+const FUEL: u64 = 100_000;
+const ALLOWED: &str = "expected {{ NAME }}, {% if NAME %} with `not`, `and`, `or`, {% elif %}, {% else %}, {% endif %}, \
+                       {% block NAME %}, {% endblock %} or {% extends \"FILE\" %}";
+
+/// Templates that may extend one another.
+pub struct Engine(Environment<'static>);
+
+/// What stands at the places of a template, by names such as `brand.name`. What is missing is empty.
+#[derive(Default)]
+pub struct Places(BTreeMap<String, Value>);
+
+impl Places {
+    /// Sets a place to a text, which is escaped in HTML.
+    pub fn set(&mut self, name: &str, text: impl Into<String>) {
+        self.0.insert(name.to_owned(), Value::from(text.into()));
+    }
+
+    /// Sets a place to HTML.
+    pub fn set_html(&mut self, name: &str, html: impl Into<String>) {
+        self.0.insert(name.to_owned(), Value::from_safe_string(html.into()));
+    }
+
+    /// Whether there is a place of this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The names of all places.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    fn value(&self) -> Value {
+        let mut groups: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
+        let mut values: BTreeMap<&str, Value> = BTreeMap::new();
+        for (name, value) in &self.0 {
+            match name.split_once('.') {
+                Some((group, name)) => {
+                    groups.entry(group).or_default().insert(name, value.clone());
+                }
+                None => {
+                    values.insert(name, value.clone());
+                }
+            }
+        }
+        values.extend(groups.into_iter().map(|(name, group)| (name, Value::from_pairs(group))));
+        Value::from_pairs(values)
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        let mut engine = Environment::empty();
+        engine.set_undefined_behavior(UndefinedBehavior::Strict);
+        engine.set_fuel(Some(FUEL));
+        engine.set_auto_escape_callback(|name| {
+            if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+        });
+        // The engine's own escaping writes each slash of an address as `&#x2f;`.
+        engine.set_formatter(|out, state, value| {
+            let text = value.to_string();
+            let is_html = matches!(state.auto_escape(), AutoEscape::Html) && !value.is_safe();
+            Ok(out.write_str(&if is_html { escape(&text) } else { text })?)
+        });
+        Self(engine)
+    }
+}
+
+impl Engine {
+    /// Takes a template, unless it has something that templates may not have. `file` is where its faults are.
+    pub fn add(&mut self, name: &str, file: &str, source: &str, faults: &mut Faults) {
+        let before = faults.count();
+        each_tag(file, source, faults, |tag, line, faults| {
+            if !is_allowed(tag) {
+                faults.add(file, Some(line), format!("this tag is not allowed; {ALLOWED}"));
+            }
+        });
+        if faults.count() > before {
+            return;
+        }
+        if let Err(error) = self.0.add_template_owned(name.to_owned(), source.to_owned()) {
+            faults.add(file, error.line(), format!("is no valid template: {}", words(&error)));
+        }
+    }
+
+    /// Checks the names of a template's places: `has` says which there are, `names` lists them for people.
+    pub fn check(file: &str, source: &str, has: impl Fn(&str) -> bool, names: &str, faults: &mut Faults) {
+        each_tag(file, source, faults, |tag, line, faults| {
+            for name in names_of(tag) {
+                if !has(&name) {
+                    faults.add(
+                        file,
+                        Some(line),
+                        format!("there is no place {name}; expected one of {names}"),
+                    );
+                }
+            }
+        });
+    }
+
+    /// Fills a template; `file` is where its faults are. `None` if it can't be filled.
+    pub fn render(&self, name: &str, file: &str, places: &Places, faults: &mut Faults) -> Option<String> {
+        let mut text = Bounded(Vec::new());
+        let rendered = self
+            .0
+            .get_template(name)
+            .and_then(|template| template.render_captured_to(places.value(), &mut text));
+        match rendered {
+            Ok(_) => String::from_utf8(text.0).ok(),
+            Err(_) if text.0.len() >= LARGEST => {
+                faults.add(
+                    file,
+                    None,
+                    format!("becomes larger than {LARGEST} octets; mail programs would cut it off"),
+                );
+                None
+            }
+            Err(error) => {
+                faults.add(file, error.line(), format!("can't be filled: {}", words(&error)));
+                None
+            }
+        }
+    }
+}
+
+/// A text that takes no more than [`LARGEST`].
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let room = LARGEST.saturating_sub(self.0.len());
+        self.0.extend_from_slice(&octets[..octets.len().min(room)]);
+        if octets.len() > room { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(octets.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A word of a tag, as far as what is allowed goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word<'a> {
+    Place,
+    Block,
+    Name(&'a str),
+    Text,
+    Dot,
+    Other,
+}
+
+/// Calls `look` with the words of each tag of a template and its line. A template that is no template is a fault.
+fn each_tag(
+    file: &str,
+    source: &str,
+    faults: &mut Faults,
+    mut look: impl FnMut(&[Word<'_>], usize, &mut Faults),
+) {
+    let mut tag: Option<(usize, Vec<Word<'_>>)> = None;
+    let mut count = 0;
+    for token in tokenize(source, false, SyntaxConfig::default()) {
+        let (token, span) = match token {
+            Ok(token) => token,
+            Err(error) => {
+                return faults.add(file, error.line(), format!("is no valid template: {}", words(&error)));
+            }
+        };
+        let word = match token {
+            Token::TemplateData(_) => continue,
+            Token::VariableStart | Token::BlockStart => {
+                count += 1;
+                if count > MOST_TAGS {
+                    return faults.add(
+                        file,
+                        Some(span.start_line.into()),
+                        format!("has more than {MOST_TAGS} tags"),
+                    );
+                }
+                let kind = if matches!(token, Token::BlockStart) { Word::Block } else { Word::Place };
+                tag = Some((span.start_line.into(), vec![kind]));
+                continue;
+            }
+            Token::VariableEnd | Token::BlockEnd => {
+                if let Some((line, words)) = tag.take() {
+                    look(&words, line, faults);
+                }
+                continue;
+            }
+            Token::Ident(name) => Word::Name(name),
+            Token::Str(_) => Word::Text,
+            Token::Dot => Word::Dot,
+            _ => Word::Other,
+        };
+        if let Some((line, words)) = &mut tag {
+            if words.len() > MOST_WORDS {
+                return faults.add(file, Some(*line), format!("this tag has more than {MOST_WORDS} words"));
+            }
+            words.push(word);
+        }
+    }
+    if let Some((line, _)) = tag {
+        faults.add(file, Some(line), "this tag has no end");
+    }
+}
+
+fn is_allowed(tag: &[Word<'_>]) -> bool {
+    match tag {
+        [Word::Place, place @ ..] => name(place).is_some_and(|(_, rest)| rest.is_empty()),
+        [Word::Block, Word::Name("if" | "elif"), condition @ ..] => is_condition(condition),
+        [Word::Block, Word::Name("else" | "endif" | "endblock")]
+        | [Word::Block, Word::Name("block" | "endblock"), Word::Name(_)]
+        | [Word::Block, Word::Name("extends"), Word::Text] => true,
+        _ => false,
+    }
+}
+
+/// `a.b`, `not a and b.c or d`
+fn is_condition(mut words: &[Word<'_>]) -> bool {
+    loop {
+        if let [Word::Name("not"), rest @ ..] = words {
+            words = rest;
+        }
+        match name(words) {
+            Some((_, [])) => return true,
+            Some((_, [Word::Name("and" | "or"), rest @ ..])) => words = rest,
+            _ => return false,
+        }
+    }
+}
+
+/// The name that some words begin with, and the words behind it.
+fn name<'a, 'b>(words: &'b [Word<'a>]) -> Option<(String, &'b [Word<'a>])> {
+    let reserved =
+        ["not", "and", "or", "in", "is", "if", "else", "true", "false", "none", "loop", "self", "super"];
+    match words {
+        [Word::Name(first), ..] if reserved.contains(&first.to_ascii_lowercase().as_str()) => None,
+        [Word::Name(first), Word::Dot, Word::Name(second), rest @ ..] => {
+            Some((format!("{first}.{second}"), rest))
+        }
+        [Word::Name(first), rest @ ..] => Some(((*first).to_owned(), rest)),
+        _ => None,
+    }
+}
+
+/// The names of the places in an allowed tag.
+fn names_of(tag: &[Word<'_>]) -> Vec<String> {
+    let mut words = match tag {
+        [Word::Place, words @ ..] | [Word::Block, Word::Name("if" | "elif"), words @ ..] => words,
+        _ => return Vec::new(),
+    };
+    let mut names = Vec::new();
+    while let Some(first) = words.first() {
+        match name(words) {
+            Some((name, rest)) => {
+                names.push(name);
+                words = rest;
+            }
+            None if matches!(first, Word::Name(_)) => words = &words[1..],
+            None => break,
+        }
+    }
+    names
+}
+
+/// What the engine says, without its own name of the place.
+fn words(error: &minijinja::Error) -> String {
+    error.detail().map_or_else(|| error.kind().to_string(), str::to_owned).escape_debug().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(sources: &[(&str, &str)]) -> Result<String, Vec<String>> {
+        let (mut faults, mut engine, mut places) = (Faults::default(), Engine::default(), Places::default());
+        places.set("code", "<123>");
+        places.set("brand.name", "A & B");
+        places.set("brand.logo", "");
+        places.set("long", "x".repeat(4000));
+        for (name, source) in sources {
+            engine.add(name, name, source, &mut faults);
+            if faults.count() > 0 {
+                continue;
+            }
+            Engine::check(name, source, |name| places.has(name), "code, long, brand.name", &mut faults);
+        }
+        let (name, _) = sources[0];
+        let text = if faults.count() == 0 { engine.render(name, name, &places, &mut faults) } else { None };
+        faults
+            .finish()
+            .map(|_| text.unwrap())
+            .map_err(|faulty| faulty.faults().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn places_conditions_and_blocks_work_and_html_is_escaped() {
+        let layout = "<b>{% block content %}nothing{% endblock %}</b>{% if brand.logo %}logo{% elif not code %}-{% else %}{{ brand.name }}{% endif %}";
+        let mail = "{% extends \"layout.html\" %}{# a {{ comment }} {% for #}{% block content %}{{ code }}{% raw %}{{ x }}{% endraw %}{% endblock content %}";
+        assert_eq!(
+            render(&[("mail.html", mail), ("layout.html", layout)]).unwrap(),
+            "<b>&lt;123&gt;{{ x }}</b>A &amp; B"
+        );
+        assert_eq!(
+            render(&[("mail.txt", "{{- code }} {% if code and not brand.logo or long -%} y {% endif %}")])
+                .unwrap(),
+            "<123> y "
+        );
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_its_line() {
+        for (source, expected) in [
+            ("{% for x in code %}{% endfor %}", "this tag is not allowed"),
+            ("{% set x = 1,1 %}", "this tag is not allowed"),
+            ("{{ (1,) }}", "this tag is not allowed"),
+            ("{{ [code] }}", "this tag is not allowed"),
+            ("{{ code * 15000 }}", "this tag is not allowed"),
+            ("{{ code ~ code }}", "this tag is not allowed"),
+            ("{{ code|safe }}", "this tag is not allowed"),
+            ("{{ code.upper() }}", "this tag is not allowed"),
+            ("{{ super() }}", "this tag is not allowed"),
+            ("{{ 'text' }}", "this tag is not allowed"),
+            ("{{ code if code else long }}", "this tag is not allowed"),
+            ("{{ a.b.c }}", "this tag is not allowed"),
+            ("{{ }}", "this tag is not allowed"),
+            ("{% if code == '1' %}{% endif %}", "this tag is not allowed"),
+            ("{% if not not code %}{% endif %}", "this tag is not allowed"),
+            ("{% if code is defined %}{% endif %}", "this tag is not allowed"),
+            ("{% autoescape false %}{% endautoescape %}", "this tag is not allowed"),
+            ("{% include 'x' %}", "this tag is not allowed"),
+            ("{% macro x() %}{% endmacro %}", "this tag is not allowed"),
+            ("{% with x = code %}{% endwith %}", "this tag is not allowed"),
+            ("{{ first_name }}", "there is no place first_name; expected one of code, long, brand.name"),
+            ("{% if brand.logo %}{{ brand.nam }}{% endif %}", "there is no place brand.nam"),
+            ("{% if code %}", "is no valid template: unexpected end of input"),
+            ("{{ code", "this tag has no end"),
+            ("{{ code }", "this tag has no end"),
+            ("{% extends \"nothing.html\" %}", "can't be filled: "),
+            ("{% extends \"mail.html\" %}", "can't be filled: "),
+        ] {
+            let faults = render(&[("mail.html", &format!("\n{source}"))]).unwrap_err();
+            assert!(
+                faults[0].starts_with("mail.html") && faults[0].contains(expected),
+                "{source}: {faults:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_template_of_the_largest_size_stops_the_program() {
+        let fill = |piece: &str| piece.repeat(64 * 1024 / piece.len());
+        let nested = format!("{}{}", "{% if code %}".repeat(100), "{% endif %}".repeat(100));
+        assert_eq!(render(&[("mail.html", &nested)]).unwrap(), "");
+        for source in [
+            fill("{% if code %}"),
+            fill("{%if code%}{%elif code%}"),
+            format!("{{% if {} %}}", fill("not ")),
+            format!("{{{{ {} }}}}", fill("-")),
+            format!("{{% if {}code %}}{{% endif %}}", fill("code and ")),
+            format!("{{{{ {} }}}}", fill("(")),
+            format!("{{{{ code{} }}}}", fill(".a")),
+            "{{ long }}".repeat(30),
+        ] {
+            // As small as the stack of a thread may be.
+            let thread = std::thread::Builder::new().stack_size(512 * 1024);
+            let faults =
+                thread.spawn(move || render(&[("mail.html", &source)]).unwrap_err()).unwrap().join().unwrap();
+            assert!(!faults.is_empty());
+        }
+    }
+}
