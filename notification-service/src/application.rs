@@ -76,7 +76,7 @@ impl Application {
         let Self { config, listener, .. } = self;
         let status = Arc::new(Status::default());
         let writer = Writer::new(&config.kafka).context("the Kafka producer can't be made")?;
-        let mailer = Mailer::new(config.smtp.clone(), config.mail_from.email.domain())?;
+        let mailer = Mailer::new(config.smtp.clone())?;
         let watch = KafkaWatch::new(config.kafka.clone());
         let topics =
             TopicCheck::new(config.kafka.clone(), Arc::clone(&watch), &TOPICS, NOTICE_LIFE.unsigned_abs());
@@ -105,7 +105,7 @@ impl Application {
                 return Ok(());
             }
             let letterhead = Letterhead {
-                from: config.mail_from,
+                sender: config.sender,
                 public_url: config.public_url,
                 secrets: config.code_secrets,
             };

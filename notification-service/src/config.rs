@@ -4,9 +4,9 @@ use crate::{
     consumer::GroupConfig,
     mailer::{self, Certificates, Encryption, SmtpConfig, SmtpCredentials},
     mailing::CommitConfig,
+    sender::Sender,
 };
 use contract::code_secrets::CodeSecrets;
-use lettre::message::Mailbox;
 use runtime::{
     env::{self, Env, EnvError},
     kafka::KafkaConfig,
@@ -33,7 +33,7 @@ pub struct Config {
     /// The mail server.
     pub smtp: SmtpConfig,
     /// Sender of all emails.
-    pub mail_from: Mailbox,
+    pub sender: Sender,
     /// Where the link of an email leads, without a trailing slash.
     pub public_url: String,
 }
@@ -70,7 +70,8 @@ impl Config {
             ),
             clock_tolerance: max_clock_skew.saturating_add(publish_timeout),
         };
-        let smtp = smtp(env);
+        let sender = Sender::from_env(env);
+        let smtp = smtp(env, sender.as_ref());
         let commit = CommitConfig {
             max_records: env.or("COMMIT_MAX_RECORDS", 100, env::number(1..=100_000)),
             max_wait: env.or("COMMIT_MAX_WAIT", Duration::from_millis(250), env::duration),
@@ -79,7 +80,6 @@ impl Config {
         if commit.max_uncommitted < smtp.connections.max(commit.max_records) {
             env.problem("MAX_UNCOMMITTED", "expected at least SMTP_CONNECTIONS and COMMIT_MAX_RECORDS");
         }
-        let mail_from = env.optional("MAIL_FROM", mailbox).or_else(|| mailbox(DEFAULT_SENDER).ok());
         let public_url = env.or("PUBLIC_URL", "http://localhost:3006".to_owned(), env::web_address);
         let published_allowed = env.or("ALLOW_DEVELOPMENT_SECRETS", false, env::yes_or_no)
             || secret_check::is_local(&[address], &public_url);
@@ -91,13 +91,13 @@ impl Config {
             code_secrets: code_secrets?,
             address,
             smtp,
-            mail_from: mail_from?,
+            sender: sender?,
             public_url,
         })
     }
 }
 
-fn smtp(env: &mut Env) -> SmtpConfig {
+fn smtp(env: &mut Env, sender: Option<&Sender>) -> SmtpConfig {
     let username = env.optional("SMTP_USERNAME", env::text);
     let password = env.optional("SMTP_PASSWORD", env::text);
     if username.is_some() != password.is_some() {
@@ -115,6 +115,9 @@ fn smtp(env: &mut Env) -> SmtpConfig {
     }
     SmtpConfig {
         host,
+        hello: env.optional("SMTP_HELLO_NAME", mailer::hello_name).unwrap_or_else(|| {
+            sender.map_or_else(String::new, |sender| sender.from.email.domain().to_owned())
+        }),
         port: env.or("SMTP_PORT", 1025, env::number(1..=u16::MAX)),
         connections: env.or("SMTP_CONNECTIONS", 16, env::number(1..=1_000)),
         timeout: env.or("SMTP_TIMEOUT", Duration::from_secs(10), env::duration),
@@ -151,15 +154,6 @@ fn max_rate(text: &str) -> Result<Option<u32>, &'static str> {
 /// Room for some dozens of records of any size.
 const LEAST_BACKLOG: usize = 4 << 20;
 
-const DEFAULT_SENDER: &str = "Two-step signup <no-reply@example.com>";
-
-fn mailbox(text: &str) -> Result<Mailbox, &'static str> {
-    const EXPECTED: &str = "a sender such as Example <no-reply@example.com>";
-    let mailbox: Mailbox = text.parse().map_err(|_| EXPECTED)?;
-    let harmless = !text.contains(char::is_control) && AsRef::<str>::as_ref(&mailbox.email).is_ascii();
-    if harmless { Ok(mailbox) } else { Err(EXPECTED) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,7 +173,7 @@ mod tests {
             Duration::from_secs(125),
             "MAX_CLOCK_SKEW and PUBLISH_TIMEOUT"
         );
-        assert_eq!(config.mail_from.to_string(), "Two-step signup <no-reply@example.com>");
+        assert_eq!(config.sender.from.to_string(), "Two-step signup <no-reply@example.com>");
         assert!(!format!("{config:?}").contains("d2VsbC"));
     }
 
@@ -187,6 +181,7 @@ mod tests {
     fn all_wrong_values_are_listed_at_once() {
         let wrong = [
             ("NOTIFICATION_SERVICE_ADDR", "localhost"),
+            ("SMTP_HELLO_NAME", "signup example"),
             ("SMTP_PORT", "70000"),
             ("SMTP_CONNECTIONS", "0"),
             ("SMTP_TIMEOUT", "10"),
@@ -204,6 +199,9 @@ mod tests {
             ("MAX_CLOCK_SKEW", "two minutes"),
             ("PUBLISH_TIMEOUT", "5"),
             ("MAIL_FROM", "nobody"),
+            ("MAIL_RETURN_PATH", "nobody"),
+            ("MAIL_REPLY_TO", "nobody"),
+            ("MAIL_HEADERS", "Subject: mine"),
             ("PUBLIC_URL", "javascript:alert(1)"),
         ];
         let error = Config::load(Env::from_pairs(wrong)).unwrap_err();

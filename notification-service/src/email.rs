@@ -4,6 +4,7 @@
 //! remaining minutes depend on `now`. Pure: no I/O, no clock, no randomness.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use crate::sender::Sender;
 use askama::Template;
 use contract::{
     code_secrets::CodeSecrets,
@@ -12,7 +13,7 @@ use contract::{
     verification_code::{LinkToken, VerificationCode},
 };
 use jiff::{SignedDuration, Timestamp};
-use lettre::{Address, message::Mailbox};
+use lettre::Address;
 
 mod language;
 mod mime;
@@ -29,7 +30,7 @@ pub(crate) const NOTICE_LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// What all emails have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct Letterhead {
-    pub(crate) from: Mailbox,
+    pub(crate) sender: Sender,
     /// Without a trailing slash.
     pub(crate) public_url: String,
     pub(crate) secrets: CodeSecrets,
@@ -38,6 +39,7 @@ pub(crate) struct Letterhead {
 /// A rendered email and its envelope.
 #[derive(Clone)]
 pub(crate) struct Email {
+    /// The envelope's sender.
     pub(crate) from: Address,
     pub(crate) to: Address,
     /// Headers and body, with CRLF line ends except after the last line.

@@ -42,6 +42,7 @@ mod wire;
 
 pub(crate) use failure::SendError;
 pub use failure::{Cause, Phase, Refusal, RefusalKind, ServerFailure, Status};
+pub(crate) use hello::hello_name;
 pub(crate) use session::Session;
 pub use tls::Certificates;
 pub(crate) use tls::certificates;
@@ -56,6 +57,8 @@ pub struct SmtpConfig {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// The name of this client in EHLO.
+    pub hello: String,
     /// The most sessions. Each serves one delivery at a time.
     pub connections: usize,
     /// Time-out for connecting, to all addresses of the host together, and for TLS.
@@ -110,8 +113,6 @@ impl fmt::Debug for SmtpCredentials {
 /// The SMTP client with its pool of sessions.
 pub(crate) struct Mailer {
     config: SmtpConfig,
-    /// The name of this client in EHLO.
-    hello: String,
     tls: Option<Tls>,
     rate: Option<Mutex<Rate>>,
     pool: Arc<Pool>,
@@ -121,17 +122,16 @@ pub(crate) struct Mailer {
 }
 
 impl Mailer {
-    /// Connects to nothing yet. `domain` is the name of this client in EHLO.
+    /// Connects to nothing yet.
     ///
     /// # Errors
     /// When encryption is configured and can't be set up.
-    pub(crate) fn new(config: SmtpConfig, domain: &str) -> anyhow::Result<Arc<Self>> {
+    pub(crate) fn new(config: SmtpConfig) -> anyhow::Result<Arc<Self>> {
         let encrypted = config.encryption != Encryption::None;
         if config.credentials.is_some() && !encrypted {
             log::warn!("the SMTP password is sent without encryption (SMTP_ENCRYPTION)");
         }
         Ok(Arc::new(Self {
-            hello: domain.to_owned(),
             tls: if encrypted { Some(Tls::new(&config)?) } else { None },
             rate: config.max_rate.map(|per_second| Mutex::new(Rate::new(per_second))),
             pool: Pool::new(config.connections),

@@ -59,6 +59,11 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end }}
 
+{{/* MAIL_HEADERS from a map. */}}
+{{- define "mailHeaders" -}}
+{{- range $name, $value := . }}{{ $name }}: {{ $value }} | {{ end }}
+{{- end }}
+
 {{/* Further variables, from a map. */}}
 {{- define "furtherEnv" -}}
 {{- range $name, $value := . }}

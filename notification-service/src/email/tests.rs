@@ -24,7 +24,7 @@ fn at(text: &str) -> Timestamp {
 
 fn letterhead() -> Letterhead {
     Letterhead {
-        from: "Example <no-reply@example.com>".parse().unwrap(),
+        sender: "Example <no-reply@example.com>".parse::<lettre::message::Mailbox>().unwrap().into(),
         public_url: "https://signup.example.com".to_owned(),
         secrets: CodeSecrets::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
     }

@@ -26,13 +26,14 @@ async fn server(replies: Replies) -> (Arc<Mailer>, Packets) {
             tokio::spawn(serve(stream, replies, Arc::clone(&seen)));
         }
     });
-    (Mailer::new(config(port), "example.com").unwrap(), packets)
+    (Mailer::new(config(port)).unwrap(), packets)
 }
 
 fn config(port: u16) -> SmtpConfig {
     SmtpConfig {
         host: "127.0.0.1".to_owned(),
         port,
+        hello: "example.com".to_owned(),
         connections: 1,
         timeout: Duration::from_secs(5),
         reply_timeout: Duration::from_secs(5),
@@ -199,7 +200,7 @@ async fn says(
     if let Some(patience) = patience {
         config = SmtpConfig { timeout: patience, reply_timeout: patience, final_timeout: patience, ..config };
     }
-    (Mailer::new(config, "example.com").unwrap(), packets)
+    (Mailer::new(config).unwrap(), packets)
 }
 
 async fn failed(mailer: &Arc<Mailer>) -> ServerFailure {
@@ -310,7 +311,7 @@ async fn what_comes_after_a_mail_is_no_reply_to_the_next() {
 #[tokio::test]
 async fn a_wait_for_the_rate_that_is_called_off_takes_no_email_from_it() {
     let (slow, _) = server(|_, _| None).await;
-    let mailer = Mailer::new(SmtpConfig { max_rate: Some(2), ..slow.config.clone() }, "example.com").unwrap();
+    let mailer = Mailer::new(SmtpConfig { max_rate: Some(2), ..slow.config.clone() }).unwrap();
     send(&mailer).await.unwrap();
     for _ in 0..10 {
         let waited = tokio::time::timeout(Duration::from_millis(1), mailer.session()).await;
@@ -353,7 +354,7 @@ async fn log_in(ehlo: &'static str, answers: Replies) -> (Result<(), ServerFailu
         }
     });
     let credentials = Some(SmtpCredentials::new("ada".to_owned(), "s3cret".to_owned()));
-    let mailer = Mailer::new(SmtpConfig { credentials, ..config(port) }, "example.com").unwrap();
+    let mailer = Mailer::new(SmtpConfig { credentials, ..config(port) }).unwrap();
     (mailer.session().await.map(drop), take(&packets)[1..].to_vec())
 }
 
@@ -426,7 +427,7 @@ async fn converse(replies: Vec<Vec<u8>>, encryption: Encryption) -> Result<(), S
     let limit = Duration::from_millis(20);
     let limits = SmtpConfig { timeout: limit, reply_timeout: limit, final_timeout: limit, ..config(port) };
     let config = SmtpConfig { encryption, ..limits };
-    let mailer = Mailer::new(config, "example.com").unwrap();
+    let mailer = Mailer::new(config).unwrap();
     let session = mailer.session().await.map_err(|failure| failure.to_string())?;
     session.send(&email()).await.map_err(|error| format!("{error:?}"))
 }

@@ -119,7 +119,7 @@ fn value() -> impl Strategy<Value = serde_json::Value> {
 
 fn letterhead() -> Letterhead {
     Letterhead {
-        from: "Signup <no-reply@example.com>".parse().unwrap(),
+        sender: "Signup <no-reply@example.com>".parse::<lettre::message::Mailbox>().unwrap().into(),
         public_url: "https://signup.example.com".to_owned(),
         secrets: CodeSecrets::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
     }

@@ -23,6 +23,7 @@ mod odd_replies;
 mod providers;
 mod records;
 mod refusals;
+mod sender;
 mod server_away;
 mod slow_server;
 mod stopping;
