@@ -51,7 +51,7 @@ impl Application {
             "version" = env!("CARGO_PKG_VERSION"), "address" = address.to_string().as_str();
             "notification-service started: {config:?}"
         );
-        if config.code_secrets.is_development() {
+        if config.code_secrets.get().is_development() {
             log::warn!("CODE_SECRETS is the published development secret: anybody can compute every code");
         }
         Ok(Self { config, listener, address })
@@ -83,7 +83,10 @@ impl Application {
         // Health answers until all else has ended. The guard stops it also if this future is dropped.
         let health_stop = CancellationToken::new();
         let _guard = health_stop.clone().drop_guard();
-        let metrics = Arc::new(Metrics::new(Arc::clone(&status), Arc::clone(&mailer), Arc::clone(&topics)));
+        let keys = config.code_secrets.clone();
+        let metrics =
+            Metrics::new(Arc::clone(&status), Arc::clone(&mailer), Arc::clone(&topics), keys.clone());
+        let metrics = Arc::new(metrics);
         let accepted_after = metrics.accepted_after.clone();
         let sources = Sources {
             status: Arc::clone(&status),
@@ -96,6 +99,11 @@ impl Application {
         let watches = [
             tasks.spawn("health server", &health_stop, health),
             tasks.spawn("producer", &health_stop, writer.clone().watch(health_stop.clone())),
+            tasks.spawn(
+                "watch over CODE_SECRETS_FILE",
+                &health_stop,
+                keys.watch(health_stop.clone()).map(Ok::<_, Infallible>),
+            ),
             tasks.spawn("log writer", &health_stop, telemetry::watch_writer(health_stop.clone())),
         ];
         let consuming = async {

@@ -7,13 +7,13 @@
 use crate::sender::Sender;
 use askama::Template;
 use contract::{
-    code_secrets::CodeSecrets,
     email_address::EmailAddress,
     event::{Event, Mailing, Registered},
     verification_code::{LinkToken, VerificationCode},
 };
 use jiff::{SignedDuration, Timestamp};
 use lettre::Address;
+use runtime::secret_check::KeyRing;
 
 mod language;
 mod mime;
@@ -33,7 +33,8 @@ pub(crate) struct Letterhead {
     pub(crate) sender: Sender,
     /// Without a trailing slash.
     pub(crate) public_url: String,
-    pub(crate) secrets: CodeSecrets,
+    /// May change: an email has the keys of the moment at which it is written.
+    pub(crate) secrets: KeyRing,
 }
 
 /// A rendered email and its envelope.
@@ -104,7 +105,7 @@ fn parts<'a>(
             let mail = text::Fields {
                 language: Language::of(&event.locale),
                 first_name: event.first_name.greeting(),
-                code: code(event, &letterhead.secrets)?,
+                code: code(event, letterhead)?,
                 link: link(event, letterhead)?,
                 minutes: minutes_left(event.expires_at, now),
             };
@@ -142,14 +143,16 @@ impl Parts {
     }
 }
 
-fn code(event: &Registered, secrets: &CodeSecrets) -> Result<String, UnwritableError> {
+fn code(event: &Registered, letterhead: &Letterhead) -> Result<String, UnwritableError> {
+    let secrets = letterhead.secrets.get();
     let key = secrets.get(&event.key).ok_or(UnwritableError::UnknownKey)?;
     Ok(VerificationCode::derive(key, event.id, &event.email, event.window).digits().to_owned())
 }
 
 /// The token is in the fragment, which browsers never send. The page posts it when the reader clicks.
 fn link(event: &Registered, letterhead: &Letterhead) -> Result<String, UnwritableError> {
-    let key = letterhead.secrets.get(&event.key).ok_or(UnwritableError::UnknownKey)?;
+    let secrets = letterhead.secrets.get();
+    let key = secrets.get(&event.key).ok_or(UnwritableError::UnknownKey)?;
     let token = LinkToken::derive(key, event.id, &event.email, event.window).to_text();
     Ok(format!("{}/#id={}&token={token}", letterhead.public_url, event.registration))
 }

@@ -44,7 +44,7 @@ pub use application::Application;
 pub use config::Config;
 pub use consumer::GroupConfig;
 pub use dead_letters::{DeadLetters, Selection, run as run_dead_letters};
-pub use mailer::{Certificates, Encryption, SmtpConfig, SmtpCredentials};
+pub use mailer::{Certificates, ClientKey, Encryption, Mechanism, SmtpConfig, SmtpCredentials};
 pub use mailing::CommitConfig;
 pub use sender::Sender;
 

@@ -14,7 +14,9 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use runtime::{kafka::TopicCheck, process_metrics::ProcessMetrics};
+use runtime::{
+    kafka::TopicCheck, process_metrics::ProcessMetrics, secret_check::KeyRing, secret_metrics::SecretMetrics,
+};
 use std::{fmt, sync::Arc};
 
 /// Upper bounds in seconds: milliseconds on an idle system, minutes in an outage.
@@ -29,7 +31,12 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(status: Arc<Status>, mailer: Arc<Mailer>, topics: Arc<TopicCheck>) -> Self {
+    pub(crate) fn new(
+        status: Arc<Status>,
+        mailer: Arc<Mailer>,
+        topics: Arc<TopicCheck>,
+        keys: KeyRing,
+    ) -> Self {
         let mut registry = Registry::with_prefix("notification");
         let accepted_after = Histogram::new(BUCKETS);
         registry.register_with_unit(
@@ -38,6 +45,9 @@ impl Metrics {
             Unit::Seconds,
             accepted_after.clone(),
         );
+        let known = Arc::clone(&mailer);
+        let secrets = SecretMetrics::new(keys, move || known.secret_files().collect());
+        registry.register_collector(Box::new(secrets));
         registry.register_collector(Box::new(Snapshot { status, mailer, topics }));
         registry.register_collector(Box::new(ProcessMetrics::of_service_started_now()));
         Self { registry, accepted_after }

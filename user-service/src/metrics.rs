@@ -8,7 +8,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use runtime::process_metrics::ProcessMetrics;
+use runtime::{process_metrics::ProcessMetrics, secret_check::KeyRing, secret_metrics::SecretMetrics};
 use std::time::Duration;
 
 /// Bounds of the latency histogram, in seconds: from a quick ack to the publish time-out and beyond.
@@ -192,6 +192,11 @@ impl Metrics {
         }
         registry.register_collector(Box::new(ProcessMetrics::of_service_started_now()));
         Self { registry, ..metrics }
+    }
+
+    /// Adds the metrics of the secrets.
+    pub(crate) fn show_secrets(&mut self, keys: KeyRing) {
+        self.registry.register_collector(Box::new(SecretMetrics::new(keys, Vec::new)));
     }
 
     /// Counts a record of the log that was passed over.

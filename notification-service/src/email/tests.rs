@@ -6,7 +6,7 @@
 use super::*;
 use contract::{
     account_id::AccountId,
-    code_secrets::KeyId,
+    code_secrets::{CodeSecrets, KeyId},
     event::{EventId, Place, Verified},
     locale::Locale,
     person::Person,
@@ -26,7 +26,7 @@ fn letterhead() -> Letterhead {
     Letterhead {
         sender: "Example <no-reply@example.com>".parse::<lettre::message::Mailbox>().unwrap().into(),
         public_url: "https://signup.example.com".to_owned(),
-        secrets: CodeSecrets::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
+        secrets: CodeSecrets::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap().into(),
     }
 }
 

@@ -121,7 +121,7 @@ fn letterhead() -> Letterhead {
     Letterhead {
         sender: "Signup <no-reply@example.com>".parse::<lettre::message::Mailbox>().unwrap().into(),
         public_url: "https://signup.example.com".to_owned(),
-        secrets: CodeSecrets::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
+        secrets: CodeSecrets::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap().into(),
     }
 }
 
