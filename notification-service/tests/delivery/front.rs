@@ -64,6 +64,7 @@ struct Gatekeeper {
     /// The accepted passwords or tokens.
     secrets: Mutex<Vec<String>>,
     refused_logins: AtomicUsize,
+    before_a_refusal: Mutex<Box<dyn Fn() + Send>>,
     /// Refusals of MAIL in sessions whose secret is not accepted any more.
     expired_sessions: AtomicUsize,
 }
@@ -129,6 +130,7 @@ impl Front {
             acceptor: Mutex::new(identity.acceptor(None)),
             secrets: Mutex::new(vec![LOGIN.1.to_owned()]),
             refused_logins: AtomicUsize::new(0),
+            before_a_refusal: Mutex::new(Box::new(|| ())),
             expired_sessions: AtomicUsize::new(0),
         });
         let keeper = Arc::clone(&gatekeeper);
@@ -151,6 +153,11 @@ impl Front {
     pub(crate) fn accept(&self, secrets: &[&str]) {
         *self.gatekeeper.secrets.lock().unwrap() =
             secrets.iter().map(|secret| (*secret).to_owned()).collect();
+    }
+
+    /// Does this before each refusal of a login.
+    pub(crate) fn before_a_refusal(&self, action: impl Fn() + Send + 'static) {
+        *self.gatekeeper.before_a_refusal.lock().unwrap() = Box::new(action);
     }
 
     /// The logins that were refused, and the sessions that were told that theirs has expired.
@@ -269,6 +276,7 @@ impl Gatekeeper {
                         "235 welcome\r\n".to_owned()
                     } else {
                         self.refused_logins.fetch_add(1, Ordering::SeqCst);
+                        (self.before_a_refusal.lock().unwrap())();
                         if mechanism.ends_with("LOGIN") || mechanism == "PLAIN" {
                             "535 no\r\n".to_owned()
                         } else {
