@@ -84,8 +84,9 @@ impl Application {
         let health_stop = CancellationToken::new();
         let _guard = health_stop.clone().drop_guard();
         let keys = config.code_secrets.clone();
+        let (shown, kafka) = (keys.clone(), config.kafka.security.clone());
         let metrics =
-            Metrics::new(Arc::clone(&status), Arc::clone(&mailer), Arc::clone(&topics), keys.clone());
+            Metrics::new(Arc::clone(&status), Arc::clone(&mailer), Arc::clone(&topics), shown, kafka);
         let metrics = Arc::new(metrics);
         let accepted_after = metrics.accepted_after.clone();
         let sources = Sources {

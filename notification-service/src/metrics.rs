@@ -15,7 +15,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use runtime::{
-    kafka::TopicCheck, process_metrics::ProcessMetrics, secret_check::KeyRing, secret_metrics::SecretMetrics,
+    kafka::{KafkaSecurity, TopicCheck},
+    process_metrics::ProcessMetrics,
+    secret_check::KeyRing,
+    secret_metrics::SecretMetrics,
 };
 use std::{fmt, sync::Arc};
 
@@ -36,6 +39,7 @@ impl Metrics {
         mailer: Arc<Mailer>,
         topics: Arc<TopicCheck>,
         keys: KeyRing,
+        kafka: KafkaSecurity,
     ) -> Self {
         let mut registry = Registry::with_prefix("notification");
         let accepted_after = Histogram::new(BUCKETS);
@@ -46,7 +50,8 @@ impl Metrics {
             accepted_after.clone(),
         );
         let known = Arc::clone(&mailer);
-        let secrets = SecretMetrics::new(keys, move || known.secret_files().collect());
+        let secrets =
+            SecretMetrics::new(keys, move || known.secret_files().chain(kafka.secret_file()).collect());
         registry.register_collector(Box::new(secrets));
         registry.register_collector(Box::new(Snapshot { status, mailer, topics }));
         registry.register_collector(Box::new(ProcessMetrics::of_service_started_now()));

@@ -61,7 +61,7 @@ impl Application {
         let listener = bind("USER_SERVICE_ADDR", config.address)?;
         let admin_listener = bind("USER_SERVICE_ADMIN_ADDR", config.admin_address)?;
         let mut metrics = Metrics::new();
-        metrics.show_secrets(config.code_secrets.clone());
+        metrics.show_secrets(config.code_secrets.clone(), config.kafka.security.clone());
         let metrics = Arc::new(metrics);
         let (signup, publisher, follower) =
             connect(&config, Arc::clone(&metrics)).context("the Kafka clients can't be made")?;

@@ -108,6 +108,12 @@ impl KafkaSecurity {
         }
     }
 
+    /// As [`Secret::file`], of the password.
+    #[must_use]
+    pub fn secret_file(&self) -> Option<(&'static str, bool)> {
+        self.login.as_ref()?.password.file()
+    }
+
     /// Name and password, if the password is in a file and may have changed.
     pub(super) fn login_from_file(&self) -> Option<(&str, String)> {
         let login = self.login.as_ref().filter(|login| login.password.is_from_file())?;
