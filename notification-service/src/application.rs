@@ -52,7 +52,7 @@ impl Application {
             "version" = env!("CARGO_PKG_VERSION"), "address" = address.to_string().as_str();
             "notification-service started: {config:?}"
         );
-        if config.code_secrets.is_development() {
+        if config.code_secrets.get().is_development() {
             log::warn!("CODE_SECRETS is the published development secret: anybody can compute every code");
         }
         Ok(Self { config, listener, address })
@@ -77,7 +77,7 @@ impl Application {
         let Self { config, listener, .. } = self;
         let status = Arc::new(Status::default());
         let writer = Writer::new(&config.kafka).context("the Kafka producer can't be made")?;
-        let mailer = Mailer::new(config.smtp.clone(), config.mail_from.email.domain())?;
+        let mailer = Mailer::new(config.smtp.clone())?;
         let watch = KafkaWatch::new(config.kafka.clone());
         let topics =
             TopicCheck::new(config.kafka.clone(), Arc::clone(&watch), &TOPICS, NOTICE_LIFE.unsigned_abs());
@@ -85,8 +85,11 @@ impl Application {
         let health_stop = CancellationToken::new();
         let _guard = health_stop.clone().drop_guard();
         let texts = TextsMetrics::default();
+        let keys = config.code_secrets.clone();
+        let (shown, kafka) = (keys.clone(), config.kafka.security.clone());
         let metrics =
-            Arc::new(Metrics::new(Arc::clone(&status), Arc::clone(&mailer), Arc::clone(&topics), &texts));
+            Metrics::new(Arc::clone(&status), Arc::clone(&mailer), Arc::clone(&topics), shown, kafka, &texts);
+        let metrics = Arc::new(metrics);
         let accepted_after = metrics.accepted_after.clone();
         let sources = Sources {
             status: Arc::clone(&status),
@@ -104,6 +107,11 @@ impl Application {
                 &health_stop,
                 texts.watch(Arc::clone(&config.mails), health_stop.clone()),
             ),
+            tasks.spawn(
+                "watch over CODE_SECRETS_FILE",
+                &health_stop,
+                keys.watch(health_stop.clone()).map(Ok::<_, Infallible>),
+            ),
             tasks.spawn("log writer", &health_stop, telemetry::watch_writer(health_stop.clone())),
         ];
         let consuming = async {
@@ -113,7 +121,7 @@ impl Application {
                 return Ok(());
             }
             let letterhead = Letterhead {
-                from: config.mail_from,
+                sender: config.sender,
                 public_url: config.public_url,
                 secrets: config.code_secrets,
                 mails: Arc::clone(&config.mails),

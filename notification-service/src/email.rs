@@ -4,14 +4,15 @@
 //! remaining minutes depend on `now`. Pure: no I/O, no clock, no randomness.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use crate::sender::Sender;
 use contract::{
-    code_secrets::CodeSecrets,
     email_address::EmailAddress,
     event::{Event, Mailing, Registered},
     verification_code::{LinkToken, VerificationCode},
 };
 use jiff::{SignedDuration, Timestamp};
-use lettre::{Address, message::Mailbox};
+use lettre::Address;
+use runtime::secret_check::KeyRing;
 use std::sync::Arc;
 use texts::Kept;
 
@@ -34,10 +35,11 @@ pub(crate) const NOTICE_LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// What all emails have in common.
 #[derive(Clone)]
 pub(crate) struct Letterhead {
-    pub(crate) from: Mailbox,
+    pub(crate) sender: Sender,
     /// Without a trailing slash.
     pub(crate) public_url: String,
-    pub(crate) secrets: CodeSecrets,
+    /// May change: an email has the keys of the moment at which it is written.
+    pub(crate) secrets: KeyRing,
     /// The words.
     pub(crate) mails: Arc<Kept<Mails>>,
 }
@@ -45,6 +47,7 @@ pub(crate) struct Letterhead {
 /// A rendered email and its envelope.
 #[derive(Clone)]
 pub(crate) struct Email {
+    /// The envelope's sender.
     pub(crate) from: Address,
     pub(crate) to: Address,
     /// Headers and body, with CRLF line ends except after the last line.
@@ -120,7 +123,7 @@ fn parts<'a>(
     let notice = |first_name| Values { first_name, code: "", link: "", minutes: 0 };
     let (to, filled) = match event {
         Event::Registered(Mailing::FirstCode | Mailing::FurtherCode, event) => {
-            let code = code(event, &letterhead.secrets)?;
+            let code = code(event, letterhead)?;
             let link = if mails.has_link() { link(event, letterhead)? } else { String::new() };
             let minutes = minutes_left(event.expires_at, now).unsigned_abs();
             let first_name = event.first_name.greeting();
@@ -147,14 +150,16 @@ struct Parts {
     html: String,
 }
 
-fn code(event: &Registered, secrets: &CodeSecrets) -> Result<String, UnwritableError> {
+fn code(event: &Registered, letterhead: &Letterhead) -> Result<String, UnwritableError> {
+    let secrets = letterhead.secrets.get();
     let key = secrets.get(&event.key).ok_or(UnwritableError::UnknownKey)?;
     Ok(VerificationCode::derive(key, event.id, &event.email, event.window).digits().to_owned())
 }
 
 /// The token is in the fragment, which browsers never send. The page posts it when the reader clicks.
 fn link(event: &Registered, letterhead: &Letterhead) -> Result<String, UnwritableError> {
-    let key = letterhead.secrets.get(&event.key).ok_or(UnwritableError::UnknownKey)?;
+    let secrets = letterhead.secrets.get();
+    let key = secrets.get(&event.key).ok_or(UnwritableError::UnknownKey)?;
     let token = LinkToken::derive(key, event.id, &event.email, event.window).to_text();
     Ok(format!("{}/#id={}&token={token}", letterhead.public_url, event.registration))
 }

@@ -23,6 +23,7 @@ mod mailing;
 #[expect(missing_docs, reason = "public for the simulator alone")]
 mod outcome;
 mod delivery;
+mod sender;
 mod email;
 mod mailer;
 mod writer;
@@ -45,9 +46,10 @@ pub use config::Config;
 pub use consumer::GroupConfig;
 pub use dead_letters::{DeadLetters, Selection, run as run_dead_letters};
 pub use email::Mails;
-pub use mailer::{Certificates, Encryption, SmtpConfig, SmtpCredentials};
+pub use mailer::{Certificates, ClientKey, Encryption, Mechanism, SmtpConfig, SmtpCredentials};
 pub use mailing::CommitConfig;
 pub use mails_command::{MailsCommand, run as run_mails};
+pub use sender::Sender;
 
 /// The deciding code, for the simulator in `simulation/`, which drives it without Kafka, mail server and clock; no interface for
 /// others.

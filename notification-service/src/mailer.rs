@@ -12,8 +12,8 @@
 use judgement::Judgement;
 use pool::Pool;
 use rate::Rate;
+use runtime::secret::Secret;
 use std::{
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -24,6 +24,7 @@ use tls::Tls;
 use tokio::{sync::Mutex, time::timeout};
 
 mod connect;
+mod credentials;
 mod dial;
 #[expect(missing_docs, reason = "public for the simulator alone")]
 mod failure;
@@ -40,8 +41,11 @@ mod session;
 mod tls;
 mod wire;
 
+pub(crate) use credentials::client_key;
+pub use credentials::{ClientKey, Mechanism, SmtpCredentials};
 pub(crate) use failure::SendError;
 pub use failure::{Cause, Phase, Refusal, RefusalKind, ServerFailure, Status};
+pub(crate) use hello::hello_name;
 pub(crate) use session::Session;
 pub use tls::Certificates;
 pub(crate) use tls::certificates;
@@ -56,6 +60,8 @@ pub struct SmtpConfig {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// The name of this client in EHLO.
+    pub hello: String,
     /// The most sessions. Each serves one delivery at a time.
     pub connections: usize,
     /// Time-out for connecting, to all addresses of the host together, and for TLS.
@@ -68,6 +74,8 @@ pub struct SmtpConfig {
     pub encryption: Encryption,
     /// Certificates that are trusted besides the system's.
     pub trusted: Certificates,
+    /// This client's certificate, for a server that asks for one.
+    pub client_key: Option<Secret<ClientKey>>,
     /// The login, for a server that wants one.
     pub credentials: Option<SmtpCredentials>,
     /// The most emails per second.
@@ -86,32 +94,9 @@ pub enum Encryption {
     Tls,
 }
 
-/// Name and password; `Debug` shows neither.
-#[derive(Clone)]
-pub struct SmtpCredentials {
-    username: String,
-    password: String,
-}
-
-impl SmtpCredentials {
-    /// Takes both unchanged.
-    #[must_use]
-    pub fn new(username: String, password: String) -> Self {
-        Self { username, password }
-    }
-}
-
-impl fmt::Debug for SmtpCredentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SmtpCredentials")
-    }
-}
-
 /// The SMTP client with its pool of sessions.
 pub(crate) struct Mailer {
     config: SmtpConfig,
-    /// The name of this client in EHLO.
-    hello: String,
     tls: Option<Tls>,
     rate: Option<Mutex<Rate>>,
     pool: Arc<Pool>,
@@ -121,17 +106,16 @@ pub(crate) struct Mailer {
 }
 
 impl Mailer {
-    /// Connects to nothing yet. `domain` is the name of this client in EHLO.
+    /// Connects to nothing yet.
     ///
     /// # Errors
     /// When encryption is configured and can't be set up.
-    pub(crate) fn new(config: SmtpConfig, domain: &str) -> anyhow::Result<Arc<Self>> {
+    pub(crate) fn new(config: SmtpConfig) -> anyhow::Result<Arc<Self>> {
         let encrypted = config.encryption != Encryption::None;
         if config.credentials.is_some() && !encrypted {
-            log::warn!("the SMTP password is sent without encryption (SMTP_ENCRYPTION)");
+            log::warn!("the secret of the SMTP login is sent without encryption (SMTP_ENCRYPTION)");
         }
         Ok(Arc::new(Self {
-            hello: domain.to_owned(),
             tls: if encrypted { Some(Tls::new(&config)?) } else { None },
             rate: config.max_rate.map(|per_second| Mutex::new(Rate::new(per_second))),
             pool: Pool::new(config.connections),
@@ -168,7 +152,7 @@ impl Mailer {
                 Err(failure) => failure,
             };
             let one_too_many = failure.may_be_one_too_many();
-            if matches!(failure.cause, Cause::Reply(_)) {
+            if failure.cause.status().is_some() {
                 let judgement = if one_too_many { Judgement::Connections } else { Judgement::Server };
                 self.refusals.count(judgement);
             }
@@ -194,6 +178,12 @@ impl Mailer {
     /// The numbers of sessions: in use, idle, and allowed in use.
     pub(crate) fn sessions(&self) -> (usize, usize, usize) {
         self.pool.sessions()
+    }
+
+    /// The files of secrets: the variable of each, and whether its present content is in use.
+    pub(crate) fn secret_files(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        let login = self.config.credentials.as_ref().and_then(|credentials| credentials.secret.file());
+        login.into_iter().chain(self.config.client_key.as_ref().and_then(Secret::file))
     }
 
     /// The number of refusals of each judgement.

@@ -3,14 +3,15 @@
 //! It needs neither Kafka nor secrets: the codes and links of its samples work nowhere.
 
 use crate::{
+    config,
     email::{self, Email, Kind, Letterhead, Mails},
     mailer::{Mailer, SendError, SmtpConfig},
+    sender::Sender,
 };
 use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
 use contract::{code_secrets::CodeSecrets, email_address::EmailAddress, locale::Locale};
 use jiff::Timestamp;
-use lettre::message::Mailbox;
 use runtime::{env::Env, texts_watch};
 use std::{
     io,
@@ -75,17 +76,19 @@ pub async fn run(command: MailsCommand, mut env: Env, say: &mut impl io::Write) 
         MailsCommand::Send { address, language, texts } => {
             let to = EmailAddress::parse(&address).map_err(|error| anyhow!("the address {error}"))?;
             let letterhead = letterhead(&mut env, texts);
-            let smtp = SmtpConfig::from_env(&mut env);
+            let hello =
+                letterhead.as_ref().map_or_else(String::new, |it| it.sender.from.email.domain().to_owned());
+            let smtp = config::smtp::from_env(&mut env, hello);
             let (letterhead, smtp) = env.finish(|| letterhead.zip(Some(smtp)))?;
             let mails = samples(&letterhead, language.as_deref(), &Person::at(to))?;
-            send(&letterhead, smtp, &mails, say).await?;
+            send(smtp, &mails, say).await?;
         }
     }
     Ok(())
 }
 
 fn check(folder: &Path, mut env: Env, say: &mut impl io::Write) -> anyhow::Result<()> {
-    let public_url = crate::config::public_url(&mut env);
+    let public_url = config::public_url(&mut env);
     let settings = Settings { mail_has_link: texts_watch::mail_has_link(&mut env) };
     env.finish(|| Some(()))?;
     let (folder, mut faults) = (Folder::read(folder), Faults::default());
@@ -128,13 +131,13 @@ fn letterhead(env: &mut Env, texts: Option<PathBuf>) -> Option<Letterhead> {
     if let Some(folder) = texts {
         env.set("TEXTS_DIR", folder.to_string_lossy());
     }
-    let from: Mailbox = crate::config::mail_from(env)?;
-    let public_url = crate::config::public_url(env);
+    let sender = Sender::from_env(env)?;
+    let public_url = config::public_url(env);
     let link = public_url.clone();
     let mails =
         texts_watch::from_env(env, move |texts, folder, faults| Mails::build(texts, folder, &link, faults));
     let secrets = CodeSecrets::parse(SAMPLE_SECRET).ok()?;
-    Some(Letterhead { from, public_url, secrets, mails: mails? })
+    Some(Letterhead { sender, public_url, secrets: secrets.into(), mails: mails? })
 }
 
 /// Every mail, in one language or in all.
@@ -169,13 +172,8 @@ fn samples(letterhead: &Letterhead, language: Option<&str>, person: &Person) -> 
     Ok(samples)
 }
 
-async fn send(
-    letterhead: &Letterhead,
-    smtp: SmtpConfig,
-    samples: &[Sample],
-    say: &mut impl io::Write,
-) -> anyhow::Result<()> {
-    let mailer = Mailer::new(smtp, letterhead.from.email.domain())?;
+async fn send(smtp: SmtpConfig, samples: &[Sample], say: &mut impl io::Write) -> anyhow::Result<()> {
+    let mailer = Mailer::new(smtp)?;
     for Sample { kind, language, email, .. } in samples {
         deliver(&mailer, email)
             .await

@@ -14,7 +14,13 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use runtime::{kafka::TopicCheck, process_metrics::ProcessMetrics, texts_watch::TextsMetrics};
+use runtime::{
+    kafka::{KafkaSecurity, TopicCheck},
+    process_metrics::ProcessMetrics,
+    secret_check::KeyRing,
+    secret_metrics::SecretMetrics,
+    texts_watch::TextsMetrics,
+};
 use std::{fmt, sync::Arc};
 
 /// Upper bounds in seconds: milliseconds on an idle system, minutes in an outage.
@@ -33,6 +39,8 @@ impl Metrics {
         status: Arc<Status>,
         mailer: Arc<Mailer>,
         topics: Arc<TopicCheck>,
+        keys: KeyRing,
+        kafka: KafkaSecurity,
         texts: &TextsMetrics,
     ) -> Self {
         let mut registry = Registry::with_prefix("notification");
@@ -44,6 +52,10 @@ impl Metrics {
             accepted_after.clone(),
         );
         texts.register(&mut registry);
+        let known = Arc::clone(&mailer);
+        let secrets =
+            SecretMetrics::new(keys, move || known.secret_files().chain(kafka.secret_file()).collect());
+        registry.register_collector(Box::new(secrets));
         registry.register_collector(Box::new(Snapshot { status, mailer, topics }));
         registry.register_collector(Box::new(ProcessMetrics::of_service_started_now()));
         Self { registry, accepted_after }

@@ -17,15 +17,21 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// The variables for remote brokers and mail servers. An empty value is the default.
-const OF_OTHERS: [&str; 8] = [
+const OF_OTHERS: [&str; 14] = [
     "KAFKA_SECURITY_PROTOCOL",
     "KAFKA_CA_FILE",
     "KAFKA_SASL_USERNAME",
     "KAFKA_SASL_PASSWORD",
+    "KAFKA_SASL_PASSWORD_FILE",
     "SMTP_ENCRYPTION",
     "SMTP_CA_FILE",
     "SMTP_USERNAME",
     "SMTP_PASSWORD",
+    "SMTP_PASSWORD_FILE",
+    "SMTP_TOKEN_FILE",
+    "SMTP_AUTH",
+    "SMTP_CERTIFICATE_FILE",
+    "SMTP_KEY_FILE",
 ];
 
 /// The ports on 127.0.0.1; 0 takes any free one.
@@ -95,8 +101,8 @@ impl System {
         env.set("KAFKA_REPLICATION", "1");
         env.set("SMTP_HOST", inbox.smtp_address().ip().to_string());
         env.set("SMTP_PORT", inbox.smtp_address().port().to_string());
-        // A .env file may name other brokers and mail servers. These settings must not apply here.
-        for name in OF_OTHERS {
+        // A .env file may name other brokers and mail servers, and files with other secrets. These settings must not apply here.
+        for name in OF_OTHERS.into_iter().chain(["CODE_SECRETS_FILE", "ID_SECRET_FILE"]) {
             env.set(name, "");
         }
         let user_service = user_service::Application::start(user_service::Config::load(env.clone())?)?;

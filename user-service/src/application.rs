@@ -60,10 +60,12 @@ impl Application {
     pub fn start(config: Config) -> anyhow::Result<Self> {
         let listener = bind("USER_SERVICE_ADDR", config.address)?;
         let admin_listener = bind("USER_SERVICE_ADMIN_ADDR", config.admin_address)?;
-        let metrics = Arc::new(Metrics::new());
+        let mut metrics = Metrics::new();
+        metrics.show_secrets(config.code_secrets.clone(), config.kafka.security.clone());
+        let metrics = Arc::new(metrics);
         let (signup, publisher, follower) =
             connect(&config, Arc::clone(&metrics)).context("the Kafka clients can't be made")?;
-        if config.code_secrets.is_development() || config.id_secret.is_development() {
+        if config.code_secrets.get().is_development() || config.id_secret.is_development() {
             log::warn!(
                 "CODE_SECRETS or ID_SECRET is the published development secret: anybody can compute every code"
             );
@@ -135,6 +137,9 @@ impl Application {
             tasks.spawn("producer", &stop_the_rest, {
                 let (publisher, stop) = (Arc::clone(&publisher), stop_the_rest.clone());
                 async move { publisher.watch(&stop).await }
+            }),
+            tasks.spawn("watch over CODE_SECRETS_FILE", &stop_the_rest, {
+                config.code_secrets.clone().watch(stop_the_rest.clone()).map(Ok::<_, Infallible>)
             }),
             tasks.spawn("log writer", &stop_the_rest, telemetry::watch_writer(stop_the_rest.clone())),
         ];

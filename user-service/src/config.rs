@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use runtime::{
     env::{self, Env, EnvError},
     kafka::KafkaConfig,
-    secret_check,
+    secret_check::{self, KeyRing},
 };
 use std::{
     net::{IpAddr, SocketAddr},
@@ -26,7 +26,7 @@ pub struct Config {
     /// The broker.
     pub kafka: KafkaConfig,
     /// The keys from which codes and link tokens are derived.
-    pub code_secrets: CodeSecrets,
+    pub code_secrets: KeyRing,
     /// The key from which the ids of accounts and guesses are derived.
     pub id_secret: IdSecret,
     /// Times and limits of the signup flow.
@@ -81,18 +81,21 @@ impl Config {
         }
         let code_secrets = env.required_secret(
             "CODE_SECRETS",
+            "CODE_SECRETS_FILE",
             "key-id:base64 with 32 random bytes, the same in both services",
             CodeSecrets::parse,
         );
-        let id_secret = env.required_secret("ID_SECRET", "32 random bytes in base64", IdSecret::parse);
+        let id_secret = env
+            .required_secret("ID_SECRET", "ID_SECRET_FILE", "32 random bytes in base64", IdSecret::parse)
+            .map(|secret| secret.get());
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let address = env.or("USER_SERVICE_ADDR", local(3006), env::socket_address);
         let admin_address = env.or("USER_SERVICE_ADMIN_ADDR", local(3008), env::socket_address);
         let public_url = env.or("PUBLIC_URL", "http://localhost:3006".to_owned(), env::web_address);
         let published_allowed = env.or("ALLOW_DEVELOPMENT_SECRETS", false, env::yes_or_no)
             || secret_check::is_local(&[address, admin_address], &public_url);
-        let id_octets = id_secret.as_ref().map(IdSecret::octets);
-        env.report(secret_check::problems(code_secrets.as_ref(), id_octets, published_allowed));
+        let id_octets = id_secret.as_ref().map(IdSecret::octets).copied();
+        let code_secrets = secret_check::check(env, code_secrets, id_octets, published_allowed);
         Some(Self {
             address,
             admin_address,
@@ -212,7 +215,7 @@ mod tests {
         let config = load(&[]).unwrap();
         assert_eq!(config.address.to_string(), "127.0.0.1:3006");
         assert_eq!(config.rules.code_ttl, Duration::from_secs(900));
-        assert!(config.code_secrets.is_development() && config.id_secret.is_development());
+        assert!(config.code_secrets.get().is_development() && config.id_secret.is_development());
     }
 
     #[test]
@@ -270,7 +273,7 @@ mod tests {
     #[test]
     fn debug_output_hides_the_secrets() {
         let text = format!("{:?}", load(&[]).unwrap());
-        assert!(text.contains("CodeKey(k1:***)") && text.contains("IdSecret(***)"), "{text}");
+        assert!(text.contains("code_secrets: Secret(***)") && text.contains("IdSecret(***)"), "{text}");
         assert!(!text.contains("d2VsbC1"));
     }
 }

@@ -8,7 +8,10 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use runtime::process_metrics::ProcessMetrics;
+use runtime::{
+    kafka::KafkaSecurity, process_metrics::ProcessMetrics, secret_check::KeyRing,
+    secret_metrics::SecretMetrics,
+};
 use std::time::Duration;
 
 /// Bounds of the latency histogram, in seconds: from a quick ack to the publish time-out and beyond.
@@ -192,6 +195,12 @@ impl Metrics {
         }
         registry.register_collector(Box::new(ProcessMetrics::of_service_started_now()));
         Self { registry, ..metrics }
+    }
+
+    /// Adds the metrics of the secrets.
+    pub(crate) fn show_secrets(&mut self, keys: KeyRing, kafka: KafkaSecurity) {
+        let secrets = SecretMetrics::new(keys, move || kafka.secret_file().into_iter().collect());
+        self.registry.register_collector(Box::new(secrets));
     }
 
     /// Counts a record of the log that was passed over.

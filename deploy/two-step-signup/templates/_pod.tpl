@@ -31,7 +31,11 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Mounts of the CA certificates for Kafka and the mail server. */}}
+{{/* Where Secrets are mounted. Files change with the Secret, and the services read them anew; variables would stay. */}}
+{{- define "secretsFolder" -}}/etc/two-step-signup/secrets{{- end }}
+{{- define "kafkaLoginFolder" -}}/etc/two-step-signup/kafka-login{{- end }}
+{{- define "smtpLoginFolder" -}}/etc/two-step-signup/smtp-login{{- end }}
+{{- define "smtpCertificateFolder" -}}/etc/two-step-signup/smtp-certificate{{- end }}
 {{- define "kafkaCaFolder" -}}/etc/two-step-signup/kafka-ca{{- end }}
 {{- define "smtpCaFolder" -}}/etc/two-step-signup/smtp-ca{{- end }}
 
@@ -40,7 +44,7 @@ capabilities: {drop: [ALL]}
 {{- $root := index . 0 -}}
 {{- $kafka := $root.Values.kafka -}}
 - {name: LOG_FORMAT, value: {{ $root.Values.logFormat }}}
-- {name: CODE_SECRETS, valueFrom: {secretKeyRef: {name: {{ $root.Values.secretName }}, key: CODE_SECRETS}}}
+- {name: CODE_SECRETS_FILE, value: {{ include "secretsFolder" . }}/CODE_SECRETS}
 - {name: PUBLIC_URL, value: {{ $root.Values.publicUrl | quote }}}
 - {name: MAX_CLOCK_SKEW, value: {{ $root.Values.rules.maxClockSkew }}}
 - {name: PUBLISH_TIMEOUT, value: {{ $root.Values.rules.publishTimeout }}}
@@ -50,13 +54,45 @@ capabilities: {drop: [ALL]}
 - {name: KAFKA_SECURITY_PROTOCOL, value: {{ $kafka.securityProtocol }}}
 {{- if hasPrefix "sasl_" $kafka.securityProtocol }}
 - {name: KAFKA_SASL_MECHANISM, value: {{ $kafka.saslMechanism }}}
-{{- range list "KAFKA_SASL_USERNAME" "KAFKA_SASL_PASSWORD" }}
-- {name: {{ . }}, valueFrom: {secretKeyRef: {name: {{ $kafka.saslSecretName }}, key: {{ . }}}}}
-{{- end }}
+- {name: KAFKA_SASL_USERNAME, valueFrom: {secretKeyRef: {name: {{ $kafka.saslSecretName }}, key: KAFKA_SASL_USERNAME}}}
+- {name: KAFKA_SASL_PASSWORD_FILE, value: {{ include "kafkaLoginFolder" . }}/KAFKA_SASL_PASSWORD}
 {{- end }}
 {{- if $kafka.caSecretName }}
 - {name: KAFKA_CA_FILE, value: {{ include "kafkaCaFolder" . }}/ca.crt}
 {{- end }}
+{{- end }}
+
+{{/* Mounts and volumes of both services. */}}
+{{- define "commonMounts" -}}
+- {name: secrets, mountPath: {{ include "secretsFolder" . }}, readOnly: true}
+{{- if hasPrefix "sasl_" .Values.kafka.securityProtocol }}
+- {name: kafka-login, mountPath: {{ include "kafkaLoginFolder" . }}, readOnly: true}
+{{- end }}
+{{- if .Values.kafka.caSecretName }}
+- {name: kafka-ca, mountPath: {{ include "kafkaCaFolder" . }}, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{/* With the keys of secretName that the service gets. */}}
+{{- define "commonVolumes" -}}
+{{- $values := (index . 0).Values -}}
+- name: secrets
+  secret: {secretName: {{ $values.secretName }}, items: [{{ range $i, $key := rest . }}{{ if $i }}, {{ end }}{key: {{ $key }}, path: {{ $key }}}{{ end }}]}
+{{- if hasPrefix "sasl_" $values.kafka.securityProtocol }}
+- name: kafka-login
+  secret: {secretName: {{ $values.kafka.saslSecretName }}, items: [{key: KAFKA_SASL_PASSWORD, path: KAFKA_SASL_PASSWORD}]}
+{{- end }}
+{{- if $values.kafka.caSecretName }}
+- {name: kafka-ca, secret: {secretName: {{ $values.kafka.caSecretName }}, items: [{key: ca.crt, path: ca.crt}]}}
+{{- end }}
+{{- end }}
+
+{{/* The key of smtp.secretName that is mounted. */}}
+{{- define "smtpSecretKey" -}}{{ if has .Values.smtp.auth (list "xoauth2" "oauthbearer") }}SMTP_TOKEN{{ else }}SMTP_PASSWORD{{ end }}{{- end }}
+
+{{/* MAIL_HEADERS from a map. */}}
+{{- define "mailHeaders" -}}
+{{- range $name, $value := . }}{{ $name }}: {{ $value }} | {{ end }}
 {{- end }}
 
 {{/* Further variables, from a map. */}}

@@ -1,8 +1,9 @@
 //! Composes the email: headers, and a body in two forms.
 //!
-//! Of all that people type, only the address gets into a header. Its type keeps it free of CR, LF and spaces.
+//! Of all that people type, only the address gets into a header. Its type keeps it free of CR, LF and spaces. The operator's
+//! own headers come last, and were checked at the start.
 
-use super::{Email, Letterhead, Parts, UnwritableError};
+use super::{Email, Letterhead, Parts, Sender, UnwritableError};
 use contract::{email_address::EmailAddress, event::Event};
 use jiff::Timestamp;
 use lettre::{
@@ -23,20 +24,27 @@ pub(super) fn compose(
     now: Timestamp,
 ) -> Result<Email, UnwritableError> {
     let to = address(to);
-    let from = letterhead.from.email.clone();
+    let Sender { from: author, return_path, reply_to, headers } = &letterhead.sender;
+    let from = return_path.clone();
     let mail_id = event.mail_id();
     // Without an explicit envelope lettre parses the addresses from the headers.
     let envelope =
         Envelope::new(Some(from.clone()), vec![to.clone()]).map_err(|_| UnwritableError::Compose)?;
-    let message = Message::builder()
+    let mut message = Message::builder()
         .envelope(envelope)
-        .from(letterhead.from.clone())
+        .from(author.clone())
         .to(Mailbox::new(None, to.clone()))
         .subject(parts.subject.clone())
         .date(SystemTime::from(now))
-        .message_id(Some(format!("<{mail_id}@{}>", from.domain())))
+        .message_id(Some(format!("<{mail_id}@{}>", author.email.domain())))
         .raw_header(header("Auto-Submitted", "auto-generated")?)
-        .raw_header(header("X-Request-Id", event.request_id().as_str())?)
+        .raw_header(header("X-Request-Id", event.request_id().as_str())?);
+    if let Some(reply_to) = reply_to {
+        message = message.reply_to(reply_to.clone());
+    }
+    let message = headers
+        .iter()
+        .fold(message, |message, header| message.raw_header(header.clone()))
         .multipart(
             // A fixed boundary makes duplicates identical.
             MultiPart::alternative()

@@ -6,7 +6,7 @@
 use super::*;
 use contract::{
     account_id::AccountId,
-    code_secrets::KeyId,
+    code_secrets::{CodeSecrets, KeyId},
     event::{EventId, Place, Verified},
     locale::Locale,
     person::Person,
@@ -40,9 +40,9 @@ fn mails(root: Option<&Path>, public_url: &str, mail_has_link: bool) -> Result<M
 fn letterhead() -> Letterhead {
     static MAILS: LazyLock<Arc<Kept<Mails>>> = LazyLock::new(|| Mails::built_in(URL));
     Letterhead {
-        from: "Example <no-reply@example.com>".parse().unwrap(),
+        sender: "Example <no-reply@example.com>".parse::<lettre::message::Mailbox>().unwrap().into(),
         public_url: URL.to_owned(),
-        secrets: CodeSecrets::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
+        secrets: CodeSecrets::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap().into(),
         mails: Arc::clone(&MAILS),
     }
 }

@@ -5,7 +5,7 @@ use super::{
     dial::dial,
     failure::{Cause, Phase, ServerFailure},
     hello::Offers,
-    login::login,
+    login::Login,
     wire::Wire,
     within,
 };
@@ -20,7 +20,37 @@ pub(super) struct Connection {
 }
 
 impl Mailer {
+    /// Connects and logs in with the secret that is in its file now. If the server refuses that and the file has changed
+    /// meanwhile, it tries once more for each change.
     pub(super) async fn connect(&self) -> Result<Connection, ServerFailure> {
+        let mut secret = self.secret().await;
+        loop {
+            let ended = self.connect_with(secret.as_deref()).await;
+            let Err(failure) = ended else { return ended };
+            if failure.phase != Phase::Login || failure.cause.status().is_none() {
+                return Err(failure);
+            }
+            let present = self.secret().await;
+            if present == secret {
+                return Err(failure);
+            }
+            secret = present;
+        }
+    }
+
+    async fn secret(&self) -> Option<String> {
+        Some(self.config.credentials.as_ref()?.secret.renew().await)
+    }
+
+    async fn connect_with(&self, secret: Option<&str>) -> Result<Connection, ServerFailure> {
+        self.session_with(secret).await.map_err(|failure| match failure.cause {
+            // With TLS 1.3 the server looks at the certificate after the handshake.
+            Cause::CertificateRefused(_) => ServerFailure { phase: Phase::Tls, ..failure },
+            _ => failure,
+        })
+    }
+
+    async fn session_with(&self, secret: Option<&str>) -> Result<Connection, ServerFailure> {
         let limit = self.config.timeout;
         let started = Instant::now();
         let stream = within(limit, Phase::Connect, async {
@@ -43,8 +73,9 @@ impl Mailer {
             self.greeting(&mut wire).await?;
         }
         let offers = self.hello(&mut wire).await?;
-        if let Some(credentials) = &self.config.credentials {
-            login(&mut wire, &offers, credentials, self.config.reply_timeout).await?;
+        if let Some((credentials, secret)) = self.config.credentials.as_ref().zip(secret) {
+            let login = Login { credentials, secret, host: &self.config.host, port: self.config.port };
+            login.say(&mut wire, &offers, self.config.reply_timeout).await?;
         }
         Ok(Connection { wire, offers })
     }

@@ -2,12 +2,11 @@
 //!
 //! The codes of a reply are kept. Its text is not, because it often repeats the recipient's address.
 
-pub use super::phase::Phase;
 use super::{
     judgement::{self, Judgement},
-    reply::{EnhancedStatus, Reply, ReplyError},
+    reply::{Reply, ReplyError},
 };
-use std::fmt;
+pub use super::{phase::Phase, reply::Status};
 
 /// The server can't be reached, does not answer, or takes mail from nobody.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,16 +38,30 @@ pub enum Cause {
     NotTls,
     #[error("the server does not offer STARTTLS")]
     StartTlsMissing,
-    /// Contains the mechanisms that the server offers.
-    #[error("the server offers no login of those known here, PLAIN and LOGIN; it offers: {0}")]
-    LoginMissing(String),
+    #[error("the server offers no login of those wanted here, {wanted}; it offers: {offered}")]
+    LoginMissing { wanted: String, offered: String },
+    /// `said`: the server's word for what is wrong with the token.
+    #[error("reply {status} to the token of SMTP_TOKEN_FILE{}: it has expired, or is not for this user", in_brackets(.said.as_deref()))]
+    TokenRefused { status: Status, said: Option<String> },
+    /// Contains the name of the TLS alert.
+    #[error(
+        "the server ended TLS with {0}: SMTP_CERTIFICATE_FILE and SMTP_KEY_FILE must have a certificate that it accepts"
+    )]
+    CertificateRefused(String),
 }
 
-/// The codes of a reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Status {
-    pub code: u16,
-    pub enhanced: Option<EnhancedStatus>,
+impl Cause {
+    /// The codes of the reply, if it was one.
+    pub(super) fn status(&self) -> Option<Status> {
+        match self {
+            Self::Reply(status) | Self::TokenRefused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+fn in_brackets(said: Option<&str>) -> String {
+    said.filter(|said| !said.is_empty()).map_or_else(String::new, |said| format!(" ({said})"))
 }
 
 /// The server refused this email.
@@ -118,18 +131,5 @@ impl ServerFailure {
 impl From<ServerFailure> for Ended {
     fn from(failure: ServerFailure) -> Self {
         Self::Failed(failure)
-    }
-}
-
-impl Reply {
-    pub(super) fn status(&self) -> Status {
-        Status { code: self.code, enhanced: self.enhanced }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.code)?;
-        self.enhanced.map_or(Ok(()), |enhanced| write!(f, " {enhanced}"))
     }
 }

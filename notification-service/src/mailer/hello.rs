@@ -7,7 +7,11 @@ use super::{
     wire::Wire,
     within,
 };
-use std::{pin::pin, sync::atomic::Ordering};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    pin::pin,
+    sync::atomic::Ordering,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{sleep, timeout},
@@ -85,11 +89,13 @@ impl Mailer {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let limit = self.config.reply_timeout;
-        let extended = within(limit, Phase::Greeting, wire.ask(&format!("EHLO {}\r\n", self.hello))).await?;
+        let extended =
+            within(limit, Phase::Greeting, wire.ask(&format!("EHLO {}\r\n", self.config.hello))).await?;
         if !extended.is(5) {
             return ServerFailure::unless(&extended, 2, Phase::Greeting).map(|()| Offers::of(&extended));
         }
-        let plain = within(limit, Phase::Greeting, wire.ask(&format!("HELO {}\r\n", self.hello))).await;
+        let plain =
+            within(limit, Phase::Greeting, wire.ask(&format!("HELO {}\r\n", self.config.hello))).await;
         match plain {
             Ok(reply) if reply.is(2) => Ok(Offers::default()),
             // The first refusal says more.
@@ -98,9 +104,62 @@ impl Mailer {
     }
 }
 
+/// Parses the name of this client: a domain, or an address such as `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321, sections
+/// 2.3.5 and 4.1.3).
+///
+/// # Errors
+/// What was expected.
+pub(crate) fn hello_name(text: &str) -> Result<String, &'static str> {
+    let literal = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let valid = match literal {
+        Some(address) => match address.strip_prefix("IPv6:") {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => address.parse::<Ipv4Addr>().is_ok(),
+        },
+        None => text.len() <= 253 && text.split('.').all(is_label),
+    };
+    if valid { Ok(text.to_owned()) } else { Err("a host name such as signup.example.com, or [192.0.2.1]") }
+}
+
+/// One part of a host name.
+fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_a_host_name_or_an_address_in_brackets() {
+        for name in
+            ["signup.example.com", "mail-1", "xn--bcher-kva.example", "[192.0.2.1]", "[IPv6:2001:db8::1]"]
+        {
+            assert_eq!(hello_name(name).as_deref(), Ok(name));
+        }
+        let long = format!("{}.example", "a".repeat(64));
+        for name in [
+            "",
+            "signup example",
+            "signup_1.example",
+            "-a.example",
+            "a-.example",
+            "a..example",
+            "example.com.",
+            "b\u{fc}cher.example",
+            "a\r\nMAIL FROM:<x>",
+            "[192.0.2]",
+            "[2001:db8::1]",
+            "[IPv6:192.0.2.1]",
+            "[a]",
+            &long,
+        ] {
+            assert!(hello_name(name).is_err(), "{name:?}");
+        }
+    }
 
     fn offers(lines: &[&str]) -> Offers {
         Offers::of(&Reply { code: 250, enhanced: None, text: lines.join("\n") })

@@ -8,7 +8,7 @@
 
 use super::{
     phase::Phase,
-    reply::{EnhancedStatus, Reply},
+    reply::{EnhancedStatus, Reply, Status},
 };
 
 /// Whom or what a refusal is about.
@@ -107,6 +107,14 @@ pub(super) fn is_one_too_many(phase: Phase, code: u16) -> bool {
         Phase::Login => code == 421,
         Phase::MailFrom | Phase::Recipient | Phase::Data | Phase::Content => code == 432,
     }
+}
+
+/// Whether a refusal says that the login is missing or no longer valid. 334 is a question of AUTH: some servers repeat it
+/// when the token of a session has expired.
+pub(super) fn is_about_the_login(status: Status) -> bool {
+    let policy = status.enhanced.filter(|enhanced| enhanced.subject == 7);
+    matches!(status.code, 334 | 530 | 534 | 535 | 538)
+        || policy.is_some_and(|enhanced| OF_THE_LOGIN.contains(&enhanced.detail))
 }
 
 /// What follows from a limit. The history of the session and the other sessions decide which limit it is.
@@ -282,6 +290,27 @@ mod tests {
         for (judgement, phase, code, fresh, alone, expected) in cases {
             let found = verdict(judgement, phase, code, fresh, alone);
             assert_eq!(found, expected, "{judgement:?} {phase:?} {code} fresh {fresh} alone {alone}");
+        }
+    }
+
+    #[test]
+    fn a_login_that_is_missing_or_has_expired_is_told_from_other_refusals() {
+        let is_about_it = |text| is_about_the_login(read(text).status());
+        for text in [
+            "334 eyJzdGF0dXMiOiI0MDEifQ==",
+            "530 5.7.0 Authentication required",
+            "535 5.7.8 expired",
+            "550 5.7.57 Client was not authenticated",
+            "454 4.7.8 expired",
+        ] {
+            assert!(is_about_it(text), "{text}");
+        }
+        for text in [
+            "550 5.7.1 Unable to relay",
+            "550 5.1.8 Sender address rejected",
+            "421 4.3.2 Service shutting down",
+        ] {
+            assert!(!is_about_it(text), "{text}");
         }
     }
 

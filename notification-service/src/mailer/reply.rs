@@ -22,7 +22,20 @@ pub(crate) struct Reply {
     pub(crate) text: String,
 }
 
+/// The codes of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// 200 to 599.
+    pub code: u16,
+    /// The enhanced status code, if the reply has one.
+    pub enhanced: Option<EnhancedStatus>,
+}
+
 impl Reply {
+    pub(super) fn status(&self) -> Status {
+        Status { code: self.code, enhanced: self.enhanced }
+    }
+
     /// Whether the code's first digit is this one.
     pub(crate) fn is(&self, class: u16) -> bool {
         self.code / 100 == class
@@ -148,6 +161,13 @@ impl EnhancedStatus {
         let (class, subject, detail) = (number()?, number()?, number()?);
         let class = u8::try_from(class).ok().filter(|class| [2, 4, 5].contains(class))?;
         numbers.next().is_none().then_some(Self { class, subject, detail })
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        self.enhanced.map_or(Ok(()), |enhanced| write!(f, " {enhanced}"))
     }
 }
 

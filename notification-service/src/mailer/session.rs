@@ -12,7 +12,7 @@ use super::{
     Mailer, QUIT_TIMEOUT,
     connect::Connection,
     failure::{Cause, Ended, Phase, Refusal, RefusalKind, SendError, ServerFailure, Status},
-    judgement::{Judgement, Verdict, judge, verdict},
+    judgement::{self, Judgement, Verdict, judge, verdict},
     pool::{Idle, Permit},
     within,
 };
@@ -81,7 +81,18 @@ impl Session {
 
     async fn refused(mut self, judgement: Judgement, phase: Phase, status: Status) -> SendError {
         let failure = ServerFailure { phase, cause: Cause::Reply(status) };
+        let logged_in_before = self.reused || self.mails > 0;
         let kind = match judgement {
+            // The login may have expired with its token. A fresh session logs in with the file's present content.
+            Judgement::Server
+                if logged_in_before
+                    && self.mailer.config.credentials.is_some()
+                    && judgement::is_about_the_login(status) =>
+            {
+                self.permit.forget_idle();
+                self.say_goodbye();
+                return SendError::NextSession;
+            }
             Judgement::Server if phase == Phase::MailFrom || status.code < 400 => {
                 return SendError::Server(failure);
             }

@@ -26,19 +26,21 @@ async fn server(replies: Replies) -> (Arc<Mailer>, Packets) {
             tokio::spawn(serve(stream, replies, Arc::clone(&seen)));
         }
     });
-    (Mailer::new(config(port), "example.com").unwrap(), packets)
+    (Mailer::new(config(port)).unwrap(), packets)
 }
 
 fn config(port: u16) -> SmtpConfig {
     SmtpConfig {
         host: "127.0.0.1".to_owned(),
         port,
+        hello: "example.com".to_owned(),
         connections: 1,
         timeout: Duration::from_secs(5),
         reply_timeout: Duration::from_secs(5),
         final_timeout: Duration::from_secs(5),
         encryption: Encryption::None,
         trusted: Certificates::default(),
+        client_key: None,
         credentials: None,
         max_rate: None,
     }
@@ -199,7 +201,7 @@ async fn says(
     if let Some(patience) = patience {
         config = SmtpConfig { timeout: patience, reply_timeout: patience, final_timeout: patience, ..config };
     }
-    (Mailer::new(config, "example.com").unwrap(), packets)
+    (Mailer::new(config).unwrap(), packets)
 }
 
 async fn failed(mailer: &Arc<Mailer>) -> ServerFailure {
@@ -310,7 +312,7 @@ async fn what_comes_after_a_mail_is_no_reply_to_the_next() {
 #[tokio::test]
 async fn a_wait_for_the_rate_that_is_called_off_takes_no_email_from_it() {
     let (slow, _) = server(|_, _| None).await;
-    let mailer = Mailer::new(SmtpConfig { max_rate: Some(2), ..slow.config.clone() }, "example.com").unwrap();
+    let mailer = Mailer::new(SmtpConfig { max_rate: Some(2), ..slow.config.clone() }).unwrap();
     send(&mailer).await.unwrap();
     for _ in 0..10 {
         let waited = tokio::time::timeout(Duration::from_millis(1), mailer.session()).await;
@@ -334,8 +336,14 @@ async fn what_was_not_asked_for_is_found_also_when_the_task_has_done_much() {
     assert!(!wire.is_quiet());
 }
 
-/// Logs in. Returns the result and what the client sent.
-async fn log_in(ehlo: &'static str, answers: Replies) -> (Result<(), ServerFailure>, Vec<String>) {
+type LoggedIn = (Result<(), ServerFailure>, Vec<String>);
+
+/// Logs in with a password. Returns the result and what the client sent.
+async fn log_in(ehlo: &'static str, answers: Replies) -> LoggedIn {
+    log_in_by(Mechanism::OF_PASSWORDS, ehlo, answers).await
+}
+
+async fn log_in_by(mechanisms: &'static [Mechanism], ehlo: &'static str, answers: Replies) -> LoggedIn {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let packets = Packets::default();
@@ -352,8 +360,9 @@ async fn log_in(ehlo: &'static str, answers: Replies) -> (Result<(), ServerFailu
             stream.write_all(format!("{reply}\r\n").as_bytes()).await.unwrap();
         }
     });
-    let credentials = Some(SmtpCredentials::new("ada".to_owned(), "s3cret".to_owned()));
-    let mailer = Mailer::new(SmtpConfig { credentials, ..config(port) }, "example.com").unwrap();
+    let credentials = SmtpCredentials::new("ada".to_owned(), "s3cret".to_owned().into(), mechanisms);
+    let credentials = Some(credentials);
+    let mailer = Mailer::new(SmtpConfig { credentials, ..config(port) }).unwrap();
     (mailer.session().await.map(drop), take(&packets)[1..].to_vec())
 }
 
@@ -383,6 +392,48 @@ async fn a_login_that_is_refused_or_not_known_here_says_so() {
     assert_eq!(said, [""; 0], "no password goes out");
     let told = log_in("250 x", |_, _| None).await.0.unwrap_err().to_string();
     assert!(told.ends_with("it offers: none"), "{told}");
+}
+
+#[tokio::test]
+async fn a_token_is_said_as_the_server_offers_it() {
+    const XOAUTH2: &str = "dXNlcj1hZGEBYXV0aD1CZWFyZXIgczNjcmV0AQE=";
+    let tokens = Mechanism::OF_TOKENS;
+    let (ended, said) = log_in_by(tokens, "250 AUTH PLAIN XOAUTH2", |_, _| None).await;
+    assert_eq!((ended, said), (Ok(()), vec![format!("AUTH XOAUTH2 {XOAUTH2}")]));
+    // This server ignores the initial response and asks for it.
+    let asks: Replies = |number, _| (number == 1).then_some("334 ");
+    let (ended, said) = log_in_by(tokens, "250 AUTH XOAUTH2", asks).await;
+    assert_eq!((ended, said), (Ok(()), vec![format!("AUTH XOAUTH2 {XOAUTH2}"), XOAUTH2.to_owned()]));
+
+    let (ended, said) = log_in_by(tokens, "250 AUTH XOAUTH2 OAUTHBEARER", |_, _| None).await;
+    let said = said[0].strip_prefix("AUTH OAUTHBEARER ").unwrap();
+    let said =
+        String::from_utf8(base64::Engine::decode(&base64::prelude::BASE64_STANDARD, said).unwrap()).unwrap();
+    assert_eq!(ended, Ok(()));
+    assert!(said.starts_with("n,a=ada,\x01host=127.0.0.1\x01port="), "{said:?}");
+    assert!(said.ends_with("\x01auth=Bearer s3cret\x01\x01"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_refused_token_is_told_with_the_servers_word_for_it() {
+    // {"status":"invalid_token","scope":"mail"}
+    const ERROR: &str = "334 eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIiwic2NvcGUiOiJtYWlsIn0=";
+    let refuses: Replies = |number, _| Some(if number == 1 { ERROR } else { "535 5.7.8 no" });
+    for (ehlo, end) in [("250 AUTH XOAUTH2", ""), ("250 AUTH OAUTHBEARER", "AQ==")] {
+        let (ended, said) = log_in_by(Mechanism::OF_TOKENS, ehlo, refuses).await;
+        let told = ended.unwrap_err().to_string();
+        assert_eq!(
+            told,
+            "login: reply 535 5.7.8 to the token of SMTP_TOKEN_FILE (invalid_token): it has expired, or is not for this user"
+        );
+        assert_eq!(said[1..], [end]);
+    }
+    let (ended, _) = log_in_by(Mechanism::OF_TOKENS, "250 AUTH XOAUTH2", |_, _| Some("535 5.7.3 no")).await;
+    assert!(
+        ended.unwrap_err().to_string().contains("reply 535 5.7.3 to the token of SMTP_TOKEN_FILE: it has")
+    );
+    let (ended, _) = log_in_by(Mechanism::OF_TOKENS, "250 AUTH XOAUTH2", |_, _| Some("421 later")).await;
+    assert_eq!(ended, Err(ServerFailure { phase: Phase::Login, cause: Cause::Reply(status(421)) }));
 }
 
 /// Replies of a server that does not know the protocol, or knows it too well.
@@ -426,7 +477,7 @@ async fn converse(replies: Vec<Vec<u8>>, encryption: Encryption) -> Result<(), S
     let limit = Duration::from_millis(20);
     let limits = SmtpConfig { timeout: limit, reply_timeout: limit, final_timeout: limit, ..config(port) };
     let config = SmtpConfig { encryption, ..limits };
-    let mailer = Mailer::new(config, "example.com").unwrap();
+    let mailer = Mailer::new(config).unwrap();
     let session = mailer.session().await.map_err(|failure| failure.to_string())?;
     session.send(&email()).await.map_err(|error| format!("{error:?}"))
 }

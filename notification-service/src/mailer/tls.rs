@@ -1,20 +1,26 @@
-//! TLS to the mail server. Certificates are always verified, against the system's roots and those of `SMTP_CA_FILE`.
+//! TLS to the mail server. Its certificates are always verified, against the system's roots and those of `SMTP_CA_FILE`.
 //!
 //! Many relays have a self-signed certificate that declares itself an authority, as `openssl req -x509` makes it. The usual
 //! verification refuses such a certificate for a server. If `SMTP_CA_FILE` contains exactly this certificate, it is
 //! accepted, while it is valid and for the names in it.
 
-use super::{SmtpConfig, failure::Cause};
+use super::{
+    SmtpConfig,
+    credentials::{ClientKey, ShowsPresentKey},
+    failure::Cause,
+};
 use anyhow::Context;
-use std::{fmt, path::Path, sync::Arc};
+use runtime::secret::Secret;
+use std::{fmt, io, path::Path, sync::Arc};
 use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{
-        CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+        AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore,
+        SignatureScheme,
         client::{
-            WebPkiServerVerifier,
+            Resumption, WebPkiServerVerifier,
             danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
             verify_server_name,
         },
@@ -38,6 +44,8 @@ impl fmt::Debug for Certificates {
 pub(super) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
+    /// Read anew for each handshake.
+    key: Option<Secret<ClientKey>>,
 }
 
 impl Tls {
@@ -61,23 +69,62 @@ impl Tls {
         let client = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let client = match &config.client_key {
+            None => client.with_no_client_auth(),
+            Some(key) => {
+                let mut client = client.with_client_cert_resolver(Arc::new(ShowsPresentKey(key.clone())));
+                // A resumed session would be that of an earlier certificate.
+                client.resumption = Resumption::disabled();
+                client
+            }
+        };
         let name =
             ServerName::try_from(config.host.clone()).context("SMTP_HOST can't be in a certificate")?;
-        Ok(Self { connector: TlsConnector::from(Arc::new(client)), name })
+        Ok(Self { connector: TlsConnector::from(Arc::new(client)), name, key: config.client_key.clone() })
     }
 
     pub(super) async fn handshake(&self, stream: TcpStream) -> Result<Box<TlsStream<TcpStream>>, Cause> {
+        if let Some(key) = &self.key {
+            // The handshake takes it from there.
+            let _ = key.renew().await;
+        }
         let shaken = self.connector.connect(self.name.clone(), stream).await;
         shaken.map(Box::new).map_err(|error| {
             let tls = error.get_ref().and_then(|error| error.downcast_ref());
             match tls {
                 // Most likely the clear-text greeting of a server.
                 Some(Error::InvalidMessage(_)) => Cause::NotTls,
+                Some(Error::AlertReceived(alert)) => of_alert(*alert),
                 _ => Cause::Io(error.to_string()),
             }
         })
+    }
+}
+
+/// Why a connection broke, if the server said so with a TLS alert.
+pub(super) fn alert(error: &io::Error) -> Option<Cause> {
+    match error.get_ref()?.downcast_ref()? {
+        Error::AlertReceived(alert) => Some(of_alert(*alert)),
+        _ => None,
+    }
+}
+
+fn of_alert(alert: AlertDescription) -> Cause {
+    let name = format!("the alert {alert:?}");
+    match alert {
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::CertificateRequired
+        | AlertDescription::NoCertificate
+        // The signature is not that of the authority with this name.
+        | AlertDescription::DecryptError
+        | AlertDescription::UnknownCA
+        | AlertDescription::AccessDenied => Cause::CertificateRefused(name),
+        _ => Cause::Io(format!("the server ended TLS with {name}")),
     }
 }
 

@@ -6,8 +6,10 @@
 use super::{
     failure::Cause,
     reply::{Reply, ReplyParser},
+    tls,
 };
 use futures_util::FutureExt;
+use std::io;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     task::unconstrained,
@@ -40,7 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.stream.write_all(commands.as_bytes()).await?;
             self.stream.flush().await
         };
-        written.await.map_err(|_| Cause::Broken)
+        written.await.map_err(|error| broken(&error))
     }
 
     /// Waits for the next reply. Safe to cancel.
@@ -57,8 +59,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
             self.input.clear();
             self.taken = 0;
-            if !matches!(self.stream.read_buf(&mut self.input).await, Ok(1..)) {
-                return Err(Cause::Broken);
+            match self.stream.read_buf(&mut self.input).await {
+                Ok(1..) => {}
+                Ok(0) => return Err(Cause::Broken),
+                Err(error) => return Err(broken(&error)),
             }
         }
     }
@@ -92,7 +96,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         match unconstrained(self.stream.read(&mut [0])).now_or_never() {
             None => Ok(()),
             Some(Ok(1..)) => Err(Cause::Unasked),
-            Some(_) => Err(Cause::Broken),
+            Some(Ok(0)) => Err(Cause::Broken),
+            Some(Err(error)) => Err(broken(&error)),
         }
     }
+}
+
+fn broken(error: &io::Error) -> Cause {
+    tls::alert(error).unwrap_or(Cause::Broken)
 }

@@ -129,9 +129,9 @@ fn letterhead() -> Letterhead {
     static MAILS: LazyLock<Arc<Kept<Mails>>> =
         LazyLock::new(|| Mails::built_in("https://signup.example.com"));
     Letterhead {
-        from: "Signup <no-reply@example.com>".parse().unwrap(),
+        sender: "Signup <no-reply@example.com>".parse::<lettre::message::Mailbox>().unwrap().into(),
         public_url: "https://signup.example.com".to_owned(),
-        secrets: CodeSecrets::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
+        secrets: CodeSecrets::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap().into(),
         mails: Arc::clone(&MAILS),
     }
 }

@@ -7,6 +7,7 @@
 //! once, with the whole list. The list never repeats a secret.
 
 mod file;
+mod secrets;
 
 use jiff::SignedDuration;
 use std::{
@@ -119,26 +120,6 @@ impl Env {
         self.optional(name, parse).unwrap_or(default)
     }
 
-    /// Reads a required variable whose value must not be shown.
-    pub fn required_secret<T, E: fmt::Display>(
-        &mut self,
-        name: &'static str,
-        expected: &str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let known = self.problems.len();
-        let Some(value) = self.read(name) else {
-            // Unless `read` has reported that the value can't be used.
-            if self.problems.len() == known {
-                self.problem(name, format!("is required: expected {expected}"));
-            }
-            return None;
-        };
-        parse(&value)
-            .map_err(|error| self.problem(name, format!("expected {error}; the value is not shown")))
-            .ok()
-    }
-
     /// Adds a problem that shows only when several values are compared.
     pub fn problem(&mut self, name: &'static str, detail: impl Into<String>) {
         self.problems.push(Problem { name, detail: detail.into() });
@@ -147,6 +128,14 @@ impl Env {
     /// Adds problems that were found elsewhere.
     pub fn report(&mut self, problems: impl IntoIterator<Item = Problem>) {
         self.problems.extend(problems);
+    }
+
+    /// Whether a variable has a value, right or wrong.
+    #[must_use]
+    pub fn is_set(&self, name: &str) -> bool {
+        self.values
+            .get(name)
+            .is_some_and(|value| value.as_ref().map_or(true, |value| !value.trim().is_empty()))
     }
 
     /// The names of all variables that were read.
@@ -310,8 +299,10 @@ mod tests {
             Env::from_pairs([("CODE_TTL", "soon"), ("KAFKA_PARTITIONS", "0"), ("CODE_SECRETS", "hunter2")]);
         env.or("CODE_TTL", Duration::from_secs(900), duration);
         env.or("KAFKA_PARTITIONS", 6, number(1..=1000));
-        let secret = env.required_secret("CODE_SECRETS", "keys", |_| Err::<(), _>("key-id:base64"));
-        let other = env.required_secret("ID_SECRET", "32 bytes in base64", |_| Ok::<_, &str>(()));
+        let secret = env
+            .required_secret("CODE_SECRETS", "CODE_SECRETS_FILE", "keys", |_| Err::<(), _>("key-id:base64"));
+        let other =
+            env.required_secret("ID_SECRET", "ID_SECRET_FILE", "32 bytes in base64", |_| Ok::<_, &str>(()));
         let error = env.finish(|| secret.zip(other)).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -319,7 +310,7 @@ mod tests {
              \n  CODE_TTL: expected a duration above zero such as 250ms, 60s, 15m or 1h, got \"soon\"\
              \n  KAFKA_PARTITIONS: expected a whole number from 1 to 1000, got \"0\"\
              \n  CODE_SECRETS: expected key-id:base64; the value is not shown\
-             \n  ID_SECRET: is required: expected 32 bytes in base64"
+             \n  ID_SECRET: is required, here or in the file that ID_SECRET_FILE names: expected 32 bytes in base64"
         );
     }
 
@@ -387,7 +378,7 @@ mod tests {
         use std::os::unix::ffi::OsStringExt;
         let mut env = Env::default();
         env.add_process([("CODE_SECRETS".into(), OsString::from_vec(b"k1:\xFF".to_vec()))]);
-        let secrets = env.required_secret("CODE_SECRETS", "keys", |_| Ok::<_, &str>(()));
+        let secrets = env.required_secret("CODE_SECRETS", "CODE_SECRETS_FILE", "keys", |_| Ok::<_, &str>(()));
         let error = env.finish(|| secrets).unwrap_err();
         assert_eq!(error.to_string(), "the configuration can't be used:\n  CODE_SECRETS: expected UTF-8");
     }

@@ -2,20 +2,23 @@
 //!
 //! ```text
 //!   env ──► telemetry, kafka          how a service starts, logs and reaches the broker
-//!   secret_check                      which secrets a service starts with
+//!   secret, secret_check              secrets in files, read anew; which secrets a service starts with
 //!   caught                            isolates the work on one record from the others
-//!   process_metrics, metrics_text     metrics of the process; the formats of metrics
+//!   process_metrics, secret_metrics   metrics of the process and of its secrets
+//!   metrics_text                      the formats of metrics
 //!   shutdown, tasks, health           one signal, one token; supervised tasks; the health check
 //!   texts_watch                       the texts, read at the start and watched
 //!   program                           how a program begins and ends
 //! ```
 
+pub mod secret;
 pub mod env;
 pub mod secret_check;
 pub mod kafka;
 pub mod caught;
 pub mod telemetry;
 pub mod process_metrics;
+pub mod secret_metrics;
 pub mod metrics_text;
 pub mod shutdown;
 pub mod tasks;

@@ -3,13 +3,40 @@
 //!
 //! A wrong secret works like a right one until somebody guesses codes with it, so it must be found at the start.
 
-use crate::env::Problem;
+use crate::{
+    env::{Env, Problem},
+    secret::Secret,
+};
 use contract::code_secrets::{CodeSecrets, SECRET_OCTETS, is_development_secret};
 use std::{collections::BTreeSet, net::SocketAddr};
 
 /// The fewest different octets that a secret may have. 32 random
 /// ones have 30 on average; fewer than 16 come once in 10^15 keys.
 const MIN_DISTINCT: usize = 16;
+
+/// The keys of `CODE_SECRETS`, or of the file that `CODE_SECRETS_FILE` names.
+pub type KeyRing = Secret<CodeSecrets>;
+
+/// Reports the problems with these secrets to `env`. Later contents of the keys' file are held to the same: keys with a
+/// problem are not taken over. `published_allowed` as for [`problems`].
+pub fn check(
+    env: &mut Env,
+    keys: Option<KeyRing>,
+    id_secret: Option<[u8; SECRET_OCTETS]>,
+    published_allowed: bool,
+) -> Option<KeyRing> {
+    let present = keys.as_ref().map(Secret::get);
+    let file = keys.as_ref().and_then(Secret::file);
+    let found = problems(present.as_ref(), id_secret.as_ref(), published_allowed).into_iter();
+    env.report(found.map(|problem| match (problem.name, file) {
+        ("CODE_SECRETS", Some((name, _))) => Problem { name, ..problem },
+        _ => problem,
+    }));
+    Some(keys?.checked(move |keys| {
+        let problem = problems(Some(keys), id_secret.as_ref(), published_allowed).into_iter().next();
+        problem.map_or(Ok(()), |problem| Err(problem.detail))
+    }))
+}
 
 /// The problems with these secrets. `published_allowed`: the
 /// service [`is_local`], or `ALLOW_DEVELOPMENT_SECRETS` is set.
@@ -124,6 +151,41 @@ mod tests {
         }
         assert_eq!(check(&[PUBLISHED], PUBLISHED, true).0, ["ID_SECRET"]);
         assert!(!check(&[PUBLISHED], PUBLISHED, false).1.contains(&STANDARD.encode(PUBLISHED)));
+    }
+
+    #[test]
+    fn a_file_is_held_to_the_same_at_the_start_and_at_each_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let write = |keys: &[(&str, [u8; 32])]| {
+            let keys: Vec<_> =
+                keys.iter().map(|(id, key)| format!("{id}:{}", STANDARD.encode(key))).collect();
+            std::fs::write(&path, keys.join(",") + "\r\n").unwrap();
+        };
+        let start = || {
+            let mut env = Env::from_pairs([("CODE_SECRETS_FILE", path.to_str().unwrap())]);
+            let keys = env.required_secret("CODE_SECRETS", "CODE_SECRETS_FILE", "keys", CodeSecrets::parse);
+            let keys = super::check(&mut env, keys, Some(OTHER), false);
+            env.finish(|| keys)
+        };
+        write(&[("k1", PUBLISHED)]);
+        assert_eq!(start().unwrap_err().problems()[0].name, "CODE_SECRETS_FILE");
+        write(&[("k1", OTHER)]);
+        assert_eq!(start().unwrap_err().problems()[0].name, "ID_SECRET");
+
+        write(&[("k1", GOOD)]);
+        let keys = start().unwrap();
+        let is_first = |id: &str| keys.renewed().current().id().to_string() == id;
+        for bad in [PUBLISHED, OTHER, [b'A'; 32]] {
+            write(&[("k2", bad), ("k1", GOOD)]);
+            assert!(is_first("k1"));
+            assert_eq!(keys.file(), Some(("CODE_SECRETS_FILE", false)));
+        }
+        let mut new = GOOD;
+        new.rotate_left(1);
+        write(&[("k2", new), ("k1", GOOD)]);
+        assert!(is_first("k2"));
+        assert_eq!(keys.file(), Some(("CODE_SECRETS_FILE", true)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
 };
 use contract::{
     account_id::AccountId,
-    code_secrets::{CodeKey, CodeSecrets},
+    code_secrets::CodeKey,
     email_address::EmailAddress,
     event::{self, Event, Place},
     person::Person,
@@ -19,6 +19,7 @@ use contract::{
     verification_code::{LinkToken, VerificationCode},
 };
 use jiff::Timestamp;
+use runtime::secret_check::KeyRing;
 use std::{sync::Arc, time::Duration};
 
 /// The view of one replica, and the rules and secrets that decisions need.
@@ -26,7 +27,7 @@ pub(super) struct Desk {
     pub(super) view: Arc<View>,
     pub(super) rules: Rules,
     pub(super) max_pending: u64,
-    pub(super) code_secrets: CodeSecrets,
+    pub(super) code_secrets: KeyRing,
     pub(super) id_secret: IdSecret,
 }
 
@@ -72,7 +73,7 @@ impl Desk {
             window: window.number(),
             send: send.into(),
             expires_at: self.rules.code_expires_at(window),
-            key: self.code_secrets.current().id().clone(),
+            key: self.code_secrets.get().current().id().clone(),
         };
         let new = event::Registered::new(mailing, id, registration, person, place, request_id, now);
         let event = Event::Registered(mailing, event::Registered { resends, ..new });
@@ -182,9 +183,9 @@ impl Desk {
         let (windows, is_possible, is_verified) = self.view.look_at(id, |account, is_verified| {
             (windows(account), account.can_be_proved(made_at, is_verified, &self.rules), is_verified)
         });
-        let mut is_right = false;
+        let (keys, mut is_right) = (self.code_secrets.get(), false);
         for (window, counts) in windows {
-            for key in self.code_secrets.iter() {
+            for key in keys.iter() {
                 is_right |= matches(key, id, &person.email, window.number()) & counts;
             }
         }

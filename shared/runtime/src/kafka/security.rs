@@ -3,7 +3,10 @@
 //! librdkafka does both with OpenSSL, which it has only in a build with the feature
 //! `kafka-tls`. Other builds refuse these settings at the start, since they can't apply them.
 
-use crate::env::{self, Env};
+use crate::{
+    env::{self, Env},
+    secret::{Secret, one_line},
+};
 use rdkafka::ClientConfig;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use std::fmt;
@@ -12,6 +15,7 @@ const PROTOCOL: &str = "KAFKA_SECURITY_PROTOCOL";
 const MECHANISM: &str = "KAFKA_SASL_MECHANISM";
 const USERNAME: &str = "KAFKA_SASL_USERNAME";
 const PASSWORD: &str = "KAFKA_SASL_PASSWORD";
+const PASSWORD_FILE: &str = "KAFKA_SASL_PASSWORD_FILE";
 const CA_FILE: &str = "KAFKA_CA_FILE";
 
 /// Encryption and login of a connection; by default it has neither.
@@ -44,7 +48,7 @@ enum Mechanism {
 struct Login {
     mechanism: Mechanism,
     username: String,
-    password: String,
+    password: Secret<String>,
 }
 
 impl fmt::Debug for Login {
@@ -69,7 +73,8 @@ impl KafkaSecurity {
         let ca_file = env.optional(CA_FILE, certificates);
         let mechanism = env.or(MECHANISM, Mechanism::ScramSha512, Mechanism::parse);
         let username = env.optional(USERNAME, env::text);
-        let password = env.optional(PASSWORD, env::text);
+        let password = env.secret(PASSWORD, PASSWORD_FILE, one_line);
+        let has_password = env.is_set(PASSWORD) || env.is_set(PASSWORD_FILE);
         // Without a known protocol, the other variables can't be judged.
         if known {
             if protocol != Protocol::Plaintext && !built_in {
@@ -82,7 +87,7 @@ impl KafkaSecurity {
                 env.problem(CA_FILE, format!("expected only with {PROTOCOL}=ssl or sasl_ssl"));
             }
             check_login(env, protocol, USERNAME, username.is_some());
-            check_login(env, protocol, PASSWORD, password.is_some());
+            check_login(env, protocol, PASSWORD, has_password);
         }
         let login =
             username.zip(password).map(|(username, password)| Login { mechanism, username, password });
@@ -99,8 +104,20 @@ impl KafkaSecurity {
             client
                 .set("sasl.mechanisms", login.mechanism.name())
                 .set("sasl.username", &login.username)
-                .set("sasl.password", &login.password);
+                .set("sasl.password", login.password.renewed());
         }
+    }
+
+    /// As [`Secret::file`], of the password.
+    #[must_use]
+    pub fn secret_file(&self) -> Option<(&'static str, bool)> {
+        self.login.as_ref()?.password.file()
+    }
+
+    /// Name and password, if the password is in a file and may have changed.
+    pub(super) fn login_from_file(&self) -> Option<(&str, String)> {
+        let login = self.login.as_ref().filter(|login| login.password.is_from_file())?;
+        Some((&login.username, login.password.renewed()))
     }
 }
 

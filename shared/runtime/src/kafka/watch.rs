@@ -4,6 +4,8 @@
 //! with no broker at all, and the client then forgets even those it was configured with (confluentinc/librdkafka#5301).
 //! Adding them once more brings the client back. A request just when a broker returns is what provokes the loss. So a
 //! client of the watch's own asks first, and the service's clients are asked only when it has seen a broker.
+//!
+//! The watch also gives the clients the password that is in `KAFKA_SASL_PASSWORD_FILE` now.
 
 use super::KafkaConfig;
 use contract::topic::Topic;
@@ -110,6 +112,7 @@ impl KafkaWatch {
     /// Asks a client for a topic. If it gets no answer, the brokers
     /// are added to it once more. Blocks for a second at most.
     pub fn ask<C: ClientContext>(&self, client: &Client<C>) -> bool {
+        self.renew_login(client);
         match client.fetch_metadata(Some(Topic::Created.name()), TIMEOUT) {
             // A topic that somebody deleted is not an answer to work with.
             Ok(metadata) => metadata.topics().iter().all(|topic| topic.error().is_none()),
@@ -128,6 +131,25 @@ impl KafkaWatch {
         let Ok(brokers) = CString::new(self.kafka.brokers.as_str()) else { return };
         // SAFETY: the client outlives the call, and librdkafka copies the list; any thread may call it.
         unsafe { rdkafka::bindings::rd_kafka_brokers_add(client.native_ptr(), brokers.as_ptr()) };
+    }
+
+    /// Gives a client the present password, for its next login. Its open connections stay.
+    #[expect(unsafe_code, reason = "rdkafka has no safe function for it")]
+    fn renew_login<C: ClientContext>(&self, client: &Client<C>) {
+        let Some((name, password)) = self.kafka.security.login_from_file() else { return };
+        let (Ok(name), Ok(password)) = (CString::new(name), CString::new(password)) else { return };
+        // SAFETY: the client outlives the call, and librdkafka copies both; any thread may call it. It returns an error,
+        // which must be freed, only for a client without SASL.
+        unsafe {
+            let error = rdkafka::bindings::rd_kafka_sasl_set_credentials(
+                client.native_ptr(),
+                name.as_ptr(),
+                password.as_ptr(),
+            );
+            if !error.is_null() {
+                rdkafka::bindings::rd_kafka_error_destroy(error);
+            }
+        }
     }
 
     fn note_shapes(&self, metadata: &Metadata) {

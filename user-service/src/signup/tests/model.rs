@@ -460,12 +460,12 @@ impl Side {
     /// The code of an address for a window.
     pub(super) fn code_of(&self, email: &EmailAddress, window: u64) -> VerificationCode {
         let id = self.desk().id_secret.account_id(email);
-        VerificationCode::derive(self.desk().code_secrets.current(), id, email, window)
+        VerificationCode::derive(self.desk().code_secrets.get().current(), id, email, window)
     }
 
     /// The token in the link of a mail.
     pub(super) fn token(&self, mail: &Registered) -> LinkToken {
-        LinkToken::derive(self.desk().code_secrets.current(), mail.id, &mail.email, mail.window)
+        LinkToken::derive(self.desk().code_secrets.get().current(), mail.id, &mail.email, mail.window)
     }
 
     /// Codes that are wrong for this address in all windows of these tests' day.

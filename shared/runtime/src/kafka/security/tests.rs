@@ -140,3 +140,31 @@ fn a_build_without_tls_says_how_to_get_it() {
         assert!(all.contains("--features kafka-tls") && all.contains(CA_FILE), "{all}");
     }
 }
+
+#[test]
+fn a_password_from_a_file_is_the_one_that_is_there_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("password");
+    std::fs::write(&path, "old\r\n").unwrap();
+    let mut env =
+        Env::from_pairs([(PROTOCOL, "sasl_ssl"), (USERNAME, "ada"), (PASSWORD_FILE, path.to_str().unwrap())]);
+    let security = KafkaSecurity::read(&mut env, true);
+    env.finish(|| Some(())).unwrap();
+    let password = || {
+        let mut client = ClientConfig::new();
+        security.apply(&mut client);
+        client.get("sasl.password").map(str::to_owned)
+    };
+    assert_eq!(password().as_deref(), Some("old"));
+    std::fs::write(&path, "new\n").unwrap();
+    assert_eq!(security.login_from_file(), Some(("ada", "new".to_owned())));
+    assert_eq!(password().as_deref(), Some("new"));
+    assert!(!format!("{security:?}").contains("new"));
+
+    let both = [(PROTOCOL, "sasl_ssl"), (USERNAME, "ada"), (PASSWORD, "a"), (PASSWORD_FILE, "/nowhere")];
+    let mut env = Env::from_pairs(both);
+    KafkaSecurity::read(&mut env, true);
+    let named: Vec<_> =
+        env.finish(|| Some(())).unwrap_err().problems().iter().map(|problem| problem.name).collect();
+    assert_eq!(named, [PASSWORD_FILE]);
+}
