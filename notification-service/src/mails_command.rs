@@ -129,7 +129,10 @@ struct Sample {
 
 fn letterhead(env: &mut Env, texts: Option<PathBuf>) -> Option<Letterhead> {
     if let Some(folder) = texts {
-        env.set("TEXTS_DIR", folder.to_string_lossy());
+        match folder.to_str() {
+            Some(folder) => env.set("TEXTS_DIR", folder),
+            None => env.problem("TEXTS_DIR", "expected a folder whose name is UTF-8"),
+        }
     }
     let sender = Sender::from_env(env)?;
     let public_url = config::public_url(env);

@@ -44,7 +44,7 @@ impl Body {
             let Some((_, place)) = PLACES.iter().find(|(mark, _)| *mark == c) else { continue };
             pieces.push(Piece::Words(text[begin..at].into()));
             pieces.push(Piece::Place(*place));
-            begin = at + c.len_utf8();
+            begin = at.saturating_add(c.len_utf8());
         }
         pieces.push(Piece::Words(text[begin..].into()));
         Self(pieces)
@@ -62,6 +62,43 @@ impl Body {
             }
             _ => false,
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(|piece| matches!(piece, Piece::Words(words) if words.trim().is_empty()))
+    }
+
+    /// Whether the link stands by itself somewhere in a text: what touches it would become a part of it.
+    pub(super) fn has_a_whole_link(&self) -> bool {
+        self.0.windows(3).enumerate().any(|(at, pieces)| match pieces {
+            [Piece::Words(before), Piece::Place(Place::Link), Piece::Words(after)] => {
+                let is_first = at == 0 && before.is_empty();
+                let is_last = after.is_empty() && at.saturating_add(3) == self.0.len();
+                (is_first || before.ends_with(char::is_whitespace))
+                    && (is_last || after.starts_with(char::is_whitespace))
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether a place stands in HTML where a reader can see it or, with `in_tag`, use it: outside comments and, unless it
+    /// may stand in a tag as a link does, between tags.
+    pub(super) fn shows_in_html(&self, wanted: Place, in_tag: bool) -> bool {
+        let marked = self.fill(|place| if place == wanted { "\u{e000}" } else { "" });
+        let mut rest = marked.as_str();
+        let mut seen = String::new();
+        while let Some((before, comment)) = rest.split_once("<!--") {
+            seen.push_str(before);
+            rest = comment.split_once("-->").map_or("", |(_, after)| after);
+        }
+        seen.push_str(rest);
+        if in_tag {
+            return seen.contains('\u{e000}');
+        }
+        seen.split('<').enumerate().any(|(at, piece)| {
+            let words = if at == 0 { piece } else { piece.split_once('>').map_or("", |(_, words)| words) };
+            words.contains('\u{e000}')
+        })
     }
 
     pub(super) fn fill<'a>(&'a self, value: impl Fn(Place) -> &'a str) -> String {

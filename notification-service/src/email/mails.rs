@@ -40,9 +40,15 @@ pub(super) struct Values<'a> {
     pub(super) minutes: u64,
 }
 
-/// The names of the longest mail that can be: twenty letters, those that HTML escapes among them.
-const LONGEST_NAME: &str = "مُحَمَّدمُحَمَّدمحمد";
+/// How long the code works.
+const LASTS: &str = "mail.verify_account.lasts";
+/// The longest first name that is greeted: twenty characters, one of which HTML escapes.
+const LONGEST_NAME: &str = "कककककककक'ककककककककककक";
 const LONGEST_LINK: usize = 400;
+/// The longest subject, in characters: mail programs cut off longer ones, and its line in the header has a limit.
+const LONGEST_SUBJECT: usize = 200;
+/// The minutes that a mail can say.
+const MINUTES: std::ops::RangeInclusive<u64> = 1..=1440;
 
 impl Mails {
     /// Makes all mails. What is wrong with the folder's templates, or with the mails that they become, goes to `faults`.
@@ -102,7 +108,7 @@ impl Mails {
         let lasts = match kind {
             Kind::VerifyAccount => {
                 let minutes = values.minutes.to_string();
-                language.counted("mail.verify_account.lasts", values.minutes).fill(&[("minutes", &minutes)])
+                language.counted(LASTS, values.minutes).fill(&[("minutes", &minutes)])
             }
             Kind::AccountVerified | Kind::AccountExists => String::new(),
         };
@@ -126,17 +132,28 @@ impl Mails {
         Some(Parts { subject: mail.subject.clone(), text, html })
     }
 
+    /// The number of minutes whose sentence is longest.
+    fn longest_minutes(&self, tag: &str) -> u64 {
+        let Some(Written { language, .. }) = self.written.get(tag) else { return 1 };
+        let length = |minutes: &u64| {
+            let number = minutes.to_string();
+            language.counted(LASTS, *minutes).fill(&[("minutes", &number)]).len()
+        };
+        MINUTES.max_by_key(length).unwrap_or(1)
+    }
+
     /// Fills every mail with the longest values that there are.
     fn try_out(&self, templates: &Templates, faults: &mut Faults) {
         let link = "&".repeat(LONGEST_LINK);
         for (tag, kind) in self.written.keys().flat_map(|tag| Kind::ALL.map(|kind| (tag, kind))) {
             let Ok(locale) = Locale::parse(tag) else { continue };
             let first_name = (kind != Kind::AccountExists).then_some(LONGEST_NAME);
-            let values = Values { first_name, code: "123456", link: &link, minutes: 1440 };
+            let minutes = self.longest_minutes(tag);
+            let values = Values { first_name, code: "123456", link: &link, minutes };
             let Some(parts) = self.fill(kind, &locale, &values) else { continue };
             for (format, text) in Format::ALL.into_iter().zip([parts.text, parts.html]) {
                 if text.len() > LARGEST {
-                    let file = templates.file(&kind.template(format)).to_owned();
+                    let file = templates.file(kind, format);
                     let what = format!(
                         "becomes larger than {LARGEST} octets in {tag}; mail programs would cut it off"
                     );
@@ -149,13 +166,12 @@ impl Mails {
 
 /// Checks the names in each template against the places of the mails that are made of it.
 fn check_names(templates: &Templates, texts: &Texts, public_url: &str, faults: &mut Faults) {
-    let before = faults.count();
     for (kind, format) in Kind::ALL.into_iter().flat_map(|kind| Format::ALL.map(|format| (kind, format))) {
         let places = places(kind, format, texts.english(), texts, public_url);
         let names = places.names().collect::<Vec<_>>().join(", ");
         for (file, source) in templates.of(kind, format) {
-            // A layout is part of several mails: one fault is enough.
-            if faults.count() == before || !faults.concern(file) {
+            // What is no template has no placeholders; and a layout is part of several mails.
+            if !faults.concern(file) {
                 texts::Engine::check(file, source, |name| places.has(name), &names, faults);
             }
         }
@@ -174,21 +190,36 @@ fn mail(
     let mut body = |format| {
         let places = places(kind, format, language, texts, public_url);
         let name = kind.template(format);
-        let file = templates.file(&name).to_owned();
+        let file = templates.file(kind, format);
         let text = templates.engine.render(&name, &file, &places, faults)?;
         let body = Body::new(text.trim());
-        if kind == Kind::VerifyAccount {
-            check_code(&body, format, texts.mail_has_link(), &file, faults);
+        if body.is_empty() {
+            faults.add(&file, None, format!("becomes an empty mail in {}", language.tag()));
+        } else if kind == Kind::VerifyAccount {
+            check_code(&body, format, texts.mail_has_link(), (&file, language.tag()), faults);
         }
         Some(body)
     };
     let (text, html) = (body(Format::Text)?, body(Format::Html)?);
-    Some(Mail { subject: subject(kind, language), text, html })
+    let subject = subject(kind, language);
+    let length = subject.chars().count();
+    if length > LONGEST_SUBJECT {
+        let file = format!("languages/{}.toml", language.tag());
+        let what = format!(
+            "mail.subject_with_brand: a subject becomes {length} characters long; expected {LONGEST_SUBJECT} at most"
+        );
+        faults.add(&file, None, what);
+    }
+    Some(Mail { subject, text, html })
 }
 
-fn check_code(body: &Body, format: Format, has_link: bool, file: &str, faults: &mut Faults) {
-    if !body.has(Place::Code) {
-        faults.add(file, None, "has no {{ code }}: the mail is there for it");
+fn check_code(body: &Body, format: Format, has_link: bool, (file, tag): (&str, &str), faults: &mut Faults) {
+    let (has_code, shows_link) = match format {
+        Format::Text => (body.has(Place::Code), body.has_a_whole_link()),
+        Format::Html => (body.shows_in_html(Place::Code, false), body.shows_in_html(Place::Link, true)),
+    };
+    if !has_code {
+        faults.add(file, None, format!("the mail in {tag} shows no {{{{ code }}}}; it is there for it"));
     } else if format == Format::Text && !body.begins_with_the_code() {
         faults.add(
             file,
@@ -196,8 +227,10 @@ fn check_code(body: &Body, format: Format, has_link: bool, file: &str, faults: &
             "expected {{ code }} first and alone in its line: previews show the beginning",
         );
     }
-    if has_link && !body.has(Place::Link) {
-        faults.add(file, None, "has no {{ link }}: it works when the code's guesses are used up; MAIL_LINK=off sends codes alone");
+    if has_link && !shows_link {
+        let place = if format == Format::Text { " between spaces or line ends" } else { "" };
+        let why = "it works when the code's guesses are used up; MAIL_LINK=off sends codes alone";
+        faults.add(file, None, format!("the mail in {tag} shows no {{{{ link }}}}{place}: {why}"));
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     colour::{Colour, DARK_GROUND, LIGHT_GROUND},
     fault::Faults,
     file::{Entry, TomlFile},
-    tag::normal_tag,
+    tag::{normal_tag, truncations},
 };
 use contract::email_address::EmailAddress;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -93,7 +93,17 @@ fn languages(file: &TomlFile<'_>, sections: &DeTable<'_>, brands: &mut Brands, f
             faults.add(file.name, Some(section.line), what);
             continue;
         };
-        let mut brand = brands.common.clone();
+        if brands.own.contains_key(&tag) {
+            faults.add(
+                file.name,
+                Some(section.line),
+                format!("language.{}: {tag} has a section already", section.key),
+            );
+            continue;
+        }
+        // As sentences do: what a variant does not say, its language says.
+        let shorter = truncations(&tag).find_map(|shorter| brands.own.get(shorter));
+        let mut brand = shorter.unwrap_or(&brands.common).clone();
         for entry in file.of(table) {
             take(file, &entry, &mut brand, faults);
         }
@@ -235,6 +245,11 @@ mod tests {
             ("accent = '#ffcc00'", "has a contrast of 1.5 to the white ground; text needs 4.5, as #8"),
             ("colour = '#000000'", "is not known; expected name, url, logo"),
             ("[language.de_AT]\nname = 'x'", ""),
+            (
+                "[language.de_AT]\nname = 'x'\n[language.de-AT]\nname = 'y'",
+                "language.de_AT: de-AT has a section already",
+            ),
+            ("name = \"\\u200e\\u3164\"", "has nothing that can be seen"),
             ("[language.x]\nname = 'x'", "language.x: expected a section [language.TAG]"),
         ] {
             match brand(&format!("\n{line}")) {

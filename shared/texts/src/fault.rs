@@ -1,9 +1,12 @@
 //! What is wrong with a folder of texts, for the person who edits it.
 
+use contract::characters::printable;
 use std::fmt;
 
 /// The most faults that are listed. A file of the wrong kind has thousands.
 const MOST: usize = 100;
+/// The most characters of a fault.
+const LONGEST: usize = 500;
 
 /// One fault: where it is, and what was expected there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,20 +31,28 @@ pub struct Faults {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultyTexts(Vec<Fault>);
 
+impl Fault {
+    /// What files and their keys are called is printed so that it can't steer a terminal.
+    fn new(file: &str, line: Option<usize>, what: &str) -> Self {
+        let shown = |text: &str| printable(&text.chars().take(LONGEST).collect::<String>()).to_string();
+        Self { file: shown(file), line, what: shown(what) }
+    }
+}
+
 impl Faults {
     /// Adds a fault.
     pub fn add(&mut self, file: &str, line: Option<usize>, what: impl Into<String>) {
         if self.is_full() {
             self.left_out += 1;
         } else {
-            self.faults.push(Fault { file: file.to_owned(), line, what: what.into() });
+            self.faults.push(Fault::new(file, line, &what.into()));
         }
     }
 
     /// Adds a note.
     pub fn note(&mut self, file: &str, line: Option<usize>, what: impl Into<String>) {
         if self.notes.len() < MOST {
-            self.notes.push(Fault { file: file.to_owned(), line, what: what.into() });
+            self.notes.push(Fault::new(file, line, &what.into()));
         }
     }
 

@@ -72,6 +72,10 @@ impl<'a> TomlFile<'a> {
             refuse("is empty; delete the line for the text that is built in".to_owned());
             return None;
         }
+        if !text.chars().any(is_seen) {
+            refuse("has nothing that can be seen".to_owned());
+            return None;
+        }
         if text.len() > LONGEST {
             refuse(format!("has {} octets; expected at most {LONGEST}", text.len()));
             return None;
@@ -98,8 +102,22 @@ fn line(breaks: &[usize], at: usize) -> usize {
     breaks.partition_point(|begin| *begin <= at) + 1
 }
 
+fn is_seen(c: char) -> bool {
+    !c.is_whitespace()
+        && !matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}')
+}
+
+/// The first character of a text that can't be seen and could turn or break what stands around it, and its line.
+#[must_use]
+pub fn unseen(text: &str) -> Option<(usize, char)> {
+    text.lines()
+        .zip(1..)
+        .find_map(|(words, line)| words.chars().find(|c| *c != '\t' && is_unseen(*c)).map(|c| (line, c)))
+}
+
 /// Characters that can't be seen and could turn or break what stands around them. Private ones mark the places of mails.
-pub(crate) fn is_unseen(c: char) -> bool {
+fn is_unseen(c: char) -> bool {
     (c.is_control() && c != '\n')
         || matches!(c,
             '\u{200b}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'

@@ -198,8 +198,8 @@ impl Reader<'_> {
         match known {
             Some(None) => return self.unknown(&key, entry.line, faults),
             Some(Some(Words::Counted(_))) => {
-                let forms = self.rules.names().join(", ");
-                let what = format!("{key}: expected a form for each number of this language: {{ {forms} }}");
+                let forms: Vec<_> = self.rules.names().iter().map(|name| format!("{name} = \"…\"")).collect();
+                let what = format!("{key}: expected a form for each number: {{ {} }}", forms.join(", "));
                 return faults.add(self.file.name, Some(entry.line), what);
             }
             _ => {}
@@ -232,27 +232,27 @@ impl Reader<'_> {
             _ => None,
         };
         let (mut forms, before) = (Vec::new(), faults.count());
-        for (form, value) in table {
-            let form = form.get_ref().as_ref();
-            let entry = Entry { key: entry.key, line: entry.line, value: value.get_ref() };
-            if !self.rules.knows(form) {
+        for form in self.file.of(table) {
+            if !self.rules.knows(form.key) {
                 let names = self.rules.names().join(", ");
-                let what = format!("{key}: this language has no form {form:?}; expected {names}");
-                faults.add(self.file.name, Some(entry.line), what);
-            } else if let Some(sentence) = self.parse(&key, &entry, allowed, form == "other", faults) {
-                forms.push((form, sentence));
+                let what = format!("{key}: this language has no form {:?}; expected {names}", form.key);
+                faults.add(self.file.name, Some(form.line), what);
+                continue;
+            }
+            let of_form = format!("{key}.{}", form.key);
+            if let Some(sentence) = self.parse(&of_form, &form, allowed, form.key == "other", faults) {
+                forms.push((form.key, sentence));
             }
         }
         if faults.count() > before {
             return;
         }
         match Forms::new(&self.rules, forms) {
-            Some(forms) => {
+            Ok(forms) => {
                 into.insert(key, Words::Counted(forms));
             }
-            None => {
-                let names = self.rules.names().join(", ");
-                let what = format!("{key}: a form is missing; this language needs {names}");
+            Err(missing) => {
+                let what = format!("{key}: this language needs also {}", missing.join(", "));
                 faults.add(self.file.name, Some(entry.line), what);
             }
         }
@@ -274,15 +274,13 @@ impl Reader<'_> {
         let sentence = match Sentence::parse(text) {
             Ok(sentence) => sentence,
             Err(what) => {
-                refuse(what);
+                let places = allowed.map(|allowed| braces(&mut allowed.places().iter())).unwrap_or_default();
+                refuse(if places.is_empty() { what } else { format!("{what}; expected {places}") });
                 return None;
             }
         };
         let Some(allowed) = allowed else { return Some(sentence) };
         let (places, allowed) = (sentence.places(), allowed.places());
-        let braces = |places: &mut dyn Iterator<Item = &&str>| {
-            places.map(|place| format!("{{{place}}}")).collect::<Vec<_>>().join(", ")
-        };
         let foreign = braces(&mut places.difference(&allowed));
         if !foreign.is_empty() {
             let expected = if allowed.is_empty() {
@@ -302,27 +300,39 @@ impl Reader<'_> {
 
     fn unknown(&self, key: &str, line: usize, faults: &mut Faults) {
         // Beyond the limit a fault is counted, and nobody reads what it says.
-        let (section, siblings) = match self.english {
-            Some(english) if !faults.is_full() => {
-                let section = key.rfind('.').map_or("", |dot| &key[..=dot]);
-                let siblings = english.keys().filter_map(|known| known.strip_prefix(section));
-                (section, siblings.filter(|name| !name.contains('.')).collect::<Vec<_>>().join(", "))
-            }
-            _ => ("", String::new()),
+        let Some(english) = self.english.filter(|_| !faults.is_full()) else {
+            return faults.add(self.file.name, Some(line), String::new());
         };
-        let what = if siblings.is_empty() {
-            format!("{key}: there is no such sentence; see languages/en.toml of the manual")
+        let section = key.rfind('.').map_or("", |dot| &key[..=dot]);
+        let siblings = english.keys().filter_map(|known| known.strip_prefix(section));
+        let siblings: Vec<_> = siblings.filter(|name| !name.contains('.')).collect();
+        let what = if english
+            .keys()
+            .any(|known| known.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
+        {
+            format!("{key}: expected a section, [{key}], with sentences below it")
+        } else if section.is_empty() || siblings.is_empty() {
+            let mut sections: Vec<_> = english
+                .keys()
+                .filter_map(|known| known.rsplit_once('.'))
+                .map(|(section, _)| section)
+                .collect();
+            sections.dedup();
+            let sections = sections.join("], [");
+            format!(
+                "{key}: there is no such sentence; expected name, direction, family_name_first, full_name, or one below [{sections}]"
+            )
         } else {
-            let section = section.trim_end_matches('.');
-            let place = if section.is_empty() {
-                "the beginning of the file".to_owned()
-            } else {
-                format!("[{section}]")
-            };
-            format!("{key}: there is no such sentence; {place} has {siblings}")
+            let (section, siblings) = (section.trim_end_matches('.'), siblings.join(", "));
+            format!("{key}: there is no such sentence; [{section}] has {siblings}")
         };
         faults.add(self.file.name, Some(line), what);
     }
+}
+
+/// Places as they are written.
+fn braces(places: &mut dyn Iterator<Item = &&str>) -> String {
+    places.map(|place| format!("{{{place}}}")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod kept;
 pub use accept::accepted;
 pub use brand::Brand;
 pub use fault::{Fault, Faults, FaultyTexts};
+pub use file::unseen;
 pub use folder::Folder;
 pub use html::escape;
 pub use kept::{Checked, Kept};

@@ -49,14 +49,21 @@ impl Rules {
 }
 
 impl Forms {
-    /// Puts forms together; `None` if one that a number can have is missing.
-    pub(crate) fn new(rules: &Arc<Rules>, forms: Vec<(&str, Sentence)>) -> Option<Self> {
+    /// Puts forms together.
+    ///
+    /// # Errors
+    /// The names of those that a number can have and that are missing.
+    pub(crate) fn new(rules: &Arc<Rules>, forms: Vec<(&str, Sentence)>) -> Result<Self, Vec<&'static str>> {
+        let mut missing = rules.names();
+        missing.retain(|name| forms.iter().all(|(known, _)| known != name));
+        if !missing.is_empty() {
+            return Err(missing);
+        }
         let forms: Vec<_> = forms
             .into_iter()
             .filter_map(|(name, sentence)| Some((PluralCategory::get_for_cldr_string(name)?, sentence)))
             .collect();
-        let has = |needed: &PluralCategory| forms.iter().any(|(category, _)| category == needed);
-        rules.needed.iter().all(has).then(|| Self { rules: Arc::clone(rules), forms })
+        Ok(Self { rules: Arc::clone(rules), forms })
     }
 
     /// The sentence for this number.
@@ -102,6 +109,7 @@ mod tests {
         for (number, form) in [(0, "many"), (1, "one"), (2, "few"), (5, "many"), (22, "few"), (112, "many")] {
             assert_eq!(polish.of(number).fill(&[]), form, "{number}");
         }
-        assert!(Forms::new(&Rules::of("pl").unwrap(), vec![("other", Sentence::default())]).is_none());
+        let other = vec![("other", Sentence::default())];
+        assert_eq!(Forms::new(&Rules::of("pl").unwrap(), other).err(), Some(vec!["one", "few", "many"]));
     }
 }

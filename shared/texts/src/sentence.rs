@@ -35,7 +35,7 @@ impl Sentence {
             };
             let name = &rest[at + 1..end];
             if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
-                return Err(format!("has {{{name}}}; expected the name of a place, without spaces"));
+                return Err(format!("has {{{name}}}; a place has a name of small letters, without spaces"));
             }
             if at > 0 {
                 parts.push(Part::Words(rest[..at].into()));
@@ -99,9 +99,9 @@ mod tests {
         for (text, expected) in [
             ("a { b", "has { without a } behind it"),
             ("a } b", "has } without a { before it"),
-            ("{}", "has {}; expected the name of a place, without spaces"),
-            ("{ name }", "has { name }; expected the name of a place, without spaces"),
-            ("{a{b}}", "has {a{b}; expected the name of a place, without spaces"),
+            ("{}", "has {}; a place has a name of small letters, without spaces"),
+            ("{ name }", "has { name }; a place has a name of small letters, without spaces"),
+            ("{a{b}}", "has {a{b}; a place has a name of small letters, without spaces"),
         ] {
             assert_eq!(Sentence::parse(text), Err(expected.to_owned()), "{text}");
         }

@@ -22,6 +22,10 @@ const MOST_TAGS: usize = 300;
 const MOST_WORDS: usize = 25;
 /// The most instructions of one rendering. A file of the largest size needs fewer.
 const FUEL: u64 = 100_000;
+/// The most templates and blocks inside one another: the engine goes into itself for each.
+const DEPTH: usize = 20;
+/// The most conditions and blocks inside one another in one file.
+const NESTED: usize = 10;
 const ALLOWED: &str = "expected {{ NAME }}, {% if NAME %} with `not`, `and`, `or`, {% elif %}, {% else %}, {% endif %}, \
                        {% block NAME %}, {% endblock %} or {% extends \"FILE\" %}";
 
@@ -77,6 +81,7 @@ impl Default for Engine {
         let mut engine = Environment::empty();
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
         engine.set_fuel(Some(FUEL));
+        engine.set_recursion_limit(DEPTH);
         engine.set_auto_escape_callback(|name| {
             if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
         });
@@ -91,23 +96,57 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// Takes a template, unless it has something that templates may not have. `file` is where its faults are.
-    pub fn add(&mut self, name: &str, file: &str, source: &str, faults: &mut Faults) {
-        let before = faults.count();
+    /// Takes a template, unless it has something that templates may not have. `file` is where its faults are. Returns the
+    /// file that it extends, and the line that says so.
+    pub fn add(
+        &mut self,
+        name: &str,
+        file: &str,
+        source: &str,
+        faults: &mut Faults,
+    ) -> Option<(String, usize)> {
+        let (before, mut extends, mut count, mut depth) = (faults.count(), None, 0, 0_usize);
         each_tag(file, source, faults, |tag, line, faults| {
-            if !is_allowed(tag) {
-                faults.add(file, Some(line), format!("this tag is not allowed; {ALLOWED}"));
+            count += 1;
+            match tag {
+                [Word::Block, Word::Name("if" | "block"), ..] => depth += 1,
+                [Word::Block, Word::Name("endif" | "endblock"), ..] => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth > NESTED {
+                return faults.add(
+                    file,
+                    Some(line),
+                    format!("has more than {NESTED} tags inside one another"),
+                );
+            }
+            match tag {
+                [Word::Block, Word::Name("extends"), Word::Text(name)] if count == 1 => {
+                    extends = Some(((*name).to_owned(), line));
+                }
+                [Word::Block, Word::Name("extends"), ..] => {
+                    faults.add(
+                        file,
+                        Some(line),
+                        "expected {% extends \"FILE\" %} as the first tag of the file",
+                    );
+                }
+                tag if !is_allowed(tag) => {
+                    faults.add(file, Some(line), format!("this tag is not allowed; {ALLOWED}"));
+                }
+                _ => {}
             }
         });
         if faults.count() > before {
-            return;
+            return None;
         }
         if let Err(error) = self.0.add_template_owned(name.to_owned(), source.to_owned()) {
             faults.add(file, error.line(), format!("is no valid template: {}", words(&error)));
         }
+        extends
     }
 
-    /// Checks the names of a template's places: `has` says which there are, `names` lists them for people.
+    /// Checks the names of a template's placeholders: `has` says which there are, `names` lists them for people.
     pub fn check(file: &str, source: &str, has: impl Fn(&str) -> bool, names: &str, faults: &mut Faults) {
         each_tag(file, source, faults, |tag, line, faults| {
             for name in names_of(tag) {
@@ -115,7 +154,7 @@ impl Engine {
                     faults.add(
                         file,
                         Some(line),
-                        format!("there is no place {name}; expected one of {names}"),
+                        format!("there is no placeholder {name}; expected one of {names}"),
                     );
                 }
             }
@@ -168,7 +207,7 @@ enum Word<'a> {
     Place,
     Block,
     Name(&'a str),
-    Text,
+    Text(&'a str),
     Dot,
     Other,
 }
@@ -211,7 +250,7 @@ fn each_tag(
                 continue;
             }
             Token::Ident(name) => Word::Name(name),
-            Token::Str(_) => Word::Text,
+            Token::Str(text) => Word::Text(text),
             Token::Dot => Word::Dot,
             _ => Word::Other,
         };
@@ -232,8 +271,7 @@ fn is_allowed(tag: &[Word<'_>]) -> bool {
         [Word::Place, place @ ..] => name(place).is_some_and(|(_, rest)| rest.is_empty()),
         [Word::Block, Word::Name("if" | "elif"), condition @ ..] => is_condition(condition),
         [Word::Block, Word::Name("else" | "endif" | "endblock")]
-        | [Word::Block, Word::Name("block" | "endblock"), Word::Name(_)]
-        | [Word::Block, Word::Name("extends"), Word::Text] => true,
+        | [Word::Block, Word::Name("block" | "endblock"), Word::Name(_)] => true,
         _ => false,
     }
 }
@@ -288,7 +326,7 @@ fn names_of(tag: &[Word<'_>]) -> Vec<String> {
 
 /// What the engine says, without its own name of the place.
 fn words(error: &minijinja::Error) -> String {
-    error.detail().map_or_else(|| error.kind().to_string(), str::to_owned).escape_debug().to_string()
+    error.detail().map_or_else(|| error.kind().to_string(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -354,13 +392,22 @@ mod tests {
             ("{% include 'x' %}", "this tag is not allowed"),
             ("{% macro x() %}{% endmacro %}", "this tag is not allowed"),
             ("{% with x = code %}{% endwith %}", "this tag is not allowed"),
-            ("{{ first_name }}", "there is no place first_name; expected one of code, long, brand.name"),
-            ("{% if brand.logo %}{{ brand.nam }}{% endif %}", "there is no place brand.nam"),
+            (
+                "{{ first_name }}",
+                "there is no placeholder first_name; expected one of code, long, brand.name",
+            ),
+            ("{% if brand.logo %}{{ brand.nam }}{% endif %}", "there is no placeholder brand.nam"),
             ("{% if code %}", "is no valid template: unexpected end of input"),
             ("{{ code", "this tag has no end"),
             ("{{ code }", "this tag has no end"),
             ("{% extends \"nothing.html\" %}", "can't be filled: "),
             ("{% extends \"mail.html\" %}", "can't be filled: "),
+            ("{{ code }}{% extends \"x\" %}", "expected {% extends \"FILE\" %} as the first tag"),
+            (
+                "{% if code %}{% extends \"x\" %}{% endif %}",
+                "expected {% extends \"FILE\" %} as the first tag",
+            ),
+            ("{% extends code %}", "expected {% extends \"FILE\" %} as the first tag"),
         ] {
             let faults = render(&[("mail.html", &format!("\n{source}"))]).unwrap_err();
             assert!(
@@ -373,8 +420,13 @@ mod tests {
     #[test]
     fn no_template_of_the_largest_size_stops_the_program() {
         let fill = |piece: &str| piece.repeat(64 * 1024 / piece.len());
-        let nested = format!("{}{}", "{% if code %}".repeat(100), "{% endif %}".repeat(100));
+        let nested = format!("{}{}", "{% if code %}".repeat(10), "{% endif %}".repeat(10));
         assert_eq!(render(&[("mail.html", &nested)]).unwrap(), "");
+        let blocks = |count: usize| -> String {
+            let begin: String = (0..count).map(|n| format!("{{% block b{n} %}}")).collect();
+            begin + &"{% endblock %}".repeat(count)
+        };
+        assert_eq!(render(&[("mail.html", &blocks(10))]).unwrap(), "");
         for source in [
             fill("{% if code %}"),
             fill("{%if code%}{%elif code%}"),
@@ -384,6 +436,7 @@ mod tests {
             format!("{{{{ {} }}}}", fill("(")),
             format!("{{{{ code{} }}}}", fill(".a")),
             "{{ long }}".repeat(30),
+            blocks(149),
         ] {
             // As small as the stack of a thread may be.
             let thread = std::thread::Builder::new().stack_size(512 * 1024);

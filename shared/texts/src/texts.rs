@@ -51,7 +51,10 @@ impl Texts {
         }
         let all = Arc::new(english.sentences.clone());
         written.insert(ENGLISH.to_owned(), english);
-        for file in folder.below("languages/") {
+        // A language comes before its variants: `sv` before `sv-FI`.
+        let mut files: Vec<_> = folder.below("languages/").collect();
+        files.sort_by_key(|file| file.strip_suffix(".toml"));
+        for file in files {
             take_file(folder, file, &all, &mut written, faults);
         }
         let brands = brands(folder, &written, faults);
@@ -133,8 +136,7 @@ fn take_file(
     };
     let Some(text) = folder.text(&name, faults) else { return };
     let Some(parsed) = TomlFile::parse(&name, text, faults) else { return };
-    let primary = tag.split('-').next().unwrap_or_default();
-    let has_relative = written.keys().any(|other| other.split('-').next() == Some(primary));
+    let is_variant = truncations(&tag).skip(1).any(|shorter| written.contains_key(shorter));
     let is_new = !written.contains_key(&tag);
     let read = language::read(&parsed, &tag, Some(english), faults);
     let own = written.entry(tag.clone()).or_default();
@@ -142,7 +144,7 @@ fn take_file(
     own.direction = read.direction.or(own.direction);
     own.family_name_first = read.family_name_first.or(own.family_name_first);
     own.sentences.extend(read.sentences);
-    if is_new && !has_relative {
+    if is_new && !is_variant {
         if own.name.is_none() && !faults.concern(&name) {
             faults.add(
                 &name,

@@ -12,7 +12,8 @@ fn read(files: &[(&str, &str)], settings: Settings) -> Result<(Texts, Vec<String
         fs::write(path, text).unwrap();
     }
     let mut faults = Faults::default();
-    let texts = Texts::read(&Folder::read(root.path()), settings, &mut faults);
+    let folder = if files.is_empty() { Folder::default() } else { Folder::read(root.path()) };
+    let texts = Texts::read(&folder, settings, &mut faults);
     let lines = |list: &[crate::fault::Fault]| list.iter().map(ToString::to_string).collect();
     match faults.finish() {
         Ok(notes) => Ok((texts, lines(&notes))),
@@ -154,12 +155,12 @@ fn faults_name_file_line_and_what_was_expected() {
         (
             "languages/de.toml",
             "[wait]\nseconds = 'x'",
-            "languages/de.toml:2: wait.seconds: expected a form for each number of this language: { one, other }",
+            "languages/de.toml:2: wait.seconds: expected a form for each number: { one = \"…\", other = \"…\" }",
         ),
         (
             "languages/pl.toml",
             "[wait]\nseconds = { one = 'x', other = 'y' }",
-            "languages/pl.toml:2: wait.seconds: a form is missing; this language needs one, few, many, other",
+            "languages/pl.toml:2: wait.seconds: this language needs also few, many",
         ),
         (
             "languages/ja.toml",
@@ -194,6 +195,23 @@ fn faults_name_file_line_and_what_was_expected() {
     let subject = format!("[mail.account_exists]\nsubject = '{}'", "ü".repeat(101));
     let faults = read(&[("languages/de.toml", &subject)], WITH_LINK).map(|_| ()).unwrap_err();
     assert!(faults[0].contains("expected at most 100 characters"), "{faults:?}");
+}
+
+#[test]
+fn a_variant_needs_no_name_and_a_relative_of_another_script_does() {
+    let swedish = ("languages/sv.toml", "name = 'svenska'\ndirection = 'ltr'");
+    let (texts, _) =
+        read(&[("languages/sv-FI.toml", "family_name_first = true"), swedish], WITH_LINK).unwrap();
+    assert_eq!(texts.exactly("sv-FI").unwrap().name(), "svenska");
+    for (file, text) in [("languages/zh-Hant.toml", ""), ("languages/sv.toml", "")] {
+        let faults =
+            read(&[(file, text), ("languages/sv-FI.toml", swedish.1)], WITH_LINK).map(|_| ()).unwrap_err();
+        assert!(faults[0].starts_with(&format!("{file}: name is missing")), "{faults:?}");
+    }
+    let chinese =
+        ("languages/zh-Hant.toml", "name = '繁體中文'\ndirection = 'ltr'\n[page]\nconfirm = '確認'");
+    let (_, notes) = read(&[chinese], WITH_LINK).unwrap();
+    assert!(notes[0].contains("144 of 145 sentences are missing"), "{notes:?}");
 }
 
 #[test]
