@@ -31,9 +31,38 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Mounts of the CA certificates for Kafka and the mail server. */}}
+{{/* Mounts of the CA certificates for Kafka and the mail server, and of the texts. */}}
 {{- define "kafkaCaFolder" -}}/etc/two-step-signup/kafka-ca{{- end }}
 {{- define "smtpCaFolder" -}}/etc/two-step-signup/smtp-ca{{- end }}
+{{- define "textsFolder" -}}/etc/two-step-signup/texts{{- end }}
+
+{{/* What both services mount, and where. */}}
+{{- define "commonMounts" -}}
+{{- if .Values.kafka.caSecretName }}
+- {name: kafka-ca, mountPath: {{ include "kafkaCaFolder" . }}, readOnly: true}
+{{- end }}
+{{- if .Values.texts.files }}
+- {name: texts, mountPath: {{ include "textsFolder" . }}, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "commonVolumes" -}}
+{{- if .Values.kafka.caSecretName }}
+- {name: kafka-ca, secret: {secretName: {{ .Values.kafka.caSecretName }}, items: [{key: ca.crt, path: ca.crt}]}}
+{{- end }}
+{{- with .Values.texts.files }}
+- name: texts
+  configMap:
+    name: {{ include "name" (list $ "texts") }}
+    items:
+      {{- range $file, $_ := . }}
+      - {key: {{ include "textsKey" $file }}, path: {{ $file }}}
+      {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A file of the texts as the key of a ConfigMap, which has no slashes. */}}
+{{- define "textsKey" -}}{{ replace "/" "." . }}{{- end }}
 
 {{/* Variables of both services. */}}
 {{- define "commonEnv" -}}
@@ -42,6 +71,10 @@ capabilities: {drop: [ALL]}
 - {name: LOG_FORMAT, value: {{ $root.Values.logFormat }}}
 - {name: CODE_SECRETS, valueFrom: {secretKeyRef: {name: {{ $root.Values.secretName }}, key: CODE_SECRETS}}}
 - {name: PUBLIC_URL, value: {{ $root.Values.publicUrl | quote }}}
+{{- if $root.Values.texts.files }}
+- {name: TEXTS_DIR, value: {{ include "textsFolder" $root }}}
+{{- end }}
+- {name: MAIL_LINK, value: {{ ternary "on" "off" $root.Values.mailLink | quote }}}
 - {name: MAX_CLOCK_SKEW, value: {{ $root.Values.rules.maxClockSkew }}}
 - {name: PUBLISH_TIMEOUT, value: {{ $root.Values.rules.publishTimeout }}}
 - {name: KAFKA_BROKERS, value: {{ $kafka.brokers | quote }}}
