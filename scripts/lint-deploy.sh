@@ -113,6 +113,9 @@ chart() {
   refused 'KAFKA_GROUP_INSTANCE_ID' -f "$least" --set notificationService.env.KAFKA_GROUP_INSTANCE_ID=mailer
   refused 'WINDOW' -f "$least" --set userService.env.WINDOW=2h
   refused 'MAX_CLOCK_SKEW' -f "$least" --set notificationService.env.MAX_CLOCK_SKEW=1m
+  refused 'MAIL_LINK' -f "$least" --set userService.env.MAIL_LINK=off
+  refused 'mails/logo.png' -f "$least" --set-string 'texts.files.mails/logo\.png=x'
+  refused 'mailLink' -f "$least" --set-string mailLink=off
   refused 'publishTimeout' -f "$least" --set rules.publishTimeout=2500ms
   refused 'kubeVersion' -f "$least" --kube-version 1.29.0
   echo 'the chart refuses what it should'

@@ -38,6 +38,10 @@ capabilities: {drop: [ALL]}
 {{- define "smtpCertificateFolder" -}}/etc/two-step-signup/smtp-certificate{{- end }}
 {{- define "kafkaCaFolder" -}}/etc/two-step-signup/kafka-ca{{- end }}
 {{- define "smtpCaFolder" -}}/etc/two-step-signup/smtp-ca{{- end }}
+{{- define "textsFolder" -}}/etc/two-step-signup/texts{{- end }}
+
+{{/* A file of the texts as the key of a ConfigMap, which has no slashes. */}}
+{{- define "textsKey" -}}{{ replace "/" "." . }}{{- end }}
 
 {{/* Variables of both services. */}}
 {{- define "commonEnv" -}}
@@ -46,6 +50,10 @@ capabilities: {drop: [ALL]}
 - {name: LOG_FORMAT, value: {{ $root.Values.logFormat }}}
 - {name: CODE_SECRETS_FILE, value: {{ include "secretsFolder" . }}/CODE_SECRETS}
 - {name: PUBLIC_URL, value: {{ $root.Values.publicUrl | quote }}}
+{{- if $root.Values.texts.files }}
+- {name: TEXTS_DIR, value: {{ include "textsFolder" $root }}}
+{{- end }}
+- {name: MAIL_LINK, value: {{ ternary "on" "off" $root.Values.mailLink | quote }}}
 - {name: MAX_CLOCK_SKEW, value: {{ $root.Values.rules.maxClockSkew }}}
 - {name: PUBLISH_TIMEOUT, value: {{ $root.Values.rules.publishTimeout }}}
 - {name: KAFKA_BROKERS, value: {{ $kafka.brokers | quote }}}
@@ -71,6 +79,9 @@ capabilities: {drop: [ALL]}
 {{- if .Values.kafka.caSecretName }}
 - {name: kafka-ca, mountPath: {{ include "kafkaCaFolder" . }}, readOnly: true}
 {{- end }}
+{{- if .Values.texts.files }}
+- {name: texts, mountPath: {{ include "textsFolder" . }}, readOnly: true}
+{{- end }}
 {{- end }}
 
 {{/* With the keys of secretName that the service gets. */}}
@@ -84,6 +95,15 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- if $values.kafka.caSecretName }}
 - {name: kafka-ca, secret: {secretName: {{ $values.kafka.caSecretName }}, items: [{key: ca.crt, path: ca.crt}]}}
+{{- end }}
+{{- if $values.texts.files }}
+- name: texts
+  configMap:
+    name: {{ include "name" (list (index . 0) "texts") }}
+    items:
+      {{- range $file, $_ := $values.texts.files }}
+      - {key: {{ include "textsKey" $file }}, path: {{ $file }}}
+      {{- end }}
 {{- end }}
 {{- end }}
 

@@ -313,3 +313,6 @@ fn set_brand(places: &mut Places, brand: &Brand, format: Format) {
         Format::Html => places.set_html("brand.footer", escape(&footer).replace('\n', "<br>")),
     }
 }
+
+#[cfg(test)]
+mod tests;
