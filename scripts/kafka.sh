@@ -9,6 +9,7 @@
 #   kafka.sh status [--port N] [--dir D]                   prints pid, address and RSS; exit 0 only when running
 #   kafka.sh topics|groups|configs|produce|consume|offsets [--port N] <args>
 #                                                          the Java tools (e.g. topics --list)
+#   kafka.sh acls [--port N] <args>                        the same for ACLs, through the controller: no listener has to let it in
 #
 # D is data-N in the jar cache unless given; `cargo clean` removes both. To keep them, set KAFKA_HOME_DIR.
 # --set adds or changes a setting of the broker. --add-scram creates a user when D is formatted, in the form of
@@ -168,11 +169,12 @@ case $command in
   kill) end KILL ;;
   status) running || { echo "not running"; exit 1; }
     echo "pid $PID, 127.0.0.1:$PORT, $(awk '/VmRSS/ {print int($2 / 1024) " MiB RSS"}' "/proc/$PID/status"), dir $DIR" ;;
+  acls) java_tool org.apache.kafka.tools.AclCommand --bootstrap-controller "127.0.0.1:$CTRL_PORT" "$@" ;;
   topics) java_tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   groups) java_tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   configs) java_tool kafka.admin.ConfigCommand --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   produce) java_tool org.apache.kafka.tools.ConsoleProducer --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   consume) java_tool org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   offsets) java_tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
-  *) sed -n '2,19s/^# \{0,1\}//p' "$0"; [[ $command == help ]] ;;
+  *) sed -n '2,20s/^# \{0,1\}//p' "$0"; [[ $command == help ]] ;;
 esac

@@ -107,6 +107,7 @@ chart() {
   refused secretName
   refused 'trustedProxies' -f "$least" --set ingress.enabled=true
   refused 'kafka.partitions' -f "$least" --set notificationService.autoscaling.enabled=true,notificationService.autoscaling.maxReplicas=7
+  refused 'topicPrefix' -f "$least" --set kafka.topicPrefix=team-a
   refused 'saslSecretName' -f "$least" --set kafka.securityProtocol=sasl_ssl
   refused 'SMTP_PASSWORD' -f "$least" --set notificationService.env.SMTP_PASSWORD=secret
   refused 'ALLOW_DEVELOPMENT_SECRETS' -f "$least" --set userService.env.ALLOW_DEVELOPMENT_SECRETS=yes

@@ -118,6 +118,23 @@ impl Kafka {
         self.run("configs", arguments).await;
     }
 
+    /// Makes a broker that was never started check rights: nobody has any, until [`Kafka::allow`].
+    pub fn check_rights(&mut self) {
+        self.settings.extend([
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer".to_owned(),
+            // Who comes without a login: the broker itself, at the controller.
+            "super.users=User:ANONYMOUS".to_owned(),
+        ]);
+    }
+
+    /// Gives a user these rights; the arguments are those of `kafka-acls.sh`.
+    pub async fn allow(&self, user: &str, rights: &[&str]) {
+        let principal = format!("User:{user}");
+        let mut arguments = vec!["--add", "--allow-principal", &principal];
+        arguments.extend(rights);
+        self.run("acls", &arguments).await;
+    }
+
     /// The id of the broker's process.
     #[must_use]
     pub fn id(&self) -> u32 {

@@ -20,12 +20,13 @@ pub struct SaslSsl {
 
 impl Kafka {
     /// Replaces the listener of a broker that was never started by a SASL_SSL one. User `scram` logs in with SCRAM-SHA-512,
-    /// user `plain` with PLAIN.
+    /// and the users `plain`, `team-a` and `team-b` with PLAIN.
     pub fn require_tls_and_login(&mut self) -> SaslSsl {
         std::fs::create_dir_all(&self.folder).expect("a folder");
         let (ca_file, key_store) = (self.folder.join("ca.pem"), self.folder.join("broker.pem"));
         certify(&ca_file, &key_store);
         let (port, controller) = (self.port, self.port + CONTROLLER);
+        let users = ["plain", "team-a", "team-b"].map(|user| format!("user_{user}=\"{PASSWORD}\"")).join(" ");
         let (ca, keys) = (ca_file.display(), key_store.display());
         self.settings = vec![
             format!("listeners=SASL_SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
@@ -35,7 +36,7 @@ impl Kafka {
             "sasl.mechanism.inter.broker.protocol=PLAIN".to_owned(),
             "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512".to_owned(),
             format!(
-                "listener.name.sasl_ssl.plain.sasl.jaas.config={KAFKA}.plain.PlainLoginModule required user_plain=\"{PASSWORD}\";"
+                "listener.name.sasl_ssl.plain.sasl.jaas.config={KAFKA}.plain.PlainLoginModule required {users};"
             ),
             format!(
                 "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={KAFKA}.scram.ScramLoginModule required;"
@@ -58,10 +59,10 @@ impl SaslSsl {
         self.with_login(service, "scram")
     }
 
-    /// Lets a service log in as the user `plain`.
+    /// Lets a service log in with PLAIN, as this user.
     #[must_use]
-    pub fn with_plain(&self, service: Service) -> Service {
-        self.with_login(service, "plain").with("KAFKA_SASL_MECHANISM", "PLAIN")
+    pub fn with_plain(&self, service: Service, user: &str) -> Service {
+        self.with_login(service, user).with("KAFKA_SASL_MECHANISM", "PLAIN")
     }
 
     fn with_login(&self, service: Service, user: &str) -> Service {

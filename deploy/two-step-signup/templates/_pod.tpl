@@ -45,6 +45,9 @@ capabilities: {drop: [ALL]}
 - {name: MAX_CLOCK_SKEW, value: {{ $root.Values.rules.maxClockSkew }}}
 - {name: PUBLISH_TIMEOUT, value: {{ $root.Values.rules.publishTimeout }}}
 - {name: KAFKA_BROKERS, value: {{ $kafka.brokers | quote }}}
+{{- with $kafka.topicPrefix }}
+- {name: KAFKA_TOPIC_PREFIX, value: {{ . | quote }}}
+{{- end }}
 - {name: KAFKA_PARTITIONS, value: {{ $kafka.partitions | quote }}}
 - {name: KAFKA_REPLICATION, value: {{ $kafka.replication | quote }}}
 - {name: KAFKA_SECURITY_PROTOCOL, value: {{ $kafka.securityProtocol }}}

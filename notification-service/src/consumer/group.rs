@@ -19,7 +19,7 @@ use rdkafka::{
     message::BorrowedMessage,
     types::RDKafkaRespErr,
 };
-use runtime::kafka::{ClientLog, KafkaConfig, headers};
+use runtime::kafka::{ClientLog, KafkaConfig, Names, headers};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -29,6 +29,7 @@ pub(super) const TOPICS: [Topic; 3] = [Topic::Created, Topic::Verified, Topic::M
 /// Passes rebalances to the consumer's loop.
 pub(super) struct GroupContext {
     log: ClientLog,
+    names: Names,
     rebalances: UnboundedSender<Input<'static>>,
     status: Arc<Status>,
 }
@@ -80,7 +81,7 @@ pub(super) fn client(
         config.set("group.instance.id", instance_id);
     }
     let (rebalances, receiver) = unbounded_channel();
-    let context = GroupContext { log: ClientLog::default(), rebalances, status };
+    let context = GroupContext { log: ClientLog::default(), names: kafka.names.clone(), rebalances, status };
     Ok((config.create_with_context(context)?, receiver))
 }
 
@@ -95,7 +96,7 @@ impl ClientContext for GroupContext {
 
     fn stats(&self, statistics: Statistics) {
         let lag = statistics.topics.iter().flat_map(|(name, topic)| {
-            let topic_of_ours = Topic::from_name(name);
+            let topic_of_ours = self.names.topic_of(name);
             // Negative: not known. For partitions that were given up, librdkafka goes on reporting the last known value.
             let read_here = |state: &str| !matches!(state, "none" | "stopping" | "stopped");
             let known = topic
@@ -120,7 +121,7 @@ impl ConsumerContext for GroupContext {
     ) {
         let assigned = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         let input = if assigned {
-            Input::Assigned(of_ours(partitions))
+            Input::Assigned(of_ours(partitions, &self.names))
         } else {
             Input::Revoked { lost: consumer.assignment_lost() }
         };
@@ -134,17 +135,17 @@ impl ConsumerContext for GroupContext {
 }
 
 /// The partitions of a list that belong to this project's topics.
-fn of_ours(list: &TopicPartitionList) -> Vec<Partition> {
+fn of_ours(list: &TopicPartitionList, names: &Names) -> Vec<Partition> {
     let elements = list.elements();
     let of_ours = elements.iter().filter_map(|element| {
-        Some(Partition { topic: Topic::from_name(element.topic())?, number: element.partition() })
+        Some(Partition { topic: names.topic_of(element.topic())?, number: element.partition() })
     });
     of_ours.collect()
 }
 
 /// A record that arrived. It borrows librdkafka's buffer, which must not be held while the record is processed.
-pub(super) fn taken<'a>(record: &'a BorrowedMessage<'_>) -> Option<Input<'a>> {
-    let partition = Partition { topic: Topic::from_name(record.topic())?, number: record.partition() };
+pub(super) fn taken<'a>(record: &'a BorrowedMessage<'_>, names: &Names) -> Option<Input<'a>> {
+    let partition = Partition { topic: names.topic_of(record.topic())?, number: record.partition() };
     let timestamp = record.timestamp().to_millis();
     let lent =
         Lent { key: record.key(), payload: record.payload(), timestamp, headers: headers(record.headers()) };

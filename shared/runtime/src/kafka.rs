@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 mod headers;
 #[cfg(target_os = "linux")]
 mod leader_hints;
+mod names;
 mod producer;
 mod security;
 mod topic_check;
@@ -25,6 +26,7 @@ mod topic_settings;
 mod watch;
 
 pub use headers::{header, headers, owned_headers};
+pub use names::Names;
 pub use producer::{Acked, Producer, Record};
 pub use security::KafkaSecurity;
 pub use topic_check::TopicCheck;
@@ -35,6 +37,8 @@ pub use watch::{KafkaWatch, TopicShape};
 pub struct KafkaConfig {
     /// Bootstrap list, `host:port[,host:port…]`.
     pub brokers: String,
+    /// The names of topics and groups in this Kafka.
+    pub names: Names,
     /// Partitions of each topic, fixed at its creation.
     pub partitions: i32,
     /// Replicas of each partition.
@@ -46,10 +50,11 @@ pub struct KafkaConfig {
 }
 
 impl KafkaConfig {
-    /// Reads `KAFKA_BROKERS`, `KAFKA_PARTITIONS`, `KAFKA_REPLICATION`, `KAFKA_TOPIC_SETTINGS` and the variables of [`KafkaSecurity`].
+    /// Reads `KAFKA_BROKERS`, `KAFKA_TOPIC_PREFIX`, `KAFKA_PARTITIONS`, `KAFKA_REPLICATION`, `KAFKA_TOPIC_SETTINGS` and the variables of [`KafkaSecurity`].
     pub fn from_env(env: &mut Env) -> Self {
         Self {
             brokers: env.or("KAFKA_BROKERS", "localhost:9092".to_owned(), env::text),
+            names: env.or("KAFKA_TOPIC_PREFIX", Names::default(), Names::parse),
             partitions: env.or("KAFKA_PARTITIONS", 6, env::number(1..=10_000)),
             replication: env.or("KAFKA_REPLICATION", 1, env::number(1..=100)),
             check_topics: env.or("KAFKA_TOPIC_SETTINGS", true, check_or_ignore),
@@ -117,12 +122,11 @@ impl KafkaConfig {
 
     async fn create_topics(&self) -> Result<(), KafkaError> {
         let admin: AdminClient<ClientLog> = self.client().create_with_context(ClientLog::default())?;
-        let settings = Topic::ALL.map(|topic| (topic, topic.settings(self.replication)));
+        let settings = Topic::ALL.map(|topic| (self.names.topic(topic), topic.settings(self.replication)));
         let topics: Vec<_> = settings
             .iter()
-            .map(|(topic, settings)| {
-                let new =
-                    NewTopic::new(topic.name(), self.partitions, TopicReplication::Fixed(self.replication));
+            .map(|(name, settings)| {
+                let new = NewTopic::new(name, self.partitions, TopicReplication::Fixed(self.replication));
                 settings.iter().fold(new, |new, (name, value)| new.set(name, value))
             })
             .collect();

@@ -49,9 +49,12 @@ pub(crate) async fn forget(config: &Config, id: AccountId) -> anyhow::Result<()>
 fn was_verified_after(kafka: &KafkaConfig, tombstone: Written, id: AccountId) -> anyhow::Result<bool> {
     let mut settings = kafka.consumer();
     // `assign` needs a group id; nothing is committed under it.
-    settings.set("group.id", "user-service-forget").set("enable.auto.offset.store", "false");
+    settings
+        .set("group.id", kafka.names.group("user-service-forget"))
+        .set("enable.auto.offset.store", "false");
     let consumer: BaseConsumer = settings.create()?;
-    let (topic, partition) = (tombstone.topic.name(), tombstone.partition);
+    let (topic, partition) = (kafka.names.topic(tombstone.topic), tombstone.partition);
+    let topic = topic.as_str();
     let (first, end) = consumer.fetch_watermarks(topic, partition, READ_TIMEOUT)?;
     let mut next = tombstone.offset.max(first);
     let mut assignment = TopicPartitionList::new();

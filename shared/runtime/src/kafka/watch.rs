@@ -110,7 +110,7 @@ impl KafkaWatch {
     /// Asks a client for a topic. If it gets no answer, the brokers
     /// are added to it once more. Blocks for a second at most.
     pub fn ask<C: ClientContext>(&self, client: &Client<C>) -> bool {
-        match client.fetch_metadata(Some(Topic::Created.name()), TIMEOUT) {
+        match client.fetch_metadata(Some(&self.kafka.names.topic(Topic::Created)), TIMEOUT) {
             // A topic that somebody deleted is not an answer to work with.
             Ok(metadata) => metadata.topics().iter().all(|topic| topic.error().is_none()),
             Err(_) => {
@@ -133,7 +133,7 @@ impl KafkaWatch {
     fn note_shapes(&self, metadata: &Metadata) {
         for topic in metadata.topics().iter().filter(|topic| topic.error().is_none()) {
             let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min();
-            if let (Some(name), Some(replicas)) = (Topic::from_name(topic.name()), replicas) {
+            if let (Some(name), Some(replicas)) = (self.kafka.names.topic_of(topic.name()), replicas) {
                 self.note_shape(name, TopicShape { partitions: topic.partitions().len(), replicas });
             }
         }
