@@ -109,6 +109,7 @@ chart() {
   refused 'kafka.partitions' -f "$least" --set notificationService.autoscaling.enabled=true,notificationService.autoscaling.maxReplicas=7
   refused 'topicPrefix' -f "$least" --set kafka.topicPrefix=team-a
   refused 'saslSecretName' -f "$least" --set kafka.securityProtocol=sasl_ssl
+  refused 'certificateSecretName' -f "$least" --set kafka.certificateSecretName=kafka-certificate
   refused 'SMTP_PASSWORD' -f "$least" --set notificationService.env.SMTP_PASSWORD=secret
   refused 'ALLOW_DEVELOPMENT_SECRETS' -f "$least" --set userService.env.ALLOW_DEVELOPMENT_SECRETS=yes
   refused 'KAFKA_GROUP_INSTANCE_ID' -f "$least" --set notificationService.env.KAFKA_GROUP_INSTANCE_ID=mailer

@@ -10,6 +10,8 @@ use std::{
     process::{Command, Output},
 };
 
+mod certificates;
+pub mod mutual_tls;
 pub mod sasl_ssl;
 
 /// The controller's port is this far above the broker's, as in the script.

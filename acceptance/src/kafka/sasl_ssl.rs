@@ -2,10 +2,12 @@
 //!
 //! Its certificate and its users are made for one test, so nothing else trusts them.
 
-use super::{CONTROLLER, Kafka};
+use super::{
+    CONTROLLER, Kafka,
+    certificates::{Authority, Validity},
+};
 use crate::service::Service;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The password of every user. This text occurs nowhere else in a log.
 pub const PASSWORD: &str = "correct-horse-battery-staple";
@@ -24,7 +26,9 @@ impl Kafka {
     pub fn require_tls_and_login(&mut self) -> SaslSsl {
         std::fs::create_dir_all(&self.folder).expect("a folder");
         let (ca_file, key_store) = (self.folder.join("ca.pem"), self.folder.join("broker.pem"));
-        certify(&ca_file, &key_store);
+        let authority = Authority::new();
+        authority.write(&ca_file);
+        authority.certify("broker", Validity::Now).write(&key_store, &key_store);
         let (port, controller) = (self.port, self.port + CONTROLLER);
         let users = ["plain", "team-a", "team-b"].map(|user| format!("user_{user}=\"{PASSWORD}\"")).join(" ");
         let (ca, keys) = (ca_file.display(), key_store.display());
@@ -73,21 +77,4 @@ impl SaslSsl {
             .with("KAFKA_SASL_USERNAME", user)
             .with("KAFKA_SASL_PASSWORD", PASSWORD)
     }
-}
-
-/// Writes a certificate authority, and the broker's key with a certificate of that authority for `localhost`.
-fn certify(ca_file: &Path, key_store: &Path) {
-    let mut authority = CertificateParams::new([]).expect("no names");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // The names differ, because OpenSSL takes a certificate for self-signed if its issuer has the same name.
-    authority.distinguished_name.push(DnType::CommonName, "authority of this test");
-    let authority_key = KeyPair::generate().expect("a key");
-    let root = authority.self_signed(&authority_key).expect("a certificate");
-    let mut broker = CertificateParams::new(["localhost".to_owned()]).expect("a name");
-    broker.distinguished_name.push(DnType::CommonName, "broker");
-    let key = KeyPair::generate().expect("a key");
-    let signed = broker.signed_by(&key, &Issuer::from_params(&authority, &authority_key));
-    let certificate = signed.expect("a certificate").pem();
-    std::fs::write(ca_file, root.pem()).expect("a file");
-    std::fs::write(key_store, [key.serialize_pem(), certificate].concat()).expect("a file");
 }

@@ -13,6 +13,7 @@ mod expectations;
 mod signup;
 mod start_order;
 mod managed_kafka;
+mod mutual_tls;
 mod topic_prefix;
 mod topics;
 mod foreign_writers;

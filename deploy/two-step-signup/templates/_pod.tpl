@@ -31,8 +31,9 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Mounts of the CA certificates for Kafka and the mail server. */}}
+{{/* Mounts of the certificates for Kafka and the mail server. */}}
 {{- define "kafkaCaFolder" -}}/etc/two-step-signup/kafka-ca{{- end }}
+{{- define "kafkaCertificateFolder" -}}/etc/two-step-signup/kafka-certificate{{- end }}
 {{- define "smtpCaFolder" -}}/etc/two-step-signup/smtp-ca{{- end }}
 
 {{/* Variables of both services. */}}
@@ -59,6 +60,33 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- if $kafka.caSecretName }}
 - {name: KAFKA_CA_FILE, value: {{ include "kafkaCaFolder" . }}/ca.crt}
+{{- end }}
+{{- if $kafka.certificateSecretName }}
+- {name: KAFKA_CERTIFICATE_FILE, value: {{ include "kafkaCertificateFolder" . }}/tls.crt}
+- {name: KAFKA_KEY_FILE, value: {{ include "kafkaCertificateFolder" . }}/tls.key}
+{{- end }}
+{{- end }}
+
+{{/* What both services mount for Kafka, and where. */}}
+{{- define "kafkaMounts" -}}
+{{- with .Values.kafka }}
+{{- if .caSecretName }}
+- {name: kafka-ca, mountPath: {{ include "kafkaCaFolder" . }}, readOnly: true}
+{{- end }}
+{{- if .certificateSecretName }}
+- {name: kafka-certificate, mountPath: {{ include "kafkaCertificateFolder" . }}, readOnly: true}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "kafkaVolumes" -}}
+{{- with .Values.kafka }}
+{{- if .caSecretName }}
+- {name: kafka-ca, secret: {secretName: {{ .caSecretName }}, items: [{key: ca.crt, path: ca.crt}]}}
+{{- end }}
+{{- if .certificateSecretName }}
+- {name: kafka-certificate, secret: {secretName: {{ .certificateSecretName }}, items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -15,6 +15,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod advice;
 mod headers;
 #[cfg(target_os = "linux")]
 mod leader_hints;
@@ -187,7 +188,8 @@ impl ClientContext for ClientLog {
         // a wrong password, came before it and would be hidden by it.
         let says_why = error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown);
         if says_why && self.is_due() {
-            log::warn!(target: "librdkafka", "error" = error.to_string().as_str(); "{reason} (further ones are not shown for 10 s)");
+            let advice = advice::advice(reason).map(|advice| format!(": {advice}")).unwrap_or_default();
+            log::warn!(target: "librdkafka", "error" = error.to_string().as_str(); "{reason}{advice} (further ones are not shown for 10 s)");
         }
     }
 }

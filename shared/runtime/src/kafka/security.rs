@@ -4,9 +4,12 @@
 //! `kafka-tls`. Other builds refuse these settings at the start, since they can't apply them.
 
 use crate::env::{self, Env};
+use own_certificate::OwnCertificate;
 use rdkafka::ClientConfig;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use std::fmt;
+
+mod own_certificate;
 
 const PROTOCOL: &str = "KAFKA_SECURITY_PROTOCOL";
 const MECHANISM: &str = "KAFKA_SASL_MECHANISM";
@@ -20,6 +23,8 @@ pub struct KafkaSecurity {
     protocol: Protocol,
     /// PEM certificates that are trusted instead of the system's.
     ca_file: Option<String>,
+    /// The certificate with which the services show who they are.
+    own: Option<OwnCertificate>,
     login: Option<Login>,
 }
 
@@ -57,7 +62,7 @@ impl fmt::Debug for Login {
 }
 
 impl KafkaSecurity {
-    /// Reads `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_*` and `KAFKA_CA_FILE`.
+    /// Reads `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_*`, `KAFKA_CA_FILE`, `KAFKA_CERTIFICATE_FILE` and `KAFKA_KEY_FILE`.
     pub(super) fn from_env(env: &mut Env) -> Self {
         Self::read(env, cfg!(feature = "kafka-tls"))
     }
@@ -67,6 +72,7 @@ impl KafkaSecurity {
         let protocol = env
             .or(PROTOCOL, Protocol::default(), |text| Protocol::parse(text).inspect_err(|_| known = false));
         let ca_file = env.optional(CA_FILE, certificates);
+        let own = OwnCertificate::read(env);
         let mechanism = env.or(MECHANISM, Mechanism::ScramSha512, Mechanism::parse);
         let username = env.optional(USERNAME, env::text);
         let password = env.optional(PASSWORD, env::text);
@@ -78,15 +84,22 @@ impl KafkaSecurity {
                     "expected plaintext: TLS and SASL need a build with --features kafka-tls",
                 );
             }
-            if ca_file.is_some() && !protocol.has_tls() {
-                env.problem(CA_FILE, format!("expected only with {PROTOCOL}=ssl or sasl_ssl"));
+            for (variable, given) in
+                [(CA_FILE, ca_file.is_some()), (own_certificate::CERTIFICATE_FILE, own.is_some())]
+            {
+                if given && !protocol.has_tls() {
+                    env.problem(variable, format!("expected only with {PROTOCOL}=ssl or sasl_ssl"));
+                }
             }
             check_login(env, protocol, USERNAME, username.is_some());
             check_login(env, protocol, PASSWORD, password.is_some());
         }
         let login =
             username.zip(password).map(|(username, password)| Login { mechanism, username, password });
-        Self { protocol, ca_file, login }
+        if let Some(own) = own.as_ref().filter(|_| cfg!(feature = "kafka-tls")) {
+            own.check(env);
+        }
+        Self { protocol, ca_file, own, login }
     }
 
     pub(super) fn apply(&self, client: &mut ClientConfig) {
@@ -94,6 +107,9 @@ impl KafkaSecurity {
         if self.protocol.has_tls() {
             // `probe` searches where distributions keep their certificates, whichever OpenSSL is linked.
             client.set("ssl.ca.location", self.ca_file.as_deref().unwrap_or("probe"));
+        }
+        if let Some(own) = &self.own {
+            own.apply(client);
         }
         if let Some(login) = &self.login {
             client
