@@ -120,6 +120,19 @@ impl Kafka {
         self.run("configs", arguments).await;
     }
 
+    /// Places a broker that was never started in a zone, and lets readers choose a replica in theirs.
+    pub fn place_in(&mut self, zone: &str) {
+        self.settings.extend([
+            format!("broker.rack={zone}"),
+            "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector".to_owned(),
+        ]);
+    }
+
+    /// Creates a topic of one partition that broker 1 leads and broker 2 follows.
+    pub async fn create_led_by_first(&self, topic: &str) {
+        self.run("topics", &["--create", "--topic", topic, "--replica-assignment", "1:2"]).await;
+    }
+
     /// Makes a broker that was never started check rights: nobody has any, until [`Kafka::allow`].
     pub fn check_rights(&mut self) {
         self.settings.extend([

@@ -15,6 +15,7 @@ mod start_order;
 mod managed_kafka;
 mod mutual_tls;
 mod topic_prefix;
+mod zones;
 mod topics;
 mod foreign_writers;
 mod crashes;

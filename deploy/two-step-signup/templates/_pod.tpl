@@ -51,6 +51,9 @@ capabilities: {drop: [ALL]}
 {{- end }}
 - {name: KAFKA_PARTITIONS, value: {{ $kafka.partitions | quote }}}
 - {name: KAFKA_REPLICATION, value: {{ $kafka.replication | quote }}}
+{{- if $kafka.rackFromZone }}
+- {name: KAFKA_CLIENT_RACK, valueFrom: {fieldRef: {fieldPath: "metadata.labels['topology.kubernetes.io/zone']"}}}
+{{- end }}
 - {name: KAFKA_SECURITY_PROTOCOL, value: {{ $kafka.securityProtocol }}}
 {{- if hasPrefix "sasl_" $kafka.securityProtocol }}
 - {name: KAFKA_SASL_MECHANISM, value: {{ $kafka.saslMechanism }}}

@@ -77,6 +77,7 @@ pub(super) fn client(
         .set("statistics.interval.ms", "5000")
         // Topics that this process may not create can appear at any time.
         .set("topic.metadata.refresh.interval.ms", "10000");
+    kafka.read_in_own_zone(&mut config);
     if let Some(instance_id) = &group.instance_id {
         config.set("group.instance.id", instance_id);
     }

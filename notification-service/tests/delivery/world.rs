@@ -77,6 +77,7 @@ impl World {
             partitions,
             replication: 1,
             check_topics: true,
+            rack: None,
             security: KafkaSecurity::default(),
         };
         kafka.ensure_topics(&CancellationToken::new()).await;

@@ -46,12 +46,14 @@ pub struct KafkaConfig {
     pub replication: i32,
     /// Whether a topic whose settings break a promise makes a service not ready.
     pub check_topics: bool,
+    /// The zone of this process, as brokers name theirs (`broker.rack`).
+    pub rack: Option<String>,
     /// Encryption and login of a connection.
     pub security: KafkaSecurity,
 }
 
 impl KafkaConfig {
-    /// Reads `KAFKA_BROKERS`, `KAFKA_TOPIC_PREFIX`, `KAFKA_PARTITIONS`, `KAFKA_REPLICATION`, `KAFKA_TOPIC_SETTINGS` and the variables of [`KafkaSecurity`].
+    /// Reads `KAFKA_BROKERS`, `KAFKA_TOPIC_PREFIX`, `KAFKA_PARTITIONS`, `KAFKA_REPLICATION`, `KAFKA_TOPIC_SETTINGS`, `KAFKA_CLIENT_RACK` and the variables of [`KafkaSecurity`].
     pub fn from_env(env: &mut Env) -> Self {
         Self {
             brokers: env.or("KAFKA_BROKERS", "localhost:9092".to_owned(), env::text),
@@ -59,6 +61,7 @@ impl KafkaConfig {
             partitions: env.or("KAFKA_PARTITIONS", 6, env::number(1..=10_000)),
             replication: env.or("KAFKA_REPLICATION", 1, env::number(1..=100)),
             check_topics: env.or("KAFKA_TOPIC_SETTINGS", true, check_or_ignore),
+            rack: env.optional("KAFKA_CLIENT_RACK", env::text),
             security: KafkaSecurity::from_env(env),
         }
     }
@@ -100,6 +103,14 @@ impl KafkaConfig {
             // of anybody would hide all later records for as long as it stays open.
             .set("isolation.level", "read_uncommitted");
         consumer
+    }
+
+    /// Lets a consumer read from a replica in its own zone, if there is one (KIP-392). For readers that can wait: a
+    /// follower shows a record up to half a second later than the leader (`replica.fetch.wait.max.ms`).
+    pub fn read_in_own_zone(&self, consumer: &mut ClientConfig) {
+        if let Some(rack) = &self.rack {
+            consumer.set("client.rack", rack);
+        }
     }
 
     /// Creates missing topics, and tries again until that succeeds or `stop` is cancelled.

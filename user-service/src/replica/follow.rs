@@ -70,6 +70,8 @@ impl Follower {
             .set("fetch.message.max.bytes", "4194304")
             // Requests rarely wait for a registration, but each guess waits for its attempt.
             .set("fetch.wait.max.ms", "250");
+        // Not the prompt one: a verification would wait for the follower.
+        kafka.read_in_own_zone(&mut patient);
         Ok(Self {
             prompt: settings.create_with_context(ClientLog::default())?,
             patient: patient.create_with_context(ClientLog::default())?,
