@@ -10,7 +10,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
-use runtime::kafka::{ClientLog, KafkaConfig, KafkaWatch, Names};
+use runtime::kafka::{ClientLog, KafkaConfig, KafkaWatch, Names, serve_token};
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -67,6 +67,7 @@ impl Inquirer {
 
     /// Whether the broker answers this client. Blocks for a second at most.
     pub(crate) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
+        serve_token(&self.client);
         watch.ask(self.client.client())
     }
 
@@ -76,6 +77,7 @@ impl Inquirer {
     /// # Errors
     /// When the brokers don't answer within some seconds.
     pub(crate) fn span(&self, since: impl Fn(Topic) -> Option<Timestamp>) -> KafkaResult<(Offsets, Offsets)> {
+        serve_token(&self.client);
         let mut partitions = Vec::new();
         for topic in TOPICS {
             partitions.extend((0..self.partition_count(topic)?).map(|partition| (topic, partition)));
@@ -106,6 +108,7 @@ impl Inquirer {
     pub(crate) fn ends(&self, partitions: &[Partition]) -> KafkaResult<Offsets> {
         let began = Instant::now();
         loop {
+            serve_token(&self.client);
             let ends = self.offsets(partitions, Offset::End, QUERY_TIMEOUT.saturating_sub(began.elapsed()));
             if ends.is_ok() || began.elapsed().saturating_add(TRY_PAUSE) > QUERY_TIMEOUT {
                 return ends;

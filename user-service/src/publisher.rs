@@ -8,6 +8,7 @@ use contract::{account_id::AccountId, event::Event, topic::Topic};
 use jiff::Timestamp;
 use rdkafka::{
     ClientContext,
+    client::OAuthToken,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::OwnedHeaders,
@@ -15,6 +16,7 @@ use rdkafka::{
 use runtime::kafka::{self, Acked, ClientLog, KafkaConfig, KafkaWatch, Names, Producer, Record};
 use serde::Deserialize;
 use std::{
+    error::Error,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -161,6 +163,12 @@ struct Context {
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = ClientLog::ENABLE_REFRESH_OAUTH_TOKEN;
+
+    fn generate_oauth_token(&self, token_file: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.log.generate_oauth_token(token_file)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         self.log.log(level, facility, text);
     }

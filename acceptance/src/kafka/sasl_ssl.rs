@@ -7,7 +7,7 @@ use super::{
     certificates::{Authority, Validity},
 };
 use crate::service::Service;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The password of every user. This text occurs nowhere else in a log.
 pub const PASSWORD: &str = "correct-horse-battery-staple";
@@ -38,7 +38,13 @@ impl Kafka {
             "listener.security.protocol.map=SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT".to_owned(),
             "inter.broker.listener.name=SASL_SSL".to_owned(),
             "sasl.mechanism.inter.broker.protocol=PLAIN".to_owned(),
-            "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512".to_owned(),
+            "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512,OAUTHBEARER".to_owned(),
+            // Kafka's own module for tests: it takes unsigned tokens.
+            format!(
+                "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config={KAFKA}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";"
+            ),
+            // A session ends with its token, at the latest after this time.
+            "listener.name.sasl_ssl.oauthbearer.connections.max.reauth.ms=60000".to_owned(),
             format!(
                 "listener.name.sasl_ssl.plain.sasl.jaas.config={KAFKA}.plain.PlainLoginModule required {users};"
             ),
@@ -69,12 +75,22 @@ impl SaslSsl {
         self.with_login(service, user).with("KAFKA_SASL_MECHANISM", "PLAIN")
     }
 
+    /// Lets a service log in with the token in this file.
+    #[must_use]
+    pub fn with_token(&self, service: Service, file: &Path) -> Service {
+        self.to_broker(service)
+            .with("KAFKA_SASL_MECHANISM", "OAUTHBEARER")
+            .with("KAFKA_TOKEN_FILE", file.to_str().expect("a path in UTF-8"))
+    }
+
     fn with_login(&self, service: Service, user: &str) -> Service {
+        self.to_broker(service).with("KAFKA_SASL_USERNAME", user).with("KAFKA_SASL_PASSWORD", PASSWORD)
+    }
+
+    fn to_broker(&self, service: Service) -> Service {
         service
             .with("KAFKA_BROKERS", &self.bootstrap)
             .with("KAFKA_SECURITY_PROTOCOL", "sasl_ssl")
             .with("KAFKA_CA_FILE", self.ca_file.to_str().expect("a path in UTF-8"))
-            .with("KAFKA_SASL_USERNAME", user)
-            .with("KAFKA_SASL_PASSWORD", PASSWORD)
     }
 }

@@ -14,6 +14,7 @@ mod signup;
 mod start_order;
 mod managed_kafka;
 mod mutual_tls;
+mod token_file;
 mod topic_prefix;
 mod zones;
 mod topics;

@@ -31,8 +31,9 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Mounts of the certificates for Kafka and the mail server. */}}
+{{/* Mounts of the certificates and the token for Kafka and the mail server. */}}
 {{- define "kafkaCaFolder" -}}/etc/two-step-signup/kafka-ca{{- end }}
+{{- define "kafkaTokenFolder" -}}/etc/two-step-signup/kafka-token{{- end }}
 {{- define "kafkaCertificateFolder" -}}/etc/two-step-signup/kafka-certificate{{- end }}
 {{- define "smtpCaFolder" -}}/etc/two-step-signup/smtp-ca{{- end }}
 
@@ -57,8 +58,12 @@ capabilities: {drop: [ALL]}
 - {name: KAFKA_SECURITY_PROTOCOL, value: {{ $kafka.securityProtocol }}}
 {{- if hasPrefix "sasl_" $kafka.securityProtocol }}
 - {name: KAFKA_SASL_MECHANISM, value: {{ $kafka.saslMechanism }}}
+{{- if $kafka.tokenSecretName }}
+- {name: KAFKA_TOKEN_FILE, value: {{ include "kafkaTokenFolder" . }}/token}
+{{- else }}
 {{- range list "KAFKA_SASL_USERNAME" "KAFKA_SASL_PASSWORD" }}
 - {name: {{ . }}, valueFrom: {secretKeyRef: {name: {{ $kafka.saslSecretName }}, key: {{ . }}}}}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if $kafka.caSecretName }}
@@ -79,6 +84,9 @@ capabilities: {drop: [ALL]}
 {{- if .certificateSecretName }}
 - {name: kafka-certificate, mountPath: {{ include "kafkaCertificateFolder" . }}, readOnly: true}
 {{- end }}
+{{- if .tokenSecretName }}
+- {name: kafka-token, mountPath: {{ include "kafkaTokenFolder" . }}, readOnly: true}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -89,6 +97,9 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- if .certificateSecretName }}
 - {name: kafka-certificate, secret: {secretName: {{ .certificateSecretName }}, items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}}
+{{- end }}
+{{- if .tokenSecretName }}
+- {name: kafka-token, secret: {secretName: {{ .tokenSecretName }}, items: [{key: token, path: token}]}}
 {{- end }}
 {{- end }}
 {{- end }}

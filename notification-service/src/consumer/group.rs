@@ -13,6 +13,7 @@ use crate::{mailing::Input, offsets::Partition, record::Lent, status::Status};
 use contract::topic::Topic;
 use rdkafka::{
     ClientContext, Message, Statistics, TopicPartitionList,
+    client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext, StreamConsumer},
     error::{KafkaError, KafkaResult},
@@ -20,7 +21,7 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 use runtime::kafka::{ClientLog, KafkaConfig, Names, headers};
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// The topics whose records may ask for an email.
@@ -87,6 +88,12 @@ pub(super) fn client(
 }
 
 impl ClientContext for GroupContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = ClientLog::ENABLE_REFRESH_OAUTH_TOKEN;
+
+    fn generate_oauth_token(&self, token_file: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.log.generate_oauth_token(token_file)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         self.log.log(level, facility, text);
     }

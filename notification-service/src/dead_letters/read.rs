@@ -33,6 +33,7 @@ fn read(kafka: &KafkaConfig) -> anyhow::Result<Vec<Letter>> {
         // The client needs it to assign partitions; nothing is ever committed.
         .set("group.id", kafka.names.group("dead-letters-command"))
         .create_with_context(ClientLog::default())?;
+    kafka::serve_token(&consumer);
     let mut ends = ends(&consumer, topic)?;
     let mut start = TopicPartitionList::new();
     for partition in ends.keys() {

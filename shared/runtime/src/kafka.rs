@@ -5,13 +5,15 @@ use contract::topic::Topic;
 use rdkafka::{
     ClientConfig, ClientContext,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::ConsumerContext,
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
 use std::{
+    error::Error,
     sync::Mutex,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +24,7 @@ mod leader_hints;
 mod names;
 mod producer;
 mod security;
+mod token;
 mod topic_check;
 mod topic_settings;
 mod watch;
@@ -31,7 +34,7 @@ pub use names::Names;
 pub use producer::{Acked, Producer, Record};
 pub use security::KafkaSecurity;
 pub use topic_check::TopicCheck;
-pub use watch::{KafkaWatch, TopicShape};
+pub use watch::{KafkaWatch, TopicShape, serve_token};
 
 /// The brokers, and how missing topics are created.
 #[derive(Debug, Clone)]
@@ -105,6 +108,13 @@ impl KafkaConfig {
         consumer
     }
 
+    /// A client that administers topics. Make one for each task: its token is not renewed.
+    fn admin(&self) -> KafkaResult<AdminClient<ClientLog>> {
+        let admin: AdminClient<ClientLog> = self.client().create_with_context(ClientLog::default())?;
+        self.security.sign_in(admin.inner())?;
+        Ok(admin)
+    }
+
     /// Lets a consumer read from a replica in its own zone, if there is one (KIP-392). For readers that can wait: a
     /// follower shows a record up to half a second later than the leader (`replica.fetch.wait.max.ms`).
     pub fn read_in_own_zone(&self, consumer: &mut ClientConfig) {
@@ -133,7 +143,7 @@ impl KafkaConfig {
     }
 
     async fn create_topics(&self) -> Result<(), KafkaError> {
-        let admin: AdminClient<ClientLog> = self.client().create_with_context(ClientLog::default())?;
+        let admin = self.admin()?;
         let settings = Topic::ALL.map(|topic| (self.names.topic(topic), topic.settings(self.replication)));
         let topics: Vec<_> = settings
             .iter()
@@ -186,6 +196,12 @@ impl ClientLog {
 }
 
 impl ClientContext for ClientLog {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, token_file: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        Ok(token::read(token_file.unwrap_or_default(), SystemTime::now())?)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         // Connection failures arrive here and in `error`; one of the two is enough.
         if facility == "FAIL" || facility == "ERROR" {

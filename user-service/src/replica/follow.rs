@@ -14,7 +14,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult},
 };
-use runtime::kafka::{ClientLog, KafkaConfig, KafkaWatch, Names, header};
+use runtime::kafka::{ClientLog, KafkaConfig, KafkaWatch, Names, header, serve_token};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -189,6 +189,8 @@ impl Follower {
     fn begin(&self, stop: &CancellationToken) -> bool {
         let mut pause = Duration::from_millis(50);
         while !stop.is_cancelled() {
+            serve_token(&self.prompt);
+            serve_token(&self.patient);
             match self.assign() {
                 Ok(()) => return true,
                 Err(error) => {

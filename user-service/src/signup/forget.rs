@@ -13,7 +13,7 @@ use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
 };
-use runtime::kafka::KafkaConfig;
+use runtime::kafka::{ClientLog, KafkaConfig, serve_token};
 use std::time::{Duration, Instant};
 
 /// How long the ack of a tombstone may take. The command's first record waits for
@@ -52,7 +52,8 @@ fn was_verified_after(kafka: &KafkaConfig, tombstone: Written, id: AccountId) ->
     settings
         .set("group.id", kafka.names.group("user-service-forget"))
         .set("enable.auto.offset.store", "false");
-    let consumer: BaseConsumer = settings.create()?;
+    let consumer: BaseConsumer<ClientLog> = settings.create_with_context(ClientLog::default())?;
+    serve_token(&consumer);
     let (topic, partition) = (kafka.names.topic(tombstone.topic), tombstone.partition);
     let topic = topic.as_str();
     let (first, end) = consumer.fetch_watermarks(topic, partition, READ_TIMEOUT)?;

@@ -14,6 +14,8 @@ pub(super) fn advice(error: &str) -> Option<&'static str> {
         Some(
             "the broker refuses the certificate in KAFKA_CERTIFICATE_FILE: it has expired, or is of an authority that the broker lacks",
         )
+    } else if has(&["invalid_token"]) {
+        Some("the broker refuses the token in KAFKA_TOKEN_FILE: its issuer, audience, signature or time")
     } else {
         None
     }
@@ -30,6 +32,7 @@ mod tests {
             ("SSL routines::sslv3 alert bad certificate: SSL alert number 42", Some("KAFKA_KEY_FILE")),
             ("SSL routines::sslv3 alert certificate unknown", Some("refuses the certificate in KAFKA_CERT")),
             ("SSL routines::tlsv1 alert unknown ca", Some("refuses the certificate in KAFKA_CERT")),
+            ("SASL authentication error: {\"status\":\"invalid_token\"}", Some("KAFKA_TOKEN_FILE")),
             ("Connect to ipv4#127.0.0.1:1 failed: Connection refused", None),
         ];
         for (error, expected) in texts {

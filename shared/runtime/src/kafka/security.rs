@@ -3,11 +3,17 @@
 //! librdkafka does both with OpenSSL, which it has only in a build with the feature
 //! `kafka-tls`. Other builds refuse these settings at the start, since they can't apply them.
 
+use super::token::{self, TOKEN_FILE};
 use crate::env::{self, Env};
 use own_certificate::OwnCertificate;
-use rdkafka::ClientConfig;
+use rdkafka::{
+    ClientConfig, ClientContext,
+    client::Client,
+    error::{KafkaError, KafkaResult},
+    types::RDKafkaRespErr,
+};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
-use std::fmt;
+use std::{ffi::CString, fmt, time::SystemTime};
 
 mod own_certificate;
 
@@ -43,26 +49,35 @@ enum Mechanism {
     Plain,
     ScramSha256,
     ScramSha512,
+    OauthBearer,
 }
 
 #[derive(Clone)]
-struct Login {
-    mechanism: Mechanism,
-    username: String,
-    password: String,
+enum Login {
+    Password {
+        mechanism: Mechanism,
+        username: String,
+        password: String,
+    },
+    /// The file with the token of OAUTHBEARER.
+    TokenFile(String),
 }
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login")
-            .field("mechanism", &self.mechanism)
-            .field("username", &self.username)
-            .finish_non_exhaustive()
+        match self {
+            Self::Password { mechanism, username, .. } => f
+                .debug_struct("Password")
+                .field("mechanism", mechanism)
+                .field("username", username)
+                .finish_non_exhaustive(),
+            Self::TokenFile(path) => f.debug_tuple("TokenFile").field(path).finish(),
+        }
     }
 }
 
 impl KafkaSecurity {
-    /// Reads `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_*`, `KAFKA_CA_FILE`, `KAFKA_CERTIFICATE_FILE` and `KAFKA_KEY_FILE`.
+    /// Reads `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_*`, `KAFKA_TOKEN_FILE`, `KAFKA_CA_FILE`, `KAFKA_CERTIFICATE_FILE` and `KAFKA_KEY_FILE`.
     pub(super) fn from_env(env: &mut Env) -> Self {
         Self::read(env, cfg!(feature = "kafka-tls"))
     }
@@ -76,6 +91,7 @@ impl KafkaSecurity {
         let mechanism = env.or(MECHANISM, Mechanism::ScramSha512, Mechanism::parse);
         let username = env.optional(USERNAME, env::text);
         let password = env.optional(PASSWORD, env::text);
+        let token_file = env.optional(TOKEN_FILE, env::text);
         // Without a known protocol, the other variables can't be judged.
         if known {
             if protocol != Protocol::Plaintext && !built_in {
@@ -91,11 +107,15 @@ impl KafkaSecurity {
                     env.problem(variable, format!("expected only with {PROTOCOL}=ssl or sasl_ssl"));
                 }
             }
-            check_login(env, protocol, USERNAME, username.is_some());
-            check_login(env, protocol, PASSWORD, password.is_some());
+            let by_token = mechanism == Mechanism::OauthBearer;
+            check_login(env, protocol, !by_token, USERNAME, username.is_some());
+            check_login(env, protocol, !by_token, PASSWORD, password.is_some());
+            check_login(env, protocol, by_token, TOKEN_FILE, token_file.is_some());
         }
-        let login =
-            username.zip(password).map(|(username, password)| Login { mechanism, username, password });
+        let password = username.zip(password);
+        let login = password
+            .map(|(username, password)| Login::Password { mechanism, username, password })
+            .or(token_file.map(Login::TokenFile));
         if let Some(own) = own.as_ref().filter(|_| cfg!(feature = "kafka-tls")) {
             own.check(env);
         }
@@ -111,20 +131,70 @@ impl KafkaSecurity {
         if let Some(own) = &self.own {
             own.apply(client);
         }
-        if let Some(login) = &self.login {
-            client
-                .set("sasl.mechanisms", login.mechanism.name())
-                .set("sasl.username", &login.username)
-                .set("sasl.password", &login.password);
+        match &self.login {
+            Some(Login::Password { mechanism, username, password }) => {
+                client
+                    .set("sasl.mechanisms", mechanism.name())
+                    .set("sasl.username", username)
+                    .set("sasl.password", password);
+            }
+            Some(Login::TokenFile(path)) => {
+                // librdkafka hands the second to `ClientLog` when it asks for a token.
+                client
+                    .set("sasl.mechanisms", Mechanism::OauthBearer.name())
+                    .set("sasl.oauthbearer.config", path);
+            }
+            None => {}
         }
+    }
+
+    /// Gives a client that is never polled its token, since librdkafka asks for tokens in polls only.
+    ///
+    /// # Errors
+    /// When there is no valid token.
+    #[expect(unsafe_code, reason = "rdkafka has no safe function for it")]
+    pub(super) fn sign_in<C: ClientContext>(&self, client: &Client<C>) -> KafkaResult<()> {
+        let Some(Login::TokenFile(path)) = &self.login else { return Ok(()) };
+        let failed = |reason: String| KafkaError::ClientCreation(reason);
+        let token = token::read(path, SystemTime::now()).map_err(failed)?;
+        let text = CString::new(token.token).map_err(|_| failed("a token with a zero".to_owned()))?;
+        let mut reason = [0; 512];
+        // SAFETY: the client outlives the call, librdkafka copies the strings, and the buffer has the given size.
+        let code = unsafe {
+            rdkafka::bindings::rd_kafka_oauthbearer_set_token(
+                client.native_ptr(),
+                text.as_ptr(),
+                token.lifetime_ms,
+                c"".as_ptr(),
+                std::ptr::null_mut(),
+                0,
+                reason.as_mut_ptr(),
+                reason.len(),
+            )
+        };
+        if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Ok(());
+        }
+        let octets: Vec<_> =
+            reason.iter().map_while(|it| u8::try_from(*it).ok().filter(|it| *it != 0)).collect();
+        Err(failed(String::from_utf8_lossy(&octets).into_owned()))
     }
 }
 
-fn check_login(env: &mut Env, protocol: Protocol, variable: &'static str, given: bool) {
-    match (protocol.has_sasl(), given) {
-        (true, false) => env.problem(variable, format!("is required with {PROTOCOL}={}", protocol.name())),
-        (false, true) => {
+/// `wanted`: whether the mechanism takes this variable.
+fn check_login(env: &mut Env, protocol: Protocol, wanted: bool, variable: &'static str, given: bool) {
+    match (protocol.has_sasl(), wanted, given) {
+        (true, true, false) => {
+            env.problem(variable, format!("is required with {PROTOCOL}={}", protocol.name()))
+        }
+        (false, _, true) => {
             env.problem(variable, format!("expected only with {PROTOCOL}=sasl_ssl or sasl_plaintext"));
+        }
+        (true, false, true) if variable == TOKEN_FILE => {
+            env.problem(variable, format!("expected only with {MECHANISM}=OAUTHBEARER"));
+        }
+        (true, false, true) => {
+            env.problem(variable, format!("expected only with another {MECHANISM} than OAUTHBEARER"));
         }
         _ => {}
     }
@@ -160,10 +230,10 @@ impl Protocol {
 
 impl Mechanism {
     fn parse(text: &str) -> Result<Self, &'static str> {
-        [Self::Plain, Self::ScramSha256, Self::ScramSha512]
+        [Self::Plain, Self::ScramSha256, Self::ScramSha512, Self::OauthBearer]
             .into_iter()
             .find(|mechanism| mechanism.name().eq_ignore_ascii_case(text))
-            .ok_or("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+            .ok_or("PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
     }
 
     /// The value of librdkafka's `sasl.mechanisms`.
@@ -172,6 +242,7 @@ impl Mechanism {
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::OauthBearer => "OAUTHBEARER",
         }
     }
 }

@@ -6,12 +6,12 @@
 //! may lack the right to `DescribeConfigs`, or a managed Kafka may not have that request.
 
 use super::{
-    ClientLog, KafkaConfig, KafkaWatch,
+    KafkaConfig, KafkaWatch,
     topic_settings::{Found, Judgement},
 };
 use contract::topic::Topic;
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, OwnedResourceSpecifier, ResourceSpecifier},
+    admin::{AdminOptions, OwnedResourceSpecifier, ResourceSpecifier},
     error::KafkaResult,
 };
 use std::{
@@ -129,7 +129,7 @@ impl TopicCheck {
 
     /// The settings of each topic, as far as the brokers show them.
     async fn settings(&self) -> KafkaResult<HashMap<Topic, Found>> {
-        let admin: AdminClient<ClientLog> = self.kafka.client().create_with_context(ClientLog::default())?;
+        let admin = self.kafka.admin()?;
         let names: Vec<_> = self.topics.iter().map(|topic| self.kafka.names.topic(*topic)).collect();
         let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT));

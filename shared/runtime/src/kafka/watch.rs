@@ -5,11 +5,11 @@
 //! Adding them once more brings the client back. A request just when a broker returns is what provokes the loss. So a
 //! client of the watch's own asks first, and the service's clients are asked only when it has seen a broker.
 
-use super::KafkaConfig;
+use super::{ClientLog, KafkaConfig};
 use contract::topic::Topic;
 use rdkafka::{
     ClientContext,
-    client::Client,
+    client::{Client, OAuthToken},
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::KafkaError,
@@ -17,6 +17,7 @@ use rdkafka::{
 };
 use std::{
     collections::HashMap,
+    error::Error,
     ffi::CString,
     sync::{
         Arc, Mutex, PoisonError,
@@ -40,11 +41,23 @@ type Scout = BaseConsumer<Quiet>;
 struct Quiet;
 
 impl ClientContext for Quiet {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, token_file: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        ClientLog::default().generate_oauth_token(token_file)
+    }
+
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
     fn error(&self, _: KafkaError, _: &str) {}
 }
 
 impl ConsumerContext for Quiet {}
+
+/// Lets a consumer that nobody polls take its token (OAUTHBEARER): librdkafka asks for it in a poll. Before each request.
+pub fn serve_token<C: ConsumerContext>(consumer: &BaseConsumer<C>) {
+    // Without an assignment there are no records.
+    let _ = consumer.poll(Duration::ZERO);
+}
 
 /// The watch over the Kafka clients of one service.
 #[derive(Debug)]
@@ -150,6 +163,7 @@ impl KafkaWatch {
             *scout = self.kafka.client().create_with_context(Quiet).ok();
         }
         let seen = scout.as_ref().is_some_and(|scout| {
+            serve_token(scout);
             scout.fetch_metadata(None, TIMEOUT).is_ok_and(|metadata| {
                 self.note_shapes(&metadata);
                 !metadata.brokers().is_empty()

@@ -86,6 +86,25 @@ fn a_login_without_tls_looks_for_no_certificates() {
 }
 
 #[test]
+fn a_token_file_takes_the_place_of_name_and_password() {
+    let (by_token, file) = ((MECHANISM, "oauthbearer"), (TOKEN_FILE, "/run/token"));
+    let sasl_ssl = (PROTOCOL, "sasl_ssl");
+    let (security, problems) = read(&[sasl_ssl, by_token, file]);
+    assert_eq!(problems, []);
+    let mut client = ClientConfig::new();
+    security.apply(&mut client);
+    assert_eq!(client.get("sasl.mechanisms"), Some("OAUTHBEARER"));
+    assert_eq!(client.get("sasl.oauthbearer.config"), Some("/run/token"));
+    assert_eq!(client.get("sasl.password"), None);
+
+    let [username, password] = LOGIN;
+    assert_eq!(named(&read(&[sasl_ssl, by_token]).1), [TOKEN_FILE]);
+    assert_eq!(named(&read(&[sasl_ssl, by_token, file, username, password]).1), [USERNAME, PASSWORD]);
+    assert_eq!(named(&read(&[sasl_ssl, file, username, password]).1), [TOKEN_FILE]);
+    assert_eq!(named(&read(&[file]).1), [TOKEN_FILE]);
+}
+
+#[test]
 fn a_login_that_is_not_whole_is_refused() {
     for protocol in ["sasl_ssl", "sasl_plaintext"] {
         let (_, problems) = read(&[(PROTOCOL, protocol)]);
