@@ -12,6 +12,8 @@ _KAFKA = {
     "KAFKA_SASL_USERNAME": "sasl.username",
     "KAFKA_SASL_PASSWORD": "sasl.password",
     "KAFKA_CA_FILE": "ssl.ca.location",
+    "KAFKA_CERTIFICATE_FILE": "ssl.certificate.location",
+    "KAFKA_KEY_FILE": "ssl.key.location",
 }
 
 
