@@ -4,6 +4,7 @@
 //! after a failure. Each time the file is read anew.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use jiff::Timestamp;
 use rdkafka::client::OAuthToken;
 use serde_json::Value;
 use std::{
@@ -34,9 +35,10 @@ pub(super) fn read(path: &str, now: SystemTime) -> Result<OAuthToken, String> {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let expires = expiry(token).unwrap_or(now.saturating_add(UNKNOWN_LIFE));
     if expires <= now {
-        let ago = now.saturating_sub(expires).as_secs();
+        // The text is the same at each try, so that it is not reported again.
+        let at = Timestamp::UNIX_EPOCH.checked_add(expires).unwrap_or(Timestamp::MIN);
         return Err(format!(
-            "the token in {TOKEN_FILE} expired {ago} s ago; what writes {path:?} has to renew it in time"
+            "the token in {TOKEN_FILE} expired at {at:.0}; what writes {path:?} has to renew it in time"
         ));
     }
     Ok(OAuthToken {
@@ -105,7 +107,10 @@ mod tests {
     fn what_is_no_token_or_has_expired_is_refused_and_not_shown() {
         let expired = jwt(r#"{"sub":"secret","exp":1799999990}"#);
         let error = read_file(expired.as_bytes()).err().unwrap();
-        assert!(error.starts_with("the token in KAFKA_TOKEN_FILE expired 10 s ago"), "{error}");
+        assert!(
+            error.starts_with("the token in KAFKA_TOKEN_FILE expired at 2027-01-15T07:59:50Z;"),
+            "{error}"
+        );
         assert!(!error.contains(&expired));
         for (content, expected) in [
             (&b""[..], "expected one token"),
