@@ -12,6 +12,7 @@ use std::{
 
 mod certificates;
 pub mod mutual_tls;
+mod policy;
 pub mod sasl_ssl;
 
 /// The controller's port is this far above the broker's, as in the script.
@@ -26,6 +27,7 @@ pub struct Kafka {
     cluster: String,
     settings: Vec<String>,
     scram_users: Vec<String>,
+    classes: Option<PathBuf>,
 }
 
 impl Kafka {
@@ -38,6 +40,7 @@ impl Kafka {
             cluster: format!("{:021}A", rand::random::<u64>()),
             settings: Vec::new(),
             scram_users: Vec::new(),
+            classes: None,
         }
     }
 
@@ -186,6 +189,9 @@ impl Kafka {
         script.arg(SCRIPT).arg(command);
         script.arg("--port").arg(self.port.to_string()).arg("--dir").arg(&self.folder);
         script.arg("--cluster").arg(&self.cluster);
+        if let Some(classes) = &self.classes {
+            script.env("KAFKA_MORE_CLASSES", classes);
+        }
         for setting in &self.settings {
             script.arg("--set").arg(setting);
         }

@@ -18,6 +18,7 @@ mod token_file;
 mod topic_prefix;
 mod zones;
 mod topics;
+mod refused_settings;
 mod foreign_writers;
 mod crashes;
 mod replicas;

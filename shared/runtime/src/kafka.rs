@@ -1,10 +1,9 @@
 //! How both services reach Kafka: client settings, the topics, and a log that an outage can't flood.
 
 use crate::env::{self, Env};
-use contract::topic::Topic;
 use rdkafka::{
     ClientConfig, ClientContext,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::AdminClient,
     client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::ConsumerContext,
@@ -15,7 +14,6 @@ use std::{
     sync::Mutex,
     time::{Duration, Instant, SystemTime},
 };
-use tokio_util::sync::CancellationToken;
 
 mod advice;
 mod headers;
@@ -26,6 +24,7 @@ mod producer;
 mod security;
 mod token;
 mod topic_check;
+mod topic_creation;
 mod topic_settings;
 mod watch;
 
@@ -122,50 +121,6 @@ impl KafkaConfig {
             consumer.set("client.rack", rack);
         }
     }
-
-    /// Creates missing topics, and tries again until that succeeds or `stop` is cancelled.
-    ///
-    /// A lack of rights is only a warning: somebody else may be in charge of the topics.
-    pub async fn ensure_topics(&self, stop: &CancellationToken) {
-        let mut pause = Duration::from_millis(100);
-        loop {
-            match self.create_topics().await {
-                Ok(()) => return,
-                Err(error) => {
-                    log::warn!("error" = error.to_string().as_str(); "topics can't be created yet; trying again")
-                }
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(2)),
-            }
-        }
-    }
-
-    async fn create_topics(&self) -> Result<(), KafkaError> {
-        let admin = self.admin()?;
-        let settings = Topic::ALL.map(|topic| (self.names.topic(topic), topic.settings(self.replication)));
-        let topics: Vec<_> = settings
-            .iter()
-            .map(|(name, settings)| {
-                let new = NewTopic::new(name, self.partitions, TopicReplication::Fixed(self.replication));
-                settings.iter().fold(new, |new, (name, value)| new.set(name, value))
-            })
-            .collect();
-        let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
-        for result in admin.create_topics(&topics, &options).await? {
-            use RDKafkaErrorCode as Code;
-            match result {
-                Ok(name) => log::info!("kafka.topic" = name.as_str(); "topic created"),
-                Err((_, Code::TopicAlreadyExists)) => {}
-                Err((name, code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed))) => {
-                    log::warn!("kafka.topic" = name.as_str(), "error" = code.to_string().as_str(); "no right to create the topic; an operator has to");
-                }
-                Err((_, code)) => return Err(KafkaError::AdminOp(code)),
-            }
-        }
-        Ok(())
-    }
 }
 
 fn check_or_ignore(text: &str) -> Result<bool, &'static str> {
@@ -238,6 +193,7 @@ fn severity(level: RDKafkaLogLevel) -> log::Level {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::topic::Topic;
     use rdkafka::{
         Message,
         consumer::{BaseConsumer, Consumer},
