@@ -9,12 +9,14 @@
 #   kafka.sh status [--port N] [--dir D]                   prints pid, address and RSS; exit 0 only when running
 #   kafka.sh topics|groups|configs|produce|consume|offsets [--port N] <args>
 #                                                          the Java tools (e.g. topics --list)
+#   kafka.sh acls [--port N] <args>                        the same for ACLs, through the controller: no listener has to let it in
 #
 # D is data-N in the jar cache unless given; `cargo clean` removes both. To keep them, set KAFKA_HOME_DIR.
 # --set adds or changes a setting of the broker. --add-scram creates a user when D is formatted, in the form of
 # kafka-storage.sh: SCRAM-SHA-512=[name=ada,password=secret]. --cluster is the id that brokers of one cluster share:
 # 16 bytes in base64url without padding, not beginning with a dash; a fresh one by default.
-# Environment: KAFKA_HOME_DIR (jar cache, target/kafka-home), KAFKA_VERSION, KAFKA_JVM_OPTS, KAFKA_START_TIMEOUT (s).
+# Environment: KAFKA_HOME_DIR (jar cache, target/kafka-home), KAFKA_VERSION, KAFKA_JVM_OPTS, KAFKA_START_TIMEOUT (s),
+# KAFKA_MORE_CLASSES (a folder of classes for the broker).
 # Needs bash, JDK 17+, and Maven for `install` only. Every listener binds to 127.0.0.1; the controller uses port + 10000.
 set -euo pipefail
 
@@ -23,6 +25,7 @@ LOG4J_VERSION=${LOG4J_VERSION:-2.25.4}          # the log4j-core that this Kafka
 ROOT=$(dirname "$(dirname "$(realpath "$0")")")
 HOME_DIR=$(realpath -m "${KAFKA_HOME_DIR:-$ROOT/target/kafka-home}")
 LIB=$HOME_DIR/lib-$KAFKA_VERSION
+CLASSES="$LIB/*${KAFKA_MORE_CLASSES:+:$KAFKA_MORE_CLASSES}"
 JVM_OPTS=${KAFKA_JVM_OPTS:--Xms128m -Xmx512m -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:+ExitOnOutOfMemoryError}
 
 die() { echo "kafka.sh: $*" >&2; exit 1; }
@@ -30,7 +33,7 @@ die() { echo "kafka.sh: $*" >&2; exit 1; }
 java_tool() {  # java_tool <class> <args...>: a short-lived JVM, warnings only
   [[ -e $LIB/.complete ]] || install
   java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile="$HOME_DIR/log4j2.properties" \
-    -Dkafka.level=WARN -cp "$LIB/*" "$@"
+    -Dkafka.level=WARN -cp "$CLASSES" "$@"
 }
 
 install() {
@@ -123,7 +126,7 @@ start() {
   : >"$DIR/server.log"
   # shellcheck disable=SC2086  # JVM_OPTS is a list of words
   setsid java $JVM_OPTS -Dlog4j2.configurationFile="$HOME_DIR/log4j2.properties" -Dkafka.logs.dir="$DIR" \
-    -cp "$LIB/*" kafka.Kafka "$DIR/server.properties" >>"$DIR/server.log" 2>&1 </dev/null &
+    -cp "$CLASSES" kafka.Kafka "$DIR/server.properties" >>"$DIR/server.log" 2>&1 </dev/null &
   echo $! >"$DIR/kafka.pid"
   local deadline=$((SECONDS + ${KAFKA_START_TIMEOUT:-60}))
   # the port opens a little before the broker is unfenced, so the log line is the condition
@@ -168,11 +171,12 @@ case $command in
   kill) end KILL ;;
   status) running || { echo "not running"; exit 1; }
     echo "pid $PID, 127.0.0.1:$PORT, $(awk '/VmRSS/ {print int($2 / 1024) " MiB RSS"}' "/proc/$PID/status"), dir $DIR" ;;
+  acls) java_tool org.apache.kafka.tools.AclCommand --bootstrap-controller "127.0.0.1:$CTRL_PORT" "$@" ;;
   topics) java_tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   groups) java_tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   configs) java_tool kafka.admin.ConfigCommand --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   produce) java_tool org.apache.kafka.tools.ConsoleProducer --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   consume) java_tool org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
   offsets) java_tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "127.0.0.1:$PORT" "$@" ;;
-  *) sed -n '2,19s/^# \{0,1\}//p' "$0"; [[ $command == help ]] ;;
+  *) sed -n '2,21s/^# \{0,1\}//p' "$0"; [[ $command == help ]] ;;
 esac

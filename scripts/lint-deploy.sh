@@ -90,7 +90,7 @@ refused() {
 chart() {
   python_tools
   go_tools
-  local values version rendered unknown least=$CHART/ci/least.yaml
+  local values version rendered unknown token least=$CHART/ci/least.yaml
   for values in "$CHART"/ci/*.yaml; do
     "$HELM_BIN" lint --quiet --strict "$CHART" -f "$values"
     for version in "${KUBERNETES[@]}"; do
@@ -107,7 +107,12 @@ chart() {
   refused secretName
   refused 'trustedProxies' -f "$least" --set ingress.enabled=true
   refused 'kafka.partitions' -f "$least" --set notificationService.autoscaling.enabled=true,notificationService.autoscaling.maxReplicas=7
+  refused 'topicPrefix' -f "$least" --set kafka.topicPrefix=team-a
   refused 'saslSecretName' -f "$least" --set kafka.securityProtocol=sasl_ssl
+  refused 'certificateSecretName' -f "$least" --set kafka.certificateSecretName=kafka-certificate
+  token=(--set kafka.securityProtocol=sasl_ssl,kafka.saslMechanism=OAUTHBEARER)
+  refused 'tokenSecretName' -f "$least" "${token[@]}"
+  refused 'KEDA' -f "$least" "${token[@]}" --set kafka.tokenSecretName=kafka-token,notificationService.autoscaling.enabled=true
   refused 'SMTP_PASSWORD' -f "$least" --set notificationService.env.SMTP_PASSWORD=secret
   refused 'ALLOW_DEVELOPMENT_SECRETS' -f "$least" --set userService.env.ALLOW_DEVELOPMENT_SECRETS=yes
   refused 'KAFKA_GROUP_INSTANCE_ID' -f "$least" --set notificationService.env.KAFKA_GROUP_INSTANCE_ID=mailer

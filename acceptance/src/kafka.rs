@@ -10,6 +10,9 @@ use std::{
     process::{Command, Output},
 };
 
+mod certificates;
+pub mod mutual_tls;
+mod policy;
 pub mod sasl_ssl;
 
 /// The controller's port is this far above the broker's, as in the script.
@@ -24,6 +27,7 @@ pub struct Kafka {
     cluster: String,
     settings: Vec<String>,
     scram_users: Vec<String>,
+    classes: Option<PathBuf>,
 }
 
 impl Kafka {
@@ -36,6 +40,7 @@ impl Kafka {
             cluster: format!("{:021}A", rand::random::<u64>()),
             settings: Vec::new(),
             scram_users: Vec::new(),
+            classes: None,
         }
     }
 
@@ -118,6 +123,36 @@ impl Kafka {
         self.run("configs", arguments).await;
     }
 
+    /// Places a broker that was never started in a zone, and lets readers choose a replica in theirs.
+    pub fn place_in(&mut self, zone: &str) {
+        self.settings.extend([
+            format!("broker.rack={zone}"),
+            "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector".to_owned(),
+        ]);
+    }
+
+    /// Creates a topic of one partition that broker 1 leads and broker 2 follows.
+    pub async fn create_led_by_first(&self, topic: &str) {
+        self.run("topics", &["--create", "--topic", topic, "--replica-assignment", "1:2"]).await;
+    }
+
+    /// Makes a broker that was never started check rights: nobody has any, until [`Kafka::allow`].
+    pub fn check_rights(&mut self) {
+        self.settings.extend([
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer".to_owned(),
+            // Who comes without a login: the broker itself, at the controller.
+            "super.users=User:ANONYMOUS".to_owned(),
+        ]);
+    }
+
+    /// Gives a user these rights; the arguments are those of `kafka-acls.sh`.
+    pub async fn allow(&self, user: &str, rights: &[&str]) {
+        let principal = format!("User:{user}");
+        let mut arguments = vec!["--add", "--allow-principal", &principal];
+        arguments.extend(rights);
+        self.run("acls", &arguments).await;
+    }
+
     /// The id of the broker's process.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -154,6 +189,9 @@ impl Kafka {
         script.arg(SCRIPT).arg(command);
         script.arg("--port").arg(self.port.to_string()).arg("--dir").arg(&self.folder);
         script.arg("--cluster").arg(&self.cluster);
+        if let Some(classes) = &self.classes {
+            script.env("KAFKA_MORE_CLASSES", classes);
+        }
         for setting in &self.settings {
             script.arg("--set").arg(setting);
         }

@@ -7,7 +7,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -38,6 +38,9 @@ pub enum LinkFault {
     Stall,
 }
 
+/// What came from the upstream, once somebody listens.
+type Heard = Arc<Mutex<Option<Vec<u8>>>>;
+
 /// A running proxy. Dropping it closes everything.
 #[derive(Debug)]
 pub struct Proxy {
@@ -45,6 +48,7 @@ pub struct Proxy {
     upstream: Arc<OnceLock<SocketAddr>>,
     fault: watch::Sender<Option<LinkFault>>,
     open: Arc<AtomicUsize>,
+    heard: Heard,
     _tasks: JoinSet<()>,
 }
 
@@ -59,8 +63,15 @@ impl Proxy {
         let (upstream, open) = (Arc::new(OnceLock::new()), Arc::new(AtomicUsize::new(0)));
         let fault = watch::Sender::new(None);
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, Arc::clone(&upstream), fault.subscribe(), Arc::clone(&open)));
-        Ok(Self { address, upstream, fault, open, _tasks: tasks })
+        let heard = Heard::default();
+        tasks.spawn(accept(
+            listener,
+            Arc::clone(&upstream),
+            fault.subscribe(),
+            Arc::clone(&open),
+            Arc::clone(&heard),
+        ));
+        Ok(Self { address, upstream, fault, open, heard, _tasks: tasks })
     }
 
     /// The address at which it listens.
@@ -80,6 +91,18 @@ impl Proxy {
         self.open.load(Ordering::SeqCst)
     }
 
+    /// Keeps all that comes from the upstream from now on, for [`heard`](Proxy::heard).
+    pub fn listen_in(&self) {
+        *self.heard.lock().expect("nobody panics with it") = Some(Vec::new());
+    }
+
+    /// Whether this text came from the upstream.
+    #[must_use]
+    pub fn heard(&self, text: &str) -> bool {
+        let heard = self.heard.lock().expect("nobody panics with it");
+        heard.as_ref().is_some_and(|heard| heard.windows(text.len()).any(|part| part == text.as_bytes()))
+    }
+
     /// Begins a fault, or ends it.
     pub fn set(&self, fault: Option<LinkFault>) {
         self.fault.send_replace(fault);
@@ -91,17 +114,18 @@ async fn accept(
     upstream: Arc<OnceLock<SocketAddr>>,
     fault: watch::Receiver<Option<LinkFault>>,
     open: Arc<AtomicUsize>,
+    heard: Heard,
 ) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let (Ok((client, _)), Some(upstream)) = (accepted, upstream.get().copied()) else { continue };
-                let (fault, open) = (fault.clone(), Arc::clone(&open));
+                let (fault, open, heard) = (fault.clone(), Arc::clone(&open), Arc::clone(&heard));
                 connections.spawn(async move {
                     open.fetch_add(1, Ordering::SeqCst);
                     // An error means only that the connection has ended.
-                    let _ = connect(client, upstream, fault).await;
+                    let _ = connect(client, upstream, fault, heard).await;
                     open.fetch_sub(1, Ordering::SeqCst);
                 });
             }
@@ -114,6 +138,7 @@ async fn connect(
     client: TcpStream,
     upstream: SocketAddr,
     fault: watch::Receiver<Option<LinkFault>>,
+    heard: Heard,
 ) -> io::Result<()> {
     let mut cut = fault.clone();
     let passing = async {
@@ -122,8 +147,8 @@ async fn connect(
         server.set_nodelay(true)?;
         let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
         tokio::try_join!(
-            pass(from_client, to_server, fault.clone()),
-            pass(from_server, to_client, fault.clone())
+            pass(from_client, to_server, fault.clone(), Heard::default()),
+            pass(from_server, to_client, fault.clone(), heard)
         )
     };
     tokio::select! {
@@ -137,6 +162,7 @@ async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut fault: watch::Receiver<Option<LinkFault>>,
+    heard: Heard,
 ) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     let mut lost = false;
@@ -166,6 +192,9 @@ async fn pass(
         }
         if read == 0 {
             return to.shutdown().await;
+        }
+        if let Some(heard) = heard.lock().expect("nobody panics with it").as_mut() {
+            heard.extend(&chunk[..read]);
         }
         to.write_all(&chunk[..read]).await?;
     }

@@ -90,15 +90,35 @@ impl Service {
         &self.log
     }
 
-    /// Runs one of the binary's commands in the service's environment, and waits for its end.
+    /// Runs one of the binary's commands in the service's environment, and waits for its end. Returns what it
+    /// printed.
     ///
     /// # Panics
     /// When the command fails.
-    pub async fn command(&self, arguments: &[&str]) {
+    pub async fn command(&self, arguments: &[&str]) -> String {
         let mut command = tokio::process::Command::from(self.prepared());
         let output = command.args(arguments).output().await.expect("the binary can be run");
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {} {log}", output.status);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Waits until its log contains this text.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn logs(&self, text: &str) {
+        let began = Instant::now();
+        while !self.log_text().contains(text) {
+            assert!(began.elapsed() < DEADLINE, "{text:?} is not in {}", self.log.display());
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Its log so far.
+    #[must_use]
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("its log")
     }
 
     /// Starts the process without waiting.

@@ -64,7 +64,7 @@ impl Config {
         let max_clock_skew = env.or("MAX_CLOCK_SKEW", Duration::from_mins(2), env::duration);
         let publish_timeout = env.or("PUBLISH_TIMEOUT", Duration::from_secs(5), env::duration);
         let group = GroupConfig {
-            group: env.or("KAFKA_GROUP", "notification-service".to_owned(), env::text),
+            group: kafka.names.group(&env.or("KAFKA_GROUP", "notification-service".to_owned(), env::text)),
             instance_id: env.optional("KAFKA_GROUP_INSTANCE_ID", env::text),
             max_backlog_octets: env.or(
                 "MAX_BACKLOG_BYTES",

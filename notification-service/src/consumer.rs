@@ -17,7 +17,7 @@ use rdkafka::{
     consumer::Consumer as _,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
-use runtime::kafka::{KafkaConfig, KafkaWatch};
+use runtime::kafka::{KafkaConfig, KafkaWatch, Names};
 use std::{
     collections::HashMap,
     sync::Arc,
@@ -45,6 +45,7 @@ pub(crate) struct Consumer {
     /// rebalance.
     rebalances: UnboundedReceiver<Input<'static>>,
     client: Arc<GroupClient>,
+    names: Names,
     mailing: Mailing,
     delivery: Arc<Delivery>,
     status: Arc<Status>,
@@ -86,6 +87,7 @@ impl Consumer {
         Ok(Self {
             rebalances,
             client: Arc::new(client),
+            names: kafka.names.clone(),
             mailing: Mailing::new(settings, now()),
             delivery: Arc::new(delivery),
             status,
@@ -104,7 +106,8 @@ impl Consumer {
     /// A fatal error of the client, after which it can't be used.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let client = Arc::clone(&self.client);
-        client.subscribe(&group::TOPICS.map(|topic| topic.name())).context("can't subscribe")?;
+        let topics = group::TOPICS.map(|topic| self.names.topic(topic));
+        client.subscribe(&topics.each_ref().map(String::as_str)).context("can't subscribe")?;
         let mut stopping = false;
         let ended = 'work: loop {
             let wake = self.mailing.wake_at();
@@ -118,7 +121,7 @@ impl Consumer {
                 Some(committed) = self.commits.join_next() => self.on_committed(committed),
                 // With records in the queue, `recv` never yields. Without Tokio's budget, no other branch would run.
                 received = cooperative(client.recv()) => match received {
-                    Ok(record) => group::taken(&record).map_or_else(Vec::new, |taken| self.mailing.on(taken, now())),
+                    Ok(record) => group::taken(&record, &self.names).map_or_else(Vec::new, |taken| self.mailing.on(taken, now())),
                     Err(KafkaError::MessageConsumptionFatal(code)) => {
                         break Err(anyhow::anyhow!("fatal error of the Kafka consumer: {code}"));
                     }

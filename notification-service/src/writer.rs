@@ -6,7 +6,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     message::OwnedHeaders,
 };
-use runtime::kafka::{self, ClientLog, KafkaConfig, KafkaWatch, Producer};
+use runtime::kafka::{self, ClientLog, KafkaConfig, KafkaWatch, Names, Producer};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Writer {
     producer: Arc<Producer<ClientLog>>,
+    names: Names,
 }
 
 /// The topic refuses this record, however often it is written.
@@ -43,7 +44,10 @@ impl Writer {
             .set("message.timeout.ms", "10000")
             .set("queue.buffering.max.kbytes", "65536")
             .set("message.max.bytes", MAX_COPIED_RECORD.to_string());
-        Ok(Self { producer: Arc::new(Producer::new(&config, ClientLog::default())?) })
+        Ok(Self {
+            producer: Arc::new(Producer::new(&config, ClientLog::default())?),
+            names: kafka.names.clone(),
+        })
     }
 
     /// Writes a record until the broker acknowledges it, at growing intervals. It also waits for a missing right, which an
@@ -52,18 +56,18 @@ impl Writer {
     /// # Errors
     /// [`NotTaken`] when a repetition can't help.
     pub(crate) async fn write(&self, outgoing: &Outgoing<'_>) -> Result<(), NotTaken> {
-        let topic = outgoing.topic.name();
+        let name = self.names.topic(outgoing.topic);
         let mut pause = PAUSE;
         loop {
             let &Outgoing { partition, key, payload, .. } = outgoing;
-            let headers = owned(&outgoing.headers);
+            let (topic, headers) = (name.as_str(), owned(&outgoing.headers));
             match self.producer.send(kafka::Record { topic, partition, key, payload, headers }).await {
                 Ok(_) => return Ok(()),
                 Err(error) => {
                     if let Some(code) = refusal(&error) {
                         return Err(NotTaken(code));
                     }
-                    log::warn!("kafka.topic" = topic, "error" = error.to_string().as_str(); "record not written; trying again");
+                    log::warn!("kafka.topic" = outgoing.topic.name(), "error" = error.to_string().as_str(); "record not written; trying again");
                     tokio::time::sleep(pause).await;
                     pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
                 }

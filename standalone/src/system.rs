@@ -17,12 +17,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// The variables for remote brokers and mail servers. An empty value is the default.
-const OF_OTHERS: [&str; 14] = [
+const OF_OTHERS: [&str; 17] = [
     "KAFKA_SECURITY_PROTOCOL",
     "KAFKA_CA_FILE",
+    "KAFKA_CERTIFICATE_FILE",
+    "KAFKA_KEY_FILE",
     "KAFKA_SASL_USERNAME",
     "KAFKA_SASL_PASSWORD",
     "KAFKA_SASL_PASSWORD_FILE",
+    "KAFKA_TOKEN_FILE",
     "SMTP_ENCRYPTION",
     "SMTP_CA_FILE",
     "SMTP_USERNAME",

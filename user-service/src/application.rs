@@ -6,7 +6,7 @@
 use crate::{
     config::Config,
     http::{self, Admission, Context, Http, Limits, Proxies, Silence},
-    log_ends::{Inquirer, settings},
+    log_ends::Inquirer,
     metrics::Metrics,
     outside::Outside,
     publisher::Publisher,
@@ -199,7 +199,7 @@ fn connect(
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<(Signup, Arc<Publisher>, Arc<Follower>)> {
     let publisher = Arc::new(Publisher::new(&config.kafka, config.rules.publish_timeout)?);
-    let inquirer = Arc::new(Inquirer::new(&settings(&config.kafka))?);
+    let inquirer = Arc::new(Inquirer::new(&config.kafka)?);
     let outside = Outside::Real { publisher: Arc::clone(&publisher), inquirer: Arc::clone(&inquirer) };
     let signup = Signup::new(config, metrics, outside);
     let follower = Follower::new(&config.kafka, Arc::clone(signup.replica().reading()), inquirer)?;

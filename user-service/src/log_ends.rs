@@ -10,7 +10,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
-use runtime::kafka::{ClientLog, KafkaConfig, KafkaWatch};
+use runtime::kafka::{ClientLog, KafkaConfig, KafkaWatch, Names, serve_token};
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -33,14 +33,17 @@ pub type Partition = (Topic, i32);
 pub type Offsets = HashMap<Partition, i64>;
 
 /// Asks the brokers for offsets. All its functions block for a few seconds at most.
-pub(crate) struct Inquirer(BaseConsumer<ClientLog>);
+pub(crate) struct Inquirer {
+    client: BaseConsumer<ClientLog>,
+    names: Names,
+}
 
 /// The settings that all clients that read the log have in common.
 pub(crate) fn settings(kafka: &KafkaConfig) -> ClientConfig {
     let mut settings = kafka.consumer();
     settings
         // `assign` needs a group id; nothing is committed under it.
-        .set("group.id", "user-service-view")
+        .set("group.id", kafka.names.group("user-service-view"))
         .set("enable.auto.offset.store", "false")
         // Bounds the memory of each reader: this queue, and a reply of each broker beside it.
         .set("queued.max.messages.kbytes", "8192")
@@ -57,13 +60,15 @@ impl Inquirer {
     ///
     /// # Errors
     /// When librdkafka refuses the configuration.
-    pub(crate) fn new(settings: &ClientConfig) -> KafkaResult<Self> {
-        settings.create_with_context(ClientLog::default()).map(Self)
+    pub(crate) fn new(kafka: &KafkaConfig) -> KafkaResult<Self> {
+        let client = settings(kafka).create_with_context(ClientLog::default())?;
+        Ok(Self { client, names: kafka.names.clone() })
     }
 
     /// Whether the broker answers this client. Blocks for a second at most.
     pub(crate) fn broker_answers(&self, watch: &KafkaWatch) -> bool {
-        watch.ask(self.0.client())
+        serve_token(&self.client);
+        watch.ask(self.client.client())
     }
 
     /// The offset from which each partition of these topics has to be read, and its present log-end offset.
@@ -76,6 +81,7 @@ impl Inquirer {
         topics: &[Topic],
         since: impl Fn(Topic) -> Option<Timestamp>,
     ) -> KafkaResult<(Offsets, Offsets)> {
+        serve_token(&self.client);
         let mut partitions = Vec::new();
         for topic in topics.iter().copied() {
             partitions.extend((0..self.partition_count(topic)?).map(|partition| (topic, partition)));
@@ -106,6 +112,7 @@ impl Inquirer {
     pub(crate) fn ends(&self, partitions: &[Partition]) -> KafkaResult<Offsets> {
         let began = Instant::now();
         loop {
+            serve_token(&self.client);
             let ends = self.offsets(partitions, Offset::End, QUERY_TIMEOUT.saturating_sub(began.elapsed()));
             if ends.is_ok() || began.elapsed().saturating_add(TRY_PAUSE) > QUERY_TIMEOUT {
                 return ends;
@@ -115,8 +122,9 @@ impl Inquirer {
     }
 
     fn partition_count(&self, topic: Topic) -> KafkaResult<i32> {
-        let metadata = self.0.fetch_metadata(Some(topic.name()), QUERY_TIMEOUT)?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic.name());
+        let name = self.names.topic(topic);
+        let metadata = self.client.fetch_metadata(Some(&name), QUERY_TIMEOUT)?;
+        let found = metadata.topics().iter().find(|found| found.name() == name);
         match found.map(|found| (found.error(), found.partitions().len())) {
             Some((None, count)) if count > 0 => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
             Some((Some(code), _)) => Err(KafkaError::MetadataFetch(code.into())),
@@ -130,12 +138,12 @@ impl Inquirer {
     fn offsets(&self, partitions: &[Partition], wanted: Offset, within: Duration) -> KafkaResult<Offsets> {
         let mut query = TopicPartitionList::with_capacity(partitions.len());
         for (topic, partition) in partitions {
-            query.add_partition_offset(topic.name(), *partition, wanted)?;
+            query.add_partition_offset(&self.names.topic(*topic), *partition, wanted)?;
         }
         let mut offsets = Offsets::with_capacity(partitions.len());
-        for found in self.0.offsets_for_times(query, within)?.elements() {
+        for found in self.client.offsets_for_times(query, within)?.elements() {
             found.error()?;
-            let Some(topic) = Topic::from_name(found.topic()) else { continue };
+            let Some(topic) = self.names.topic_of(found.topic()) else { continue };
             match (found.offset(), wanted) {
                 (Offset::Offset(offset), _) => {
                     offsets.insert((topic, found.partition()), offset);
@@ -155,6 +163,7 @@ mod tests {
         mocking::MockCluster,
         producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer},
     };
+    use runtime::env::Env;
 
     const PARTITIONS: [Partition; 3] = [(Topic::Created, 0), (Topic::Activity, 0), (Topic::Verified, 0)];
 
@@ -165,15 +174,13 @@ mod tests {
         for (topic, _) in PARTITIONS {
             cluster.create_topic(topic.name(), 1, 1).unwrap();
         }
-        let inquirer = Inquirer::new(&settings(cluster)).unwrap();
+        let inquirer = Inquirer::new(&kafka(cluster)).unwrap();
         inquirer.span(&TOPICS, |_| Some(Timestamp::now())).unwrap();
         inquirer
     }
 
-    fn settings(cluster: &Cluster) -> ClientConfig {
-        let mut settings = ClientConfig::new();
-        settings.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "g");
-        settings
+    fn kafka(cluster: &Cluster) -> KafkaConfig {
+        KafkaConfig::from_env(&mut Env::from_pairs([("KAFKA_BROKERS", cluster.bootstrap_servers())]))
     }
 
     fn give_leader(cluster: &Cluster, partitions: &[Partition], leader: Option<i32>) {
@@ -186,7 +193,7 @@ mod tests {
     fn the_ends_are_after_the_last_records() {
         let cluster = MockCluster::new(1).unwrap();
         let inquirer = inquirer(&cluster);
-        let producer: BaseProducer = settings(&cluster).create().unwrap();
+        let producer: BaseProducer = kafka(&cluster).client().create().unwrap();
         for topic in [Topic::Created, Topic::Created, Topic::Activity] {
             producer.send(BaseRecord::<(), _>::to(topic.name()).payload("p")).unwrap();
         }

@@ -8,13 +8,15 @@ use contract::{account_id::AccountId, event::Event, topic::Topic};
 use jiff::Timestamp;
 use rdkafka::{
     ClientContext,
+    client::OAuthToken,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::OwnedHeaders,
 };
-use runtime::kafka::{self, Acked, ClientLog, KafkaConfig, KafkaWatch, Producer, Record};
+use runtime::kafka::{self, Acked, ClientLog, KafkaConfig, KafkaWatch, Names, Producer, Record};
 use serde::Deserialize;
 use std::{
+    error::Error,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 /// The one producer of a user service, shared by all requests.
 pub(crate) struct Publisher {
     producer: Producer<Context>,
+    names: Names,
     has_producer_id: Arc<AtomicBool>,
 }
 
@@ -76,7 +79,7 @@ impl Publisher {
             // The statistics show when the producer has its id. The
             // first send would wait for the id, about half a second.
             .set("statistics.interval.ms", "500");
-        Ok(Self { producer: Producer::new(&config, context)?, has_producer_id })
+        Ok(Self { producer: Producer::new(&config, context)?, names: kafka.names.clone(), has_producer_id })
     }
 
     /// Writes an event, waits for the broker's ack until `deadline`, and returns the record's place in the log.
@@ -86,7 +89,7 @@ impl Publisher {
     pub(crate) async fn publish(&self, event: &Event, deadline: Instant) -> Result<Written, PublishError> {
         let encoded = event.encode()?;
         let record = Record {
-            topic: encoded.topic.name(),
+            topic: &self.names.topic(encoded.topic),
             partition: None,
             key: Some(encoded.key.as_bytes()),
             payload: Some(&encoded.payload),
@@ -102,7 +105,7 @@ impl Publisher {
     /// # Errors
     /// As for [`Publisher::publish`].
     pub(crate) async fn forget(&self, id: AccountId) -> Result<Written, PublishError> {
-        let (topic, key) = (Topic::Verified.name(), id.to_string());
+        let (topic, key) = (&self.names.topic(Topic::Verified), id.to_string());
         let headers = OwnedHeaders::new();
         let record = Record { topic, partition: None, key: Some(key.as_bytes()), payload: None, headers };
         Ok(Written::of(Topic::Verified, self.producer.send(record).await?))
@@ -160,6 +163,12 @@ struct Context {
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = ClientLog::ENABLE_REFRESH_OAUTH_TOKEN;
+
+    fn generate_oauth_token(&self, token_file: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.log.generate_oauth_token(token_file)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         self.log.log(level, facility, text);
     }

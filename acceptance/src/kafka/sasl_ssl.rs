@@ -2,9 +2,11 @@
 //!
 //! Its certificate and its users are made for one test, so nothing else trusts them.
 
-use super::{CONTROLLER, Kafka};
+use super::{
+    CONTROLLER, Kafka,
+    certificates::{Authority, Validity},
+};
 use crate::service::Service;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::path::{Path, PathBuf};
 
 /// The password of every user. This text occurs nowhere else in a log.
@@ -20,12 +22,15 @@ pub struct SaslSsl {
 
 impl Kafka {
     /// Replaces the listener of a broker that was never started by a SASL_SSL one. User `scram` logs in with SCRAM-SHA-512,
-    /// user `plain` with PLAIN.
+    /// and the users `plain`, `team-a` and `team-b` with PLAIN.
     pub fn require_tls_and_login(&mut self) -> SaslSsl {
         std::fs::create_dir_all(&self.folder).expect("a folder");
         let (ca_file, key_store) = (self.folder.join("ca.pem"), self.folder.join("broker.pem"));
-        certify(&ca_file, &key_store);
+        let authority = Authority::new();
+        authority.write(&ca_file);
+        authority.certify("broker", Validity::Now).write(&key_store, &key_store);
         let (port, controller) = (self.port, self.port + CONTROLLER);
+        let users = ["plain", "team-a", "team-b"].map(|user| format!("user_{user}=\"{PASSWORD}\"")).join(" ");
         let (ca, keys) = (ca_file.display(), key_store.display());
         self.settings = vec![
             format!("listeners=SASL_SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
@@ -33,9 +38,15 @@ impl Kafka {
             "listener.security.protocol.map=SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT".to_owned(),
             "inter.broker.listener.name=SASL_SSL".to_owned(),
             "sasl.mechanism.inter.broker.protocol=PLAIN".to_owned(),
-            "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512".to_owned(),
+            "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512,OAUTHBEARER".to_owned(),
+            // Kafka's own module for tests: it takes unsigned tokens.
             format!(
-                "listener.name.sasl_ssl.plain.sasl.jaas.config={KAFKA}.plain.PlainLoginModule required user_plain=\"{PASSWORD}\";"
+                "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config={KAFKA}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";"
+            ),
+            // A session ends with its token, at the latest after this time.
+            "listener.name.sasl_ssl.oauthbearer.connections.max.reauth.ms=60000".to_owned(),
+            format!(
+                "listener.name.sasl_ssl.plain.sasl.jaas.config={KAFKA}.plain.PlainLoginModule required {users};"
             ),
             format!(
                 "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={KAFKA}.scram.ScramLoginModule required;"
@@ -58,35 +69,28 @@ impl SaslSsl {
         self.with_login(service, "scram")
     }
 
-    /// Lets a service log in as the user `plain`.
+    /// Lets a service log in with PLAIN, as this user.
     #[must_use]
-    pub fn with_plain(&self, service: Service) -> Service {
-        self.with_login(service, "plain").with("KAFKA_SASL_MECHANISM", "PLAIN")
+    pub fn with_plain(&self, service: Service, user: &str) -> Service {
+        self.with_login(service, user).with("KAFKA_SASL_MECHANISM", "PLAIN")
+    }
+
+    /// Lets a service log in with the token in this file.
+    #[must_use]
+    pub fn with_token(&self, service: Service, file: &Path) -> Service {
+        self.to_broker(service)
+            .with("KAFKA_SASL_MECHANISM", "OAUTHBEARER")
+            .with("KAFKA_TOKEN_FILE", file.to_str().expect("a path in UTF-8"))
     }
 
     fn with_login(&self, service: Service, user: &str) -> Service {
+        self.to_broker(service).with("KAFKA_SASL_USERNAME", user).with("KAFKA_SASL_PASSWORD", PASSWORD)
+    }
+
+    fn to_broker(&self, service: Service) -> Service {
         service
             .with("KAFKA_BROKERS", &self.bootstrap)
             .with("KAFKA_SECURITY_PROTOCOL", "sasl_ssl")
             .with("KAFKA_CA_FILE", self.ca_file.to_str().expect("a path in UTF-8"))
-            .with("KAFKA_SASL_USERNAME", user)
-            .with("KAFKA_SASL_PASSWORD", PASSWORD)
     }
-}
-
-/// Writes a certificate authority, and the broker's key with a certificate of that authority for `localhost`.
-fn certify(ca_file: &Path, key_store: &Path) {
-    let mut authority = CertificateParams::new([]).expect("no names");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // The names differ, because OpenSSL takes a certificate for self-signed if its issuer has the same name.
-    authority.distinguished_name.push(DnType::CommonName, "authority of this test");
-    let authority_key = KeyPair::generate().expect("a key");
-    let root = authority.self_signed(&authority_key).expect("a certificate");
-    let mut broker = CertificateParams::new(["localhost".to_owned()]).expect("a name");
-    broker.distinguished_name.push(DnType::CommonName, "broker");
-    let key = KeyPair::generate().expect("a key");
-    let signed = broker.signed_by(&key, &Issuer::from_params(&authority, &authority_key));
-    let certificate = signed.expect("a certificate").pem();
-    std::fs::write(ca_file, root.pem()).expect("a file");
-    std::fs::write(key_store, [key.serialize_pem(), certificate].concat()).expect("a file");
 }

@@ -9,7 +9,7 @@ use acceptance::{
     world::World,
 };
 use reqwest::StatusCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 async fn a_signup_passes_through_tls_with_either_login() {
     let (world, access) = start().await;
     let mut user_service = access.with_scram(world.user_service("user"));
-    let mut notification_service = access.with_plain(world.notification_service("notification"));
+    let mut notification_service = access.with_plain(world.notification_service("notification"), "plain");
     user_service.start_and_wait().await;
     notification_service.start_and_wait().await;
     let api = Api::new(user_service.address());
@@ -28,7 +28,7 @@ async fn a_signup_passes_through_tls_with_either_login() {
     user_service.stop().await;
     notification_service.stop().await;
     for service in [user_service, notification_service] {
-        assert!(!log(&service).contains(PASSWORD), "see {}", service.log().display());
+        assert!(!service.log_text().contains(PASSWORD), "see {}", service.log().display());
     }
 }
 
@@ -47,20 +47,16 @@ async fn a_broker_that_the_systems_certificates_do_not_vouch_for_is_refused_and_
 async fn stays_out(spoil: impl Fn(Service) -> Service, reason: &str, password: &str) {
     let (world, access) = start().await;
     let user_service = access.with_scram(world.user_service("user"));
-    let notification_service = access.with_plain(world.notification_service("notification"));
+    let notification_service = access.with_plain(world.notification_service("notification"), "plain");
     for service in [user_service, notification_service] {
         // All log lines of the Kafka client, except those of its waits.
         let mut service = spoil(service).with("RUST_LOG", "debug");
         service.start();
         service.alive_and_not_ready().await;
-        let began = Instant::now();
-        while !log(&service).contains(reason) {
-            assert!(began.elapsed() < LIMIT, "{reason:?} is not in {}", service.log().display());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        service.logs(reason).await;
         service.alive_and_not_ready().await;
         service.stop().await;
-        assert!(!log(&service).contains(password), "see {}", service.log().display());
+        assert!(!service.log_text().contains(password), "see {}", service.log().display());
     }
 }
 
@@ -70,8 +66,4 @@ async fn start() -> (World, SaslSsl) {
     world.inbox.start().await;
     world.kafka.start().await;
     (world, access)
-}
-
-fn log(service: &Service) -> String {
-    std::fs::read_to_string(service.log()).expect("its log")
 }

@@ -37,6 +37,8 @@ capabilities: {drop: [ALL]}
 {{- define "smtpLoginFolder" -}}/etc/two-step-signup/smtp-login{{- end }}
 {{- define "smtpCertificateFolder" -}}/etc/two-step-signup/smtp-certificate{{- end }}
 {{- define "kafkaCaFolder" -}}/etc/two-step-signup/kafka-ca{{- end }}
+{{- define "kafkaTokenFolder" -}}/etc/two-step-signup/kafka-token{{- end }}
+{{- define "kafkaCertificateFolder" -}}/etc/two-step-signup/kafka-certificate{{- end }}
 {{- define "smtpCaFolder" -}}/etc/two-step-signup/smtp-ca{{- end }}
 {{- define "textsFolder" -}}/etc/two-step-signup/texts{{- end }}
 
@@ -57,27 +59,46 @@ capabilities: {drop: [ALL]}
 - {name: MAX_CLOCK_SKEW, value: {{ $root.Values.rules.maxClockSkew }}}
 - {name: PUBLISH_TIMEOUT, value: {{ $root.Values.rules.publishTimeout }}}
 - {name: KAFKA_BROKERS, value: {{ $kafka.brokers | quote }}}
+{{- with $kafka.topicPrefix }}
+- {name: KAFKA_TOPIC_PREFIX, value: {{ . | quote }}}
+{{- end }}
 - {name: KAFKA_PARTITIONS, value: {{ $kafka.partitions | quote }}}
 - {name: KAFKA_REPLICATION, value: {{ $kafka.replication | quote }}}
+{{- if $kafka.rackFromZone }}
+- {name: KAFKA_CLIENT_RACK, valueFrom: {fieldRef: {fieldPath: "metadata.labels['topology.kubernetes.io/zone']"}}}
+{{- end }}
 - {name: KAFKA_SECURITY_PROTOCOL, value: {{ $kafka.securityProtocol }}}
 {{- if hasPrefix "sasl_" $kafka.securityProtocol }}
 - {name: KAFKA_SASL_MECHANISM, value: {{ $kafka.saslMechanism }}}
+{{- if $kafka.tokenSecretName }}
+- {name: KAFKA_TOKEN_FILE, value: {{ include "kafkaTokenFolder" . }}/token}
+{{- else }}
 - {name: KAFKA_SASL_USERNAME, valueFrom: {secretKeyRef: {name: {{ $kafka.saslSecretName }}, key: KAFKA_SASL_USERNAME}}}
 - {name: KAFKA_SASL_PASSWORD_FILE, value: {{ include "kafkaLoginFolder" . }}/KAFKA_SASL_PASSWORD}
 {{- end }}
+{{- end }}
 {{- if $kafka.caSecretName }}
 - {name: KAFKA_CA_FILE, value: {{ include "kafkaCaFolder" . }}/ca.crt}
+{{- end }}
+{{- if $kafka.certificateSecretName }}
+- {name: KAFKA_CERTIFICATE_FILE, value: {{ include "kafkaCertificateFolder" . }}/tls.crt}
+- {name: KAFKA_KEY_FILE, value: {{ include "kafkaCertificateFolder" . }}/tls.key}
 {{- end }}
 {{- end }}
 
 {{/* Mounts and volumes of both services. */}}
 {{- define "commonMounts" -}}
 - {name: secrets, mountPath: {{ include "secretsFolder" . }}, readOnly: true}
-{{- if hasPrefix "sasl_" .Values.kafka.securityProtocol }}
+{{- if .Values.kafka.tokenSecretName }}
+- {name: kafka-token, mountPath: {{ include "kafkaTokenFolder" . }}, readOnly: true}
+{{- else if hasPrefix "sasl_" .Values.kafka.securityProtocol }}
 - {name: kafka-login, mountPath: {{ include "kafkaLoginFolder" . }}, readOnly: true}
 {{- end }}
 {{- if .Values.kafka.caSecretName }}
 - {name: kafka-ca, mountPath: {{ include "kafkaCaFolder" . }}, readOnly: true}
+{{- end }}
+{{- if .Values.kafka.certificateSecretName }}
+- {name: kafka-certificate, mountPath: {{ include "kafkaCertificateFolder" . }}, readOnly: true}
 {{- end }}
 {{- if .Values.texts.files }}
 - {name: texts, mountPath: {{ include "textsFolder" . }}, readOnly: true}
@@ -89,12 +110,17 @@ capabilities: {drop: [ALL]}
 {{- $values := (index . 0).Values -}}
 - name: secrets
   secret: {secretName: {{ $values.secretName }}, items: [{{ range $i, $key := rest . }}{{ if $i }}, {{ end }}{key: {{ $key }}, path: {{ $key }}}{{ end }}]}
-{{- if hasPrefix "sasl_" $values.kafka.securityProtocol }}
+{{- if $values.kafka.tokenSecretName }}
+- {name: kafka-token, secret: {secretName: {{ $values.kafka.tokenSecretName }}, items: [{key: token, path: token}]}}
+{{- else if hasPrefix "sasl_" $values.kafka.securityProtocol }}
 - name: kafka-login
   secret: {secretName: {{ $values.kafka.saslSecretName }}, items: [{key: KAFKA_SASL_PASSWORD, path: KAFKA_SASL_PASSWORD}]}
 {{- end }}
 {{- if $values.kafka.caSecretName }}
 - {name: kafka-ca, secret: {secretName: {{ $values.kafka.caSecretName }}, items: [{key: ca.crt, path: ca.crt}]}}
+{{- end }}
+{{- if $values.kafka.certificateSecretName }}
+- {name: kafka-certificate, secret: {secretName: {{ $values.kafka.certificateSecretName }}, items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}}
 {{- end }}
 {{- if $values.texts.files }}
 - name: texts

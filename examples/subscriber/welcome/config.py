@@ -12,12 +12,15 @@ _KAFKA = {
     "KAFKA_SASL_USERNAME": "sasl.username",
     "KAFKA_SASL_PASSWORD": "sasl.password",
     "KAFKA_CA_FILE": "ssl.ca.location",
+    "KAFKA_CERTIFICATE_FILE": "ssl.certificate.location",
+    "KAFKA_KEY_FILE": "ssl.key.location",
 }
 
 
 @dataclass(frozen=True)
 class Config:
     kafka: dict[str, str]
+    verified_topic: str
     group: str
     retry_seconds: float
     smtp: tuple[str, int]
@@ -27,9 +30,12 @@ class Config:
 
     @classmethod
     def from_env(cls, env=os.environ) -> "Config":
+        # Before the names of all topics and groups, as in the two services.
+        prefix = env.get("KAFKA_TOPIC_PREFIX", "")
         config = cls(
             kafka={"bootstrap.servers": "localhost:9092"} | {_KAFKA[name]: env[name] for name in _KAFKA if env.get(name)},
-            group=env.get("WELCOME_GROUP", "welcome"),
+            verified_topic=f"{prefix}user_account_verified",
+            group=f"{prefix}{env.get('WELCOME_GROUP') or 'welcome'}",
             retry_seconds=float(env.get("WELCOME_RETRY_SECONDS", "60")),
             smtp=(env.get("SMTP_HOST", "localhost"), int(env.get("SMTP_PORT", "1025"))),
             starttls={"none": False, "starttls": True}[env.get("SMTP_ENCRYPTION", "none")],

@@ -16,7 +16,6 @@ from .config import Config
 from .event import NotUnderstood, Verified, read
 from .mail import RefusedForGood, RefusedForNow, ServerAway, welcome
 
-VERIFIED = "user_account_verified"
 # Its own topics are named after its group: nobody but the services writes to those of the contract. Addresses are in them, so
 # their records are deleted after these times.
 RETRY_DAYS, DEAD_LETTER_DAYS = 2, 14
@@ -70,7 +69,7 @@ class Subscriber:
     def run(self, stop: Event) -> None:
         while not self._own_topics_exist() and not stop.wait(2):
             pass
-        self._consumer.subscribe([VERIFIED, self._retry], on_revoke=self._revoked, on_lost=self._revoked)
+        self._consumer.subscribe([self._config.verified_topic, self._retry], on_revoke=self._revoked, on_lost=self._revoked)
         while not stop.is_set():
             next_due = min((until for until, _ in self._held.values()), default=float("inf"))
             record = self._consumer.poll(max(0.0, min(next_due - time.time(), COMMIT_SECONDS)))

@@ -32,9 +32,11 @@ impl Consumer {
             Command::Abandon => std::mem::take(&mut self.abandon).cancel(),
             Command::Discard => self.running.abort_all(),
             Command::Commit(positions) => self.commit(&positions),
-            Command::Pause(partitions) => note_failure("paused", self.client.pause(&list(&partitions))),
-            Command::Resume(partitions) => note_failure("resumed", self.client.resume(&list(&partitions))),
-            Command::Assign(partitions) => match self.client.assign(&list(&partitions)) {
+            Command::Pause(partitions) => note_failure("paused", self.client.pause(&self.list(&partitions))),
+            Command::Resume(partitions) => {
+                note_failure("resumed", self.client.resume(&self.list(&partitions)))
+            }
+            Command::Assign(partitions) => match self.client.assign(&self.list(&partitions)) {
                 Ok(()) => {
                     log::info!("kafka.partitions" = partitions.len(); "partitions assigned");
                     self.status.set_joined();
@@ -57,21 +59,22 @@ impl Consumer {
     /// is away, so it runs on a thread of its own.
     fn commit(&mut self, positions: &[Position]) {
         for Position { partition, offset, .. } in positions {
-            if let Err(error) = self.client.store_offset(partition.topic.name(), partition.number, *offset) {
+            let topic = self.names.topic(partition.topic);
+            if let Err(error) = self.client.store_offset(&topic, partition.number, *offset) {
                 log::warn!("kafka.topic" = partition.topic.name(), "kafka.partition" = partition.number, "error" = error.to_string().as_str(); "offset not stored");
             }
         }
         let client = Arc::clone(&self.client);
         self.commits.spawn_blocking(move || client.commit_consumer_state(CommitMode::Sync));
     }
-}
 
-fn list(partitions: &[Partition]) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(partitions.len());
-    for Partition { topic, number } in partitions {
-        list.add_partition(topic.name(), *number);
+    fn list(&self, partitions: &[Partition]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for Partition { topic, number } in partitions {
+            list.add_partition(&self.names.topic(*topic), *number);
+        }
+        list
     }
-    list
 }
 
 fn note_failure(what: &str, changed: KafkaResult<()>) {

@@ -13,14 +13,15 @@ use crate::{mailing::Input, offsets::Partition, record::Lent, status::Status};
 use contract::topic::Topic;
 use rdkafka::{
     ClientContext, Message, Statistics, TopicPartitionList,
+    client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext, StreamConsumer},
     error::{KafkaError, KafkaResult},
     message::BorrowedMessage,
     types::RDKafkaRespErr,
 };
-use runtime::kafka::{ClientLog, KafkaConfig, headers};
-use std::{sync::Arc, time::Duration};
+use runtime::kafka::{ClientLog, KafkaConfig, Names, headers};
+use std::{error::Error, sync::Arc, time::Duration};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// The topics whose records may ask for an email.
@@ -29,6 +30,7 @@ pub(super) const TOPICS: [Topic; 3] = [Topic::Created, Topic::Verified, Topic::M
 /// Passes rebalances to the consumer's loop.
 pub(super) struct GroupContext {
     log: ClientLog,
+    names: Names,
     rebalances: UnboundedSender<Input<'static>>,
     status: Arc<Status>,
 }
@@ -76,15 +78,22 @@ pub(super) fn client(
         .set("statistics.interval.ms", "5000")
         // Topics that this process may not create can appear at any time.
         .set("topic.metadata.refresh.interval.ms", "10000");
+    kafka.read_in_own_zone(&mut config);
     if let Some(instance_id) = &group.instance_id {
         config.set("group.instance.id", instance_id);
     }
     let (rebalances, receiver) = unbounded_channel();
-    let context = GroupContext { log: ClientLog::default(), rebalances, status };
+    let context = GroupContext { log: ClientLog::default(), names: kafka.names.clone(), rebalances, status };
     Ok((config.create_with_context(context)?, receiver))
 }
 
 impl ClientContext for GroupContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = ClientLog::ENABLE_REFRESH_OAUTH_TOKEN;
+
+    fn generate_oauth_token(&self, token_file: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.log.generate_oauth_token(token_file)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         self.log.log(level, facility, text);
     }
@@ -95,7 +104,7 @@ impl ClientContext for GroupContext {
 
     fn stats(&self, statistics: Statistics) {
         let lag = statistics.topics.iter().flat_map(|(name, topic)| {
-            let topic_of_ours = Topic::from_name(name);
+            let topic_of_ours = self.names.topic_of(name);
             // Negative: not known. For partitions that were given up, librdkafka goes on reporting the last known value.
             let read_here = |state: &str| !matches!(state, "none" | "stopping" | "stopped");
             let known = topic
@@ -120,7 +129,7 @@ impl ConsumerContext for GroupContext {
     ) {
         let assigned = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         let input = if assigned {
-            Input::Assigned(of_ours(partitions))
+            Input::Assigned(of_ours(partitions, &self.names))
         } else {
             Input::Revoked { lost: consumer.assignment_lost() }
         };
@@ -134,17 +143,17 @@ impl ConsumerContext for GroupContext {
 }
 
 /// The partitions of a list that belong to this project's topics.
-fn of_ours(list: &TopicPartitionList) -> Vec<Partition> {
+fn of_ours(list: &TopicPartitionList, names: &Names) -> Vec<Partition> {
     let elements = list.elements();
     let of_ours = elements.iter().filter_map(|element| {
-        Some(Partition { topic: Topic::from_name(element.topic())?, number: element.partition() })
+        Some(Partition { topic: names.topic_of(element.topic())?, number: element.partition() })
     });
     of_ours.collect()
 }
 
 /// A record that arrived. It borrows librdkafka's buffer, which must not be held while the record is processed.
-pub(super) fn taken<'a>(record: &'a BorrowedMessage<'_>) -> Option<Input<'a>> {
-    let partition = Partition { topic: Topic::from_name(record.topic())?, number: record.partition() };
+pub(super) fn taken<'a>(record: &'a BorrowedMessage<'_>, names: &Names) -> Option<Input<'a>> {
+    let partition = Partition { topic: names.topic_of(record.topic())?, number: record.partition() };
     let timestamp = record.timestamp().to_millis();
     let lent =
         Lent { key: record.key(), payload: record.payload(), timestamp, headers: headers(record.headers()) };

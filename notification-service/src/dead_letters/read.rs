@@ -27,12 +27,13 @@ pub(super) async fn unresolved(kafka: &KafkaConfig) -> anyhow::Result<Vec<Letter
 }
 
 fn read(kafka: &KafkaConfig) -> anyhow::Result<Vec<Letter>> {
-    let topic = Topic::DeadLetter.name();
+    let topic = &kafka.names.topic(Topic::DeadLetter);
     let consumer: BaseConsumer<ClientLog> = kafka
         .consumer()
         // The client needs it to assign partitions; nothing is ever committed.
-        .set("group.id", "dead-letters-command")
+        .set("group.id", kafka.names.group("dead-letters-command"))
         .create_with_context(ClientLog::default())?;
+    kafka::serve_token(&consumer);
     let mut ends = ends(&consumer, topic)?;
     let mut start = TopicPartitionList::new();
     for partition in ends.keys() {

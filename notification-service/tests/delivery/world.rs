@@ -20,7 +20,7 @@ use rdkafka::{
 };
 use runtime::{
     env::Env,
-    kafka::{KafkaConfig, KafkaSecurity, headers, owned_headers},
+    kafka::{KafkaConfig, KafkaSecurity, Names, headers, owned_headers},
 };
 use sandbox::{
     broker::{Broker, Storage},
@@ -73,9 +73,11 @@ impl World {
         let smtp = SmtpServer::start(0).await.unwrap();
         let kafka = KafkaConfig {
             brokers: broker.bootstrap(),
+            names: Names::default(),
             partitions,
             replication: 1,
             check_topics: true,
+            rack: None,
             security: KafkaSecurity::default(),
         };
         kafka.ensure_topics(&CancellationToken::new()).await;

@@ -1,58 +1,69 @@
 //! How both services reach Kafka: client settings, the topics, and a log that an outage can't flood.
 
 use crate::env::{self, Env};
-use contract::topic::Topic;
 use rdkafka::{
     ClientConfig, ClientContext,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::AdminClient,
+    client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::ConsumerContext,
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
 use std::{
+    error::Error,
     sync::Mutex,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
-use tokio_util::sync::CancellationToken;
 
+mod advice;
 mod headers;
 #[cfg(target_os = "linux")]
 mod leader_hints;
+mod names;
 mod producer;
 mod security;
+mod token;
 mod topic_check;
+mod topic_creation;
 mod topic_settings;
 mod watch;
 
 pub use headers::{header, headers, owned_headers};
+pub use names::Names;
 pub use producer::{Acked, Producer, Record};
 pub use security::KafkaSecurity;
 pub use topic_check::TopicCheck;
-pub use watch::{KafkaWatch, TopicShape};
+pub use watch::{KafkaWatch, TopicShape, serve_token};
 
 /// The brokers, and how missing topics are created.
 #[derive(Debug, Clone)]
 pub struct KafkaConfig {
     /// Bootstrap list, `host:port[,host:port…]`.
     pub brokers: String,
+    /// The names of topics and groups in this Kafka.
+    pub names: Names,
     /// Partitions of each topic, fixed at its creation.
     pub partitions: i32,
     /// Replicas of each partition.
     pub replication: i32,
     /// Whether a topic whose settings break a promise makes a service not ready.
     pub check_topics: bool,
+    /// The zone of this process, as brokers name theirs (`broker.rack`).
+    pub rack: Option<String>,
     /// Encryption and login of a connection.
     pub security: KafkaSecurity,
 }
 
 impl KafkaConfig {
-    /// Reads `KAFKA_BROKERS`, `KAFKA_PARTITIONS`, `KAFKA_REPLICATION`, `KAFKA_TOPIC_SETTINGS` and the variables of [`KafkaSecurity`].
+    /// Reads `KAFKA_BROKERS`, `KAFKA_TOPIC_PREFIX`, `KAFKA_PARTITIONS`, `KAFKA_REPLICATION`, `KAFKA_TOPIC_SETTINGS`, `KAFKA_CLIENT_RACK` and the variables of [`KafkaSecurity`].
     pub fn from_env(env: &mut Env) -> Self {
         Self {
             brokers: env.or("KAFKA_BROKERS", "localhost:9092".to_owned(), env::text),
+            names: env.or("KAFKA_TOPIC_PREFIX", Names::default(), Names::parse),
             partitions: env.or("KAFKA_PARTITIONS", 6, env::number(1..=10_000)),
             replication: env.or("KAFKA_REPLICATION", 1, env::number(1..=100)),
             check_topics: env.or("KAFKA_TOPIC_SETTINGS", true, check_or_ignore),
+            rack: env.optional("KAFKA_CLIENT_RACK", env::text),
             security: KafkaSecurity::from_env(env),
         }
     }
@@ -96,49 +107,19 @@ impl KafkaConfig {
         consumer
     }
 
-    /// Creates missing topics, and tries again until that succeeds or `stop` is cancelled.
-    ///
-    /// A lack of rights is only a warning: somebody else may be in charge of the topics.
-    pub async fn ensure_topics(&self, stop: &CancellationToken) {
-        let mut pause = Duration::from_millis(100);
-        loop {
-            match self.create_topics().await {
-                Ok(()) => return,
-                Err(error) => {
-                    log::warn!("error" = error.to_string().as_str(); "topics can't be created yet; trying again")
-                }
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(2)),
-            }
-        }
+    /// A client that administers topics. Make one for each task: its token is not renewed.
+    fn admin(&self) -> KafkaResult<AdminClient<ClientLog>> {
+        let admin: AdminClient<ClientLog> = self.client().create_with_context(ClientLog::default())?;
+        self.security.sign_in(admin.inner())?;
+        Ok(admin)
     }
 
-    async fn create_topics(&self) -> Result<(), KafkaError> {
-        let admin: AdminClient<ClientLog> = self.client().create_with_context(ClientLog::default())?;
-        let settings = Topic::ALL.map(|topic| (topic, topic.settings(self.replication)));
-        let topics: Vec<_> = settings
-            .iter()
-            .map(|(topic, settings)| {
-                let new =
-                    NewTopic::new(topic.name(), self.partitions, TopicReplication::Fixed(self.replication));
-                settings.iter().fold(new, |new, (name, value)| new.set(name, value))
-            })
-            .collect();
-        let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
-        for result in admin.create_topics(&topics, &options).await? {
-            use RDKafkaErrorCode as Code;
-            match result {
-                Ok(name) => log::info!("kafka.topic" = name.as_str(); "topic created"),
-                Err((_, Code::TopicAlreadyExists)) => {}
-                Err((name, code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed))) => {
-                    log::warn!("kafka.topic" = name.as_str(), "error" = code.to_string().as_str(); "no right to create the topic; an operator has to");
-                }
-                Err((_, code)) => return Err(KafkaError::AdminOp(code)),
-            }
+    /// Lets a consumer read from a replica in its own zone, if there is one (KIP-392). For readers that can wait: a
+    /// follower shows a record up to half a second later than the leader (`replica.fetch.wait.max.ms`).
+    pub fn read_in_own_zone(&self, consumer: &mut ClientConfig) {
+        if let Some(rack) = &self.rack {
+            consumer.set("client.rack", rack);
         }
-        Ok(())
     }
 }
 
@@ -170,6 +151,12 @@ impl ClientLog {
 }
 
 impl ClientContext for ClientLog {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, token_file: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        Ok(token::read(token_file.unwrap_or_default(), SystemTime::now())?)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         // Connection failures arrive here and in `error`; one of the two is enough.
         if facility == "FAIL" || facility == "ERROR" {
@@ -183,7 +170,8 @@ impl ClientContext for ClientLog {
         // a wrong password, came before it and would be hidden by it.
         let says_why = error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown);
         if says_why && self.is_due() {
-            log::warn!(target: "librdkafka", "error" = error.to_string().as_str(); "{reason} (further ones are not shown for 10 s)");
+            let advice = advice::advice(reason).map(|advice| format!(": {advice}")).unwrap_or_default();
+            log::warn!(target: "librdkafka", "error" = error.to_string().as_str(); "{reason}{advice} (further ones are not shown for 10 s)");
         }
     }
 }
@@ -205,6 +193,7 @@ fn severity(level: RDKafkaLogLevel) -> log::Level {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::topic::Topic;
     use rdkafka::{
         Message,
         consumer::{BaseConsumer, Consumer},

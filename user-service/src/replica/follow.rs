@@ -14,7 +14,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult},
 };
-use runtime::kafka::{ClientLog, KafkaConfig, KafkaWatch, header};
+use runtime::kafka::{ClientLog, KafkaConfig, KafkaWatch, Names, header, serve_token};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -44,6 +44,7 @@ pub(crate) struct Follower {
     /// Reads registrations, in portions. This replica's own are in the view already.
     patient: BaseConsumer<ClientLog>,
     inquirer: Arc<Inquirer>,
+    names: Names,
     reading: Arc<Reading>,
 }
 
@@ -69,10 +70,13 @@ impl Follower {
             .set("fetch.message.max.bytes", "4194304")
             // Requests rarely wait for a registration, but each guess waits for its attempt.
             .set("fetch.wait.max.ms", "250");
+        // Not the prompt one: a verification would wait for the follower.
+        kafka.read_in_own_zone(&mut patient);
         Ok(Self {
             prompt: settings.create_with_context(ClientLog::default())?,
             patient: patient.create_with_context(ClientLog::default())?,
             inquirer,
+            names: kafka.names.clone(),
             reading,
         })
     }
@@ -122,7 +126,7 @@ impl Follower {
     fn read(&self, consumer: &BaseConsumer<ClientLog>, within: Duration) -> bool {
         match consumer.poll(within) {
             Some(Ok(record)) => {
-                if let Some(topic) = Topic::from_name(record.topic()) {
+                if let Some(topic) = self.names.topic_of(record.topic()) {
                     self.reading.take(&Record {
                         topic,
                         partition: record.partition(),
@@ -154,7 +158,7 @@ impl Follower {
         let Ok(positions) = consumer.position() else { return };
         let elements = positions.elements();
         self.reading.pass(elements.iter().filter_map(|at| {
-            match (Topic::from_name(at.topic()), at.offset()) {
+            match (self.names.topic_of(at.topic()), at.offset()) {
                 (Some(topic), Offset::Offset(offset)) => Some(((topic, at.partition()), offset)),
                 _ => None,
             }
@@ -185,6 +189,8 @@ impl Follower {
     fn begin(&self, stop: &CancellationToken) -> bool {
         let mut pause = Duration::from_millis(50);
         while !stop.is_cancelled() {
+            serve_token(&self.prompt);
+            serve_token(&self.patient);
             match self.assign() {
                 Ok(()) => return true,
                 Err(error) => {
@@ -203,7 +209,11 @@ impl Follower {
         let (mut prompt, mut patient) = (TopicPartitionList::new(), TopicPartitionList::new());
         for ((topic, partition), offset) in &start {
             let assignment = if *topic == Topic::Created { &mut patient } else { &mut prompt };
-            assignment.add_partition_offset(topic.name(), *partition, Offset::Offset(*offset))?;
+            assignment.add_partition_offset(
+                &self.names.topic(*topic),
+                *partition,
+                Offset::Offset(*offset),
+            )?;
         }
         self.prompt.assign(&prompt)?;
         self.patient.assign(&patient)?;
@@ -277,7 +287,7 @@ mod tests {
         let kafka = KafkaConfig::from_env(&mut Env::from_pairs([("KAFKA_BROKERS", brokers.as_str())]));
         let rules = crate::rules::tests::RULES;
         let secret = "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=";
-        let inquirer = Arc::new(Inquirer::new(&settings(&kafka)).unwrap());
+        let inquirer = Arc::new(Inquirer::new(&kafka).unwrap());
         let publisher = Arc::new(Publisher::new(&kafka, LIMIT).unwrap());
         let outside = Outside::Real { publisher, inquirer: Arc::clone(&inquirer) };
         let (id_secret, metrics) = (IdSecret::parse(secret).unwrap(), Arc::new(Metrics::new()));

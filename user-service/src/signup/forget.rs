@@ -13,7 +13,7 @@ use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
 };
-use runtime::kafka::KafkaConfig;
+use runtime::kafka::{ClientLog, KafkaConfig, serve_token};
 use std::time::{Duration, Instant};
 
 /// How long the ack of a tombstone may take. The command's first record waits for
@@ -49,9 +49,13 @@ pub(crate) async fn forget(config: &Config, id: AccountId) -> anyhow::Result<()>
 fn was_verified_after(kafka: &KafkaConfig, tombstone: Written, id: AccountId) -> anyhow::Result<bool> {
     let mut settings = kafka.consumer();
     // `assign` needs a group id; nothing is committed under it.
-    settings.set("group.id", "user-service-forget").set("enable.auto.offset.store", "false");
-    let consumer: BaseConsumer = settings.create()?;
-    let (topic, partition) = (tombstone.topic.name(), tombstone.partition);
+    settings
+        .set("group.id", kafka.names.group("user-service-forget"))
+        .set("enable.auto.offset.store", "false");
+    let consumer: BaseConsumer<ClientLog> = settings.create_with_context(ClientLog::default())?;
+    serve_token(&consumer);
+    let (topic, partition) = (kafka.names.topic(tombstone.topic), tombstone.partition);
+    let topic = topic.as_str();
     let (first, end) = consumer.fetch_watermarks(topic, partition, READ_TIMEOUT)?;
     let mut next = tombstone.offset.max(first);
     let mut assignment = TopicPartitionList::new();

@@ -7,10 +7,7 @@ use super::{
     known::{NotRead, ORDER},
     read::{Found, Log, Unread},
 };
-use crate::{
-    config::Config,
-    log_ends::{Inquirer, settings},
-};
+use crate::{config::Config, log_ends::Inquirer};
 use anyhow::bail;
 use contract::{account_id::AccountId, characters::printable, topic::Topic};
 use jiff::Timestamp;
@@ -25,7 +22,7 @@ const SEGMENT: Duration = Duration::from_secs(60 * 60);
 /// # Errors
 /// When the brokers don't answer, or a topic is withheld. What could be read is written nevertheless.
 pub(super) fn write(config: &Config, account: AccountId, out: &mut impl Write) -> anyhow::Result<()> {
-    let inquirer = Arc::new(Inquirer::new(&settings(&config.kafka))?);
+    let inquirer = Arc::new(Inquirer::new(&config.kafka)?);
     let log = Log::new(&config.kafka, inquirer)?;
     let (key, mut count, mut not_read) = (account.to_string(), 0_u64, Vec::<NotRead>::new());
     for topic in ORDER {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     config::Config,
     identity::IdSecret,
-    log_ends::{Inquirer, Offsets, TOPICS, settings},
+    log_ends::{Inquirer, Offsets, TOPICS},
     metrics::Metrics,
     outside::Outside,
     publisher::Publisher,
@@ -92,7 +92,7 @@ impl Known {
         account: AccountId,
         address: Option<&EmailAddress>,
     ) -> anyhow::Result<Self> {
-        let inquirer = Arc::new(Inquirer::new(&settings(&config.kafka))?);
+        let inquirer = Arc::new(Inquirer::new(&config.kafka)?);
         let publisher = Arc::new(Publisher::new(&config.kafka, config.rules.publish_timeout)?);
         let outside = Outside::Real { publisher, inquirer: Arc::clone(&inquirer) };
         let filter =

@@ -10,7 +10,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
 };
-use runtime::kafka::{ClientLog, KafkaConfig, headers};
+use runtime::kafka::{ClientLog, KafkaConfig, Names, headers};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -60,6 +60,7 @@ pub(super) enum Unread {
 pub(super) struct Log {
     consumer: Arc<BaseConsumer<ClientLog>>,
     inquirer: Arc<Inquirer>,
+    names: Names,
 }
 
 impl Found<'_> {
@@ -72,7 +73,7 @@ impl Found<'_> {
 impl Log {
     pub(super) fn new(kafka: &KafkaConfig, inquirer: Arc<Inquirer>) -> anyhow::Result<Self> {
         let consumer = settings(kafka).create_with_context(ClientLog::default())?;
-        Ok(Self { consumer: Arc::new(consumer), inquirer })
+        Ok(Self { consumer: Arc::new(consumer), inquirer, names: kafka.names.clone() })
     }
 
     /// The offsets at which the partitions of a topic begin and end. Blocks for some seconds at most.
@@ -104,7 +105,7 @@ impl Log {
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
                     heard = Instant::now();
-                    if let Some(found) = found(&message) {
+                    if let Some(found) = found(&message, &self.names) {
                         let place = (found.topic, found.partition);
                         if missing.contains_key(&place) {
                             each(&found)?;
@@ -142,7 +143,7 @@ impl Log {
         while !stop.is_cancelled() {
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
-                    if let Some(found) = found(&message) {
+                    if let Some(found) = found(&message, &self.names) {
                         each(&found);
                         passed((found.topic, found.partition), found.offset.saturating_add(1));
                     }
@@ -158,7 +159,11 @@ impl Log {
     fn assign(&self, from: &Offsets) -> Result<(), KafkaError> {
         let mut partitions = TopicPartitionList::with_capacity(from.len());
         for ((topic, partition), offset) in from {
-            partitions.add_partition_offset(topic.name(), *partition, Offset::Offset(*offset))?;
+            partitions.add_partition_offset(
+                &self.names.topic(*topic),
+                *partition,
+                Offset::Offset(*offset),
+            )?;
         }
         self.consumer.assign(&partitions)
     }
@@ -166,7 +171,7 @@ impl Log {
     fn positions(&self, mut each: impl FnMut(Partition, i64)) {
         let Ok(positions) = self.consumer.position() else { return };
         for at in positions.elements() {
-            if let (Some(topic), Offset::Offset(offset)) = (Topic::from_name(at.topic()), at.offset()) {
+            if let (Some(topic), Offset::Offset(offset)) = (self.names.topic_of(at.topic()), at.offset()) {
                 each((topic, at.partition()), offset);
             }
         }
@@ -179,9 +184,9 @@ fn pass(missing: &mut Offsets, place: Partition, next: i64) {
     }
 }
 
-fn found<'a>(message: &'a BorrowedMessage<'a>) -> Option<Found<'a>> {
+fn found<'a>(message: &'a BorrowedMessage<'a>, names: &Names) -> Option<Found<'a>> {
     Some(Found {
-        topic: Topic::from_name(message.topic())?,
+        topic: names.topic_of(message.topic())?,
         partition: message.partition(),
         offset: message.offset(),
         timestamp: message.timestamp().to_millis(),
@@ -215,7 +220,7 @@ mod tests {
 
     fn log(brokers: &str) -> Log {
         let kafka = KafkaConfig::from_env(&mut Env::from_pairs([("KAFKA_BROKERS", brokers)]));
-        let inquirer = Inquirer::new(&settings(&kafka)).unwrap();
+        let inquirer = Inquirer::new(&kafka).unwrap();
         Log::new(&kafka, Arc::new(inquirer)).unwrap()
     }
 

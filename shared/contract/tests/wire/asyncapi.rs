@@ -18,7 +18,10 @@ fn reference(name: &str) -> Value {
 
 #[test]
 fn channels_are_the_topics_with_their_configuration() {
-    let channels = &document("asyncapi.json")["channels"];
+    let document = document("asyncapi.json");
+    // Without KAFKA_TOPIC_PREFIX the addresses are the topics' names.
+    assert_eq!(document["components"]["parameters"]["prefix"]["default"], "");
+    let channels = &document["channels"];
     let mut topics = Topic::ALL.map(Topic::name);
     topics.sort_unstable();
     assert_eq!(names(channels), topics);
@@ -35,9 +38,9 @@ fn channels_are_the_topics_with_their_configuration() {
             }
         }
         let channel = &channels[topic.name()];
-        assert_eq!(channel["address"], topic.name());
-        let expected =
-            json!({"topic": topic.name(), "topicConfiguration": configuration, "bindingVersion": "0.5.0"});
+        assert_eq!(channel["address"], format!("{{prefix}}{}", topic.name()));
+        assert_eq!(channel["parameters"], json!({"prefix": { "$ref": "#/components/parameters/prefix" }}));
+        let expected = json!({"topicConfiguration": configuration, "bindingVersion": "0.5.0"});
         assert_eq!(channel["bindings"]["kafka"], expected, "{}", topic.name());
     }
 }

@@ -5,13 +5,14 @@
 
 use rdkafka::{
     ClientConfig, ClientContext, Message,
-    client::Client,
+    client::{Client, OAuthToken},
     config::RDKafkaLogLevel,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{DeliveryResult, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
 };
 use std::{
+    error::Error,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -186,6 +187,12 @@ impl<C: ClientContext + 'static> ProducerContext for Acks<C> {
 }
 
 impl<C: ClientContext> ClientContext for Acks<C> {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = C::ENABLE_REFRESH_OAUTH_TOKEN;
+
+    fn generate_oauth_token(&self, token_file: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.0.generate_oauth_token(token_file)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         self.0.log(level, facility, text);
     }

@@ -3,13 +3,22 @@
 //! librdkafka does both with OpenSSL, which it has only in a build with the feature
 //! `kafka-tls`. Other builds refuse these settings at the start, since they can't apply them.
 
+use super::token::{self, TOKEN_FILE};
 use crate::{
     env::{self, Env},
     secret::{Secret, one_line},
 };
-use rdkafka::ClientConfig;
+use own_certificate::OwnCertificate;
+use rdkafka::{
+    ClientConfig, ClientContext,
+    client::Client,
+    error::{KafkaError, KafkaResult},
+    types::RDKafkaRespErr,
+};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
-use std::fmt;
+use std::{ffi::CString, fmt, time::SystemTime};
+
+mod own_certificate;
 
 const PROTOCOL: &str = "KAFKA_SECURITY_PROTOCOL";
 const MECHANISM: &str = "KAFKA_SASL_MECHANISM";
@@ -24,6 +33,8 @@ pub struct KafkaSecurity {
     protocol: Protocol,
     /// PEM certificates that are trusted instead of the system's.
     ca_file: Option<String>,
+    /// The certificate with which the services show who they are.
+    own: Option<OwnCertificate>,
     login: Option<Login>,
 }
 
@@ -42,26 +53,35 @@ enum Mechanism {
     Plain,
     ScramSha256,
     ScramSha512,
+    OauthBearer,
 }
 
 #[derive(Clone)]
-struct Login {
-    mechanism: Mechanism,
-    username: String,
-    password: Secret<String>,
+enum Login {
+    Password {
+        mechanism: Mechanism,
+        username: String,
+        password: Secret<String>,
+    },
+    /// The file with the token of OAUTHBEARER.
+    TokenFile(String),
 }
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login")
-            .field("mechanism", &self.mechanism)
-            .field("username", &self.username)
-            .finish_non_exhaustive()
+        match self {
+            Self::Password { mechanism, username, .. } => f
+                .debug_struct("Password")
+                .field("mechanism", mechanism)
+                .field("username", username)
+                .finish_non_exhaustive(),
+            Self::TokenFile(path) => f.debug_tuple("TokenFile").field(path).finish(),
+        }
     }
 }
 
 impl KafkaSecurity {
-    /// Reads `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_*` and `KAFKA_CA_FILE`.
+    /// Reads `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_*`, `KAFKA_TOKEN_FILE`, `KAFKA_CA_FILE`, `KAFKA_CERTIFICATE_FILE` and `KAFKA_KEY_FILE`.
     pub(super) fn from_env(env: &mut Env) -> Self {
         Self::read(env, cfg!(feature = "kafka-tls"))
     }
@@ -71,10 +91,12 @@ impl KafkaSecurity {
         let protocol = env
             .or(PROTOCOL, Protocol::default(), |text| Protocol::parse(text).inspect_err(|_| known = false));
         let ca_file = env.optional(CA_FILE, certificates);
+        let own = OwnCertificate::read(env);
         let mechanism = env.or(MECHANISM, Mechanism::ScramSha512, Mechanism::parse);
         let username = env.optional(USERNAME, env::text);
         let password = env.secret(PASSWORD, PASSWORD_FILE, one_line);
         let has_password = env.is_set(PASSWORD) || env.is_set(PASSWORD_FILE);
+        let token_file = env.optional(TOKEN_FILE, env::text);
         // Without a known protocol, the other variables can't be judged.
         if known {
             if protocol != Protocol::Plaintext && !built_in {
@@ -83,15 +105,26 @@ impl KafkaSecurity {
                     "expected plaintext: TLS and SASL need a build with --features kafka-tls",
                 );
             }
-            if ca_file.is_some() && !protocol.has_tls() {
-                env.problem(CA_FILE, format!("expected only with {PROTOCOL}=ssl or sasl_ssl"));
+            for (variable, given) in
+                [(CA_FILE, ca_file.is_some()), (own_certificate::CERTIFICATE_FILE, own.is_some())]
+            {
+                if given && !protocol.has_tls() {
+                    env.problem(variable, format!("expected only with {PROTOCOL}=ssl or sasl_ssl"));
+                }
             }
-            check_login(env, protocol, USERNAME, username.is_some());
-            check_login(env, protocol, PASSWORD, has_password);
+            let by_token = mechanism == Mechanism::OauthBearer;
+            check_login(env, protocol, !by_token, USERNAME, username.is_some());
+            check_login(env, protocol, !by_token, PASSWORD, has_password);
+            check_login(env, protocol, by_token, TOKEN_FILE, token_file.is_some());
         }
-        let login =
-            username.zip(password).map(|(username, password)| Login { mechanism, username, password });
-        Self { protocol, ca_file, login }
+        let password = username.zip(password);
+        let login = password
+            .map(|(username, password)| Login::Password { mechanism, username, password })
+            .or(token_file.map(Login::TokenFile));
+        if let Some(own) = own.as_ref().filter(|_| cfg!(feature = "kafka-tls")) {
+            own.check(env);
+        }
+        Self { protocol, ca_file, own, login }
     }
 
     pub(super) fn apply(&self, client: &mut ClientConfig) {
@@ -100,32 +133,92 @@ impl KafkaSecurity {
             // `probe` searches where distributions keep their certificates, whichever OpenSSL is linked.
             client.set("ssl.ca.location", self.ca_file.as_deref().unwrap_or("probe"));
         }
-        if let Some(login) = &self.login {
-            client
-                .set("sasl.mechanisms", login.mechanism.name())
-                .set("sasl.username", &login.username)
-                .set("sasl.password", login.password.renewed());
+        if let Some(own) = &self.own {
+            own.apply(client);
         }
+        match &self.login {
+            Some(Login::Password { mechanism, username, password }) => {
+                client
+                    .set("sasl.mechanisms", mechanism.name())
+                    .set("sasl.username", username)
+                    .set("sasl.password", password.renewed());
+            }
+            Some(Login::TokenFile(path)) => {
+                // librdkafka hands the second to `ClientLog` when it asks for a token.
+                client
+                    .set("sasl.mechanisms", Mechanism::OauthBearer.name())
+                    .set("sasl.oauthbearer.config", path);
+            }
+            None => {}
+        }
+    }
+
+    /// Gives a client that is never polled its token, since librdkafka asks for tokens in polls only.
+    ///
+    /// # Errors
+    /// When there is no valid token.
+    #[expect(unsafe_code, reason = "rdkafka has no safe function for it")]
+    pub(super) fn sign_in<C: ClientContext>(&self, client: &Client<C>) -> KafkaResult<()> {
+        let Some(Login::TokenFile(path)) = &self.login else { return Ok(()) };
+        let failed = |reason: String| KafkaError::ClientCreation(reason);
+        let token = token::read(path, SystemTime::now()).map_err(failed)?;
+        let text = CString::new(token.token).map_err(|_| failed("a token with a zero".to_owned()))?;
+        let mut reason = [0; 512];
+        // SAFETY: the client outlives the call, librdkafka copies the strings, and the buffer has the given size.
+        let code = unsafe {
+            rdkafka::bindings::rd_kafka_oauthbearer_set_token(
+                client.native_ptr(),
+                text.as_ptr(),
+                token.lifetime_ms,
+                c"".as_ptr(),
+                std::ptr::null_mut(),
+                0,
+                reason.as_mut_ptr(),
+                reason.len(),
+            )
+        };
+        if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Ok(());
+        }
+        let octets: Vec<_> =
+            reason.iter().map_while(|it| u8::try_from(*it).ok().filter(|it| *it != 0)).collect();
+        Err(failed(String::from_utf8_lossy(&octets).into_owned()))
     }
 
     /// As [`Secret::file`], of the password.
     #[must_use]
     pub fn secret_file(&self) -> Option<(&'static str, bool)> {
-        self.login.as_ref()?.password.file()
+        match self.login.as_ref()? {
+            Login::Password { password, .. } => password.file(),
+            Login::TokenFile(_) => None,
+        }
     }
 
     /// Name and password, if the password is in a file and may have changed.
     pub(super) fn login_from_file(&self) -> Option<(&str, String)> {
-        let login = self.login.as_ref().filter(|login| login.password.is_from_file())?;
-        Some((&login.username, login.password.renewed()))
+        match self.login.as_ref()? {
+            Login::Password { username, password, .. } if password.is_from_file() => {
+                Some((username, password.renewed()))
+            }
+            Login::Password { .. } | Login::TokenFile(_) => None,
+        }
     }
 }
 
-fn check_login(env: &mut Env, protocol: Protocol, variable: &'static str, given: bool) {
-    match (protocol.has_sasl(), given) {
-        (true, false) => env.problem(variable, format!("is required with {PROTOCOL}={}", protocol.name())),
-        (false, true) => {
+/// `wanted`: whether the mechanism takes this variable.
+fn check_login(env: &mut Env, protocol: Protocol, wanted: bool, variable: &'static str, given: bool) {
+    match (protocol.has_sasl(), wanted, given) {
+        (true, true, false) => {
+            env.problem(variable, format!("is required with {PROTOCOL}={}", protocol.name()))
+        }
+        (false, _, true) => {
             env.problem(variable, format!("expected only with {PROTOCOL}=sasl_ssl or sasl_plaintext"));
+        }
+        (true, false, true) if variable == TOKEN_FILE => {
+            env.problem(variable, format!("expected only with {MECHANISM}=OAUTHBEARER"));
+        }
+        (true, false, true) => {
+            env.problem(variable, format!("expected only with another {MECHANISM} than OAUTHBEARER"));
         }
         _ => {}
     }
@@ -161,10 +254,10 @@ impl Protocol {
 
 impl Mechanism {
     fn parse(text: &str) -> Result<Self, &'static str> {
-        [Self::Plain, Self::ScramSha256, Self::ScramSha512]
+        [Self::Plain, Self::ScramSha256, Self::ScramSha512, Self::OauthBearer]
             .into_iter()
             .find(|mechanism| mechanism.name().eq_ignore_ascii_case(text))
-            .ok_or("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+            .ok_or("PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
     }
 
     /// The value of librdkafka's `sasl.mechanisms`.
@@ -173,6 +266,7 @@ impl Mechanism {
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::OauthBearer => "OAUTHBEARER",
         }
     }
 }

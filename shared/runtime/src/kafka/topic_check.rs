@@ -6,12 +6,12 @@
 //! may lack the right to `DescribeConfigs`, or a managed Kafka may not have that request.
 
 use super::{
-    ClientLog, KafkaConfig, KafkaWatch,
+    KafkaConfig, KafkaWatch,
     topic_settings::{Found, Judgement},
 };
 use contract::topic::Topic;
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, OwnedResourceSpecifier, ResourceSpecifier},
+    admin::{AdminOptions, OwnedResourceSpecifier, ResourceSpecifier},
     error::KafkaResult,
 };
 use std::{
@@ -128,9 +128,9 @@ impl TopicCheck {
 
     /// The settings of each topic, as far as the brokers show them.
     async fn settings(&self) -> KafkaResult<HashMap<Topic, Found>> {
-        let admin: AdminClient<ClientLog> = self.kafka.client().create_with_context(ClientLog::default())?;
-        let resources: Vec<_> =
-            self.topics.iter().map(|topic| ResourceSpecifier::Topic(topic.name())).collect();
+        let admin = self.kafka.admin()?;
+        let names: Vec<_> = self.topics.iter().map(|topic| self.kafka.names.topic(*topic)).collect();
+        let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
         let answer = admin.describe_configs(&resources, &options).await;
         // Dropping the client waits for its thread.
@@ -140,7 +140,7 @@ impl TopicCheck {
             let OwnedResourceSpecifier::Topic(name) = resource.specifier else { return None };
             let entries = resource.entries.into_iter();
             let told = entries.filter_map(|entry| Some((entry.name, entry.value?))).collect();
-            Some((Topic::from_name(&name)?, told))
+            Some((self.kafka.names.topic_of(&name)?, told))
         });
         Ok(resources.collect())
     }
@@ -155,7 +155,10 @@ impl TopicCheck {
             }
             match settings.get(&topic).filter(|found| !found.is_empty()) {
                 None => seen.hidden.push(topic),
-                Some(found) => seen.flawed.push(Judgement::of(topic, shape, found, self.least_retention)),
+                Some(found) => {
+                    let name = self.kafka.names.topic(topic);
+                    seen.flawed.push(Judgement::of(topic, name, shape, found, self.least_retention));
+                }
             }
         }
         seen.flawed.retain(|judgement| !judgement.is_flawless());
@@ -173,13 +176,13 @@ impl TopicCheck {
         }
         for (topic, replicas) in &seen.thin {
             log::warn!(
-                "kafka.topic" = topic.name(), "replicas" = replicas, "wanted" = self.kafka.replication,
+                "kafka.topic" = self.kafka.names.topic(*topic).as_str(), "replicas" = replicas, "wanted" = self.kafka.replication,
                 "mend" = format!("kafka-reassign-partitions.sh --bootstrap-server {} --reassignment-json-file replicas.json --execute", self.kafka.brokers).as_str();
                 "the topic has fewer replicas than KAFKA_REPLICATION; docs/operations.md (Topics) has the file"
             );
         }
         if !seen.hidden.is_empty() {
-            let names: Vec<_> = seen.hidden.iter().map(|topic| topic.name()).collect();
+            let names: Vec<_> = seen.hidden.iter().map(|topic| self.kafka.names.topic(*topic)).collect();
             log::info!(
                 "kafka.topics" = names.join(" ").as_str();
                 "the brokers do not show the settings of these topics (that takes the right to DescribeConfigs); they are not checked"

@@ -21,7 +21,8 @@ pub(super) type Found = BTreeMap<String, String>;
 /// All that is wrong with one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Judgement {
-    pub(super) topic: Topic,
+    /// Its name in Kafka.
+    name: String,
     problems: Vec<Problem>,
 }
 
@@ -36,7 +37,13 @@ struct Problem {
 
 impl Judgement {
     /// Judges a topic's settings. `least_retention`: how long a record must stay to be read.
-    pub(super) fn of(topic: Topic, shape: TopicShape, found: &Found, least_retention: Duration) -> Self {
+    pub(super) fn of(
+        topic: Topic,
+        name: String,
+        shape: TopicShape,
+        found: &Found,
+        least_retention: Duration,
+    ) -> Self {
         let replicas = i32::try_from(shape.replicas).unwrap_or(i32::MAX);
         let mut expected = topic.settings(replicas);
         // Not set when a topic is made, because they are the brokers' defaults.
@@ -58,7 +65,7 @@ impl Judgement {
         let mut problems: Vec<_> = problems.collect();
         // The worst first.
         problems.sort_by_key(|problem| !problem.breaks_promise);
-        Self { topic, problems }
+        Self { name, problems }
     }
 
     pub(super) fn is_flawless(&self) -> bool {
@@ -68,7 +75,7 @@ impl Judgement {
     /// The problems that break a promise, if there are any.
     pub(super) fn broken_promises(&self) -> Option<Self> {
         let problems: Vec<_> = self.problems.iter().filter(|it| it.breaks_promise).cloned().collect();
-        (!problems.is_empty()).then_some(Self { topic: self.topic, problems })
+        (!problems.is_empty()).then(|| Self { name: self.name.clone(), problems })
     }
 
     /// The command that corrects all problems.
@@ -77,7 +84,7 @@ impl Judgement {
             self.problems.iter().map(|it| format!("{}={}", it.setting, it.expected)).collect();
         format!(
             "kafka-configs.sh --bootstrap-server {brokers} --alter --entity-type topics --entity-name {} --add-config {}",
-            self.topic.name(),
+            self.name,
             settings.join(",")
         )
     }
@@ -85,7 +92,7 @@ impl Judgement {
 
 impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.topic.name())?;
+        f.write_str(&self.name)?;
         let mut separator = ':';
         for Problem { setting, found, expected, consequence, .. } in &self.problems {
             f.write_char(std::mem::replace(&mut separator, ';'))?;
@@ -170,7 +177,7 @@ mod tests {
     }
 
     fn judge(topic: Topic, shape: TopicShape, changes: &[(&str, &str)]) -> Judgement {
-        Judgement::of(topic, shape, &found(topic, shape, changes), HOUR)
+        Judgement::of(topic, topic.name().to_owned(), shape, &found(topic, shape, changes), HOUR)
     }
 
     #[test]
@@ -237,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_setting_that_the_brokers_do_not_tell_is_not_judged() {
-        assert!(Judgement::of(Topic::Verified, ONE, &Found::new(), HOUR).is_flawless());
+        assert!(Judgement::of(Topic::Verified, String::new(), ONE, &Found::new(), HOUR).is_flawless());
     }
 
     #[test]

@@ -7,11 +7,11 @@
 //!
 //! The watch also gives the clients the password that is in `KAFKA_SASL_PASSWORD_FILE` now.
 
-use super::KafkaConfig;
+use super::{ClientLog, KafkaConfig};
 use contract::topic::Topic;
 use rdkafka::{
     ClientContext,
-    client::Client,
+    client::{Client, OAuthToken},
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::KafkaError,
@@ -19,6 +19,7 @@ use rdkafka::{
 };
 use std::{
     collections::HashMap,
+    error::Error,
     ffi::CString,
     sync::{
         Arc, Mutex, PoisonError,
@@ -42,11 +43,23 @@ type Scout = BaseConsumer<Quiet>;
 struct Quiet;
 
 impl ClientContext for Quiet {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, token_file: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        ClientLog::default().generate_oauth_token(token_file)
+    }
+
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
     fn error(&self, _: KafkaError, _: &str) {}
 }
 
 impl ConsumerContext for Quiet {}
+
+/// Lets a consumer that nobody polls take its token (OAUTHBEARER): librdkafka asks for it in a poll. Before each request.
+pub fn serve_token<C: ConsumerContext>(consumer: &BaseConsumer<C>) {
+    // Without an assignment there are no records.
+    let _ = consumer.poll(Duration::ZERO);
+}
 
 /// The watch over the Kafka clients of one service.
 #[derive(Debug)]
@@ -113,7 +126,7 @@ impl KafkaWatch {
     /// are added to it once more. Blocks for a second at most.
     pub fn ask<C: ClientContext>(&self, client: &Client<C>) -> bool {
         self.renew_login(client);
-        match client.fetch_metadata(Some(Topic::Created.name()), TIMEOUT) {
+        match client.fetch_metadata(Some(&self.kafka.names.topic(Topic::Created)), TIMEOUT) {
             // A topic that somebody deleted is not an answer to work with.
             Ok(metadata) => metadata.topics().iter().all(|topic| topic.error().is_none()),
             Err(_) => {
@@ -155,7 +168,7 @@ impl KafkaWatch {
     fn note_shapes(&self, metadata: &Metadata) {
         for topic in metadata.topics().iter().filter(|topic| topic.error().is_none()) {
             let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min();
-            if let (Some(name), Some(replicas)) = (Topic::from_name(topic.name()), replicas) {
+            if let (Some(name), Some(replicas)) = (self.kafka.names.topic_of(topic.name()), replicas) {
                 self.note_shape(name, TopicShape { partitions: topic.partitions().len(), replicas });
             }
         }
@@ -172,6 +185,7 @@ impl KafkaWatch {
             *scout = self.kafka.client().create_with_context(Quiet).ok();
         }
         let seen = scout.as_ref().is_some_and(|scout| {
+            serve_token(scout);
             scout.fetch_metadata(None, TIMEOUT).is_ok_and(|metadata| {
                 self.note_shapes(&metadata);
                 !metadata.brokers().is_empty()

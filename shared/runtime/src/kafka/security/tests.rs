@@ -1,8 +1,12 @@
-use super::*;
+use super::{
+    own_certificate::{CERTIFICATE_FILE, KEY_FILE},
+    *,
+};
 use crate::env::Problem;
 use tempfile::NamedTempFile;
 
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
 const LOGIN: [(&str, &str); 2] = [(USERNAME, "ada"), (PASSWORD, "hunter2")];
 
 fn file(text: &str) -> NamedTempFile {
@@ -82,6 +86,25 @@ fn a_login_without_tls_looks_for_no_certificates() {
 }
 
 #[test]
+fn a_token_file_takes_the_place_of_name_and_password() {
+    let (by_token, file) = ((MECHANISM, "oauthbearer"), (TOKEN_FILE, "/run/token"));
+    let sasl_ssl = (PROTOCOL, "sasl_ssl");
+    let (security, problems) = read(&[sasl_ssl, by_token, file]);
+    assert_eq!(problems, []);
+    let mut client = ClientConfig::new();
+    security.apply(&mut client);
+    assert_eq!(client.get("sasl.mechanisms"), Some("OAUTHBEARER"));
+    assert_eq!(client.get("sasl.oauthbearer.config"), Some("/run/token"));
+    assert_eq!(client.get("sasl.password"), None);
+
+    let [username, password] = LOGIN;
+    assert_eq!(named(&read(&[sasl_ssl, by_token]).1), [TOKEN_FILE]);
+    assert_eq!(named(&read(&[sasl_ssl, by_token, file, username, password]).1), [USERNAME, PASSWORD]);
+    assert_eq!(named(&read(&[sasl_ssl, file, username, password]).1), [TOKEN_FILE]);
+    assert_eq!(named(&read(&[file]).1), [TOKEN_FILE]);
+}
+
+#[test]
 fn a_login_that_is_not_whole_is_refused() {
     for protocol in ["sasl_ssl", "sasl_plaintext"] {
         let (_, problems) = read(&[(PROTOCOL, protocol)]);
@@ -104,15 +127,39 @@ fn what_a_protocol_would_not_use_is_refused() {
 
 #[test]
 fn a_file_without_certificates_is_refused() {
-    let key = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
     let broken = "-----BEGIN CERTIFICATE-----\nMAA=\n";
-    let files = ["", "hello", key, broken].map(file);
-    for path in files.iter().map(path).chain(["/nowhere", "/"]) {
-        let (_, problems) = read(&[(PROTOCOL, "ssl"), (CA_FILE, path)]);
-        assert_eq!(named(&problems), [CA_FILE], "{path}");
+    let files = ["", "hello", KEY, broken].map(file);
+    let key = file(KEY);
+    for wrong in files.iter().map(path).chain(["/nowhere", "/"]) {
+        let (_, problems) =
+            read(&[(PROTOCOL, "ssl"), (CA_FILE, wrong), (CERTIFICATE_FILE, wrong), (KEY_FILE, path(&key))]);
+        assert_eq!(named(&problems), [CA_FILE, CERTIFICATE_FILE], "{wrong}");
+        let expected = "expected a readable file with certificates in PEM";
+        assert!(problems.iter().all(|problem| problem.detail.starts_with(expected)), "{problems:?}");
+    }
+}
+
+#[test]
+fn a_certificate_comes_with_its_key_and_with_tls() {
+    let (certificate, key) = (file(PEM), file(KEY));
+    let (certificate, key) = ((CERTIFICATE_FILE, path(&certificate)), (KEY_FILE, path(&key)));
+    assert_eq!(named(&read(&[(PROTOCOL, "ssl"), certificate]).1), [KEY_FILE]);
+    assert_eq!(named(&read(&[(PROTOCOL, "ssl"), key]).1), [CERTIFICATE_FILE]);
+    assert!(named(&read(&[certificate, key]).1).contains(&CERTIFICATE_FILE));
+}
+
+#[test]
+fn a_key_that_can_not_be_read_without_a_password_is_refused() {
+    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let certificate = file(PEM);
+    let files = ["", "hello", PEM, encrypted].map(file);
+    for wrong in files.iter().map(path).chain(["/nowhere", "/"]) {
+        let (_, problems) =
+            read(&[(PROTOCOL, "ssl"), (CERTIFICATE_FILE, path(&certificate)), (KEY_FILE, wrong)]);
+        assert_eq!(named(&problems), [KEY_FILE], "{wrong}");
         assert!(
-            problems[0].detail.starts_with("expected a readable file with certificates in PEM"),
-            "{path}"
+            problems[0].detail.starts_with("expected a readable file with an unencrypted private key in PEM"),
+            "{problems:?}"
         );
     }
 }
