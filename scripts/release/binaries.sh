@@ -1,0 +1,40 @@
+# binaries.sh - the services' binaries for one architecture, on a machine of amd64; for release.sh.
+
+declare -A TARGET=([amd64]=x86_64-unknown-linux-gnu [arm64]=aarch64-unknown-linux-gnu)
+declare -A TRIPLET=([amd64]=x86_64-linux-gnu [arm64]=aarch64-linux-gnu)
+
+# lacks ARCH: prints what this machine has not, and fails, if it can't compile for this architecture. Tries to get Rust's standard library.
+lacks() {
+  local target=${TARGET[$1]} triplet=${TRIPLET[$1]} rust
+  rust=$(rustc --version | cut -d ' ' -f 2)
+  if [[ ! -d $(rustc --print target-libdir --target "$target") ]] && ! timeout 300 rustup target add "$target" >/dev/null 2>&1; then
+    echo "Rust's standard library $rust for $target (rustup target add $target)"; return 1
+  fi
+  command -v "$triplet-g++" >/dev/null || { echo "a C compiler (Debian: g++-${triplet//_/-}, or build-essential on such a machine)"; return 1; }
+}
+
+# build ARCH PACKAGES_FOLDER: compiles both services below target/release-build. OpenSSL is linked statically: the archives then need glibc and
+# libgcc alone, whatever OpenSSL a machine has. No path of this machine gets into the binaries.
+build() {
+  local arch=$1 target=${TARGET[$1]} triplet=${TRIPLET[$1]} openssl=$2/libssl-dev/root/usr cargo_home=${CARGO_HOME:-$HOME/.cargo}
+  local name=${target//-/_}
+  local unpathed="-ffile-prefix-map=$PWD=/source -ffile-prefix-map=$cargo_home=/cargo"
+  local include="-isystem $openssl/include -isystem $openssl/include/$triplet"
+  local host=x86_64-linux-gnu
+  local settings=(
+    "CARGO_TARGET_${name^^}_LINKER=$triplet-gcc"
+    CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$PWD=/source"$'\x1f'"--remap-path-prefix=$cargo_home=/cargo"
+    # librdkafka's `configure` reads these; crates with C code do, too, and for build scripts the ones with HOST.
+    CC="$triplet-gcc" CXX="$triplet-g++" AR="$triplet-ar" CFLAGS="$unpathed $include" CXXFLAGS="$unpathed $include" LDFLAGS="-L$openssl/lib/$triplet"
+    HOST_CC="$host-gcc" HOST_CXX="$host-g++" HOST_AR="$host-ar" HOST_CFLAGS= HOST_CXXFLAGS=
+    OPENSSL_STATIC=1 OPENSSL_LIB_DIR="$openssl/lib/$triplet" OPENSSL_INCLUDE_DIR="$openssl/include" LIBZ_SYS_STATIC=1
+    # No library of this machine.
+    PKG_CONFIG_LIBDIR="$openssl/lib/$triplet/pkgconfig" PKG_CONFIG_SYSROOT_DIR="${openssl%/usr}" PKG_CONFIG_ALLOW_CROSS=1
+  )
+  "$triplet-gcc" --version | head -n 1 >"$2/compiler"
+  env "${settings[@]}" cargo build --locked --release --target "$target" --target-dir target/release-build \
+    -p user-service -p notification-service --features user-service/kafka-tls,notification-service/kafka-tls
+}
+
+# glibc_of BINARY ARCH: the newest version of glibc's symbols that it uses.
+glibc_of() { "${TRIPLET[$2]}-objdump" -T "$1" | grep -o 'GLIBC_[0-9.]*' | cut -d _ -f 2 | sort -uV | tail -n 1; }
