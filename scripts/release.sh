@@ -64,8 +64,8 @@ pack() {
 }
 
 archs=(amd64)
-if missing=$(lacks arm64); then archs+=(arm64); else step "no images and binaries of arm64: this machine lacks $missing"; fi
-missing=$(lacks amd64) || die "this machine lacks $missing"
+if missing=$(can_compile arm64); then archs+=(arm64); else step "no images and binaries of arm64: this machine lacks $missing"; fi
+missing=$(can_compile amd64) || die "this machine lacks $missing"
 
 for arch in "${archs[@]}"; do
   packages=$WORK/$arch/packages name=two-step-signup-$version-linux-$arch
@@ -80,13 +80,13 @@ for arch in "${archs[@]}"; do
   cp LICENSE-APACHE LICENSE-MIT CHANGELOG.md .env.example "$WORK/$arch/$name/"
   for service in "${SERVICES[@]}"; do
     binary=target/release-build/${TARGET[$arch]}/release/$service
+    wrong=$(runs_elsewhere "$binary" "$arch") || die "$wrong"
     python3 scripts/release/licences.py "$service" "${TARGET[$arch]}" >"$WORK/$arch/$name/THIRD-PARTY-$service.txt"
     install -D "$binary" "$WORK/$arch/$service/usr/local/bin/$service"
     install -D -m 644 -t "$WORK/$arch/$service/usr/share/doc/$service" LICENSE-APACHE LICENSE-MIT "$WORK/$arch/$name/THIRD-PARTY-$service.txt"
     install "$binary" "$WORK/$arch/$name/"
     python3 scripts/release/components.py "$rust" "$packages/packages.tsv" <"target/sbom/$service.cdx.json" >"$WORK/$arch/$service.cdx.json"
     cp "$WORK/$arch/$service.cdx.json" "$files/$service-$version-linux-$arch.cdx.json"
-    echo "$service of $arch needs glibc $(glibc_of "$binary" "$arch") or newer, and $("${TRIPLET[$arch]}-objdump" -p "$binary" | awk '/NEEDED/ {printf "%s ", $2}')"
   done
   pack "$files/$name.tar.gz" "$WORK/$arch" "$name"
 done

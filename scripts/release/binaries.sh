@@ -3,8 +3,11 @@
 declare -A TARGET=([amd64]=x86_64-unknown-linux-gnu [arm64]=aarch64-unknown-linux-gnu)
 declare -A TRIPLET=([amd64]=x86_64-linux-gnu [arm64]=aarch64-linux-gnu)
 
-# lacks ARCH: prints what this machine has not, and fails, if it can't compile for this architecture. Tries to get Rust's standard library.
-lacks() {
+# The oldest glibc that the binaries run with.
+GLIBC=2.34
+
+# can_compile ARCH: whether this machine can compile for it; prints what it lacks. Tries to get Rust's standard library.
+can_compile() {
   local target=${TARGET[$1]} triplet=${TRIPLET[$1]} rust
   rust=$(rustc --version | cut -d ' ' -f 2)
   if [[ ! -d $(rustc --print target-libdir --target "$target") ]] && ! timeout 300 rustup target add "$target" >/dev/null 2>&1; then
@@ -36,5 +39,15 @@ build() {
     -p user-service -p notification-service --features user-service/kafka-tls,notification-service/kafka-tls
 }
 
-# glibc_of BINARY ARCH: the newest version of glibc's symbols that it uses.
-glibc_of() { "${TRIPLET[$2]}-objdump" -T "$1" | grep -o 'GLIBC_[0-9.]*' | cut -d _ -f 2 | sort -uV | tail -n 1; }
+# runs_elsewhere BINARY ARCH: whether it needs nothing but glibc and libgcc and knows no path of this machine; prints what is wrong.
+runs_elsewhere() {
+  local objdump=${TRIPLET[$2]}-objdump newest path
+  newest=$({ echo "$GLIBC"; "$objdump" -T "$1" | sed -n 's/.*GLIBC_\([0-9.]*\).*/\1/p'; } | sort -uV | tail -n 1)
+  [[ $newest == "$GLIBC" ]] || { echo "$1 needs glibc $newest, expected at most $GLIBC"; return 1; }
+  if "$objdump" -p "$1" | awk '/NEEDED/ {print $2}' | grep -vE '^(lib(c|m)\.so\.6|libgcc_s\.so\.1|ld-linux-.*)$'; then
+    echo "$1 needs the libraries above"; return 1
+  fi
+  for path in "$PWD/" "${CARGO_HOME:-$HOME/.cargo}/"; do
+    ! grep -qaF "$path" "$1" || { echo "$1 contains the path $path"; return 1; }
+  done
+}
