@@ -15,7 +15,7 @@ source scripts/release/binaries.sh
 
 SERVICES=(user-service notification-service)
 CHART=deploy/two-step-signup
-WORK=target/release-work
+WORK=$PWD/target/release-work
 
 die() { echo "release.sh: $*" >&2; exit 1; }
 step() { printf '== %s\n' "$*"; }

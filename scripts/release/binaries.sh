@@ -16,7 +16,7 @@ can_compile() {
   command -v "$triplet-g++" >/dev/null || { echo "a C compiler (Debian: g++-${triplet//_/-}, or build-essential on such a machine)"; return 1; }
 }
 
-# build ARCH PACKAGES_FOLDER: compiles both services below target/release-build. OpenSSL is linked statically: the archives then need glibc and
+# build ARCH PACKAGES_FOLDER (an absolute path): compiles both services below target/release-build. OpenSSL is linked statically: the archives then need glibc and
 # libgcc alone, whatever OpenSSL a machine has. No path of this machine gets into the binaries.
 build() {
   local arch=$1 target=${TARGET[$1]} triplet=${TRIPLET[$1]} openssl=$2/libssl-dev/root/usr cargo_home=${CARGO_HOME:-$HOME/.cargo}
