@@ -52,6 +52,7 @@ commit=$(git rev-parse HEAD)
 export SOURCE_DATE_EPOCH; SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 created=$(date -u -d "@$SOURCE_DATE_EPOCH" +%FT%TZ)
 rust=$(rustc --version | cut -d ' ' -f 2)
+mkdir -p "$(dirname "$out")"
 # A release that fails leaves no files that look like one.
 files=$WORK/files
 rm -rf "$files"
