@@ -103,8 +103,8 @@ done
 
 step 'chart and Compose file'
 # As `helm package` does, which writes the present time into the archive. .helmignore has names of folders only.
-ignored=$(sed 's|^|--exclude=two-step-signup/|; s|/$||' "$CHART/.helmignore")
-pack "$files/two-step-signup-$version.tgz" "${CHART%/*}" --exclude=.helmignore $ignored two-step-signup
+mapfile -t ignored < <(sed 's|^|--exclude=two-step-signup/|; s|/$||' "$CHART/.helmignore")
+pack "$files/two-step-signup-$version.tgz" "${CHART%/*}" --exclude=.helmignore "${ignored[@]}" two-step-signup
 cp docker-compose.yml "$files/"
 
 step 'checksums, provenance, signatures'

@@ -19,7 +19,7 @@ can_compile() {
 # build ARCH PACKAGES_FOLDER (an absolute path): compiles both services below target/release-build. OpenSSL is linked statically: the archives then need glibc and
 # libgcc alone, whatever OpenSSL a machine has. No path of this machine gets into the binaries.
 build() {
-  local arch=$1 target=${TARGET[$1]} triplet=${TRIPLET[$1]} openssl=$2/libssl-dev/root/usr cargo_home=${CARGO_HOME:-$HOME/.cargo}
+  local target=${TARGET[$1]} triplet=${TRIPLET[$1]} openssl=$2/libssl-dev/root/usr cargo_home=${CARGO_HOME:-$HOME/.cargo}
   local name=${target//-/_}
   local unpathed="-ffile-prefix-map=$PWD=/source -ffile-prefix-map=$cargo_home=/cargo"
   local include="-isystem $openssl/include -isystem $openssl/include/$triplet"

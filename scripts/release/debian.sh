@@ -29,7 +29,7 @@ base_layer() {
   rm -rf "$root"
   mkdir -p "$root"/etc/ssl/certs "$root"/var/lib/dpkg/status.d
   for name in libc6 libgcc-s1; do cp -a "$packages/$name/root/." "$root/"; done
-  rm -r "$root"/usr/share "$root"/etc/ld.so.conf.d "$root"/usr/lib/*
+  rm -r "${root:?}"/usr/share "$root"/etc/ld.so.conf.d "$root"/usr/lib/*
   # What scanners ask for: the distribution, and each package, OpenSSL's too.
   cp -a "$packages"/base-files/root/etc/{debian_version,os-release} "$root/etc/"
   cp -a "$packages/base-files/root/usr/lib/os-release" "$root/usr/lib/"
