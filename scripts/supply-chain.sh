@@ -55,7 +55,7 @@ age_of_advisories() {
 sbom() {
   local service cyclonedx; cyclonedx=$(tool cargo-cyclonedx "$CYCLONEDX")
   # It writes beside the manifest of every package of the workspace.
-  trap 'rm -f ./*/supply-chain-sbom.json' EXIT
+  trap 'rm -f ./{,shared/}*/supply-chain-sbom.json' EXIT
   "$cyclonedx" cyclonedx --quiet --manifest-path "${SERVICES[0]}/Cargo.toml" --format json --spec-version 1.5 --all-features \
     --target "$1" --override-filename supply-chain-sbom
   mkdir -p target/sbom
