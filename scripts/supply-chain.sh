@@ -3,7 +3,7 @@
 #
 #   supply-chain.sh              licences, sources, duplicates and crates that must not be there; needs crates.io only
 #   supply-chain.sh advisories   known vulnerabilities, unmaintained and yanked crates; needs github.com/RustSec/advisory-db
-#   supply-chain.sh sbom         a CycloneDX list for each service, in target/sbom; SOURCE_DATE_EPOCH sets its date
+#   supply-chain.sh sbom [TARGET]  a CycloneDX list for each service, in target/sbom; SOURCE_DATE_EPOCH sets its date
 #
 # The rules are in deny.toml (the services, as they are in the images) and deny.development.toml (the whole workspace).
 # Compiles cargo-deny and cargo-cyclonedx below target/tools if they are missing: a minute each on two cores.
@@ -55,9 +55,9 @@ age_of_advisories() {
 sbom() {
   local service cyclonedx; cyclonedx=$(tool cargo-cyclonedx "$CYCLONEDX")
   # It writes beside the manifest of every package of the workspace.
-  trap 'rm -f ./*/supply-chain-sbom.json' EXIT
+  trap 'rm -f ./{,shared/}*/supply-chain-sbom.json' EXIT
   "$cyclonedx" cyclonedx --quiet --manifest-path "${SERVICES[0]}/Cargo.toml" --format json --spec-version 1.5 --all-features \
-    --target x86_64-unknown-linux-gnu --override-filename supply-chain-sbom
+    --target "$1" --override-filename supply-chain-sbom
   mkdir -p target/sbom
   for service in "${SERVICES[@]}"; do
     # Without the path of this checkout, so that the same commit makes the same list everywhere.
@@ -76,6 +76,6 @@ case ${1:-check} in
     workspace advisories
     age_of_advisories
     ;;
-  sbom) sbom ;;
+  sbom) sbom "${2:-x86_64-unknown-linux-gnu}" ;;
   *) sed -n '2,/^set/p' "$0" | sed '$d' >&2; exit 2 ;;
 esac

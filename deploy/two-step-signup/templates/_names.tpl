@@ -18,7 +18,8 @@ app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
 helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 {{- end }}
 
+{{/* With the service's values as a third element. */}}
 {{- define "image" -}}
 {{- $image := (index . 0).Values.image -}}
-{{ $image.prefix }}/{{ index . 1 }}:{{ $image.tag | default (index . 0).Chart.AppVersion }}
+{{ (index . 2).image | default (printf "%s/%s:%s" $image.prefix (index . 1) ($image.tag | default (index . 0).Chart.AppVersion)) }}
 {{- end }}
