@@ -136,6 +136,11 @@ impl Application {
                 let (publisher, stop) = (Arc::clone(&publisher), stop_the_rest.clone());
                 async move { publisher.watch(&stop).await }
             }),
+            tasks.spawn(
+                "watch over texts",
+                &stop_the_rest,
+                metrics.texts.clone().watch(Arc::clone(&config.texts), stop_the_rest.clone()),
+            ),
             tasks.spawn("log writer", &stop_the_rest, telemetry::watch_writer(stop_the_rest.clone())),
         ];
         let context = Context { signup: signup.clone(), metrics: Arc::clone(&metrics), tasks: tasks.clone() };
@@ -166,6 +171,7 @@ impl Application {
         // The HTTP server has no task of its own: its workers belong to the actix system that runs this future.
         let parts = Http {
             context,
+            texts: Data::from(config.texts),
             limits,
             admission: Arc::new(admission),
             origins: config.cors_origins,

@@ -6,13 +6,15 @@ use ipnet::IpNet;
 use runtime::{
     env::{self, Env, EnvError},
     kafka::KafkaConfig,
-    secret_check,
+    secret_check, texts_watch,
 };
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
+    sync::Arc,
     time::Duration,
 };
+use texts::{Kept, Texts};
 
 /// Everything that `Application::start` needs. `Debug` hides the secrets.
 #[derive(Debug, Clone)]
@@ -51,6 +53,8 @@ pub struct Config {
     pub api_docs: bool,
     /// Pages of other origins that may call the API.
     pub cors_origins: Vec<String>,
+    /// What the service says to people, in all languages.
+    pub texts: Arc<Kept<Texts>>,
 }
 
 impl Config {
@@ -93,6 +97,7 @@ impl Config {
             || secret_check::is_local(&[address, admin_address], &public_url);
         let id_octets = id_secret.as_ref().map(IdSecret::octets);
         env.report(secret_check::problems(code_secrets.as_ref(), id_octets, published_allowed));
+        let texts = texts_watch::from_env(env, |texts, _, _| texts.clone());
         Some(Self {
             address,
             admin_address,
@@ -113,6 +118,7 @@ impl Config {
             patience: Patience::default(),
             api_docs: env.or("API_DOCS", true, env::on_or_off),
             cors_origins: env.or("CORS_ORIGINS", Vec::new(), origins),
+            texts: texts?,
             code_secrets: code_secrets?,
             id_secret: id_secret?,
         })

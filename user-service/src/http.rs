@@ -1,6 +1,8 @@
 //! The HTTP surface: the route table, and what all endpoints share.
 
 mod problem;
+mod language;
+mod success;
 mod body;
 mod fields;
 mod to_its_end;
@@ -34,13 +36,8 @@ pub(crate) use limits::Limits;
 use problem::Problem;
 pub(crate) use request_id::identify;
 use runtime::tasks::Tasks;
-use serde::Serialize;
 pub(crate) use server::{Http, serve};
 use std::sync::Arc;
-use utoipa::ToSchema;
-
-/// The answer to every accepted request for a mail. Whether a mail is sent depends on the address; the answer must not.
-const MAIL_IF_DUE: &str = "If this address can get another mail now, one is on its way.";
 
 /// The parts of the service that every request may use.
 #[derive(Clone)]
@@ -48,17 +45,6 @@ pub(crate) struct Context {
     pub(crate) signup: Signup,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) tasks: Tasks,
-}
-
-/// The shape of every success, as existing clients of this API read it.
-#[derive(Serialize, ToSchema)]
-struct Success<T> {
-    /// Always true.
-    status: bool,
-    /// For people.
-    #[schema(value_type = String)]
-    message: &'static str,
-    data: T,
 }
 
 /// The public route table. The caller wraps it in limits, CORS, request ids and security headers.
@@ -104,7 +90,7 @@ fn cors(origins: &[String]) -> Cors {
 
 fn resource(path: &'static str, allow: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move || async move {
-        Err::<HttpResponse, _>(Problem::method_not_allowed(allow))
+        Err::<HttpResponse, _>(Problem::MethodNotAllowed(allow))
     }))
 }
 
@@ -119,5 +105,5 @@ where
 }
 
 async fn not_found() -> HttpResponse {
-    Problem::not_found().error_response()
+    Problem::NotFound.error_response()
 }

@@ -8,7 +8,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use runtime::process_metrics::ProcessMetrics;
+use runtime::{process_metrics::ProcessMetrics, texts_watch::TextsMetrics};
 use std::time::Duration;
 
 /// Bounds of the latency histogram, in seconds: from a quick ack to the publish time-out and beyond.
@@ -44,6 +44,8 @@ pub(crate) struct Metrics {
     not_understood: Family<ReasonLabels, Counter>,
     /// Connections closed at once because of the bounds on their number.
     pub(crate) refused_connections: Counter,
+    /// The watch over the texts.
+    pub(crate) texts: TextsMetrics,
     ready: Gauge,
     registrations: Gauge,
     registrations_limit: Gauge,
@@ -105,6 +107,7 @@ impl Metrics {
             overloaded: Counter::default(),
             not_understood: Family::default(),
             refused_connections: Counter::default(),
+            texts: TextsMetrics::default(),
             ready: Gauge::default(),
             registrations: Gauge::default(),
             registrations_limit: Gauge::default(),
@@ -190,6 +193,7 @@ impl Metrics {
         ] {
             registry.register(name, help, gauge.clone());
         }
+        metrics.texts.register(&mut registry);
         registry.register_collector(Box::new(ProcessMetrics::of_service_started_now()));
         Self { registry, ..metrics }
     }

@@ -16,6 +16,7 @@ mod registration;
 mod bad_input;
 mod people;
 mod http;
+mod language;
 mod page;
 mod replay;
 mod replicas;

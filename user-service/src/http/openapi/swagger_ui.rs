@@ -50,7 +50,7 @@ async fn redirect() -> HttpResponse {
 }
 
 async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpResponse, Problem> {
-    Ok(FILES.get(name.as_str()).ok_or_else(Problem::not_found)?.answer(&request))
+    Ok(FILES.get(name.as_str()).ok_or(Problem::NotFound)?.answer(&request))
 }
 
 /// Loads a file of the crate. All are compressed in the binary except the one that names the API's description.

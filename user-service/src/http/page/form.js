@@ -33,10 +33,7 @@ export function onSubmit(form, submit) {
 /** Shows what the API said of single fields beside them, and leads to the first. False when it said nothing. */
 export function showFieldProblems(form, errors = []) {
   const known = errors.filter(({ field }) => form.elements.namedItem(field)?.labels);
-  for (const { field, detail } of known) {
-    const input = form.elements.namedItem(field);
-    markInvalid(input, `${input.labels[0].textContent} ${detail}.`);
-  }
+  for (const { field, detail } of known) markInvalid(form.elements.namedItem(field), detail);
   form.querySelector("[aria-invalid=true]")?.focus();
   return known.length > 0;
 }
