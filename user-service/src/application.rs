@@ -139,7 +139,7 @@ impl Application {
             tasks.spawn(
                 "watch over texts",
                 &stop_the_rest,
-                metrics.texts.clone().watch(Arc::clone(&config.texts), stop_the_rest.clone()),
+                metrics.texts.clone().watch(Arc::clone(&config.pages), stop_the_rest.clone()),
             ),
             tasks.spawn("log writer", &stop_the_rest, telemetry::watch_writer(stop_the_rest.clone())),
         ];
@@ -171,7 +171,7 @@ impl Application {
         // The HTTP server has no task of its own: its workers belong to the actix system that runs this future.
         let parts = Http {
             context,
-            texts: Data::from(config.texts),
+            pages: Data::from(config.pages),
             limits,
             admission: Arc::new(admission),
             origins: config.cors_origins,

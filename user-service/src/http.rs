@@ -48,7 +48,12 @@ pub(crate) struct Context {
 }
 
 /// The public route table. The caller wraps it in limits, CORS, request ids and security headers.
-fn routes(context: Context, limits: Data<Limits>, has_docs: bool) -> impl FnOnce(&mut ServiceConfig) {
+fn routes(
+    context: Context,
+    limits: Data<Limits>,
+    has_docs: bool,
+    is_embeddable: bool,
+) -> impl FnOnce(&mut ServiceConfig) {
     move |app| {
         app.app_data(Data::new(context))
             .app_data(limits)
@@ -59,7 +64,7 @@ fn routes(context: Context, limits: Data<Limits>, has_docs: bool) -> impl FnOnce
             .service(resource("/api/registration", "POST").route(web::post().to(registration::registration)))
             .service(get("/health/live", health::live))
             .service(get("/health/ready", health::ready))
-            .configure(page::routes)
+            .configure(page::routes(is_embeddable))
             .default_service(web::to(not_found));
         if has_docs {
             app.service(get("/openapi.json", openapi::document)).configure(openapi::swagger_ui);

@@ -12,6 +12,7 @@
 mod application;
 mod config;
 mod http;
+mod pages;
 mod signup;
 mod replica;
 mod rules;
@@ -31,6 +32,7 @@ pub mod simulated;
 pub use application::{Application, forget};
 pub use config::Config;
 pub use identity::IdSecret;
+pub use pages::Pages;
 pub use patience::Patience;
 pub use rate_limit::RateLimit;
 pub use rules::Rules;

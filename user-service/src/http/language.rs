@@ -1,6 +1,7 @@
 //! The language of an answer: of the languages that the request wants, the first that there is (RFC 4647, section 3.4).
 
 use super::problem::{Problem, english};
+use crate::pages::Pages;
 use actix_web::{
     Error, HttpMessage, HttpRequest,
     body::{BoxBody, EitherBody, MessageBody},
@@ -11,7 +12,7 @@ use actix_web::{
 };
 use contract::locale::Locale;
 use std::sync::Arc;
-use texts::{Kept, Language, Texts, accepted};
+use texts::{Kept, Language, accepted};
 
 /// What the body of a request wants, before its `Accept-Language`.
 struct OfBody(Locale);
@@ -35,26 +36,26 @@ pub(super) async fn speak<B: MessageBody>(
 
 /// The language of the answer to this request.
 pub(super) fn of(request: &HttpRequest) -> Arc<Language> {
-    let Some(texts) = texts(request) else { return Arc::clone(english()) };
-    Arc::clone(texts.choose(wanted(request).iter().map(Locale::as_str)))
+    let Some(pages) = pages(request) else { return Arc::clone(english()) };
+    Arc::clone(pages.language(&wanted(request)))
 }
 
 /// The language of the mails for this request: the first that it wants and that there is, else the first that it wants.
 /// The tag stays as it is wanted, such as `de-CH`.
 pub(super) fn of_mails(request: &HttpRequest) -> Locale {
-    let (texts, mut wanted) = (texts(request), wanted(request));
+    let (pages, mut wanted) = (pages(request), wanted(request));
     let is_there =
-        |locale: &Locale| texts.as_ref().is_some_and(|texts| texts.lookup(locale.as_str()).is_some());
+        |locale: &Locale| pages.as_ref().is_some_and(|pages| pages.texts().lookup(locale.as_str()).is_some());
     let at = wanted.iter().position(is_there).unwrap_or(0);
     if at < wanted.len() { wanted.swap_remove(at) } else { Locale::default() }
 }
 
-fn texts(request: &HttpRequest) -> Option<Arc<Texts>> {
-    request.app_data::<Data<Kept<Texts>>>().map(|kept| kept.now())
+fn pages(request: &HttpRequest) -> Option<Arc<Pages>> {
+    request.app_data::<Data<Kept<Pages>>>().map(|kept| kept.now())
 }
 
 /// The languages that the request wants, most wanted first.
-fn wanted(request: &HttpRequest) -> Vec<Locale> {
+pub(super) fn wanted(request: &HttpRequest) -> Vec<Locale> {
     let of_body = request.extensions().get::<OfBody>().map(|OfBody(locale)| locale.clone());
     let lines = request.headers().get_all(ACCEPT_LANGUAGE).filter_map(|line| line.to_str().ok());
     let of_head = accepted(&lines.collect::<Vec<_>>().join(","));

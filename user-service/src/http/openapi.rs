@@ -7,9 +7,9 @@ mod swagger_ui;
 
 use super::{
     described::{CheckProblems, Elsewhere},
-    file::File,
-    health, problem, register, registration, resend, verify,
+    file, health, problem, register, registration, resend, verify,
 };
+use crate::pages::File;
 use actix_web::{HttpRequest, HttpResponse};
 use std::sync::LazyLock;
 pub(super) use swagger_ui::routes as swagger_ui;
@@ -42,7 +42,7 @@ struct Shared;
 
 static DOCUMENT: LazyLock<serde_json::Result<File>> = LazyLock::new(|| {
     let text = serde_json::to_string(&Document::openapi())?;
-    Ok(File::new("application/json", text.as_bytes(), &[]))
+    Ok(File::new("application/json", text.as_bytes(), Vec::new()))
 });
 
 /// This document.
@@ -57,7 +57,7 @@ pub(super) async fn document(request: HttpRequest) -> Result<HttpResponse, probl
         log::error!("error" = error.to_string().as_str(); "the API's description can't be written");
         problem::Problem::Internal
     })?;
-    Ok(document.answer(&request))
+    Ok(file::answer(document, &request))
 }
 
 impl Modify for Shared {

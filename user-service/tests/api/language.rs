@@ -1,16 +1,11 @@
 //! Answers speak the language that the request wants, and the words of `TEXTS_DIR`.
 
-use crate::world::{Answer, DEADLINE, Replica, World, environment};
+use crate::world::{Answer, DEADLINE, Replica, World, built_in, environment};
 use reqwest::{Method, StatusCode};
 use runtime::env::Env;
 use serde_json::{Value, json};
 use std::{fs, time::Instant};
-use texts::{Faults, Folder, Settings, Texts};
 use user_service::Config;
-
-fn built_in() -> Texts {
-    Texts::read(&Folder::default(), Settings { mail_has_link: true }, &mut Faults::default())
-}
 
 async fn post(replica: &Replica, path: &str, accepted: &str, body: Value) -> Answer {
     let request = replica.request(Method::POST, path).header("accept-language", accepted);

@@ -41,7 +41,7 @@ export function showFieldProblems(form, errors = []) {
 /** Shows a sentence beside one field. */
 export function markInvalid(input, text) {
   input.ariaInvalid = "true";
-  document.getElementById(`${input.id}-problem`).textContent = text;
+  input.getRootNode().getElementById(`${input.id}-problem`).textContent = text;
 }
 
 /** Shows a sentence above the form's button. */

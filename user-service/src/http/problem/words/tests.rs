@@ -76,11 +76,13 @@ fn keys_in(source: &'static str) -> BTreeSet<&'static str> {
 }
 
 fn places(sentence: &Sentence) -> BTreeSet<&str> {
-    let place = |part| match part {
-        &Part::Place(ref name) => Some(&**name),
-        Part::Words(_) => None,
-    };
-    sentence.parts().iter().filter_map(place).collect()
+    let mut places = BTreeSet::new();
+    for part in sentence.parts() {
+        if let Part::Place(name) = part {
+            places.insert(&**name);
+        }
+    }
+    places
 }
 
 /// The English keys below a prefix, without those of mails that have no link.
