@@ -17,11 +17,21 @@ export async function mailTo(address, count = 1) {
   return parseMail(found[found.length - count].Content);
 }
 
-/** The newest is first in MailHog's list. Mails to ASCII names are not encoded, but their lines may be. */
+/** The newest is first in MailHog's list. */
 function parseMail({ Headers, Body }) {
-  const text = Body.replace(/=\r?\n/g, "").replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
+  const text = decoded(Body);
   const code = /^(\d{6})\r?$/m.exec(text)?.[1];
   return { subject: Headers.Subject[0], code, link: /https?:\/\/\S+#id=[\w-]+&token=[\w-]+/.exec(text)?.[0] };
+}
+
+/** The text of a body whose parts are encoded as they need it: code and link are ASCII, whatever stands around them. */
+function decoded(body) {
+  const inBase64 = /^Content-Transfer-Encoding: base64\r\n(?:[\w-]+:.*\r\n)*\r\n([A-Za-z0-9+/=\r\n]+)/gim;
+  // Quoted-printable first: what base64 holds may look like it.
+  return body
+    .replace(/=\r?\n/g, "")
+    .replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)))
+    .replace(inBase64, (_, content) => Buffer.from(content, "base64").toString());
 }
 
 /** Another code than this one. */

@@ -5,6 +5,9 @@ import { after, before, test } from "node:test";
 import { PAGE, launch } from "./browser.js";
 import { DEADLINE } from "./inbox.js";
 
+/** Pages whose complaints are not the page's own doing for the moment. */
+const unobserved = new WeakSet();
+
 let browser;
 before(async () => (browser = await launch()));
 after(() => browser?.close());
@@ -28,10 +31,23 @@ export function pageTest(sentence, run, { expectsComplaints = false, ...options 
   });
 }
 
+/** Does what makes the browser complain, such as writing a style for an examination. */
+export async function unobservedly(page, work) {
+  unobserved.add(page);
+  try {
+    return await work();
+  } finally {
+    unobserved.delete(page);
+  }
+}
+
+/** Calls `take` with what the browser says of the page itself. */
+export const onConsole = (page, take) => page.on("console", (entry) => unobserved.has(page) || take(entry));
+
 function complaintsOf(page) {
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("console", (entry) => {
+  onConsole(page, (entry) => {
     // The browser itself logs each refused request; refusals of the API are answers like any other.
     const isRefusal = entry.text().startsWith("Failed to load resource") && entry.location().url.includes("/api/");
     if (["error", "warning"].includes(entry.type()) && !isRefusal) complaints.push(entry.text());

@@ -34,4 +34,12 @@ export async function submitCode(page, code) {
 export const sees = (page, text) => page.getByText(text).filter({ visible: true }).first().waitFor();
 
 /** Which element has the focus, by its id or else its text. */
-export const focused = (page) => page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim());
+export const focused = (page) =>
+  page.evaluate(() => {
+    let focused = document.activeElement;
+    while (focused.shadowRoot?.activeElement) focused = focused.shadowRoot.activeElement;
+    return focused.id || focused.textContent.trim();
+  });
+
+/** What the form shows; a page's own text does not have what is in a shadow root. */
+export const shownIn = (page) => page.locator("#signup").innerText();

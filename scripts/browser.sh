@@ -13,8 +13,9 @@ source "$(dirname "$(realpath "$0")")/standalone.sh"
 TESTS=$ROOT/browser-tests
 export CHROMIUM=${CHROMIUM:-/usr/bin/chromium} PAGE_URL=$URL
 # All tests come from one address and wait for the end of the cool-down, so it is short; the picture shows the usual one.
-# CORS_ORIGINS has the origin of a test's own page.
+# CORS_ORIGINS has the origin of a test's own page, RETURN_URLS what tests come from; TEXTS_DIR is a folder that they fill.
 export RATE_LIMIT=off WRONG_CODES=off RESEND_COOLDOWN=3s CORS_ORIGINS=http://localhost:3999
+export RETURN_URLS=http://localhost:3999/welcome,https://app.example.com
 [[ ${1:-} != --screenshot ]] || RESEND_COOLDOWN=60s
 
 if [[ ! -x $CHROMIUM ]]; then
@@ -24,6 +25,9 @@ fi
 if [[ ! $TESTS/node_modules/.package-lock.json -nt $TESTS/package-lock.json ]]; then
   PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --prefix "$TESTS" --no-audit --no-fund --loglevel=error
 fi
+STANDALONE_FOLDER=$(mktemp -d)
+export TEXTS_DIR=$STANDALONE_FOLDER/texts
+mkdir "$TEXTS_DIR"
 start_standalone
 
 cd "$TESTS"

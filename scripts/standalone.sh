@@ -1,6 +1,7 @@
 # standalone.sh - the whole system in one process, for the scripts that source this file.
 #
-#   start_standalone      builds `standalone`, starts it in an empty folder and waits until it is ready; it stops with the script
+#   start_standalone      builds `standalone`, starts it in an empty folder (or in STANDALONE_FOLDER) and waits until it is ready;
+#                         it stops with the script, and its folder goes with it
 #   standalone_survived   fails if it has ended meanwhile
 #
 # Sets ROOT (the repository) and URL (the user service). Passes the services' variables on. Ports 1025, 8025, 9092 and the
@@ -22,7 +23,7 @@ start_standalone() {
   for port in 1025 8025 9092 "${USER_SERVICE_ADDR##*:}" "${USER_SERVICE_ADMIN_ADDR##*:}" "${NOTIFICATION_SERVICE_ADDR##*:}"; do
     if (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then die "port $port is in use"; fi
   done
-  STANDALONE_FOLDER=$(mktemp -d)
+  STANDALONE_FOLDER=${STANDALONE_FOLDER:-$(mktemp -d)}
   (cd "$STANDALONE_FOLDER" && exec "${CARGO_TARGET_DIR:-$ROOT/target}/debug/standalone") >"$STANDALONE_FOLDER/log" 2>&1 &
   STANDALONE=$!
   trap stop_standalone EXIT

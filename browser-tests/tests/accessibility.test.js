@@ -1,27 +1,17 @@
 // The whole way by keyboard alone, and every step checked against WCAG, in both colour schemes.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { assertAccessible, assertFits } from "../accessible.js";
 import { mailTo, wrong } from "../inbox.js";
 import { pageTest } from "../page_test.js";
 import { focused, newcomer, register, sees, submitCode, submitRegistration } from "../person.js";
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-/** What axe finds against WCAG 2.2 A and AA: contrast, names, roles, structure. */
-async function assertAccessible(page, step) {
-  await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() =>
-    globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }),
-  );
-  assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), [], step);
-}
 
 pageTest("everything can be done by keyboard alone", async (page) => {
   const { firstName, lastName, email } = newcomer();
   await page.goto("/");
   await sees(page, "Create your account");
+  await page.keyboard.press("Tab");
+  assert.equal(await focused(page), "Language: English");
   for (const text of [firstName, lastName, email]) {
     await page.keyboard.press("Tab");
     await page.keyboard.type(text);
@@ -53,6 +43,7 @@ pageTest("a link is confirmed with other names by keyboard alone", async (page) 
   await page.goto("about:blank");
   await page.goto((await mailTo(email)).link);
   await sees(page, "Name, as it was entered");
+  await page.keyboard.press("Tab");
   const order = [];
   for (let presses = 0; presses < 2; presses += 1) {
     await page.keyboard.press("Tab");
@@ -76,7 +67,7 @@ for (const colorScheme of ["light", "dark"]) {
     await sees(page, "Create your account");
     await assertAccessible(page, "register");
     await submitRegistration(page, { ...person, firstName: "", email: "" });
-    await sees(page, "First name is required.");
+    await sees(page, "Please fill this in.");
     await assertAccessible(page, "wrong fields");
     await submitRegistration(page, person);
     await sees(page, "Check your inbox");
@@ -89,7 +80,7 @@ for (const colorScheme of ["light", "dark"]) {
     await assertAccessible(page, "link");
     await page.getByText("Not your data? Use other names").click();
     await page.getByRole("button", { name: "Confirm with these names" }).click();
-    await sees(page, "Last name is required.");
+    await sees(page, "Please fill this in.");
     await assertAccessible(page, "other names");
     await page.getByRole("button", { name: "Confirm my address" }).click();
     await sees(page, "Your address is confirmed");
@@ -102,13 +93,12 @@ for (const [name, width] of [["a small phone", 320], ["a tablet", 768]]) {
     await page.goto("/");
     await submitRegistration(page, { ...newcomer(), email: `${"long".repeat(16)}@${"domain".repeat(10)}.example.com` });
     await sees(page, "Check your inbox");
-    const assertFits = async () => assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
-    await assertFits();
+    await assertFits(page, "code");
     const person = { ...newcomer(), firstName: "long".repeat(25), lastName: "long".repeat(25) };
     await page.getByRole("button", { name: "Start again" }).click();
     await register(page, person);
     await page.goto((await mailTo(person.email)).link);
     await page.getByText("Not your data? Use other names").click();
-    await assertFits();
+    await assertFits(page, "link");
   }, { viewport: { width, height: 640 } });
 }

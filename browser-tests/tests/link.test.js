@@ -108,8 +108,8 @@ pageTest("names that somebody else entered can be replaced before they are confi
   const form = page.locator("#other-form");
   await form.getByLabel("First name").fill("www.example.com");
   await form.getByRole("button", { name: "Confirm with these names" }).click();
-  await sees(page, "Last name is required.");
-  await sees(page, "First name must have a period only before a space or at the end.");
+  await sees(page, "Please fill this in.");
+  await sees(page, "Use a period only before a space or at the end.");
   assert.deepEqual(verified, []);
   await form.getByLabel("First name").fill(owner.firstName);
   await form.getByLabel("Last name").fill(owner.lastName);
@@ -117,7 +117,7 @@ pageTest("names that somebody else entered can be replaced before they are confi
   await form.getByRole("button", { name: "Confirm with these names" }).click();
   const { id } = (await (await answer).json()).data;
   await sees(page, "Your address is confirmed");
-  assert.deepEqual(registered.at(-1), { first_name: owner.firstName, last_name: owner.lastName, email: owner.email });
+  assert.deepEqual(registered.at(-1), { first_name: owner.firstName, last_name: owner.lastName, email: owner.email, locale: "en" });
   assert.deepEqual(verified.map((body) => body.id), [id]);
 });
 
@@ -150,10 +150,10 @@ pageTest("what is kept for other tabs says nothing of the person, and ends", asy
   const owner = newcomer();
   const stranger = await registerElsewhere({ ...owner, ...STRANGER });
   await register(page, owner);
-  const kept = await page.evaluate(() => localStorage.getItem("registration"));
+  const kept = await page.evaluate(() => localStorage.getItem("two-step-signup:registration"));
   for (const text of [owner.email, owner.firstName, owner.lastName]) assert.ok(!kept.includes(text), text);
   assert.ok(Math.abs(JSON.parse(kept).until - Date.now() - 75 * 60_000) < 60_000, kept);
-  await page.evaluate((kept) => localStorage.setItem("registration", JSON.stringify({ ...kept, until: Date.now() - 1 })), JSON.parse(kept));
+  await page.evaluate((kept) => localStorage.setItem("two-step-signup:registration", JSON.stringify({ ...kept, until: Date.now() - 1 })), JSON.parse(kept));
   const tab = await openInNewTab(page, (await mailTo(owner.email)).link);
   await assertShows(tab, { ...STRANGER, email: owner.email });
   const verified = posted(tab, "verify");
@@ -190,7 +190,7 @@ pageTest("a link of a registration that is gone leads back to the start, and no 
   await registerElsewhere({ ...newcomer(), email });
   const { link } = await mailTo(email);
   await page.goto(link.replace(/#id=[0-9a-f]{8}/, "#id=00000000"));
-  await sees(page, "This link is too old. Please start again.");
+  await sees(page, "We don't know this registration, or not any more. Please start again.");
   for (const name of ["Type the code instead", "Try again", "Confirm my address"]) {
     assert.equal(await page.getByRole("button", { name }).isVisible(), false, name);
   }
@@ -201,25 +201,25 @@ pageTest("a link of a registration that is gone leads back to the start, and no 
 pageTest("a link that can't be looked up is confirmed by nobody, and looked up again on a click", async (page) => {
   const owner = await register(page);
   const { link } = await mailTo(owner.email);
-  await page.route("**/api/registration", answers(problem(503, "unavailable", { "Retry-After": "1" })));
+  await page.route("**/api/registration", answers(problem(503, "unavailable", "Not now.", { "Retry-After": "1" })));
   await page.goto(link);
-  await sees(page, "The service is not available for the moment.");
+  await sees(page, "Not now.");
   assert.equal(await confirm(page).isVisible(), false);
   await page.unroute("**/api/registration");
   await page.getByRole("button", { name: "Try again" }).click();
   await assertShows(page, owner);
 });
 
-for (const [what, status, kind, sentence] of [
-  ["expires", 422, "wrong-token", "This link does not work, or not any more."],
-  ["is forgotten", 404, "unknown-id", "This link is too old."],
+for (const [what, status, kind] of [
+  ["expires", 422, "wrong-token"],
+  ["is forgotten", 404, "unknown-id"],
 ]) {
   pageTest(`a link that ${what} between the look and the click says so`, async (page) => {
     const { email } = await register(page);
     await page.goto((await mailTo(email)).link);
-    await page.route("**/api/verify", answers(problem(status, kind)));
+    await page.route("**/api/verify", answers(problem(status, kind, "Not any more.")));
     await confirm(page).click();
-    await sees(page, sentence);
+    await sees(page, "Not any more.");
   });
 }
 

@@ -6,7 +6,7 @@ use notification_service::{CommitConfig, simulated::Settings};
 use rand::RngExt;
 use runtime::env::Env;
 use std::time::Duration;
-use user_service::{Config, IdSecret, Rules};
+use user_service::{Config, IdSecret, Rules, simulated};
 
 /// The consumer group of all services of a run.
 pub(crate) const GROUP: &str = "mailers";
@@ -127,7 +127,7 @@ impl Setup {
         ] {
             env.set(name, number.to_string());
         }
-        Config::load(env).expect("a configuration that the service accepts")
+        simulated::config(env).expect("a configuration that the service accepts")
     }
 
     /// `MAX_CLOCK_SKEW` and `PUBLISH_TIMEOUT`.

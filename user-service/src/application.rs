@@ -141,6 +141,11 @@ impl Application {
             tasks.spawn("watch over CODE_SECRETS_FILE", &stop_the_rest, {
                 config.code_secrets.clone().watch(stop_the_rest.clone()).map(Ok::<_, Infallible>)
             }),
+            tasks.spawn(
+                "watch over texts",
+                &stop_the_rest,
+                metrics.texts.clone().watch(Arc::clone(&config.pages), stop_the_rest.clone()),
+            ),
             tasks.spawn("log writer", &stop_the_rest, telemetry::watch_writer(stop_the_rest.clone())),
         ];
         let context = Context { signup: signup.clone(), metrics: Arc::clone(&metrics), tasks: tasks.clone() };
@@ -171,6 +176,7 @@ impl Application {
         // The HTTP server has no task of its own: its workers belong to the actix system that runs this future.
         let parts = Http {
             context,
+            pages: Data::from(config.pages),
             limits,
             admission: Arc::new(admission),
             origins: config.cors_origins,

@@ -1,18 +1,27 @@
 //! The configuration of the user service, read from the environment.
 
-use crate::{identity::IdSecret, patience::Patience, rate_limit::RateLimit, rules::Rules};
+use crate::{
+    identity::IdSecret,
+    pages::{Pages, Setting, return_urls},
+    patience::Patience,
+    rate_limit::RateLimit,
+    rules::Rules,
+};
 use contract::code_secrets::CodeSecrets;
 use ipnet::IpNet;
 use runtime::{
     env::{self, Env, EnvError},
     kafka::KafkaConfig,
     secret_check::{self, KeyRing},
+    texts_watch,
 };
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
+    sync::Arc,
     time::Duration,
 };
+use texts::Kept;
 
 /// Everything that `Application::start` needs. `Debug` hides the secrets.
 #[derive(Debug, Clone)]
@@ -51,6 +60,8 @@ pub struct Config {
     pub api_docs: bool,
     /// Pages of other origins that may call the API.
     pub cors_origins: Vec<String>,
+    /// What the service says and shows to people, in all languages.
+    pub pages: Arc<Kept<Pages>>,
 }
 
 impl Config {
@@ -58,6 +69,18 @@ impl Config {
     ///
     /// `None` means that a required variable is missing or wrong; `env` then has that problem, too.
     pub fn from_env(env: &mut Env) -> Option<Self> {
+        Self::with(env, |env, setting| {
+            texts_watch::from_env(env, move |texts, folder, faults| {
+                Pages::build(texts, folder, &setting, faults)
+            })
+        })
+    }
+
+    /// Reads the variables; the pages come from the caller, who may have them already.
+    pub(crate) fn with(
+        env: &mut Env,
+        load_pages: impl FnOnce(&mut Env, Setting) -> Option<Arc<Kept<Pages>>>,
+    ) -> Option<Self> {
         let minutes = |count: u64| Duration::from_secs(count * 60);
         let rules = Rules {
             window: env.or("WINDOW", minutes(60), env::duration),
@@ -96,6 +119,12 @@ impl Config {
             || secret_check::is_local(&[address, admin_address], &public_url);
         let id_octets = id_secret.as_ref().map(IdSecret::octets).copied();
         let code_secrets = secret_check::check(env, code_secrets, id_octets, published_allowed);
+        let cors_origins = env.or("CORS_ORIGINS", Vec::new(), origins);
+        let setting = Setting {
+            return_urls: env.or("RETURN_URLS", Vec::new(), return_urls),
+            is_embeddable: !cors_origins.is_empty(),
+        };
+        let pages = load_pages(env, setting);
         Some(Self {
             address,
             admin_address,
@@ -115,7 +144,8 @@ impl Config {
             ),
             patience: Patience::default(),
             api_docs: env.or("API_DOCS", true, env::on_or_off),
-            cors_origins: env.or("CORS_ORIGINS", Vec::new(), origins),
+            cors_origins,
+            pages: pages?,
             code_secrets: code_secrets?,
             id_secret: id_secret?,
         })
@@ -253,6 +283,19 @@ mod tests {
             let error = wrong(&[("CORS_ORIGINS", origin)]);
             assert!(error.contains("CORS_ORIGINS: expected origins"), "{origin}: {error}");
         }
+        for url in [
+            "app.example.com",
+            "http://app.example.com/",
+            "https://app.example.com/?a",
+            "https://App.example.com",
+        ] {
+            let error = wrong(&[("RETURN_URLS", url)]);
+            assert!(
+                error.contains("RETURN_URLS: expected web addresses as browsers write them"),
+                "{url}: {error}"
+            );
+        }
+        load(&[("RETURN_URLS", "https://app.example.com,http://localhost:3000/welcome")]).unwrap();
         load(&[("CORS_ORIGINS", "https://a.example:80, http://[::1]:443,http://localhost:3000")]).unwrap();
     }
 

@@ -1,6 +1,8 @@
 //! The HTTP surface: the route table, and what all endpoints share.
 
 mod problem;
+mod language;
+mod success;
 mod body;
 mod fields;
 mod to_its_end;
@@ -34,13 +36,8 @@ pub(crate) use limits::Limits;
 use problem::Problem;
 pub(crate) use request_id::identify;
 use runtime::tasks::Tasks;
-use serde::Serialize;
 pub(crate) use server::{Http, serve};
 use std::sync::Arc;
-use utoipa::ToSchema;
-
-/// The answer to every accepted request for a mail. Whether a mail is sent depends on the address; the answer must not.
-const MAIL_IF_DUE: &str = "If this address can get another mail now, one is on its way.";
 
 /// The parts of the service that every request may use.
 #[derive(Clone)]
@@ -50,19 +47,13 @@ pub(crate) struct Context {
     pub(crate) tasks: Tasks,
 }
 
-/// The shape of every success, as existing clients of this API read it.
-#[derive(Serialize, ToSchema)]
-struct Success<T> {
-    /// Always true.
-    status: bool,
-    /// For people.
-    #[schema(value_type = String)]
-    message: &'static str,
-    data: T,
-}
-
 /// The public route table. The caller wraps it in limits, CORS, request ids and security headers.
-fn routes(context: Context, limits: Data<Limits>, has_docs: bool) -> impl FnOnce(&mut ServiceConfig) {
+fn routes(
+    context: Context,
+    limits: Data<Limits>,
+    has_docs: bool,
+    is_embeddable: bool,
+) -> impl FnOnce(&mut ServiceConfig) {
     move |app| {
         app.app_data(Data::new(context))
             .app_data(limits)
@@ -73,7 +64,7 @@ fn routes(context: Context, limits: Data<Limits>, has_docs: bool) -> impl FnOnce
             .service(resource("/api/registration", "POST").route(web::post().to(registration::registration)))
             .service(get("/health/live", health::live))
             .service(get("/health/ready", health::ready))
-            .configure(page::routes)
+            .configure(page::routes(is_embeddable))
             .default_service(web::to(not_found));
         if has_docs {
             app.service(get("/openapi.json", openapi::document)).configure(openapi::swagger_ui);
@@ -104,7 +95,7 @@ fn cors(origins: &[String]) -> Cors {
 
 fn resource(path: &'static str, allow: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move || async move {
-        Err::<HttpResponse, _>(Problem::method_not_allowed(allow))
+        Err::<HttpResponse, _>(Problem::MethodNotAllowed(allow))
     }))
 }
 
@@ -119,5 +110,5 @@ where
 }
 
 async fn not_found() -> HttpResponse {
-    Problem::not_found().error_response()
+    Problem::NotFound.error_response()
 }

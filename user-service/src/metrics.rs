@@ -10,7 +10,7 @@ use prometheus_client::{
 };
 use runtime::{
     kafka::KafkaSecurity, process_metrics::ProcessMetrics, secret_check::KeyRing,
-    secret_metrics::SecretMetrics,
+    secret_metrics::SecretMetrics, texts_watch::TextsMetrics,
 };
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub(crate) struct Metrics {
     not_understood: Family<ReasonLabels, Counter>,
     /// Connections closed at once because of the bounds on their number.
     pub(crate) refused_connections: Counter,
+    /// The watch over the texts.
+    pub(crate) texts: TextsMetrics,
     ready: Gauge,
     registrations: Gauge,
     registrations_limit: Gauge,
@@ -108,6 +110,7 @@ impl Metrics {
             overloaded: Counter::default(),
             not_understood: Family::default(),
             refused_connections: Counter::default(),
+            texts: TextsMetrics::default(),
             ready: Gauge::default(),
             registrations: Gauge::default(),
             registrations_limit: Gauge::default(),
@@ -193,6 +196,7 @@ impl Metrics {
         ] {
             registry.register(name, help, gauge.clone());
         }
+        metrics.texts.register(&mut registry);
         registry.register_collector(Box::new(ProcessMetrics::of_service_started_now()));
         Self { registry, ..metrics }
     }

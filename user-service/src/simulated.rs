@@ -8,6 +8,7 @@ use crate::{
     metrics::Metrics,
     network::Client,
     outside::{Outside, by_hand::ByHand},
+    pages::{Pages, Setting},
     replica::END_TIMEOUT,
     rules::{Freshness, Rules},
     signup::{self, Proof, Registered, Resent, Signup, Unavailable, Verdict},
@@ -26,7 +27,17 @@ use contract::{
     verification_code::{LinkToken, VerificationCode},
 };
 use jiff::Timestamp;
-use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+use runtime::{
+    env::{Env, EnvError},
+    texts_watch,
+};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+use texts::Kept;
 
 /// A request under way; it waits for what the caller has to bring about.
 pub type Work = Pin<Box<dyn Future<Output = Answer>>>;
@@ -69,6 +80,20 @@ pub enum Answer {
     AtEnd,
     /// Nothing was decided, and why.
     Unavailable(String),
+}
+
+/// A configuration as the service reads it. All of them share their pages: to make these takes longer than many a run.
+///
+/// # Errors
+/// All problems at once.
+pub fn config(mut env: Env) -> Result<Config, EnvError> {
+    static PAGES: LazyLock<Option<Arc<Kept<Pages>>>> = LazyLock::new(|| {
+        let build =
+            |texts: &_, folder: &_, faults: &mut _| Pages::build(texts, folder, &Setting::default(), faults);
+        texts_watch::from_env(&mut Env::from_pairs::<&str, &str>([]), build)
+    });
+    let config = Config::with(&mut env, |_, _| PAGES.clone());
+    env.finish(|| config)
 }
 
 impl Replica {

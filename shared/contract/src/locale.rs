@@ -4,8 +4,6 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The languages in which there are mails.
-pub const OF_MAILS: [&str; 2] = ["en", "de"];
 /// Longest tag that is accepted, in characters (RFC 5646, section 4.4.1).
 pub const MAX_CHARACTERS: usize = 35;
 
@@ -36,40 +34,11 @@ impl Locale {
         if well_formed { Ok(Self(text.into())) } else { Err(LocaleError) }
     }
 
-    /// The language for the mails by an `Accept-Language` header (RFC 9110, section 12.5.4):
-    /// the most wanted in which there are mails (RFC 4647, section 3.4), otherwise the most
-    /// wanted of all. `None` if the header names no tag. Neither tags nor `q` depend on case.
-    #[must_use]
-    pub fn from_accept_language(header: &str) -> Option<Self> {
-        let mut wanted: Vec<(f32, Self)> = header.split(',').filter_map(weighted).collect();
-        // A stable sort: of equal weights the first is wanted most.
-        wanted.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        let mailed = wanted.iter().position(|(_, locale)| OF_MAILS.contains(&locale.language().as_str()));
-        let at = mailed.unwrap_or(0);
-        (at < wanted.len()).then(|| wanted.swap_remove(at).1)
-    }
-
     /// The whole tag.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The language alone, in lower case: `pt` for `pt-BR`.
-    #[must_use]
-    pub fn language(&self) -> String {
-        self.0.split('-').next().unwrap_or_default().to_ascii_lowercase()
-    }
-}
-
-/// One range of an `Accept-Language` header and its weight. `None`
-/// for `*`, for a refused range (`q=0`), and for a malformed one.
-fn weighted(range: &str) -> Option<(f32, Locale)> {
-    let (tag, parameter) = range.split_once(';').unwrap_or((range, "q=1"));
-    let (name, weight) = parameter.split_once('=')?;
-    let weight: f32 = weight.trim().parse().ok()?;
-    let is_wanted = name.trim().eq_ignore_ascii_case("q") && weight > 0.0;
-    Locale::parse(tag.trim()).ok().filter(|_| is_wanted).map(|locale| (weight, locale))
 }
 
 impl Default for Locale {
@@ -102,7 +71,6 @@ mod tests {
             assert_eq!(Locale::parse(text).expect(text).as_str(), text);
         }
         assert_eq!(Locale::parse("de_DE").expect("as in LANG").as_str(), "de-DE");
-        assert_eq!(Locale::parse("DE_ch").expect("as in LANG").language(), "de");
         for text in [
             "",
             "e",
@@ -117,30 +85,6 @@ mod tests {
             "de_DE.UTF-8",
         ] {
             assert!(Locale::parse(text).is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn the_most_wanted_language_of_a_header_is_taken() {
-        let wanted = |header| Locale::from_accept_language(header).map(|l| l.as_str().to_owned());
-        for (header, language) in [
-            ("de-CH, de;q=0.9, en;q=0.8", "de-CH"),
-            ("en;Q=0.1, de", "de"),
-            ("en ; q=0.1 , DE-at ; q = 0.2", "DE-at"),
-            ("de_DE", "de-DE"),
-            ("en, de", "en"),
-            // There are no French mails, so a reader of French and German gets German.
-            ("fr, de;q=0.9, en;q=0.8", "de"),
-            ("fr;q=0.9, en;q=0.5, *;q=0.1", "en"),
-            ("pt-BR, fr;q=0.9", "pt-BR"),
-            ("fr;q=0.2, pt", "pt"),
-            ("de;q=0, fr", "fr"),
-            ("de;q=nan, de;q=-1, de;level=1, fr", "fr"),
-        ] {
-            assert_eq!(wanted(header).as_deref(), Some(language), "{header}");
-        }
-        for header in ["", "*", "de;q=0, *", ";;;,,,q=x", "de;q"] {
-            assert_eq!(wanted(header), None, "{header}");
         }
     }
 }

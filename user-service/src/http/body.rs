@@ -1,10 +1,6 @@
 //! Request bodies: JSON or a form, received once and within bounds; `fields` parses what they hold.
 
-use super::{
-    connection::body_was_read,
-    limits::Limits,
-    problem::{Kind, Problem},
-};
+use super::{connection::body_was_read, limits::Limits, problem::Problem};
 use actix_web::{
     FromRequest, HttpMessage, HttpRequest,
     error::PayloadError,
@@ -33,25 +29,20 @@ pub(crate) async fn read<T: DeserializeOwned>(request: &HttpRequest, payload: Pa
     let media_type = parts.next().unwrap_or_default();
     let is_json = media_type.eq_ignore_ascii_case("application/json");
     if !is_json && !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        let detail = "send Content-Type: application/json or application/x-www-form-urlencoded";
-        return Err(Problem::new(Kind::UnsupportedMediaType, detail));
+        return Err(Problem::ContentType);
     }
     if parts.any(names_another_charset) {
-        let detail = "send the body in UTF-8, and as charset=utf-8 or without a charset";
-        return Err(Problem::new(Kind::UnsupportedMediaType, detail));
+        return Err(Problem::Charset);
     }
     let body = receive(request, payload).await?;
-    let text = str::from_utf8(&body).map_err(|_| not_utf8())?;
+    let text = str::from_utf8(&body).map_err(|_| Problem::NotUtf8)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if is_json {
-        return serde_json::from_str(text)
-            .map_err(|error| Problem::new(Kind::MalformedBody, json_detail(&error)));
+        return serde_json::from_str(text).map_err(|error| json_problem(&error));
     }
     // `serde_urlencoded` would replace invalid UTF-8 with U+FFFD.
-    percent_decode_str(text).decode_utf8().map_err(|_| not_utf8())?;
-    serde_urlencoded::from_str(text).map_err(|_| {
-        Problem::new(Kind::MalformedBody, "expected a form with each field once: name=value&name=value")
-    })
+    percent_decode_str(text).decode_utf8().map_err(|_| Problem::NotUtf8)?;
+    serde_urlencoded::from_str(text).map_err(|_| Problem::FormShape)
 }
 
 /// Whether a parameter of the content type names a character set other than UTF-8.
@@ -62,29 +53,17 @@ fn names_another_charset(parameter: &str) -> bool {
         && !["utf-8", "utf8"].iter().any(|same| charset.eq_ignore_ascii_case(same))
 }
 
-fn not_utf8() -> Problem {
-    Problem::new(
-        Kind::MalformedBody,
-        "the body is not UTF-8; send all of it, also what a form has percent-encoded, in UTF-8",
-    )
-}
-
 async fn receive(request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
     if request.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding.as_bytes() != b"identity") {
-        let detail = "send the body as it is, without Content-Encoding";
-        return Err(Problem::new(Kind::UnsupportedMediaType, detail));
+        return Err(Problem::ContentEncoding);
     }
-    let limits = request.app_data::<Data<Limits>>().ok_or_else(Problem::internal)?;
+    let limits = request.app_data::<Data<Limits>>().ok_or(Problem::Internal)?;
     let place = limits.begin_body(request)?;
     let body = Bytes::from_request(request, &mut payload.into_inner());
-    let body = tokio::time::timeout(limits.body_timeout, body)
-        .await
-        .map_err(|_| Problem::new(Kind::RequestTimeout, "send the whole request at once"))?;
+    let body = tokio::time::timeout(limits.body_timeout, body).await.map_err(|_| Problem::RequestTimeout)?;
     let body = body.map_err(|error| match error.as_error::<PayloadError>() {
-        Some(PayloadError::Overflow) => {
-            Problem::new(Kind::BodyTooLarge, format!("a body may have at most {MAX_OCTETS} bytes"))
-        }
-        _ => Problem::new(Kind::MalformedBody, "the body ended early or is not encoded as its headers say"),
+        Some(PayloadError::Overflow) => Problem::BodyTooLarge(MAX_OCTETS),
+        _ => Problem::BodyEndedEarly,
     })?;
     drop(place);
     body_was_read(request);
@@ -93,11 +72,11 @@ async fn receive(request: &HttpRequest, payload: Payload) -> Result<Bytes, Probl
     Ok(body)
 }
 
-/// Says what is wrong with the JSON, without quoting any of it.
-fn json_detail(error: &serde_json::Error) -> String {
+/// What is wrong with the JSON, without quoting any of it.
+fn json_problem(error: &serde_json::Error) -> Problem {
     match error.classify() {
-        Category::Data => "expected one JSON object with each field once".to_owned(),
-        Category::Eof => "the JSON ends too early".to_owned(),
-        _ => format!("the JSON is not valid at line {}, column {}", error.line(), error.column()),
+        Category::Data => Problem::JsonShape,
+        Category::Eof => Problem::JsonEndedEarly,
+        _ => Problem::JsonInvalid { line: error.line(), column: error.column() },
     }
 }

@@ -3,12 +3,10 @@
 
 use crate::http::{
     body,
-    problem::{Body, FieldError, Kind, MEDIA_TYPE, Problem},
+    problem::{Body, FieldError, FieldFault, MEDIA_TYPE, Problem, english},
 };
-use actix_web::ResponseError;
-use contract::{
-    email_address::EmailAddressError, person_name::PersonNameError, verification_code::VerificationCodeError,
-};
+use actix_web::{ResponseError, http::StatusCode};
+use contract::{email_address::EmailAddressError, person_name::PersonNameError};
 use std::{collections::BTreeMap, time::Duration};
 use utoipa::{
     IntoResponses, Modify, PartialSchema, ToSchema,
@@ -29,10 +27,8 @@ pub(super) struct Elsewhere;
 
 impl IntoResponses for RegisterProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let fields = [
-            ("last_name", PersonNameError::Period.to_string()),
-            ("email", EmailAddressError::Domain.to_string()),
-        ];
+        let fields =
+            [("last_name", PersonNameError::Period.into()), ("email", EmailAddressError::Domain.into())];
         by_status(any_post().chain([invalid(fields)]))
     }
 }
@@ -40,12 +36,12 @@ impl IntoResponses for RegisterProblems {
 impl IntoResponses for VerifyProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         by_status(any_post().chain([
-            invalid([("code", VerificationCodeError.to_string())]),
-            Problem::wrong_code(4),
-            Problem::wrong_token(),
-            Problem::unknown_id(),
-            Problem::guesses_used_up(),
-            Problem::too_many_wrong_codes(Duration::from_secs(120)),
+            invalid([("code", FieldFault::Code)]),
+            Problem::WrongCode { attempts_left: 4 },
+            Problem::WrongToken,
+            Problem::UnknownId,
+            Problem::GuessesUsedUp,
+            Problem::TooManyWrongCodes(Duration::from_secs(120)),
         ]))
     }
 }
@@ -53,9 +49,9 @@ impl IntoResponses for VerifyProblems {
 impl IntoResponses for ResendProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         by_status(any_post().chain([
-            invalid([("id", "is required".to_owned())]),
-            Problem::unknown_id(),
-            Problem::too_soon(Duration::from_secs(42)),
+            invalid([("id", FieldFault::Missing)]),
+            Problem::UnknownId,
+            Problem::TooSoon(Duration::from_secs(42)),
         ]))
     }
 }
@@ -63,16 +59,16 @@ impl IntoResponses for ResendProblems {
 impl IntoResponses for RegistrationProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         by_status(any_post().chain([
-            invalid([("token", "is required".to_owned())]),
-            Problem::wrong_token(),
-            Problem::unknown_id(),
+            invalid([("token", FieldFault::Missing)]),
+            Problem::WrongToken,
+            Problem::UnknownId,
         ]))
     }
 }
 
 impl IntoResponses for CheckProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        by_status([Problem::internal()])
+        by_status([Problem::Internal])
     }
 }
 
@@ -80,10 +76,10 @@ impl Modify for Elsewhere {
     fn modify(&self, api: &mut OpenApi) {
         let components = api.components.get_or_insert_default();
         for (name, problem) in [
-            ("NotFound", Problem::not_found()),
-            ("MethodNotAllowed", Problem::method_not_allowed("POST")),
-            ("HeadTooLarge", Problem::head_too_large()),
-            ("Rejected", Problem::new(Kind::Rejected, "the request is not well-formed")),
+            ("NotFound", Problem::NotFound),
+            ("MethodNotAllowed", Problem::MethodNotAllowed("POST")),
+            ("HeadTooLarge", Problem::HeadTooLarge),
+            ("Rejected", Problem::Malformed(StatusCode::BAD_REQUEST)),
         ] {
             components.responses.insert(name.to_owned(), response(&[problem]).into());
         }
@@ -93,24 +89,21 @@ impl Modify for Elsewhere {
 /// The problems that any POST may get.
 fn any_post() -> impl Iterator<Item = Problem> {
     [
-        Problem::new(Kind::MalformedBody, "the JSON ends too early"),
-        Problem::cross_site(),
-        Problem::new(Kind::RequestTimeout, "send the whole request at once"),
-        Problem::length_required(),
-        Problem::new(Kind::BodyTooLarge, format!("a body may have at most {} bytes", body::MAX_OCTETS)),
-        Problem::new(
-            Kind::UnsupportedMediaType,
-            "send Content-Type: application/json or application/x-www-form-urlencoded",
-        ),
-        Problem::too_many_requests(Duration::from_secs(2)),
-        Problem::internal(),
-        Problem::overloaded(),
+        Problem::JsonEndedEarly,
+        Problem::CrossSite,
+        Problem::RequestTimeout,
+        Problem::LengthRequired,
+        Problem::BodyTooLarge(body::MAX_OCTETS),
+        Problem::ContentType,
+        Problem::TooManyRequests(Duration::from_secs(2)),
+        Problem::Internal,
+        Problem::Overloaded,
     ]
     .into_iter()
 }
 
-fn invalid<const N: usize>(fields: [(&'static str, String); N]) -> Problem {
-    Problem::invalid_fields(fields.map(|(field, detail)| FieldError { field, detail }).into())
+fn invalid<const N: usize>(fields: [(&'static str, FieldFault); N]) -> Problem {
+    Problem::InvalidFields(fields.map(|(field, fault)| FieldError { field, fault }).into())
 }
 
 fn by_status(problems: impl IntoIterator<Item = Problem>) -> BTreeMap<String, RefOr<Response>> {
@@ -129,14 +122,14 @@ fn response(problems: &[Problem]) -> Response {
         .schema_type(Type::Object)
         .property("type", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(types)));
     let examples = problems.iter().map(|problem| {
-        let body = serde_json::to_value(problem.body()).ok();
+        let body = serde_json::to_value(problem.body(english())).ok();
         (problem.to_string(), ExampleBuilder::new().value(body).build())
     });
     let content = ContentBuilder::new()
         .schema(Some(AllOfBuilder::new().item(Ref::from_schema_name(Body::name())).item(of_these_types)))
         .examples_from_iter(examples)
         .build();
-    let mut titles: Vec<&str> = problems.iter().map(|problem| problem.kind().title()).collect();
+    let mut titles: Vec<String> = problems.iter().map(|problem| problem.kind().title(english())).collect();
     titles.dedup();
     let mut response = ResponseBuilder::new().description(titles.join(", or: ")).content(MEDIA_TYPE, content);
     if problems.iter().any(|problem| problem.retry_after().is_some()) {

@@ -1,8 +1,7 @@
 //! The fields of a body: each is parsed into its type, and every wrong one is reported.
 
-use super::problem::{FieldError, Problem};
+use super::problem::{FieldError, FieldFault, Problem};
 use serde_json::Value;
-use std::fmt;
 
 /// Parses fields into their types, and collects the errors.
 #[derive(Default)]
@@ -10,20 +9,20 @@ pub(crate) struct Fields(Vec<FieldError>);
 
 impl Fields {
     /// Parses a required field.
-    pub(crate) fn required<T, E: fmt::Display>(
+    pub(crate) fn required<T, E: Into<FieldFault>>(
         &mut self,
         field: &'static str,
         value: Option<Value>,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         match value {
-            None | Some(Value::Null) => self.refuse(field, "is required"),
+            None | Some(Value::Null) => self.refuse(field, FieldFault::Missing),
             Some(value) => self.parse(field, &value, parse),
         }
     }
 
     /// Parses a field that may be missing, null or empty.
-    pub(crate) fn optional<T, E: fmt::Display>(
+    pub(crate) fn optional<T, E: Into<FieldFault>>(
         &mut self,
         field: &'static str,
         value: Option<Value>,
@@ -37,14 +36,14 @@ impl Fields {
     }
 
     /// Records what is wrong with a field.
-    pub(crate) fn refuse<T>(&mut self, field: &'static str, detail: impl Into<String>) -> Option<T> {
-        self.0.push(FieldError { field, detail: detail.into() });
+    pub(crate) fn refuse<T>(&mut self, field: &'static str, fault: FieldFault) -> Option<T> {
+        self.0.push(FieldError { field, fault });
         None
     }
 
     /// The problem that lists all wrong fields.
     pub(crate) fn into_problem(self) -> Problem {
-        Problem::invalid_fields(self.0)
+        Problem::InvalidFields(self.0)
     }
 
     /// Whether no field has been wrong so far.
@@ -52,16 +51,16 @@ impl Fields {
         self.0.is_empty()
     }
 
-    fn parse<T, E: fmt::Display>(
+    fn parse<T, E: Into<FieldFault>>(
         &mut self,
         field: &'static str,
         value: &Value,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let Value::String(text) = value else { return self.refuse(field, "must be a string") };
+        let Value::String(text) = value else { return self.refuse(field, FieldFault::NoText) };
         match parse(text) {
             Ok(parsed) => Some(parsed),
-            Err(error) => self.refuse(field, error.to_string()),
+            Err(error) => self.refuse(field, error.into()),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Static files: held compressed in memory, sent in pieces, and revalidated by clients with an `ETag`.
+//! Answers with static files: sent in pieces, and revalidated by clients with an `ETag`.
 //!
 //! A connection whose peer does not read holds a piece or two of an answer, however large the file is.
 //! Nearly every client accepts gzip. For one that does not, each piece is decompressed as it is sent.
 
+use crate::pages::File;
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
     body::{BodySize, MessageBody},
@@ -14,14 +15,8 @@ use actix_web::{
     },
     web::Bytes,
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use flate2::{
-    Compression,
-    read::{GzDecoder, GzEncoder},
-};
-use sha2::{Digest, Sha256};
+use flate2::read::GzDecoder;
 use std::{
-    borrow::Cow,
     io::{self, Cursor, Read},
     pin::Pin,
     task::{Context, Poll},
@@ -30,16 +25,6 @@ use std::{
 /// The size of a piece, in octets.
 const PIECE: usize = 16 * 1024;
 
-/// A file and the headers of its answers.
-pub(super) struct File {
-    media_type: Cow<'static, str>,
-    compressed: Bytes,
-    /// The size in octets when decompressed.
-    length: usize,
-    digest: String,
-    headers: &'static [(&'static str, &'static str)],
-}
-
 /// A body of known size, whose pieces come from a reader.
 struct Pieces<R> {
     size: usize,
@@ -47,63 +32,37 @@ struct Pieces<R> {
     reader: R,
 }
 
-impl File {
-    /// Compresses a file. `headers` are part of each of its answers.
-    pub(super) fn new(
-        media_type: impl Into<Cow<'static, str>>,
-        content: &[u8],
-        headers: &'static [(&'static str, &'static str)],
-    ) -> Self {
-        let mut compressed = Vec::new();
-        // Reading from memory does not fail.
-        let _ = GzEncoder::new(content, Compression::best()).read_to_end(&mut compressed);
-        Self::compressed(media_type, compressed.into(), headers)
+/// Answers a request for the file. Browsers keep the file and
+/// revalidate it each time, so a new version shows at once.
+pub(super) fn answer(file: &File, request: &HttpRequest) -> HttpResponse {
+    let is_packed = takes_gzip(request);
+    let tag = EntityTag::new_strong(format!("{}{}", file.digest, if is_packed { "-gzip" } else { "" }));
+    let is_known = match request.get_header::<IfNoneMatch>() {
+        Some(IfNoneMatch::Any) => true,
+        Some(IfNoneMatch::Items(known)) => known.iter().any(|known| known.weak_eq(&tag)),
+        None => false,
+    };
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header((ETAG, tag.to_string()));
+    response.insert_header((CACHE_CONTROL, "no-cache"));
+    response.insert_header((VARY, "Accept-Encoding"));
+    for (name, value) in &file.headers {
+        response.insert_header((*name, &**value));
     }
-
-    /// Takes a file that is compressed with gzip already.
-    pub(super) fn compressed(
-        media_type: impl Into<Cow<'static, str>>,
-        compressed: Bytes,
-        headers: &'static [(&'static str, &'static str)],
-    ) -> Self {
-        // The last four octets are the length before compression (RFC 1952, 2.3.1).
-        let length = compressed.last_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
-        let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(&compressed));
-        Self { media_type: media_type.into(), compressed, length, digest, headers }
+    if is_known {
+        return response.finish();
     }
-
-    /// Answers a request for the file. Browsers keep the file and
-    /// revalidate it each time, so a new version shows at once.
-    pub(super) fn answer(&self, request: &HttpRequest) -> HttpResponse {
-        let is_packed = takes_gzip(request);
-        let tag = EntityTag::new_strong(format!("{}{}", self.digest, if is_packed { "-gzip" } else { "" }));
-        let is_known = match request.get_header::<IfNoneMatch>() {
-            Some(IfNoneMatch::Any) => true,
-            Some(IfNoneMatch::Items(known)) => known.iter().any(|known| known.weak_eq(&tag)),
-            None => false,
-        };
-        let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-        response.insert_header((ETAG, tag.to_string()));
-        response.insert_header((CACHE_CONTROL, "no-cache"));
-        response.insert_header((VARY, "Accept-Encoding"));
-        for (name, value) in self.headers {
-            response.insert_header((*name, *value));
-        }
-        if is_known {
-            return response.finish();
-        }
-        response.content_type(&*self.media_type);
-        let packed = Cursor::new(self.compressed.clone());
-        // HEAD gets the size alone.
-        let left = |size| if request.method() == Method::HEAD { 0 } else { size };
-        if is_packed {
-            let size = self.compressed.len();
-            response.insert_header((CONTENT_ENCODING, "gzip"));
-            response.body(Pieces { size, left: left(size), reader: packed })
-        } else {
-            let size = self.length;
-            response.body(Pieces { size, left: left(size), reader: GzDecoder::new(packed) })
-        }
+    response.content_type(&*file.media_type);
+    let packed = Cursor::new(file.octets.clone());
+    // HEAD gets the size alone.
+    let left = |size| if request.method() == Method::HEAD { 0 } else { size };
+    if is_packed {
+        let size = file.octets.as_ref().len();
+        response.insert_header((CONTENT_ENCODING, "gzip"));
+        response.body(Pieces { size, left: left(size), reader: packed })
+    } else {
+        let size = file.length;
+        response.body(Pieces { size, left: left(size), reader: GzDecoder::new(packed) })
     }
 }
 

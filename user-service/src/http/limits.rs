@@ -89,7 +89,7 @@ impl Limits {
     pub(super) fn begin_body(&self, request: &HttpRequest) -> Result<Place, Problem> {
         self.bodies.take(self.client(request)).ok_or_else(|| {
             self.metrics.rate_limited.inc();
-            Problem::too_many_requests(Duration::from_secs(1))
+            Problem::TooManyRequests(Duration::from_secs(1))
         })
     }
 
@@ -100,7 +100,7 @@ impl Limits {
     pub(super) fn begin_work(&self) -> Result<OwnedSemaphorePermit, Problem> {
         Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| {
             self.metrics.overloaded.inc();
-            Problem::overloaded()
+            Problem::Overloaded
         })
     }
 
@@ -125,13 +125,13 @@ pub(crate) async fn limit<B: MessageBody + 'static>(
     };
     let is_post = request.method() == Method::POST;
     if is_post && !cross_site::is_allowed(request.headers(), &limits.origins) {
-        return Ok(refuse(request, Problem::cross_site()));
+        return Ok(refuse(request, Problem::CrossSite));
     }
     let rate = if is_post { &limits.posts } else { &limits.reads };
     let allowance = rate.as_ref().map(|rate| (rate.limit, rate.admit(limits.client(request.request()))));
     let mut response = if let Some((_, Allowance { wait: Some(wait), .. })) = allowance {
         limits.metrics.rate_limited.inc();
-        refuse(request, Problem::too_many_requests(wait))
+        refuse(request, Problem::TooManyRequests(wait))
     } else {
         next.call(request).await?.map_into_left_body()
     };

@@ -7,9 +7,9 @@ mod swagger_ui;
 
 use super::{
     described::{CheckProblems, Elsewhere},
-    file::File,
-    health, problem, register, registration, resend, verify,
+    file, health, problem, register, registration, resend, verify,
 };
+use crate::pages::File;
 use actix_web::{HttpRequest, HttpResponse};
 use std::sync::LazyLock;
 pub(super) use swagger_ui::routes as swagger_ui;
@@ -26,7 +26,8 @@ use utoipa::{
     info(
         title = "Two-step signup",
         description = "Register, read the six-digit code in the mail, post it back.\n\n\
-            Every error is `application/problem+json` (RFC 9457) with a stable `type`; other methods than those below, \
+            Every error is `application/problem+json` (RFC 9457) with a stable `type`. What answers say to people is in the \
+            language that the request wants, as `Content-Language` says; the examples are in English. Other methods than those below, \
             and HEAD where GET is, get `405`, other paths `404`; a body with `Transfer-Encoding` gets `411`, a head over \
             40 KiB `431`. A `503` has `Retry-After`: repeat the same request then, nothing is mailed twice."
     ),
@@ -41,7 +42,7 @@ struct Shared;
 
 static DOCUMENT: LazyLock<serde_json::Result<File>> = LazyLock::new(|| {
     let text = serde_json::to_string(&Document::openapi())?;
-    Ok(File::new("application/json", text.as_bytes(), &[]))
+    Ok(File::new("application/json", text.as_bytes(), Vec::new()))
 });
 
 /// This document.
@@ -54,9 +55,9 @@ static DOCUMENT: LazyLock<serde_json::Result<File>> = LazyLock::new(|| {
 pub(super) async fn document(request: HttpRequest) -> Result<HttpResponse, problem::Problem> {
     let document = DOCUMENT.as_ref().map_err(|error| {
         log::error!("error" = error.to_string().as_str(); "the API's description can't be written");
-        problem::Problem::internal()
+        problem::Problem::Internal
     })?;
-    Ok(document.answer(&request))
+    Ok(file::answer(document, &request))
 }
 
 impl Modify for Shared {
@@ -78,12 +79,24 @@ fn complete(operation: &mut Operation, is_limited: bool) {
         .description(Some("Up to 64 of `A-Z a-z 0-9 . _ -`; anything else is replaced."))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .build();
-    operation.parameters.get_or_insert_default().push(request_id.into());
+    let parameters = operation.parameters.get_or_insert_default();
+    parameters.push(request_id.into());
+    if is_limited {
+        let language = ParameterBuilder::new()
+            .name("Accept-Language")
+            .parameter_in(ParameterIn::Header)
+            .description(Some("The most wanted language that there is (RFC 4647, section 3.4) is that of the answer; `register` has mails in it, too, unless its body has a `locale`."))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .build();
+        parameters.push(language.into());
+    }
     for response in operation.responses.responses.values_mut() {
         let RefOr::T(response) = response else { continue };
         let id = header("Returned, logged, and in the event that the request led to.", "trace-1.2_3");
         response.headers.insert("X-Request-Id".to_owned(), id.into());
         if is_limited {
+            let language = header("The language of what the answer says to people.", "en");
+            response.headers.insert("Content-Language".to_owned(), language.into());
             let policy = header("The limit per client address, unless it is off.", "\"client\";q=30;w=60");
             let state = header("What is left of it now.", "\"client\";r=29");
             response.headers.insert("RateLimit-Policy".to_owned(), policy.into());

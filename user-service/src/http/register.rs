@@ -1,15 +1,17 @@
 //! `POST /api/register`
 
 use super::{
-    Context, MAIL_IF_DUE, Success, body,
+    Context, body,
     described::RegisterProblems,
     fields::Fields,
+    language,
     problem::{self, Problem},
+    success::{Message, Success, answer},
     to_its_end::to_its_end,
 };
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::ACCEPT_LANGUAGE,
+    http::StatusCode,
     web::{Data, Payload, ReqData},
 };
 use contract::{
@@ -59,8 +61,8 @@ struct Body {
         example = "ada@example.com",
     )]
     email: Option<Value>,
-    /// The language of the mails: a language tag in any case, with `-` or
-    /// `_`. If it is missing, null or empty, `Accept-Language` decides.
+    /// The language of the mails and of the answer: a language tag in any case, with `-` or `_`. If it is missing, null or
+    /// empty, or there is no such language, `Accept-Language` decides.
     #[schema(
         value_type = String,
         required = false,
@@ -103,7 +105,6 @@ struct Form;
     post,
     path = "/api/register",
     tag = "signup",
-    params(("Accept-Language" = Option<String>, Header, description = "The language of the mails, without a `locale`: the most wanted that there are mails in (RFC 4647, section 3.4).")),
     request_body(content(
         (Body = "application/json", examples(
             ("short" = (value = json!({"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com"}))),
@@ -145,18 +146,15 @@ pub(super) async fn register(
     let (first_name, last_name) = (person.first_name.clone(), person.last_name.clone());
     let registered =
         to_its_end(&request, context.signup.clone().register(person, request_id.into_inner())).await??;
-    Ok(HttpResponse::Accepted().json(Success {
-        status: true,
-        message: MAIL_IF_DUE,
-        data: Accepted {
-            id: registered.id.to_string(),
-            first_name,
-            last_name,
-            email,
-            expires_at: format!("{:.3}", registered.expires_at),
-            resend_after: problem::seconds(registered.resend_after),
-        },
-    }))
+    let data = Accepted {
+        id: registered.id.to_string(),
+        first_name,
+        last_name,
+        email,
+        expires_at: format!("{:.3}", registered.expires_at),
+        resend_after: problem::seconds(registered.resend_after),
+    };
+    Ok(answer(&request, StatusCode::ACCEPTED, Message::MailIfDue, data))
 }
 
 impl PartialSchema for Form {
@@ -182,17 +180,14 @@ fn parse(request: &HttpRequest, body: Body) -> Result<(Person, String), Problem>
     let first_name = fields.required("first_name", body.first_name, PersonName::parse);
     let last_name = fields.required("last_name", body.last_name, PersonName::parse);
     let email = fields.required("email", body.email, spelled);
-    let locale = fields.optional("locale", body.locale, Locale::parse);
+    if let Some(locale) = fields.optional("locale", body.locale, Locale::parse) {
+        language::prefer(request, locale);
+    }
     let (Some(first_name), Some(last_name), Some((email, spelled)), true) =
         (first_name, last_name, email, fields.are_valid())
     else {
         return Err(fields.into_problem());
     };
-    let locale = locale.or_else(|| accepted_language(request)).unwrap_or_default();
+    let locale = language::of_mails(request);
     Ok((Person { first_name, last_name, email, locale }, spelled))
-}
-
-fn accepted_language(request: &HttpRequest) -> Option<Locale> {
-    let lines = request.headers().get_all(ACCEPT_LANGUAGE).filter_map(|line| line.to_str().ok());
-    Locale::from_accept_language(&lines.collect::<Vec<_>>().join(","))
 }

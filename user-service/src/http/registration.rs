@@ -1,16 +1,18 @@
 //! `POST /api/registration`
 
 use super::{
-    Context, Success, body,
+    Context, body,
     described::{RegistrationProblems, one_of_fields},
     fields::Fields,
     problem::Problem,
+    success::{Message, Success, answer},
     to_its_end::to_its_end,
     verify::parse_id,
 };
 use crate::signup::Shown;
 use actix_web::{
     HttpRequest, HttpResponse,
+    http::StatusCode,
     web::{Data, Payload},
 };
 use contract::verification_code::LinkToken;
@@ -88,17 +90,16 @@ pub(super) async fn registration(
         return Err(fields.into_problem());
     };
     match to_its_end(&request, context.signup.clone().show(id, token)).await?? {
-        Shown::Registration(person) => Ok(HttpResponse::Ok().json(Success {
-            status: true,
-            message: "This is what the link confirms.",
-            data: Registration {
+        Shown::Registration(person) => {
+            let data = Registration {
                 first_name: person.first_name.as_str().to_owned(),
                 last_name: person.last_name.as_str().to_owned(),
                 email: person.email.as_str().to_owned(),
-            },
-        })),
-        Shown::WrongToken => Err(Problem::wrong_token()),
-        Shown::Unknown => Err(Problem::unknown_id()),
+            };
+            Ok(answer(&request, StatusCode::OK, Message::LinkConfirms, data))
+        }
+        Shown::WrongToken => Err(Problem::WrongToken),
+        Shown::Unknown => Err(Problem::UnknownId),
     }
 }
 

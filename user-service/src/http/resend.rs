@@ -1,16 +1,18 @@
 //! `POST /api/resend`
 
 use super::{
-    Context, MAIL_IF_DUE, Success, body,
+    Context, body,
     described::{ResendProblems, one_of_fields},
     fields::Fields,
     problem::{self, Problem},
+    success::{Message, Success, answer},
     to_its_end::to_its_end,
     verify::parse_id,
 };
 use crate::signup::Resent;
 use actix_web::{
     HttpRequest, HttpResponse,
+    http::StatusCode,
     web::{Data, Payload, ReqData},
 };
 use contract::request_id::RequestId;
@@ -85,17 +87,16 @@ pub(super) async fn resend(
     };
     let resending = context.signup.clone().resend(id, request_id.into_inner());
     match to_its_end(&request, resending).await?? {
-        Resent::Accepted(registered) => Ok(HttpResponse::Accepted().json(Success {
-            status: true,
-            message: MAIL_IF_DUE,
-            data: Accepted {
+        Resent::Accepted(registered) => {
+            let data = Accepted {
                 id: registered.id.to_string(),
                 expires_at: format!("{:.3}", registered.expires_at),
                 resend_after: problem::seconds(registered.resend_after),
-            },
-        })),
-        Resent::Wait(wait) => Err(Problem::too_soon(wait)),
-        Resent::Unknown => Err(Problem::unknown_id()),
+            };
+            Ok(answer(&request, StatusCode::ACCEPTED, Message::MailIfDue, data))
+        }
+        Resent::Wait(wait) => Err(Problem::TooSoon(wait)),
+        Resent::Unknown => Err(Problem::UnknownId),
     }
 }
 

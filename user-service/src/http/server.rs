@@ -1,6 +1,7 @@
 //! The public HTTP server: the routes, their middleware, and the connections.
 
-use super::{Admission, Context, Limits, connection, cors, identify, limits, page, routes};
+use super::{Admission, Context, Limits, connection, cors, identify, language, limits, page, routes};
+use crate::pages::Pages;
 use actix_http::{HttpService, Protocol};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::{
@@ -11,6 +12,7 @@ use actix_web::{
     web::Data,
 };
 use std::{future::ready, io, net::TcpListener, sync::Arc, time::Duration};
+use texts::Kept;
 use tokio_util::sync::CancellationToken;
 
 /// How long requests in flight may take to finish when the service stops, in seconds.
@@ -22,6 +24,8 @@ pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 #[derive(Clone)]
 pub(crate) struct Http {
     pub(crate) context: Context,
+    /// What answers say and show to people.
+    pub(crate) pages: Data<Kept<Pages>>,
     pub(crate) limits: Data<Limits>,
     pub(crate) admission: Arc<Admission>,
     /// Other origins whose pages may call the API.
@@ -44,13 +48,16 @@ pub(crate) fn serve(listener: TcpListener, http: Http, stop: CancellationToken) 
     let server = Server::build().shutdown_timeout(DRAIN_SECONDS).shutdown_signal(stop.cancelled_owned());
     let stopping = server.graceful_shutdown_signal();
     let server = server.listen("http", listener, move || {
-        let Http { context, limits, admission, origins, public_url, head_timeout, has_docs } = http.clone();
+        let Http { context, pages, limits, admission, origins, public_url, head_timeout, has_docs } =
+            http.clone();
         let app = App::new()
-            .configure(routes(context, limits, has_docs))
+            .app_data(pages)
+            .configure(routes(context, limits, has_docs, !origins.is_empty()))
             .wrap(from_fn(limits::limit))
             .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
             .wrap(from_fn(connection::track))
             .wrap(from_fn(identify))
+            .wrap(from_fn(language::speak))
             .wrap(page::default_headers(&public_url));
         let app = app.into_factory().map_err(|error| error.error_response());
         let stopping = stopping.clone();

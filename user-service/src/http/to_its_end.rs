@@ -31,7 +31,7 @@ pub(super) fn to_its_end<T: Send + 'static, Work: Future<Output = T> + Send + 's
             let said = panic.downcast_ref::<&str>().copied();
             let error = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             log::error!("error" = error.unwrap_or("a panic"); "a request failed");
-            Problem::internal()
+            Problem::Internal
         })
     });
     ToItsEnd(Some(Box::pin(logged)))

@@ -1,15 +1,17 @@
 //! `POST /api/verify`
 
 use super::{
-    Context, Limits, Success, body,
+    Context, Limits, body,
     described::{VerifyProblems, one_of_fields},
     fields::Fields,
-    problem::Problem,
+    problem::{FieldFault, Problem},
+    success::{Message, Success, answer},
     to_its_end::to_its_end,
 };
 use crate::signup::{Proof, Verdict};
 use actix_web::{
     HttpRequest, HttpResponse,
+    http::StatusCode,
     web::{Data, Payload, ReqData},
 };
 use contract::{
@@ -102,16 +104,15 @@ pub(super) async fn verify(
     let client = limits.client(&request);
     let verifying = context.signup.clone().verify(id, proof, client, request_id.into_inner());
     match to_its_end(&request, verifying).await?? {
-        Verdict::Verified(account) => Ok(HttpResponse::Ok().json(Success {
-            status: true,
-            message: "The account is verified.",
-            data: Verified { id: account.to_string() },
-        })),
-        Verdict::WrongCode { attempts_left } => Err(Problem::wrong_code(attempts_left)),
-        Verdict::WrongToken => Err(Problem::wrong_token()),
-        Verdict::GuessesUsedUp => Err(Problem::guesses_used_up()),
-        Verdict::TooManyWrongCodes(wait) => Err(Problem::too_many_wrong_codes(wait)),
-        Verdict::Unknown => Err(Problem::unknown_id()),
+        Verdict::Verified(account) => {
+            let data = Verified { id: account.to_string() };
+            Ok(answer(&request, StatusCode::OK, Message::Verified, data))
+        }
+        Verdict::WrongCode { attempts_left } => Err(Problem::WrongCode { attempts_left }),
+        Verdict::WrongToken => Err(Problem::WrongToken),
+        Verdict::GuessesUsedUp => Err(Problem::GuessesUsedUp),
+        Verdict::TooManyWrongCodes(wait) => Err(Problem::TooManyWrongCodes(wait)),
+        Verdict::Unknown => Err(Problem::UnknownId),
     }
 }
 
@@ -133,8 +134,8 @@ fn parse(body: Body) -> Result<(RegistrationId, Proof), Problem> {
     let proof = match (body.code, body.token) {
         (Some(code), None) => fields.required("code", Some(code), VerificationCode::parse).map(Proof::Code),
         (None, Some(token)) => fields.required("token", Some(token), LinkToken::parse).map(Proof::Token),
-        (None, None) => fields.refuse("code", "is required, unless there is a token"),
-        (Some(_), Some(_)) => fields.refuse("token", "must not be there together with a code"),
+        (None, None) => fields.refuse("code", FieldFault::NeitherCodeNorToken),
+        (Some(_), Some(_)) => fields.refuse("token", FieldFault::NotWithCode),
     };
     match (id, proof) {
         (Some(id), Some(proof)) => Ok((id, proof)),
@@ -146,7 +147,7 @@ fn parse(body: Body) -> Result<(RegistrationId, Proof), Problem> {
 /// from `uid`. A malformed id becomes one that no registration has.
 pub(super) fn parse_id(fields: &mut Fields, id: Option<Value>, uid: Option<Value>) -> Option<RegistrationId> {
     if id.is_some() && uid.is_some() {
-        return fields.refuse("uid", "must not be there together with an id");
+        return fields.refuse("uid", FieldFault::NotWithId);
     }
     let parse = |text: &str| Ok::<_, Infallible>(text.parse().unwrap_or(RegistrationId::NONE));
     fields.required("id", id.or(uid), parse)

@@ -144,13 +144,13 @@ async fn all_wrong_fields_are_named_at_once() {
     };
     let answer = replica.post("/api/register", json!({})).await;
     assert_eq!(fields(&answer), ["first_name", "last_name", "email"]);
-    assert_eq!(answer.body["errors"][0]["detail"], "is required");
+    assert_eq!(answer.body["errors"][0]["detail"], "Please fill this in.");
     let body =
         json!({"first_name": 5, "last_name": "evil.com", "email": "ada@localhost", "locale": "not a tag"});
     let answer = replica.post("/api/register", body).await;
     assert_eq!(fields(&answer), ["first_name", "last_name", "email", "locale"]);
-    assert_eq!(answer.body["errors"][0]["detail"], "must be a string");
-    assert_eq!(answer.body["errors"][1]["detail"], "must have a period only before a space or at the end");
+    assert_eq!(answer.body["errors"][0]["detail"], "This must be a string.");
+    assert_eq!(answer.body["errors"][1]["detail"], "Use a period only before a space or at the end.");
     assert_eq!(fields(&replica.post("/api/verify", json!({})).await), ["id", "code"]);
     assert_eq!(fields(&replica.post("/api/verify", json!({"id": 7, "code": 123_456})).await), ["id", "code"]);
     // A malformed id is an unknown id.

@@ -17,6 +17,7 @@ mod registration;
 mod bad_input;
 mod people;
 mod http;
+mod language;
 mod page;
 mod replay;
 mod replicas;

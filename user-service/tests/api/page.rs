@@ -1,6 +1,6 @@
 //! The signup page's files, and the headers that keep page and API safe in a browser.
 
-use crate::world::{Answer, Replica, World};
+use crate::world::{Answer, Replica, World, built_in};
 use reqwest::{Method, StatusCode};
 use std::{collections::BTreeSet, io::Read};
 
@@ -18,10 +18,110 @@ async fn the_page_and_all_that_it_names_are_there_and_nothing_comes_from_elsewhe
         waiting.extend(named_files(file.body.as_str().unwrap()).difference(&found).cloned());
         found.insert(path);
     }
-    let found: Vec<&str> = found.iter().map(String::as_str).collect();
-    let expected = ["form.js", "icon.svg", "page.css", "page.js", "registration.js", "requests.js"];
-    assert_eq!(found, expected.map(|name| format!("/assets/{name}")));
+    // The page and its style are there in each language.
+    let (in_a_language, others): (BTreeSet<_>, BTreeSet<_>) =
+        found.into_iter().partition(|path| path.contains('?'));
+    let texts = built_in();
+    let expected = texts
+        .languages()
+        .iter()
+        .flat_map(|language| ["/", "/assets/page.css"].map(|path| format!("{path}?lang={}", language.tag())));
+    assert_eq!(in_a_language, expected.collect());
+    let expected = [
+        "code.js",
+        "element.js",
+        "form.js",
+        "icon.svg",
+        "link.js",
+        "page.js",
+        "registration.js",
+        "requests.js",
+        "return_to.js",
+        "steps.js",
+    ];
+    assert_eq!(others, expected.map(|name| format!("/assets/{name}")).into());
     replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_in_the_language_of_its_address_or_else_of_the_browser() {
+    let world = World::start().await;
+    let replica = world.replica().await;
+    for (query, accepted, tag) in [
+        ("", "", "en"),
+        ("", "de-CH, fr", "de"),
+        ("", "da", "en"),
+        ("?lang=he", "de", "he"),
+        ("?lang=PT_br", "de", "pt-BR"),
+        ("?lang=zh-CN", "de", "zh-Hans"),
+        ("?lang=da", "de", "de"),
+        ("?lang=", "de", "de"),
+        ("?lang=%3Cscript%3E", "de", "de"),
+        ("?lang=fr&lang=it", "de", "de"),
+        ("?return_to=https%3A%2F%2Fapp.example.com&lang=fr", "de", "fr"),
+    ] {
+        for path in ["/", "/assets/form.html", "/assets/page.css"] {
+            let request =
+                replica.request(Method::GET, &format!("{path}{query}")).header("accept-language", accepted);
+            let answer = Answer::of(request.send().await.unwrap()).await;
+            assert_eq!(answer.status, StatusCode::OK, "{path}{query}");
+            assert_eq!(answer.headers["content-language"], tag, "{path}{query} {accepted}");
+            assert_eq!(answer.headers["vary"], "Accept-Encoding, Accept-Language");
+            let text = answer.body.as_str().unwrap();
+            assert!(path.ends_with("css") || text.contains(&format!(" lang=\"{tag}\" dir=\"")), "{text}");
+            assert!(
+                !text.contains("app.example.com") && !text.contains("<script>"),
+                "nothing of the query: {text}"
+            );
+        }
+    }
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_logos_origin_is_allowed_beside_the_own_one() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("brand.toml"),
+        "name = 'Acme'\nlogo = 'https://cdn.example.com/a/logo.png'",
+    )
+    .unwrap();
+    let world = World::start().await;
+    let replica = world.replica_with(&[("TEXTS_DIR", folder.path().to_str().unwrap())]).await;
+    let page = replica.get("/").await;
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("img-src 'self' https://cdn.example.com; "), "{policy}");
+    assert_eq!(policy.matches("http").count(), 1, "{policy}");
+    assert!(page.body.as_str().unwrap().contains("<title>Sign up – Acme</title>"));
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_listed_origins_may_load_the_form_and_no_others() {
+    let world = World::start().await;
+    let listed = world.replica_with(&[("CORS_ORIGINS", "https://www.example.com")]).await;
+    let alone = world.replica().await;
+    let ask = async |replica: &Replica, path: &str, origin: &str| {
+        Answer::of(replica.request(Method::GET, path).header("origin", origin).send().await.unwrap())
+            .await
+            .headers
+    };
+    for path in
+        ["/assets/signup.js", "/assets/element.js", "/assets/form.html?lang=de", "/assets/page.css?lang=de"]
+    {
+        let headers = ask(&listed, path, "https://www.example.com").await;
+        assert_eq!(headers["access-control-allow-origin"], "https://www.example.com", "{path}");
+        assert_eq!(headers["cross-origin-resource-policy"], "cross-origin", "{path}");
+        let headers = ask(&listed, path, "https://evil.example").await;
+        assert!(!headers.contains_key("access-control-allow-origin"), "{path}");
+        let headers = ask(&alone, path, "https://www.example.com").await;
+        assert!(!headers.contains_key("access-control-allow-origin"), "{path}");
+        assert_eq!(headers["cross-origin-resource-policy"], "same-origin", "{path}");
+    }
+    let page = ask(&listed, "/", "https://www.example.com").await;
+    assert_eq!(page["cross-origin-resource-policy"], "same-origin", "the page itself");
+    listed.stop().await;
+    alone.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,7 +194,7 @@ async fn files_are_compressed_for_clients_that_accept_it_and_the_same_for_all() 
             let (headers, packed) = ask(accepted).await;
             assert_eq!(headers["content-encoding"], "gzip", "{path} {accepted}");
             assert_eq!(headers["content-length"], packed.len().to_string());
-            assert_eq!(headers["vary"], "Accept-Encoding");
+            assert!(headers["vary"].to_str().unwrap().starts_with("Accept-Encoding"));
             assert_ne!(headers["etag"], plain["etag"], "each form is another");
             let mut unpacked = Vec::new();
             flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).unwrap();

@@ -83,7 +83,7 @@ async fn codes_are_accepted_as_they_are_pasted_and_never_guessed_at() {
     for text in wrong {
         let answer = replica.verify(&id, &text).await;
         assert_eq!(answer.problem(), "invalid-fields", "{text:?}");
-        assert_eq!(answer.body["errors"][0]["detail"], "must be the six digits from the mail, and no others");
+        assert_eq!(answer.body["errors"][0]["detail"], "Enter the six digits from the email, and no others.");
     }
     assert!(world.events(Topic::Activity).await.is_empty(), "none of these is an attempt");
     let in_digits_from = |zero: u32| -> String {
@@ -116,11 +116,16 @@ async fn codes_are_accepted_as_they_are_pasted_and_never_guessed_at() {
 async fn the_language_of_the_mails_does_not_depend_on_how_its_tag_is_written() {
     let world = World::start().await;
     let replica = world.replica_with(&[("RATE_LIMIT", "off")]).await;
-    let headers: [(&[&str], &str); 4] = [
+    let headers: [(&[&str], &str); 8] = [
         (&["en;Q=0.1, de"], "de"),
         (&["de_DE"], "de-DE"),
-        (&["fr, de;q=0.9, en;q=0.8"], "de"),
+        // There is no Danish, and the reader of Danish and German gets German.
+        (&["da, de-CH;q=0.9, en;q=0.8"], "de-CH"),
         (&["en;q=0.1", "de"], "de"),
+        (&["pt-PT"], "pt-PT"),
+        (&["da, sv;q=0.5"], "da"),
+        (&["*"], "en"),
+        (&[], "en"),
     ];
     for (number, (lines, language)) in headers.into_iter().enumerate() {
         let mut request = replica.request(Method::POST, "/api/register");
@@ -133,9 +138,16 @@ async fn the_language_of_the_mails_does_not_depend_on_how_its_tag_is_written() {
         let event = world.registration(answer.body["data"]["id"].as_str().unwrap()).await;
         assert_eq!(event.locale.as_str(), language, "{lines:?}");
     }
-    let body = json!({"first_name": "A", "last_name": "B", "email": "n@example.com", "locale": "DE_at"});
-    let id = replica.post("/api/register", body).await.body["data"]["id"].as_str().unwrap().to_owned();
-    assert_eq!(world.registration(&id).await.locale.as_str(), "DE-at");
+    for (number, (locale, accepted, language)) in
+        [("DE_at", "fr", "DE-at"), ("da", "fr-CA, de", "fr-CA"), ("da", "sv", "da")].into_iter().enumerate()
+    {
+        let email = format!("b{number}@example.com");
+        let body = json!({"first_name": "A", "last_name": "B", "email": email, "locale": locale});
+        let request = replica.request(Method::POST, "/api/register").header("accept-language", accepted);
+        let answer = Answer::of(request.json(&body).send().await.unwrap()).await;
+        let event = world.registration(answer.body["data"]["id"].as_str().unwrap()).await;
+        assert_eq!(event.locale.as_str(), language, "{locale}, {accepted}");
+    }
     replica.stop().await;
 }
 

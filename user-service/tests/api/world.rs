@@ -34,6 +34,7 @@ use std::{
     net::SocketAddr,
     time::{Duration, Instant},
 };
+use texts::{Faults, Folder, Settings, Texts};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use user_service::{Application, Config, IdSecret, Patience};
@@ -329,6 +330,11 @@ pub(crate) fn environment<'a>(
         ("ID_SECRET", ID_SECRET),
     ];
     defaults.into_iter().chain(variables.iter().copied()).collect()
+}
+
+/// The texts as they are built in.
+pub(crate) fn built_in() -> Texts {
+    Texts::read(&Folder::default(), Settings { mail_has_link: true }, &mut Faults::default())
 }
 
 fn secrets() -> CodeSecrets {

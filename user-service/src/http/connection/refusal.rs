@@ -2,9 +2,10 @@
 //!
 //! actix-http answers with a bare head when it can't parse a request (400) or the request came too slowly
 //! (408). It would read 128 KiB before it refused a head as too large, so this module makes that refusal (431).
+//! They are in English: no `Accept-Language` has been read.
 
-use crate::http::problem::{Kind, MEDIA_TYPE, Problem};
-use actix_web::{ResponseError, web::Bytes};
+use crate::http::problem::{MEDIA_TYPE, Problem, english};
+use actix_web::{ResponseError, http::StatusCode, web::Bytes};
 
 /// The document to send instead of what actix-http writes, if that is such a bare head.
 pub(super) fn instead_of(written: &[u8]) -> Option<Bytes> {
@@ -22,11 +23,11 @@ pub(super) fn head_too_large() -> Bytes {
 
 fn document(status: &str) -> Bytes {
     let (problem, reason) = match status {
-        "408" => (Problem::new(Kind::RequestTimeout, "send the whole request at once"), "Request Timeout"),
-        "431" => (Problem::head_too_large(), "Request Header Fields Too Large"),
-        _ => (Problem::new(Kind::Rejected, "this is no well-formed HTTP/1.1 request"), "Bad Request"),
+        "408" => (Problem::RequestTimeout, "Request Timeout"),
+        "431" => (Problem::HeadTooLarge, "Request Header Fields Too Large"),
+        _ => (Problem::Malformed(StatusCode::BAD_REQUEST), "Bad Request"),
     };
-    let body = serde_json::to_string(&problem.body()).unwrap_or_default();
+    let body = serde_json::to_string(&problem.body(english())).unwrap_or_default();
     let (status, length) = (problem.status_code().as_u16(), body.len());
     Bytes::from(format!(
         "HTTP/1.1 {status} {reason}\r\nconnection: close\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {length}\r\n\

@@ -1,6 +1,6 @@
 //! Tracks the requests of a connection: those without an answer, and a body that was left unread.
 
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::Problem;
 use actix_web::{
     Error, HttpRequest, ResponseError,
     body::{EitherBody, MessageBody},
@@ -43,9 +43,9 @@ pub(crate) async fn track<B: MessageBody>(
     connected.unread.set(is_encoded || is_announced);
     connected.open.set(connected.open.get() + 1);
     let problem = if connected.ends.get() {
-        Some(Problem::new(Kind::Rejected, "the connection ended with the answer before this one"))
+        Some(Problem::ConnectionEnded)
     } else if is_encoded {
-        Some(Problem::length_required())
+        Some(Problem::LengthRequired)
     } else {
         None
     };

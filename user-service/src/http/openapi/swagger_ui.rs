@@ -3,11 +3,14 @@
 //! Its files are in the binary. It may run its own scripts, read the
 //! API's description and send requests to this origin, and nothing else.
 
-use crate::http::{file::File, get, problem::Problem};
+use crate::{
+    http::{file, get, problem::Problem},
+    pages::{File, Headers},
+};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::LOCATION,
-    web::{Bytes, Path, ServiceConfig},
+    web::{Path, ServiceConfig},
 };
 use std::{
     borrow::Cow,
@@ -21,8 +24,6 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; \
                       style-src 'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; \
                       img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
-
-const HEADERS: &[(&str, &str)] = &[("content-security-policy", POLICY)];
 
 /// The page and the files that it loads.
 const NAMES: [&str; 9] = [
@@ -41,7 +42,7 @@ static FILES: LazyLock<HashMap<&str, File>> =
     LazyLock::new(|| NAMES.into_iter().filter_map(|name| Some((name, load(name)?))).collect());
 
 pub(in crate::http) fn routes(app: &mut ServiceConfig) {
-    app.service(get("/docs", redirect)).service(get("/docs/{file:[^/]*}", file));
+    app.service(get("/docs", redirect)).service(get("/docs/{file:[^/]*}", named));
 }
 
 /// Redirects to the folder, because the page names its files relative to it.
@@ -49,18 +50,17 @@ async fn redirect() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/")).finish()
 }
 
-async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpResponse, Problem> {
-    Ok(FILES.get(name.as_str()).ok_or_else(Problem::not_found)?.answer(&request))
+async fn named(request: HttpRequest, name: Path<String>) -> Result<HttpResponse, Problem> {
+    Ok(file::answer(FILES.get(name.as_str()).ok_or(Problem::NotFound)?, &request))
 }
 
 /// Loads a file of the crate. All are compressed in the binary except the one that names the API's description.
 fn load(name: &str) -> Option<File> {
     let config = Config::new(["/openapi.json"]).try_it_out_enabled(true);
     let file = utoipa_swagger_ui::serve(name, Arc::new(config)).ok()??;
+    let headers: Headers = vec![("content-security-policy", POLICY.into())];
     Some(match file.bytes {
-        Cow::Borrowed(bytes) if file.gzpipped => {
-            File::compressed(file.content_type, Bytes::from_static(bytes), HEADERS)
-        }
-        bytes => File::new(file.content_type, &bytes, HEADERS),
+        bytes @ Cow::Borrowed(_) if file.gzpipped => File::compressed(file.content_type, bytes, headers),
+        bytes => File::new(file.content_type, &bytes, headers),
     })
 }

@@ -33,10 +33,7 @@ export function onSubmit(form, submit) {
 /** Shows what the API said of single fields beside them, and leads to the first. False when it said nothing. */
 export function showFieldProblems(form, errors = []) {
   const known = errors.filter(({ field }) => form.elements.namedItem(field)?.labels);
-  for (const { field, detail } of known) {
-    const input = form.elements.namedItem(field);
-    markInvalid(input, `${input.labels[0].textContent} ${detail}.`);
-  }
+  for (const { field, detail } of known) markInvalid(form.elements.namedItem(field), detail);
   form.querySelector("[aria-invalid=true]")?.focus();
   return known.length > 0;
 }
@@ -44,7 +41,7 @@ export function showFieldProblems(form, errors = []) {
 /** Shows a sentence beside one field. */
 export function markInvalid(input, text) {
   input.ariaInvalid = "true";
-  document.getElementById(`${input.id}-problem`).textContent = text;
+  input.getRootNode().getElementById(`${input.id}-problem`).textContent = text;
 }
 
 /** Shows a sentence above the form's button. */

@@ -1,6 +1,7 @@
 //! The kinds of problems. Their types are part of the API and never change.
 
 use actix_web::http::StatusCode;
+use texts::Language;
 
 const TYPE_PREFIX: &str = "urn:problem-type:two-step-signup:";
 
@@ -30,9 +31,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Its `title`.
-    pub(in crate::http) const fn title(self) -> &'static str {
-        self.parts().1
+    /// Its `title`, in a language.
+    pub(in crate::http) fn title(self, language: &Language) -> String {
+        language.words(&self.title_key())
     }
 
     /// Its `type`.
@@ -42,53 +43,36 @@ impl Kind {
 
     /// The status of its answers.
     pub(super) const fn status(self) -> StatusCode {
-        self.parts().2
+        self.parts().1
     }
 
-    const fn parts(self) -> (&'static str, &'static str, StatusCode) {
+    /// The key of its title's sentence.
+    pub(super) fn title_key(self) -> String {
+        format!("problem.title.{}", self.parts().0.replace('-', "_"))
+    }
+
+    const fn parts(self) -> (&'static str, StatusCode) {
         match self {
-            Self::MalformedBody => ("malformed-body", "The body can't be read", StatusCode::BAD_REQUEST),
-            Self::InvalidFields => {
-                ("invalid-fields", "Some fields are not valid", StatusCode::UNPROCESSABLE_ENTITY)
-            }
-            Self::WrongCode => ("wrong-code", "The code is wrong", StatusCode::UNPROCESSABLE_ENTITY),
-            Self::WrongToken => ("wrong-token", "The link is wrong", StatusCode::UNPROCESSABLE_ENTITY),
-            Self::NoLongerValid => ("no-longer-valid", "No more codes can be tried", StatusCode::GONE),
-            Self::UnknownId => ("unknown-id", "The id is not known", StatusCode::NOT_FOUND),
-            Self::NotFound => ("not-found", "There is nothing here", StatusCode::NOT_FOUND),
-            Self::MethodNotAllowed => {
-                ("method-not-allowed", "The method is not allowed here", StatusCode::METHOD_NOT_ALLOWED)
-            }
-            Self::BodyTooLarge => ("body-too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE),
-            Self::HeadTooLarge => (
-                "head-too-large",
-                "The head of the request is too large",
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            ),
-            Self::LengthRequired => {
-                ("length-required", "The body's length is missing", StatusCode::LENGTH_REQUIRED)
-            }
-            Self::CrossSite => ("cross-site", "The request came from another site", StatusCode::FORBIDDEN),
-            Self::UnsupportedMediaType => (
-                "unsupported-media-type",
-                "The content type is not supported",
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ),
-            Self::TooManyRequests => {
-                ("too-many-requests", "Too many requests", StatusCode::TOO_MANY_REQUESTS)
-            }
-            Self::RequestTimeout => {
-                ("request-timeout", "The request came too slowly", StatusCode::REQUEST_TIMEOUT)
-            }
-            Self::TooSoon => ("too-soon", "Too soon for another mail", StatusCode::TOO_MANY_REQUESTS),
-            Self::TooManyWrongCodes => {
-                ("too-many-wrong-codes", "Too many wrong codes", StatusCode::TOO_MANY_REQUESTS)
-            }
-            Self::Unavailable => {
-                ("unavailable", "Please try again in a moment", StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::Rejected => ("rejected", "The request can't be handled", StatusCode::BAD_REQUEST),
-            Self::Internal => ("internal", "Something went wrong here", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::MalformedBody => ("malformed-body", StatusCode::BAD_REQUEST),
+            Self::InvalidFields => ("invalid-fields", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::WrongCode => ("wrong-code", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::WrongToken => ("wrong-token", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::NoLongerValid => ("no-longer-valid", StatusCode::GONE),
+            Self::UnknownId => ("unknown-id", StatusCode::NOT_FOUND),
+            Self::NotFound => ("not-found", StatusCode::NOT_FOUND),
+            Self::MethodNotAllowed => ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED),
+            Self::BodyTooLarge => ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::HeadTooLarge => ("head-too-large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+            Self::LengthRequired => ("length-required", StatusCode::LENGTH_REQUIRED),
+            Self::CrossSite => ("cross-site", StatusCode::FORBIDDEN),
+            Self::UnsupportedMediaType => ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::TooManyRequests => ("too-many-requests", StatusCode::TOO_MANY_REQUESTS),
+            Self::RequestTimeout => ("request-timeout", StatusCode::REQUEST_TIMEOUT),
+            Self::TooSoon => ("too-soon", StatusCode::TOO_MANY_REQUESTS),
+            Self::TooManyWrongCodes => ("too-many-wrong-codes", StatusCode::TOO_MANY_REQUESTS),
+            Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Rejected => ("rejected", StatusCode::BAD_REQUEST),
+            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
 }

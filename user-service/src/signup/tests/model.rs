@@ -29,7 +29,7 @@ use runtime::env::Env;
 use std::{
     collections::HashMap,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -37,6 +37,18 @@ use std::{
 const ID_SECRET: &str = "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=";
 const CODE_SECRETS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 const CLIENT: Client = Client::Named(0);
+/// That of every replica, but for its rules.
+static CONFIG: LazyLock<Config> = LazyLock::new(|| {
+    let mut env = Env::from_pairs([
+        ("CODE_SECRETS", CODE_SECRETS),
+        ("ID_SECRET", ID_SECRET),
+        ("WRONG_CODES", "off"),
+        ("MAX_PENDING", "18446744073709551615"),
+        ("KAFKA_TOPIC_SETTINGS", "ignore"),
+        ("ALLOW_DEVELOPMENT_SECRETS", "yes"),
+    ]);
+    Config::from_env(&mut env).unwrap()
+});
 pub(super) const TOPICS: [Topic; 3] = [Topic::Created, Topic::Activity, Topic::Verified];
 
 /// A moment of the day of these tests, such as `09:59:59`. The
@@ -217,15 +229,7 @@ impl Side {
 
     /// A replica that has read nothing. Its clock shows `now`, and its registration ids follow from `seed`.
     pub(super) fn seeded(rules: Rules, now: Timestamp, seed: u64) -> Self {
-        let mut env = Env::from_pairs([
-            ("CODE_SECRETS", CODE_SECRETS),
-            ("ID_SECRET", ID_SECRET),
-            ("WRONG_CODES", "off"),
-            ("MAX_PENDING", "18446744073709551615"),
-            ("KAFKA_TOPIC_SETTINGS", "ignore"),
-            ("ALLOW_DEVELOPMENT_SECRETS", "yes"),
-        ]);
-        let config = Config { rules, ..Config::from_env(&mut env).unwrap() };
+        let config = Config { rules, ..CONFIG.clone() };
         let (hand, metrics) = (Arc::new(ByHand::new(now, seed)), Arc::new(Metrics::new()));
         let signup = Signup::new(&config, Arc::clone(&metrics), Outside::ByHand(Arc::clone(&hand)));
         Self { signup, hand, metrics, next: HashMap::new(), trusts_the_log: false }
