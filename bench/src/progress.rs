@@ -31,7 +31,7 @@ impl Bar {
         let Line { label, steps: all, done, is_shown } = &*self.0;
         let done = done.fetch_add(steps, Ordering::Relaxed) + steps;
         // A thousandth of the work at most is a line.
-        if *is_shown && (done % (all / 1000).max(1) == 0) {
+        if *is_shown && done.is_multiple_of((all / 1000).max(1)) {
             // A terminal that is gone does not matter.
             let _ = write!(stderr(), "\r{label:30} {done}/{all}");
         }
