@@ -3,7 +3,7 @@
 #
 #   browser.sh                     run all browser tests
 #   browser.sh tests/link.test.js  run some (paths below browser-tests)
-#   browser.sh --screenshot        write docs/signup-page.png instead
+#   browser.sh --screenshot        write docs/signup-page.png, pages.png and mails.png instead
 #
 # Installs missing packages (Debian's chromium, the locked npm packages); standalone.sh has the system that it starts.
 # Environment: CHROMIUM (/usr/bin/chromium); every variable of the services.
@@ -33,6 +33,12 @@ start_standalone
 cd "$TESTS"
 if [[ ${1:-} == --screenshot ]]; then
   node screenshot.js "$ROOT/docs/signup-page.png"
+  printf 'name = "Acme"\naccent = "#7a1f5c"\nhelp = "help@acme.example"\nfooter = "Acme Ltd., 1 Main Street"\n' >"$TEXTS_DIR/brand.toml"
+  # Builds what the workspace's tests have built.
+  cargo build --quiet --locked --manifest-path "$ROOT/Cargo.toml" --workspace --bin notification-service
+  "${CARGO_TARGET_DIR:-$ROOT/target}/debug/notification-service" mails preview --texts "$TEXTS_DIR" --out "$STANDALONE_FOLDER/preview"
+  sleep 15 # until the page has taken the brand
+  node pictures.js "$STANDALONE_FOLDER/preview" "$ROOT/docs/pages.png" "$ROOT/docs/mails.png"
 else
   (($#)) || set -- tests/*.test.js
   node --test --test-reporter=spec --test-concurrency=1 "$@"
