@@ -195,7 +195,7 @@ class Subscribing(unittest.TestCase):
         wait_for("the cool-down is over", lambda: world.post("resend", {"id": repeated})[0] == 202)
         world.mails.script("mail-later@example.com", "450 later")
         world.verify("mail-later@example.com")
-        world.mails.script("mail-never@example.com", "550 never")
+        world.mails.script("mail-never@example.com", "550 5.1.1 never")
         world.register("mail-never@example.com")
         wait_for("a dead letter", lambda: "recipient_refused" in world.command("notification-service", "dead-letters", "list"))
         world.command("notification-service", "dead-letters", "discard", "--reason", "recipient_refused")
