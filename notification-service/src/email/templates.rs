@@ -93,7 +93,8 @@ impl Templates {
             let what = format!("there is no file mails/{extended} to extend");
             faults.add(&source.file, Some(line), what);
         } else if self.chain(name).count() == DEEPEST {
-            let what = format!("extends itself, or too many files in a row; expected {} at most", DEEPEST - 1);
+            let what =
+                format!("extends itself, or too many files in a row; expected {} at most", DEEPEST - 1);
             faults.add(&source.file, Some(line), what);
         }
     }
