@@ -134,6 +134,18 @@ embedTest("an element that is taken out and put back goes on where it was", "", 
   assert.equal(await page.locator("#code-entry").count(), 1);
 });
 
+embedTest("an element that is moved while it loads shows its form, and keeps it", "", async (page) => {
+  await page.goto(LISTED);
+  await page.locator("#register").waitFor();
+  await page.evaluate(() => {
+    const element = document.createElement("two-step-signup");
+    document.querySelector("two-step-signup").replaceWith(element);
+    document.querySelector("main").append(element);
+  });
+  await page.locator("#register").waitFor();
+  assert.equal(await page.getByText("could not be loaded").count(), 0);
+});
+
 pageTest("a page of an origin that is not listed gets neither script nor form", (page) =>
   serving(3998, "", async () => {
     await page.goto("http://localhost:3998");

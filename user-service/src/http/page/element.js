@@ -16,9 +16,11 @@ const FAILED = { text: "The form could not be loaded. Check your connection.", a
 export class TwoStepSignup extends HTMLElement {
   #steps;
   #clock;
+  #isLoading = false;
 
   connectedCallback() {
-    if (!this.#steps) this.#start();
+    // One that is moved while it loads goes on with what it has begun.
+    if (!this.#steps && !this.#isLoading) this.#start();
     this.#clock ??= setInterval(() => this.#steps?.tick(), 250);
   }
 
@@ -47,6 +49,7 @@ export class TwoStepSignup extends HTMLElement {
   }
 
   async #load(root) {
+    this.#isLoading = true;
     root.replaceChildren(document.createElement("slot"));
     try {
       const { style, form } = await fetchForm(this.closest("[lang]")?.lang);
@@ -63,6 +66,8 @@ export class TwoStepSignup extends HTMLElement {
     } catch (error) {
       console.warn("two-step-signup: the form could not be loaded from", BASE.href, error);
       this.#offerAgain(root);
+    } finally {
+      this.#isLoading = false;
     }
   }
 
