@@ -148,7 +148,7 @@ impl Mails {
         for (tag, kind) in self.written.keys().flat_map(|tag| Kind::ALL.map(|kind| (tag, kind))) {
             let Ok(locale) = Locale::parse(tag) else { continue };
             let first_name = (kind != Kind::AccountExists).then_some(LONGEST_NAME);
-            let minutes = self.longest_minutes(tag);
+            let minutes = if kind == Kind::VerifyAccount { self.longest_minutes(tag) } else { 0 };
             let values = Values { first_name, code: "123456", link: &link, minutes };
             let Some(parts) = self.fill(kind, &locale, &values) else { continue };
             for (format, text) in Format::ALL.into_iter().zip([parts.text, parts.html]) {
