@@ -18,6 +18,7 @@ use texts::Kept;
 
 mod kind;
 mod body;
+mod places;
 mod templates;
 mod mails;
 mod mime;
