@@ -15,7 +15,7 @@ use crate::{
     retry::Retry,
     writer::{NotTaken, Outgoing, Writer},
 };
-use contract::{event::Event, topic::Topic};
+use contract::{event::Event, topic::Topic, trace_context::TraceContext};
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 use runtime::telemetry::LineLimit;
@@ -44,11 +44,12 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// Mails what the event asks for. Cancelling `call_back` ends the wait for a session, but no transaction that has begun.
+    /// Mails what the event asks for, as part of a trace if its record names one. Cancelling `call_back` ends the wait for a session, but no transaction that has begun.
     /// Cancelling `abandon` ends the transaction, although the server may have accepted the mail.
     pub(crate) async fn mail(
         &self,
         event: &Event,
+        trace: Option<&TraceContext>,
         call_back: &CancellationToken,
         abandon: &CancellationToken,
     ) -> Try {
@@ -67,7 +68,7 @@ impl Delivery {
                 session.put_back();
                 return Try::Expired;
             }
-            let email = match email::write(event, &self.letterhead, now) {
+            let email = match email::write(event, trace.map(TraceContext::trace_id), &self.letterhead, now) {
                 Ok(email) => email,
                 Err(error) => {
                     session.put_back();

@@ -1,6 +1,6 @@
 //! Renders the email that an event asks for, if it asks for one.
 //!
-//! The same event always becomes the same email: Message-ID, code and link are derived from it. Only the date and the
+//! The same record always becomes the same email: Message-ID, code, link and ids are derived from it. Only the date and the
 //! remaining minutes depend on `now`. Pure: no I/O, no clock, no randomness.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -8,6 +8,7 @@ use crate::sender::Sender;
 use contract::{
     email_address::EmailAddress,
     event::{Event, Mailing, Registered},
+    trace_context::TraceId,
     verification_code::{LinkToken, VerificationCode},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -88,17 +89,18 @@ pub(crate) fn masked_address(event: &Event) -> String {
     event.email().map_or_else(String::new, EmailAddress::masked)
 }
 
-/// Writes the event's email.
+/// Writes the event's email. `trace`: the trace that its record belongs to.
 ///
 /// # Errors
 /// [`UnwritableError`]; also for an event that asks for no email (see [`deadline`]).
 pub(crate) fn write(
     event: &Event,
+    trace: Option<TraceId>,
     letterhead: &Letterhead,
     now: Timestamp,
 ) -> Result<Email, UnwritableError> {
     let (to, parts) = parts(event, letterhead, now)?;
-    mime::compose(event, letterhead, to, &parts, now)
+    mime::compose(event, trace, letterhead, to, &parts, now)
 }
 
 /// Subject, text and HTML of the event's email, to be looked at.

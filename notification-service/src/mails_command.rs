@@ -168,7 +168,7 @@ fn samples(letterhead: &Letterhead, language: Option<&str>, person: &Person) -> 
                 subject,
                 text,
                 html,
-                email: email::write(&event, letterhead, now)?,
+                email: email::write(&event, Some(sample::trace()), letterhead, now)?,
             });
         }
     }

@@ -8,7 +8,10 @@ use crate::{
     offsets::Position,
     retry::Retry,
 };
-use contract::event::{DecodeError, Event, MAX_VALUE_OCTETS, Origin, VERSION};
+use contract::{
+    event::{DecodeError, Event, MAX_VALUE_OCTETS, Origin, VERSION},
+    trace_context::TraceContext,
+};
 use jiff::Timestamp;
 use runtime::caught::caught;
 use sha2::{Digest, Sha256};
@@ -151,6 +154,13 @@ impl Record {
             }
             _ => None,
         }
+    }
+
+    /// The trace that its headers name. Any other headers than the user service writes name none, and hold up no mail.
+    pub(crate) fn trace(&self) -> Option<TraceContext> {
+        TraceContext::of_record(
+            self.headers.iter().map(|header| (header.name.as_str(), header.value.as_deref())),
+        )
     }
 
     /// Roughly its memory, in octets.

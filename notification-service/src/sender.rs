@@ -15,8 +15,8 @@ use runtime::env::Env;
 const DEFAULT_SENDER: &str = "Two-step signup <no-reply@example.com>";
 
 /// Headers that the service writes.
-const OF_THE_SERVICE: [&str; 7] =
-    ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Request-Id"];
+const OF_THE_SERVICE: [&str; 8] =
+    ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Request-Id", "X-Trace-Id"];
 /// Headers that name other recipients or another sender, thread emails, or belong to the servers on the way.
 const OF_OTHERS: [&str; 14] = [
     "Sender",

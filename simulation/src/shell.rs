@@ -147,7 +147,7 @@ impl World {
             self.chronicle.note(now, || format!("service {number}: {command:?}"));
         }
         match command {
-            Command::Start { delivery, position, event } => {
+            Command::Start { delivery, position, event, .. } => {
                 self.chronicle.note(now, || {
                     format!("service {number}: {delivery:?} mails {}", event.request_id().as_str())
                 });

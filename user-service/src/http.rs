@@ -87,7 +87,8 @@ pub(crate) fn admin_routes(context: Context) -> impl FnOnce(&mut ServiceConfig) 
 fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST])
-        .allowed_headers([header::CONTENT_TYPE, header::ACCEPT_LANGUAGE, request_id::HEADER])
+        .allowed_headers([header::CONTENT_TYPE, header::ACCEPT_LANGUAGE])
+        .allowed_headers([request_id::HEADER, request_id::TRACEPARENT, request_id::TRACESTATE])
         .expose_headers([header::RETRY_AFTER, request_id::HEADER, limits::POLICY, limits::STATE])
         .max_age(3600);
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))

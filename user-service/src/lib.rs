@@ -17,6 +17,7 @@ mod pages;
 mod signup;
 mod replica;
 mod rules;
+mod correlation;
 mod outside;
 mod publisher;
 mod log_ends;

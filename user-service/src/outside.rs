@@ -8,7 +8,7 @@ use crate::{
     log_ends::{Inquirer, Offsets, Partition},
     publisher::{PublishError, Publisher, Written},
 };
-use contract::{event::Event, registration_id::RegistrationId};
+use contract::{event::Event, registration_id::RegistrationId, trace_context::TraceContext};
 use jiff::Timestamp;
 use std::{
     sync::Arc,
@@ -65,13 +65,18 @@ impl Outside {
         }
     }
 
-    /// Writes an event, waits for the broker's ack until `deadline`, and returns the place of the record.
+    /// Writes an event as part of a trace, waits for the broker's ack until `deadline`, and returns the place of the record.
     ///
     /// # Errors
     /// As for [`Publisher::publish`].
-    pub(crate) async fn publish(&self, event: &Event, deadline: Instant) -> Result<Written, PublishError> {
+    pub(crate) async fn publish(
+        &self,
+        event: &Event,
+        trace: &TraceContext,
+        deadline: Instant,
+    ) -> Result<Written, PublishError> {
         match self {
-            Self::Real { publisher, .. } => publisher.publish(event, deadline).await,
+            Self::Real { publisher, .. } => publisher.publish(event, trace, deadline).await,
             Self::ByHand(hand) => {
                 let acked = hand.within(deadline, hand.publish(event)).await;
                 acked.unwrap_or(Err(PublishError::Late))

@@ -4,7 +4,7 @@
 //! and a late ack are errors at once, and the request gets a 503. A record that timed out may be in the log
 //! after all. If the client repeats the request, both records ask for the same mail, which goes out once.
 
-use contract::{account_id::AccountId, event::Event, topic::Topic};
+use contract::{account_id::AccountId, event::Event, topic::Topic, trace_context::TraceContext};
 use jiff::Timestamp;
 use rdkafka::{
     ClientContext,
@@ -82,18 +82,24 @@ impl Publisher {
         Ok(Self { producer: Producer::new(&config, context)?, names: kafka.names.clone(), has_producer_id })
     }
 
-    /// Writes an event, waits for the broker's ack until `deadline`, and returns the record's place in the log.
+    /// Writes an event as part of a trace, waits for the broker's ack until `deadline`, and returns the record's place in the log.
     ///
     /// # Errors
     /// [`PublishError`]. After `NotAcknowledged` and `Late` the event may or may not be in the log.
-    pub(crate) async fn publish(&self, event: &Event, deadline: Instant) -> Result<Written, PublishError> {
+    pub(crate) async fn publish(
+        &self,
+        event: &Event,
+        trace: &TraceContext,
+        deadline: Instant,
+    ) -> Result<Written, PublishError> {
         let encoded = event.encode()?;
+        let headers: Vec<_> = encoded.headers.into_iter().chain(trace.headers()).collect();
         let record = Record {
             topic: &self.names.topic(encoded.topic),
             partition: None,
             key: Some(encoded.key.as_bytes()),
             payload: Some(&encoded.payload),
-            headers: kafka::owned_headers(&encoded.headers),
+            headers: kafka::owned_headers(&headers),
         };
         // librdkafka checks for late records only once a second, so the deadline is enforced here.
         let sent = tokio::time::timeout_at(deadline.into(), self.producer.send(record)).await;

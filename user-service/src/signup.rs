@@ -28,7 +28,7 @@ use crate::{
     replica::{BehindLog, Replica},
     wrong_codes::WrongCodes,
 };
-use contract::{event::Event, topic::Topic};
+use contract::{event::Event, topic::Topic, trace_context::TraceContext};
 use jiff::Timestamp;
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -208,9 +208,14 @@ impl Signup {
         replica.topic_problem().map_or(Ok(()), |problem| Err(Unavailable::Topics(problem)))
     }
 
-    /// Writes an event. `Ok`: the broker has acknowledged it, and its time is one that all services accept.
-    async fn publish(&self, event: &Event, deadline: Instant) -> Result<Written, Unavailable> {
-        let written = self.0.outside.publish(event, deadline).await.inspect_err(|_| {
+    /// Writes an event as part of a trace. `Ok`: the broker has acknowledged it, and its time is one that all services accept.
+    async fn publish(
+        &self,
+        event: &Event,
+        trace: &TraceContext,
+        deadline: Instant,
+    ) -> Result<Written, Unavailable> {
+        let written = self.0.outside.publish(event, trace, deadline).await.inspect_err(|_| {
             self.0.metrics.publish_failures.inc();
         })?;
         let rules = &self.0.desk.rules;
@@ -223,8 +228,8 @@ impl Signup {
             return Err(Unavailable::WrongClock);
         }
         log::info!(
-            "request.id" = event.request_id().as_str(), "event.type" = event.kind().name(),
-            "event.id" = event.event_id().to_string().as_str();
+            "request.id" = event.request_id().as_str(), "trace.id" = trace.trace_id().to_string().as_str(),
+            "event.type" = event.kind().name(), "event.id" = event.event_id().to_string().as_str();
             "event published"
         );
         Ok(written)

@@ -5,6 +5,7 @@
 
 use crate::{
     config::Config,
+    correlation::Correlation,
     metrics::Metrics,
     network::Client,
     outside::{Outside, by_hand::ByHand},
@@ -151,14 +152,14 @@ impl Replica {
     /// `POST /api/register`
     #[must_use]
     pub fn register(&self, person: Person, request: RequestId) -> Work {
-        let registering = self.signup.clone().register(person, request);
+        let registering = self.signup.clone().register(person, Correlation::begin(request));
         answered(registering, |Registered { id, .. }| Answer::Registered(id))
     }
 
     /// `POST /api/resend`
     #[must_use]
     pub fn resend(&self, id: RegistrationId, request: RequestId) -> Work {
-        answered(self.signup.clone().resend(id, request), |resent| match resent {
+        answered(self.signup.clone().resend(id, Correlation::begin(request)), |resent| match resent {
             Resent::Accepted(Registered { id, .. }) => Answer::Registered(id),
             Resent::Wait(wait) => Answer::Wait(wait),
             Resent::Unknown => Answer::Unknown,
@@ -178,7 +179,8 @@ impl Replica {
     }
 
     fn verify(&self, id: RegistrationId, proof: Proof, request: RequestId) -> Work {
-        answered(self.signup.clone().verify(id, proof, CLIENT, request), |verdict| match verdict {
+        let verifying = self.signup.clone().verify(id, proof, CLIENT, Correlation::begin(request));
+        answered(verifying, |verdict| match verdict {
             Verdict::Verified(account) => Answer::Verified(account),
             Verdict::WrongCode { attempts_left } => Answer::WrongCode { attempts_left },
             Verdict::WrongToken => Answer::WrongToken,

@@ -18,7 +18,7 @@ mod text;
 mod json;
 mod export;
 
-use crate::{application, config::Config, signup::ResentFor};
+use crate::{application, config::Config, correlation::Correlation, signup::ResentFor};
 use anyhow::{Context as _, bail};
 pub use arguments::{AccountCommand, Request};
 use contract::{account_id::AccountId, request_id::RequestId};
@@ -132,7 +132,7 @@ async fn resend(known: Known) -> anyhow::Result<(Known, Resend)> {
         };
         // Without an answer of the brokers the request itself says what is missing.
         let _ = tokio::time::timeout(TOPICS_TIMEOUT, checked).await;
-        let result = signup.resend_for(registration, request_id.clone()).await;
+        let result = signup.resend_for(registration, Correlation::begin(request_id.clone())).await;
         stop.cancel();
         result
     };

@@ -10,7 +10,7 @@ import uuid
 from collections import Counter
 
 from tests.contract import Contract
-from tests.world import World, wait_for
+from tests.world import TRACE_ID, World, wait_for
 from welcome.subscriber import COMMIT_RECORDS
 
 VERIFIED = "user_account_verified"
@@ -205,5 +205,6 @@ class Subscribing(unittest.TestCase):
             for record in world.records(topic):
                 if record.key() != b"poison":
                     contract.hold(topic, record)
+        self.assertEqual({mail["X-Trace-Id"] for mail in world.mails.to("exists@example.com")}, {TRACE_ID})
         of_what_is_too_large = {"dead_letter_value_octets", "dead_letter_value_sha256"}  # no service writes such a record
         self.assertEqual(contract.never_seen(), of_what_is_too_large, "all else was written at least once")

@@ -23,6 +23,13 @@ from tests.smtp_server import SmtpServer
 EXAMPLE = Path(__file__).parents[1]
 ROOT = EXAMPLE.parents[1]
 DEADLINE = 30
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+# Each request is part of one trace, as if a page of ours traced.
+HEADERS = {
+    "content-type": "application/json",
+    "traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01",
+    "tracestate": "page=1",
+}
 # In seconds. Short, so that a test can wait for the next window, and as the user service asks for it: CODE_TTL + 3 * MAX_CLOCK_SKEW <=
 # WINDOW, WINDOW + CODE_TTL <= LINK_TTL. A code with less than a minute left is not mailed.
 COOLDOWN, SKEW, CODE_TTL, WINDOW, LINK_TTL = 1, 1, 65, 70, 140
@@ -152,7 +159,7 @@ class World:
 
     def post(self, path: str, body: dict) -> tuple[int, dict]:
         url = f"http://{self._env['USER_SERVICE_ADDR']}/api/{path}"
-        request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+        request = urllib.request.Request(url, json.dumps(body).encode(), HEADERS)
         try:
             with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
                 return answer.status, json.load(answer)

@@ -16,13 +16,12 @@ use std::sync::Arc;
 impl Consumer {
     pub(super) fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Start { delivery, event, .. } => {
+            Command::Start { delivery, event, trace, .. } => {
                 let (shared, call_back, abandon) =
                     (Arc::clone(&self.delivery), self.call_back.clone(), self.abandon.clone());
-                self.spawn(
-                    delivery,
-                    async move { End::Tried(shared.mail(&event, &call_back, &abandon).await) },
-                );
+                self.spawn(delivery, async move {
+                    End::Tried(shared.mail(&event, trace.as_ref(), &call_back, &abandon).await)
+                });
             }
             Command::Write { delivery, record, target } => {
                 let shared = Arc::clone(&self.delivery);

@@ -4,7 +4,7 @@ use crate::{
     dead_letter, email,
     header::{self, Header},
 };
-use contract::{characters::printable, event::Event};
+use contract::{characters::printable, event::Event, trace_context::TraceContext};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -70,6 +70,11 @@ impl Letter {
         codes.map(|name| self.header(name)).join(" ").trim_end().to_owned()
     }
 
+    fn trace_id(&self) -> Option<String> {
+        let headers = self.headers.iter().map(|header| (header.name.as_str(), header.value.as_deref()));
+        TraceContext::of_record(headers).map(|trace| trace.trace_id().to_string())
+    }
+
     fn address(&self, show: bool) -> String {
         match &self.event {
             Some(event) if show => {
@@ -129,6 +134,7 @@ pub(super) fn json(letters: &[Letter], show_addresses: bool) -> String {
             "event_type": letter.header("ce_type"),
             "event_id": letter.event.as_ref().map(|event| event.event_id().to_string()),
             "request_id": letter.event.as_ref().map(|event| event.request_id().to_string()),
+            "trace_id": letter.trace_id(),
             "address": letter.address(show_addresses),
             "expired": letter.is_expired(now),
         })

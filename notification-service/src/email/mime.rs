@@ -4,7 +4,7 @@
 //! own headers come last, and were checked at the start.
 
 use super::{Email, Letterhead, Parts, Sender, UnwritableError};
-use contract::{email_address::EmailAddress, event::Event};
+use contract::{email_address::EmailAddress, event::Event, trace_context::TraceId};
 use jiff::Timestamp;
 use lettre::{
     Address, Message,
@@ -18,6 +18,7 @@ use std::time::SystemTime;
 
 pub(super) fn compose(
     event: &Event,
+    trace: Option<TraceId>,
     letterhead: &Letterhead,
     to: &EmailAddress,
     parts: &Parts,
@@ -39,6 +40,10 @@ pub(super) fn compose(
         .message_id(Some(format!("<{mail_id}@{}>", author.email.domain())))
         .raw_header(header("Auto-Submitted", "auto-generated")?)
         .raw_header(header("X-Request-Id", event.request_id().as_str())?);
+    // A record of an earlier release names none. A new one would make each duplicate another mail.
+    if let Some(trace) = trace {
+        message = message.raw_header(header("X-Trace-Id", &trace.to_string())?);
+    }
     if let Some(reply_to) = reply_to {
         message = message.reply_to(reply_to.clone());
     }

@@ -12,6 +12,7 @@ use contract::{
     person::Person,
     person_name::PersonName,
     request_id::RequestId,
+    trace_context::TraceContext,
 };
 use proptest::prelude::*;
 use std::{
@@ -85,8 +86,14 @@ fn account_verified(name: &str, locale: &str) -> Event {
     Event::Verified(Verified::new(id, registration, person, request_id, occurred_at))
 }
 
+/// The trace of the snapshots.
+fn trace() -> TraceId {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    TraceContext::parse([parent.as_bytes()], []).unwrap().trace_id()
+}
+
 fn written(event: &Event) -> String {
-    write(event, &letterhead(), at("2026-11-21T10:00:01Z")).unwrap().text
+    write(event, Some(trace()), &letterhead(), at("2026-11-21T10:00:01Z")).unwrap().text
 }
 
 /// Subject and the two forms of the body.
@@ -164,7 +171,7 @@ fn the_code_stands_alone_in_the_first_line_of_its_part_and_nowhere_else_but_in_t
 fn duplicates_differ_in_their_date_and_remaining_minutes_alone() {
     let event = verify_account("Ada", "en");
     let then = at("2026-11-21T11:13:30Z");
-    let (first, later) = (written(&event), write(&event, &letterhead(), then).unwrap().text);
+    let (first, later) = (written(&event), write(&event, Some(trace()), &letterhead(), then).unwrap().text);
     let same = |text: &str, name: &str| text.lines().find(|line| line.starts_with(name)).map(str::to_owned);
     for name in ["Message-ID", "Content-Type", "272045"] {
         assert_eq!(same(&later, name), same(&first, name));
@@ -216,7 +223,7 @@ fn a_code_with_less_than_a_minute_left_and_a_notice_older_than_a_day_are_expired
     }
     let silent = Event::Registered(Mailing::Nothing, registered("Ada", "ada@example.com", "en"));
     assert_eq!(deadline(&silent), None);
-    assert!(write(&silent, &letterhead(), at("2026-11-21T10:00:01Z")).is_err());
+    assert!(write(&silent, None, &letterhead(), at("2026-11-21T10:00:01Z")).is_err());
 }
 
 #[test]
@@ -230,7 +237,7 @@ fn an_unknown_language_gets_english_and_a_dialect_its_language() {
 fn an_unknown_key_has_an_error_of_its_own() {
     let mut registered = registered("Ada", "ada@example.com", "en");
     registered.key = KeyId::parse("k2").unwrap();
-    let error = write(&first_code(registered), &letterhead(), at("2026-11-21T10:00:01Z")).err();
+    let error = write(&first_code(registered), None, &letterhead(), at("2026-11-21T10:00:01Z")).err();
     assert_eq!(error, Some(UnwritableError::UnknownKey));
 }
 
@@ -521,7 +528,7 @@ proptest! {
         let name = if contract::person_name::PersonName::parse(&name).is_ok() { name } else { "Ada".to_owned() };
         let to = to_header(&name, address.as_str());
         prop_assert_eq!(EmailAddress::try_from(to).unwrap(), address.clone());
-        let email = write(&first_code(registered(&name, address.as_str(), "en")), &letterhead(), at("2026-11-21T10:00:01Z"));
+        let email = write(&first_code(registered(&name, address.as_str(), "en")), Some(trace()), &letterhead(), at("2026-11-21T10:00:01Z"));
         let envelope: Address = email.unwrap().to;
         prop_assert_eq!(envelope.to_string(), address.as_str());
     }
@@ -573,7 +580,7 @@ proptest! {
         let mut registered = registered("Ada", "ada@example.com", "en");
         registered.first_name = name.try_into().unwrap_or(registered.first_name);
         registered.email = format!("{address}@example.com").try_into().unwrap_or(registered.email);
-        prop_assert!(write(&first_code(registered), &letterhead(), at("2026-11-21T10:00:01Z")).is_ok());
+        prop_assert!(write(&first_code(registered), None, &letterhead(), at("2026-11-21T10:00:01Z")).is_ok());
     }
 
     #[test]
@@ -585,7 +592,7 @@ proptest! {
         if let Ok(email) = email.try_into() {
             registered.email = email;
         }
-        let email = write(&first_code(registered), &letterhead(), at("2026-11-21T10:00:01Z")).unwrap();
+        let email = write(&first_code(registered), None, &letterhead(), at("2026-11-21T10:00:01Z")).unwrap();
         let to: &str = email.to.as_ref();
         prop_assert!(!to.contains(['\r', '\n', '<', '>', ' ']));
         let text = email.text;

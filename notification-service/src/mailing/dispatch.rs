@@ -105,9 +105,9 @@ impl Mailing {
         match next {
             Next::Mail(event) => {
                 delivery.mails = true;
-                let position = delivery.item.record.position;
+                let (position, trace) = (delivery.item.record.position, delivery.item.record.trace());
                 let delivery = self.running.add(delivery);
-                self.commands.push(Command::Start { delivery, position, event });
+                self.commands.push(Command::Start { delivery, position, event, trace });
             }
             Next::Write(target) => {
                 let record = Arc::clone(&delivery.item.record);

@@ -6,7 +6,7 @@ use crate::{
     outcome::{End, Target},
     record::{Lent, Record},
 };
-use contract::event::Event;
+use contract::{event::Event, trace_context::TraceContext};
 use jiff::Timestamp;
 use std::{
     sync::Arc,
@@ -37,8 +37,8 @@ pub enum Input<'a> {
 /// What the shell has to do.
 #[derive(Debug)]
 pub enum Command {
-    /// Send the mail that the event of this record asks for.
-    Start { delivery: DeliveryId, position: Position, event: Arc<Event> },
+    /// Send the mail that the event of this record asks for. `trace`: the trace that the record belongs to.
+    Start { delivery: DeliveryId, position: Position, event: Arc<Event>, trace: Option<TraceContext> },
     /// Write the record to another topic, and wait for the broker's ack.
     Write { delivery: DeliveryId, record: Arc<Record>, target: Target },
     /// Interrupt all deliveries that wait for a session.

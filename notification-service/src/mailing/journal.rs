@@ -36,9 +36,12 @@ fn note_email(delivery: &Delivery, event: &Event, outcome: Outcome, now: Now) {
     let level = if not_sent { Level::Warn } else { Level::Info };
     let age = now.wall.duration_since(event.occurred_at());
     let duration = now.instant.saturating_duration_since(delivery.began);
+    let trace = delivery.item.record.trace();
+    let trace_id = trace.map_or_else(String::new, |trace| trace.trace_id().to_string());
     log::log!(
         level,
         "request.id" = event.request_id().as_str(),
+        "trace.id" = trace_id.as_str(),
         "event.id" = event.event_id().to_string().as_str(),
         "event.type" = event.kind().name(),
         "mail.id" = event.mail_id().to_string().as_str(),

@@ -11,6 +11,7 @@ use contract::{
     person_name::PersonName,
     registration_id::RegistrationId,
     request_id::RequestId,
+    trace_context::{TraceContext, TraceId},
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -27,6 +28,11 @@ impl Person {
     pub(super) fn at(address: EmailAddress) -> Self {
         Self(Some(address))
     }
+}
+
+/// A trace that has no other step.
+pub(super) fn trace() -> TraceId {
+    TraceContext::random().trace_id()
 }
 
 /// An event that asks for this mail, as if it had just happened.

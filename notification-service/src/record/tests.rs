@@ -236,7 +236,7 @@ proptest! {
         };
         if let Some(event) = event {
             email::deadline(&event);
-            let written = email::write(&event, &letterhead(), now);
+            let written = email::write(&event, None, &letterhead(), now);
             prop_assert!(written.is_ok() || email::deadline(&event).is_none(), "{:?}", written.err());
         }
     }

@@ -30,6 +30,7 @@ mod sender;
 mod server_away;
 mod slow_server;
 mod stopping;
+mod tracing;
 mod unwelcome;
 
 /// The service as a program.

@@ -4,6 +4,7 @@
 //!   email_address, person_name,
 //!   locale, person, request_id, account_id,
 //!   registration_id                   values that exist only once they are valid
+//!   trace_context                     the trace that a request belongs to, in headers of requests and records
 //!   characters                        Unicode properties of typed text; text that is safe to print
 //!   verification_code                 codes and link tokens, derived on both sides, carried by no event
 //!   code_secrets, mac                 the keys of codes, and the HMAC over them
@@ -28,3 +29,4 @@ pub mod person_name;
 pub mod person;
 pub mod locale;
 pub mod request_id;
+pub mod trace_context;

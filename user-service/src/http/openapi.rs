@@ -81,6 +81,26 @@ fn complete(operation: &mut Operation, is_limited: bool) {
         .build();
     let parameters = operation.parameters.get_or_insert_default();
     parameters.push(request_id.into());
+    for (name, description) in [
+        (
+            "traceparent",
+            "The trace that the request belongs to (W3C Trace Context). It goes on in the records, log lines and mail that the request leads to. \
+             Without it, with two of them, or with one in another form, a new trace begins.",
+        ),
+        (
+            "tracestate",
+            "What the client's tracing system passes on with its trace: it goes on in the records. Beyond 32 members or 512 octets, or in another \
+             form than the standard's, it is dropped.",
+        ),
+    ] {
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .description(Some(description))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .build();
+        parameters.push(parameter.into());
+    }
     if is_limited {
         let language = ParameterBuilder::new()
             .name("Accept-Language")

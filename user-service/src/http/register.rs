@@ -9,15 +9,13 @@ use super::{
     success::{Message, Success, answer},
     to_its_end::to_its_end,
 };
+use crate::correlation::Correlation;
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
     web::{Data, Payload, ReqData},
 };
-use contract::{
-    email_address::EmailAddress, locale::Locale, person::Person, person_name::PersonName,
-    request_id::RequestId,
-};
+use contract::{email_address::EmailAddress, locale::Locale, person::Person, person_name::PersonName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{
@@ -140,12 +138,12 @@ pub(super) async fn register(
     request: HttpRequest,
     payload: Payload,
     context: Data<Context>,
-    request_id: ReqData<RequestId>,
+    correlation: ReqData<Correlation>,
 ) -> Result<HttpResponse, Problem> {
     let (person, email) = parse(&request, body::read(&request, payload).await?)?;
     let (first_name, last_name) = (person.first_name.clone(), person.last_name.clone());
     let registered =
-        to_its_end(&request, context.signup.clone().register(person, request_id.into_inner())).await??;
+        to_its_end(&request, context.signup.clone().register(person, correlation.into_inner())).await??;
     let data = Accepted {
         id: registered.id.to_string(),
         first_name,

@@ -1,22 +1,27 @@
-//! Around every request: gives it an id, and turns errors of the framework into problem documents.
+//! Around every request: gives it an id and a trace, and turns errors of the framework into problem documents.
 
 use super::{
     Context,
     problem::{MEDIA_TYPE, Problem},
 };
+use crate::correlation::Correlation;
 use actix_web::{
     Error, HttpMessage, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{CONTENT_TYPE, HeaderName, HeaderValue},
+    http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
     web::Data,
 };
-use contract::request_id::RequestId;
+use contract::{request_id::RequestId, trace_context::TraceContext};
 use std::time::Instant;
 
 /// The request's id: the client's if it is harmless, else a random one. Every answer returns it.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// The trace that the client has begun, by W3C Trace Context.
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What tracing systems pass on, by the same standard.
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 pub(crate) async fn identify<B: MessageBody>(
     request: ServiceRequest,
@@ -24,7 +29,9 @@ pub(crate) async fn identify<B: MessageBody>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
     let id = given.and_then(|text| RequestId::parse(text).ok()).unwrap_or_else(RequestId::random);
-    request.extensions_mut().insert(id.clone());
+    let trace = trace(request.headers());
+    let trace_id = trace.trace_id().to_string();
+    request.extensions_mut().insert(Correlation { request_id: id.clone(), trace });
     let (began, context) = (Instant::now(), request.app_data::<Data<Context>>().cloned());
     // Endpoints answer their refusals as responses. Any other error
     // is the framework's, and its body is no problem document.
@@ -45,7 +52,7 @@ pub(crate) async fn identify<B: MessageBody>(
     // The label is the route's pattern, not the path: clients invent paths, and a path may hold an id or a code.
     let endpoint = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
     log::debug!(
-        "request.id" = id.as_str(), "http.method" = response.request().method().as_str(),
+        "request.id" = id.as_str(), "trace.id" = trace_id.as_str(), "http.method" = response.request().method().as_str(),
         "http.route" = endpoint.as_str(), "http.status" = response.status().as_u16();
         "request answered"
     );
@@ -53,6 +60,13 @@ pub(crate) async fn identify<B: MessageBody>(
         context.metrics.answered(endpoint, response.status().as_u16(), began.elapsed());
     }
     Ok(response)
+}
+
+/// This service's step of the client's trace, if the client names one in the standard's form; else of a new trace.
+fn trace(headers: &HeaderMap) -> TraceContext {
+    let values = |name| headers.get_all(name).map(HeaderValue::as_bytes);
+    let given = TraceContext::parse(values(TRACEPARENT), values(TRACESTATE));
+    given.map_or_else(TraceContext::random, TraceContext::next_step)
 }
 
 /// Whether this is an error whose body is neither a problem document nor the JSON of a health probe.

@@ -9,13 +9,12 @@ use super::{
     to_its_end::to_its_end,
     verify::parse_id,
 };
-use crate::signup::Resent;
+use crate::{correlation::Correlation, signup::Resent};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
     web::{Data, Payload, ReqData},
 };
-use contract::request_id::RequestId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{
@@ -78,14 +77,14 @@ pub(super) async fn resend(
     request: HttpRequest,
     payload: Payload,
     context: Data<Context>,
-    request_id: ReqData<RequestId>,
+    correlation: ReqData<Correlation>,
 ) -> Result<HttpResponse, Problem> {
     let body: Body = body::read(&request, payload).await?;
     let mut fields = Fields::default();
     let Some(id) = parse_id(&mut fields, body.id, body.uid) else {
         return Err(fields.into_problem());
     };
-    let resending = context.signup.clone().resend(id, request_id.into_inner());
+    let resending = context.signup.clone().resend(id, correlation.into_inner());
     match to_its_end(&request, resending).await?? {
         Resent::Accepted(registered) => {
             let data = Accepted {

@@ -8,7 +8,10 @@ use super::{
     success::{Message, Success, answer},
     to_its_end::to_its_end,
 };
-use crate::signup::{Proof, Verdict};
+use crate::{
+    correlation::Correlation,
+    signup::{Proof, Verdict},
+};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
@@ -16,7 +19,6 @@ use actix_web::{
 };
 use contract::{
     registration_id::RegistrationId,
-    request_id::RequestId,
     verification_code::{LinkToken, VerificationCode},
 };
 use serde::{Deserialize, Serialize};
@@ -98,11 +100,11 @@ pub(super) async fn verify(
     payload: Payload,
     context: Data<Context>,
     limits: Data<Limits>,
-    request_id: ReqData<RequestId>,
+    correlation: ReqData<Correlation>,
 ) -> Result<HttpResponse, Problem> {
     let (id, proof) = parse(body::read(&request, payload).await?)?;
     let client = limits.client(&request);
-    let verifying = context.signup.clone().verify(id, proof, client, request_id.into_inner());
+    let verifying = context.signup.clone().verify(id, proof, client, correlation.into_inner());
     match to_its_end(&request, verifying).await?? {
         Verdict::Verified(account) => {
             let data = Verified { id: account.to_string() };

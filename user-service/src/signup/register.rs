@@ -1,8 +1,11 @@
 //! Register: one request, one record, whatever is known of the address.
 
 use super::{Signup, Unavailable};
-use crate::rules::{Question, resend_wait};
-use contract::{event::Mailing, person::Person, registration_id::RegistrationId, request_id::RequestId};
+use crate::{
+    correlation::Correlation,
+    rules::{Question, resend_wait},
+};
+use contract::{event::Mailing, person::Person, registration_id::RegistrationId};
 use jiff::Timestamp;
 use std::time::{Duration, Instant};
 
@@ -27,11 +30,11 @@ impl Signup {
     pub(crate) async fn register(
         self,
         person: Person,
-        request_id: RequestId,
+        correlation: Correlation,
     ) -> Result<Registered, Unavailable> {
         self.may_answer()?;
         let deadline = self.deadline();
-        let (registered, _) = self.register_as(person, 0, request_id, deadline).await?;
+        let (registered, _) = self.register_as(person, 0, correlation, deadline).await?;
         Ok(registered)
     }
 
@@ -41,7 +44,7 @@ impl Signup {
         &self,
         person: Person,
         resends: u32,
-        request_id: RequestId,
+        correlation: Correlation,
         deadline: Instant,
     ) -> Result<(Registered, Mailing), Unavailable> {
         let (desk, replica, outside) = (&self.0.desk, &self.0.replica, &self.0.outside);
@@ -50,8 +53,9 @@ impl Signup {
         replica.reach(Question::NextMail, deadline).await?;
 
         let (now, id) = (outside.now(), outside.registration_id());
+        let Correlation { request_id, trace } = correlation;
         let drafted = desk.register(id, person, resends, request_id, now);
-        let written = self.publish(&drafted.event, deadline).await;
+        let written = self.publish(&drafted.event, &trace, deadline).await;
         let written = written.inspect_err(|_| desk.take_back(&drafted))?;
         replica.view().apply(&drafted.event, now);
         replica.note_own(written, drafted.event.event_id());

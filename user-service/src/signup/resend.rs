@@ -2,13 +2,13 @@
 
 use super::{Registered, Signup, Unavailable};
 use crate::{
+    correlation::Correlation,
     replica::{Mailbox, Registration},
     rules::{Question, later},
 };
 use contract::{
     event::{MAX_RESENDS, Mailing},
     registration_id::RegistrationId,
-    request_id::RequestId,
 };
 use jiff::Timestamp;
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ impl Signup {
     pub(crate) async fn resend(
         self,
         id: RegistrationId,
-        request_id: RequestId,
+        correlation: Correlation,
     ) -> Result<Resent, Unavailable> {
         self.may_answer()?;
         let deadline = self.deadline();
@@ -56,7 +56,7 @@ impl Signup {
         if !wait.is_zero() {
             return Ok(Resent::Wait(wait));
         }
-        let (registered, _) = self.register_again(registration, request_id, deadline).await?;
+        let (registered, _) = self.register_again(registration, correlation, deadline).await?;
         Ok(Resent::Accepted(registered))
     }
 
@@ -68,7 +68,7 @@ impl Signup {
     pub(crate) async fn resend_for(
         &self,
         id: RegistrationId,
-        request_id: RequestId,
+        correlation: Correlation,
     ) -> Result<ResentFor, Unavailable> {
         self.may_answer()?;
         let deadline = self.deadline();
@@ -84,17 +84,17 @@ impl Signup {
         if now < due_at {
             return Ok(ResentFor::NotDue(due_at));
         }
-        let (_, mailing) = self.register_again(registration, request_id, deadline).await?;
+        let (_, mailing) = self.register_again(registration, correlation, deadline).await?;
         Ok(ResentFor::Written(mailing))
     }
 
     async fn register_again(
         &self,
         registration: Registration,
-        request_id: RequestId,
+        correlation: Correlation,
         deadline: Instant,
     ) -> Result<(Registered, Mailing), Unavailable> {
         let resends = registration.resends.saturating_add(1).min(MAX_RESENDS);
-        self.register_as(registration.person, resends, request_id, deadline).await
+        self.register_as(registration.person, resends, correlation, deadline).await
     }
 }

@@ -9,6 +9,7 @@ use super::{
     desk::{Desk, Right},
 };
 use crate::{
+    correlation::Correlation,
     network::Client,
     replica::{BehindLog, Registration},
     rules::Question,
@@ -17,7 +18,6 @@ use contract::{
     account_id::AccountId,
     event::Event,
     registration_id::RegistrationId,
-    request_id::RequestId,
     verification_code::{LinkToken, VerificationCode},
 };
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ impl Signup {
         id: RegistrationId,
         proof: Proof,
         client: Client,
-        request_id: RequestId,
+        correlation: Correlation,
     ) -> Result<Verdict, Unavailable> {
         self.may_answer()?;
         let deadline = self.deadline();
@@ -72,7 +72,7 @@ impl Signup {
         };
         let right = match proof {
             Proof::Code(code) => {
-                match self.try_code(id, &registration, &code, client, &request_id, deadline).await? {
+                match self.try_code(id, &registration, &code, client, &correlation, deadline).await? {
                     Ok(right) => right,
                     Err(verdict) => return Ok(verdict),
                 }
@@ -87,7 +87,7 @@ impl Signup {
         };
         let account = registration.account;
         if !right.is_verified {
-            self.publish_verification(id, registration, request_id, deadline).await?;
+            self.publish_verification(id, registration, correlation, deadline).await?;
         }
         Ok(Verdict::Verified(account))
     }
@@ -99,7 +99,7 @@ impl Signup {
         registration: &Registration,
         code: &VerificationCode,
         client: Client,
-        request_id: &RequestId,
+        correlation: &Correlation,
         deadline: Instant,
     ) -> Result<Result<Right, Verdict>, Unavailable> {
         let Inner { desk, outside, metrics, wrong_codes, .. } = &*self.0;
@@ -109,11 +109,12 @@ impl Signup {
             Ok(counted) => counted,
             Err(wait) => return Ok(Err(Verdict::TooManyWrongCodes(wait))),
         };
-        let Some(attempt) = desk.guess(id, registration, code, request_id.clone(), outside.now()) else {
+        let request_id = correlation.request_id.clone();
+        let Some(attempt) = desk.guess(id, registration, code, request_id, outside.now()) else {
             return Ok(Err(Verdict::GuessesUsedUp));
         };
         let awaited = self.0.replica.view().await_record(attempt.event_id);
-        self.publish(&Event::Attempt(attempt.clone()), deadline).await?;
+        self.publish(&Event::Attempt(attempt.clone()), &correlation.trace, deadline).await?;
         if !outside.within(deadline, awaited.read()).await.unwrap_or(false) {
             return Err(BehindLog.into());
         }
@@ -150,13 +151,13 @@ impl Signup {
         &self,
         id: RegistrationId,
         registration: Registration,
-        request_id: RequestId,
+        correlation: Correlation,
         deadline: Instant,
     ) -> Result<(), Unavailable> {
-        let now = self.0.outside.now();
+        let (now, Correlation { request_id, trace }) = (self.0.outside.now(), correlation);
         let (event, first_mail) = self.0.desk.verification(id, registration, request_id, now);
         let awaited = self.0.replica.view().await_record(event.event_id());
-        self.publish(&event, deadline).await?;
+        self.publish(&event, &trace, deadline).await?;
         // The view takes the verification in when it is read back, since a tombstone
         // may follow it. The account is verified even if that takes too long.
         let _ = self.0.outside.within(deadline, awaited.read()).await;

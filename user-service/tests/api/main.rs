@@ -22,6 +22,7 @@ mod page;
 mod replay;
 mod replicas;
 mod retries;
+mod tracing;
 mod rotation;
 mod start;
 mod topics;

@@ -1,7 +1,10 @@
 //! The JSON Schemas and the codec agree on every field, and on what they refuse.
 
 use crate::{document, golden, names, schema::problems, texts};
-use contract::event::{Event, EventKind, MAX_RESENDS, MAX_SEND};
+use contract::{
+    event::{Event, EventKind, MAX_RESENDS, MAX_SEND},
+    trace_context::{MAX_STATE_MEMBERS, MAX_STATE_OCTETS, TRACEPARENT, TRACESTATE, TraceContext},
+};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
@@ -183,10 +186,53 @@ fn headers_have_a_schema_too() {
             .map(|(name, value)| (name.to_owned(), json!(value)))
             .collect();
         assert_eq!(problems(&schema_of_headers, &headers), [""; 0]);
-        assert_eq!(names(&headers), properties("cloud_events_headers"));
-        assert_eq!(names(&headers), texts(&schema("cloud_events_headers")["required"]));
+        assert_eq!(names(&headers), texts(&schema_of_headers["required"]));
+        let of_trace = [TRACEPARENT, TRACESTATE];
+        let mut all: Vec<_> = names(&headers).into_iter().chain(of_trace).collect();
+        all.sort_unstable();
+        assert_eq!(all, properties("cloud_events_headers"));
     }
     let mut kinds = EventKind::ALL.map(EventKind::name);
     kinds.sort_unstable();
     assert_eq!(texts(&schema("cloud_events_headers")["properties"]["ce_type"]["enum"]), kinds);
+}
+
+#[test]
+fn the_headers_of_a_trace_are_as_their_schema_says() {
+    let schema = &schema("cloud_events_headers")["properties"];
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let is_read = |parent: &str, state: &str| {
+        let read = TraceContext::parse([parent.as_bytes()], [state.as_bytes()]);
+        read.map(|trace| trace.headers().any(|(name, value)| name == TRACESTATE && value == state))
+    };
+    for (value, valid) in [
+        (parent, true),
+        (&parent.replace('a', "A"), false),
+        (&parent.replace("00-", "ff-"), false),
+        (&format!("{parent}-"), false),
+        ("", false),
+    ] {
+        assert_eq!(is_read(value, "a=1").is_some(), valid, "{value}");
+        assert_eq!(problems(&schema[TRACEPARENT], &json!(value)).is_empty(), valid, "{value}");
+    }
+    assert_eq!(problems(&schema[TRACEPARENT], &json!(TraceContext::random().traceparent())), [""; 0]);
+    let many =
+        |members: usize| (0..members).map(|number| format!("k{number}=v")).collect::<Vec<_>>().join(",");
+    let long = |octets: usize| format!("{},z={}", many(32 - 1), "x".repeat(octets - many(31).len() - 3));
+    for (value, valid) in [
+        ("rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", true),
+        ("0t@s/*_-=!+-<>~ x:;", true),
+        (&many(MAX_STATE_MEMBERS), true),
+        (&many(MAX_STATE_MEMBERS + 1), false),
+        (&long(MAX_STATE_OCTETS - 200), true),
+        (&long(MAX_STATE_OCTETS + 1), false),
+        ("A=1", false),
+        ("a=1,", false),
+        ("a", false),
+        ("a=\u{e9}", false),
+        ("", false),
+    ] {
+        assert_eq!(is_read(parent, value), Some(valid), "{value}");
+        assert_eq!(problems(&schema[TRACESTATE], &json!(value)).is_empty(), valid, "{value}");
+    }
 }

@@ -3,6 +3,7 @@
 
 use crate::{
     config::Config,
+    correlation::Correlation,
     log_ends::Offsets,
     metrics::Metrics,
     network::Client,
@@ -387,7 +388,7 @@ impl Side {
         now: Timestamp,
         broker_now: Timestamp,
     ) -> (RegistrationId, Seen) {
-        let register = self.signup.clone().register(person, RequestId::random());
+        let register = self.signup.clone().register(person, Correlation::begin(RequestId::random()));
         accepted(self.work(log, now, broker_now, register))
     }
 
@@ -398,7 +399,7 @@ impl Side {
         now: Timestamp,
     ) -> (RegistrationId, Seen) {
         self.read(Topic::Created, log, now);
-        let resend = self.signup.clone().resend(id, RequestId::random());
+        let resend = self.signup.clone().resend(id, Correlation::begin(RequestId::random()));
         match self.work(log, now, now, resend) {
             Ok(Resent::Accepted(registered)) => accepted(Ok(registered)),
             Ok(Resent::Wait(wait)) => (id, Seen::Wait(wait.as_millis().div_ceil(1000).try_into().unwrap())),
@@ -429,7 +430,7 @@ impl Side {
 
     fn prove(&mut self, log: &mut Log, id: RegistrationId, proof: Proof, now: Timestamp) -> Seen {
         self.read(Topic::Created, log, now);
-        let verify = self.signup.clone().verify(id, proof, CLIENT, RequestId::random());
+        let verify = self.signup.clone().verify(id, proof, CLIENT, Correlation::begin(RequestId::random()));
         match self.work(log, now, now, verify).unwrap() {
             Verdict::Verified(_) => Seen::Verified,
             Verdict::WrongCode { attempts_left } => Seen::WrongCode(attempts_left),
