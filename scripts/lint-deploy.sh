@@ -110,9 +110,9 @@ chart() {
         sed "s|^|$values: |"
     done
   done
-  # The services read no variable that is missing in .env.example; a test checks that.
+  # The services read no variable that is missing in .env.example; a test checks that. A further mail server has the first one's.
   rendered=$("$HELM_BIN" template signup "$CHART" --kube-version "${KUBERNETES[0]}" -f "$VALUES/most.yaml")
-  unknown=$(comm -23 <(sed -n 's/^ *- {name: \([A-Z_]*\), .*/\1/p' <<<"$rendered" | sort -u) \
+  unknown=$(comm -23 <(sed -n 's/^ *- {name: \([A-Z0-9_]*\), .*/\1/p' <<<"$rendered" | sed 's/^SMTP_[23]_/SMTP_/' | sort -u) \
     <(sed -n 's/^\([A-Z_]*\)=.*/\1/p' .env.example | sort -u))
   [[ -z $unknown ]] || die "the chart sets variables that .env.example doesn't have: ${unknown//$'\n'/ }"
   version=$(scripts/version.sh)
@@ -133,6 +133,8 @@ chart() {
   refused 'tokenSecretName' -f "$least" "${token[@]}"
   refused 'KEDA' -f "$least" "${token[@]}" --set kafka.tokenSecretName=kafka-token,notificationService.autoscaling.enabled=true
   refused 'SMTP_PASSWORD' -f "$least" --set notificationService.env.SMTP_PASSWORD=secret
+  refused 'SMTP_2_PASSWORD' -f "$least" --set notificationService.env.SMTP_2_PASSWORD=secret
+  refused 'further' -f "$least" --set smtp.further[0].port=25
   refused 'ALLOW_DEVELOPMENT_SECRETS' -f "$least" --set userService.env.ALLOW_DEVELOPMENT_SECRETS=yes
   refused 'KAFKA_GROUP_INSTANCE_ID' -f "$least" --set notificationService.env.KAFKA_GROUP_INSTANCE_ID=mailer
   refused 'WINDOW' -f "$least" --set userService.env.WINDOW=2h

@@ -9,6 +9,7 @@ use crate::{
     email::{Letterhead, NOTICE_LIFE},
     health::{self, Sources},
     mailer::Mailer,
+    mailing::ServerSettings,
     metrics::Metrics,
     status::Status,
     writer::Writer,
@@ -77,7 +78,7 @@ impl Application {
         let Self { config, listener, .. } = self;
         let status = Arc::new(Status::default());
         let writer = Writer::new(&config.kafka).context("the Kafka producer can't be made")?;
-        let mailer = Mailer::new(config.smtp.clone())?;
+        let mailers = config.smtp.iter().cloned().map(Mailer::new).collect::<anyhow::Result<Vec<_>>>()?;
         let watch = KafkaWatch::new(config.kafka.clone());
         let topics =
             TopicCheck::new(config.kafka.clone(), Arc::clone(&watch), &TOPICS, NOTICE_LIFE.unsigned_abs());
@@ -88,7 +89,7 @@ impl Application {
         let keys = config.code_secrets.clone();
         let (shown, kafka) = (keys.clone(), config.kafka.security.clone());
         let metrics =
-            Metrics::new(Arc::clone(&status), Arc::clone(&mailer), Arc::clone(&topics), shown, kafka, &texts);
+            Metrics::new(Arc::clone(&status), mailers.clone(), Arc::clone(&topics), shown, kafka, &texts);
         let metrics = Arc::new(metrics);
         let accepted_after = metrics.accepted_after.clone();
         let sources = Sources {
@@ -97,6 +98,7 @@ impl Application {
             topics: Arc::clone(&topics),
             metrics,
             tasks: tasks.clone(),
+            servers: mailers.len(),
         };
         let health = health::serve(listener, sources, health_stop.clone())?;
         let watches = [
@@ -128,14 +130,22 @@ impl Application {
             };
             let delivery = Delivery {
                 letterhead,
-                mailer,
+                mailers,
                 writer: writer.clone(),
                 group: config.group.group.clone(),
                 accepted_after,
             };
-            let sessions = config.smtp.connections;
-            let consumer =
-                Consumer::new(&config.kafka, &config.group, config.commit, sessions, delivery, status)?;
+            let servers = config.smtp.iter();
+            let servers =
+                servers.map(|it| ServerSettings { sessions: it.connections, longest_silence: it.timeout });
+            let consumer = Consumer::new(
+                &config.kafka,
+                &config.group,
+                config.commit,
+                servers.collect(),
+                delivery,
+                status,
+            )?;
             let consumer_answered = consumer.broker_answers();
             let ask_all = move |watch: &KafkaWatch| consumer_answered(watch) & writer.broker_answers(watch);
             let watch_stop = CancellationToken::new();

@@ -30,8 +30,8 @@ pub struct Config {
     pub code_secrets: KeyRing,
     /// The address of the health endpoints; port 0 takes any free one.
     pub address: SocketAddr,
-    /// The mail server.
-    pub smtp: SmtpConfig,
+    /// The mail servers, in the order in which they are preferred; one or more.
+    pub smtp: Vec<SmtpConfig>,
     /// Sender of all emails.
     pub sender: Sender,
     /// Where the link of an email leads, without a trailing slash.
@@ -74,14 +74,15 @@ impl Config {
             clock_tolerance: max_clock_skew.saturating_add(publish_timeout),
         };
         let sender = Sender::from_env(env);
-        let hello = sender.as_ref().map_or_else(String::new, |sender| sender.from.email.domain().to_owned());
+        let hello = sender.as_ref().map_or("", |sender| sender.from.email.domain());
         let smtp = smtp::from_env(env, hello);
         let commit = CommitConfig {
             max_records: env.or("COMMIT_MAX_RECORDS", 100, env::number(1..=100_000)),
             max_wait: env.or("COMMIT_MAX_WAIT", Duration::from_millis(250), env::duration),
             max_uncommitted: env.or("MAX_UNCOMMITTED", 500, env::number(1..=1_000_000)),
         };
-        if commit.max_uncommitted < smtp.connections.max(commit.max_records) {
+        let sessions = smtp.iter().map(|server| server.connections).max().unwrap_or(0);
+        if commit.max_uncommitted < sessions.max(commit.max_records) {
             env.problem("MAX_UNCOMMITTED", "expected at least SMTP_CONNECTIONS and COMMIT_MAX_RECORDS");
         }
         let public_url = public_url(env);
@@ -124,9 +125,10 @@ mod tests {
     fn defaults_need_nothing_but_the_secrets() {
         let config = Config::load(Env::from_pairs([SECRETS])).unwrap();
         assert_eq!(
-            (config.smtp.host.as_str(), config.smtp.port, config.smtp.connections),
+            (config.smtp[0].host.as_str(), config.smtp[0].port, config.smtp[0].connections),
             ("localhost", 1025, 16)
         );
+        assert_eq!(config.smtp.len(), 1);
         assert_eq!(config.address.to_string(), "127.0.0.1:3007");
         assert_eq!(
             config.group.clock_tolerance,

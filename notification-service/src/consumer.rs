@@ -5,12 +5,13 @@
 //! Back-pressure is paused partitions.
 
 use crate::{
-    delivery::Delivery,
-    mailing::{Command, CommitConfig, DeliveryId, Input, Mailing, Now, Settings},
+    delivery::{Delivery, Interrupts},
+    mailing::{Command, CommitConfig, DeliveryId, Input, Mailing, Now, ServerSettings, Settings},
     outcome::End,
     status::Status,
 };
 use anyhow::Context as _;
+use futures_util::future;
 use group::GroupClient;
 use jiff::Timestamp;
 use rdkafka::{
@@ -52,10 +53,8 @@ pub(crate) struct Consumer {
     running: JoinSet<End>,
     started: HashMap<task::Id, DeliveryId>,
     commits: JoinSet<KafkaResult<()>>,
-    /// Cancelling it interrupts the deliveries that were started with it and still wait for a session.
-    call_back: CancellationToken,
-    /// Cancelling it interrupts the SMTP transactions.
-    abandon: CancellationToken,
+    /// Of each mail server. Cancelling one of them interrupts the deliveries that were started with it.
+    interrupts: Vec<Interrupts>,
     last_error: Option<Instant>,
 }
 
@@ -71,16 +70,17 @@ impl Consumer {
         kafka: &KafkaConfig,
         group: &GroupConfig,
         commit: CommitConfig,
-        sessions: usize,
+        servers: Vec<ServerSettings>,
         delivery: Delivery,
         status: Arc<Status>,
     ) -> anyhow::Result<Self> {
         let (client, rebalances) =
             group::client(kafka, group, Arc::clone(&status)).context("the Kafka consumer can't be made")?;
+        let interrupts = servers.iter().map(|_| Interrupts::default()).collect();
         let settings = Settings {
             group: group.group.clone(),
             commit,
-            sessions,
+            servers,
             max_backlog_octets: group.max_backlog_octets,
             clock_tolerance: group.clock_tolerance,
         };
@@ -94,8 +94,7 @@ impl Consumer {
             running: JoinSet::new(),
             started: HashMap::new(),
             commits: JoinSet::new(),
-            call_back: CancellationToken::new(),
-            abandon: CancellationToken::new(),
+            interrupts,
             last_error: None,
         })
     }
@@ -176,7 +175,7 @@ impl Consumer {
     async fn leave(mut self) {
         self.status.set_left();
         self.running.shutdown().await;
-        self.delivery.mailer.close().await;
+        future::join_all(self.delivery.mailers.iter().map(|mailer| mailer.close())).await;
         let (client, mut rebalances) = (self.client, self.rebalances);
         // A loss that the loop has not read yet gets its answer here. Otherwise closing the client would wait for that
         // answer.

@@ -13,6 +13,7 @@ use crate::{
     outcome::{Outcome, Reason, Target, Try},
     record::Record,
     retry::Retry,
+    server_number::ServerNumber,
     writer::{NotTaken, Outgoing, Writer},
 };
 use contract::{event::Event, topic::Topic, trace_context::TraceContext};
@@ -35,7 +36,8 @@ static NOT_COPIED: LineLimit = LineLimit::new();
 /// What all deliveries share.
 pub(crate) struct Delivery {
     pub(crate) letterhead: Letterhead,
-    pub(crate) mailer: Arc<Mailer>,
+    /// In the order of the servers' numbers.
+    pub(crate) mailers: Vec<Arc<Mailer>>,
     pub(crate) writer: Writer,
     /// The consumer group. Only this group takes its retries.
     pub(crate) group: String,
@@ -43,21 +45,31 @@ pub(crate) struct Delivery {
     pub(crate) accepted_after: Histogram,
 }
 
+/// How the deliveries of one server are interrupted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Interrupts {
+    /// Ends the wait for a session, but no transaction that has begun.
+    pub(crate) call_back: CancellationToken,
+    /// Ends a transaction whose content is not on its way yet.
+    pub(crate) recall: CancellationToken,
+    /// Ends the transaction, although the server may have accepted the mail.
+    pub(crate) abandon: CancellationToken,
+}
+
 impl Delivery {
-    /// Mails what the event asks for, as part of a trace if its record names one. Cancelling `call_back` ends the wait for a session, but no transaction that has begun.
-    /// Cancelling `abandon` ends the transaction, although the server may have accepted the mail.
+    /// Mails what the event asks for, through this server, as part of a trace if its record names one.
     pub(crate) async fn mail(
         &self,
+        server: ServerNumber,
         event: &Event,
         trace: Option<&TraceContext>,
-        call_back: &CancellationToken,
-        abandon: &CancellationToken,
+        interrupts: &Interrupts,
     ) -> Try {
         loop {
             let session = tokio::select! {
                 biased;
-                () = call_back.cancelled() => return Try::Interrupted,
-                session = self.mailer.session() => session,
+                () = interrupts.call_back.cancelled() => return Try::Interrupted,
+                session = self.mailers[server.index()].session() => session,
             };
             let session = match session {
                 Ok(session) => session,
@@ -75,8 +87,9 @@ impl Delivery {
                     return Try::Unwritable(error);
                 }
             };
-            match abandon.run_until_cancelled(session.send(&email)).await {
-                None => return Try::Interrupted,
+            let sending = session.send(&email, &interrupts.recall);
+            match interrupts.abandon.run_until_cancelled(sending).await {
+                None | Some(Err(SendError::Recalled)) => return Try::Interrupted,
                 Some(Ok(())) => {
                     let age = Timestamp::now().duration_since(event.occurred_at());
                     self.accepted_after.observe(age.as_secs_f64().max(0.0));

@@ -8,6 +8,10 @@
 //! refused and nobody was served. On a quiet system a stranger can cause that by registering such addresses. The cost to
 //! others is bounded: the first accepted email opens the gate, every second probe is the newest email that was never tried,
 //! and after the refusal of a recipient the next probe comes within a second.
+//!
+//! Each mail server has a gate of its own. While another server takes the mail, a closed gate costs nobody more than one
+//! probe, and it opens late: only after the server has served all probes for a while. Otherwise the mail would move to and
+//! fro between a server that half works and the next one.
 
 use std::time::{Duration, Instant};
 
@@ -22,6 +26,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause after the refusal of a recipient. One reply costs the server little, and others may wait behind this
 /// recipient.
 const LONGEST_PAUSE_OF_RECIPIENTS: Duration = Duration::from_secs(1);
+/// The longest pause while another server takes the mail: nobody waits for this one.
+pub(crate) const LONGEST_PAUSE_BESIDE_ANOTHER: Duration = Duration::from_secs(30);
+/// For how long a server must serve all probes before it gets the mail back from another one.
+pub(crate) const TRIAL: Duration = Duration::from_secs(30);
+/// From a probe that was served to the next one, during the trial.
+const PAUSE_IN_TRIAL: Duration = Duration::from_secs(1);
 
 /// A delivery's evidence about the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +99,8 @@ struct Closed {
     failed_probes: u32,
     next_probe: Instant,
     probing: bool,
+    /// Since when all probes were served, while another server took the mail.
+    on_trial_since: Option<Instant>,
 }
 
 impl Gate {
@@ -123,12 +135,34 @@ impl Gate {
         }
     }
 
-    /// Takes in how a delivery ended. `jitter` is uniform in 0..1.
-    pub(crate) fn observe(&mut self, signal: Signal, tried: Tried, now: Instant, jitter: f64) {
+    /// Lets the next probe begin now: no other server takes the mail any more.
+    pub(crate) fn hasten(&mut self, now: Instant) {
+        if let Some(closed) = &mut self.closed {
+            closed.next_probe = closed.next_probe.min(now);
+        }
+    }
+
+    /// Closes an open gate because the server has been silent for too long. `jitter` is uniform in 0..1.
+    pub(crate) fn close_for_silence(&mut self, now: Instant, jitter: f64) {
+        self.close(false, now, jitter);
+    }
+
+    /// Takes in how a delivery ended. `jitter` is uniform in 0..1. `beside_another`: the gate of another server is open.
+    pub(crate) fn observe(
+        &mut self,
+        signal: Signal,
+        tried: Tried,
+        beside_another: bool,
+        now: Instant,
+        jitter: f64,
+    ) {
         use Signal::{
             Accepted, Failed, RecipientRefused, Refused, RefusedAgain, RefusedForGood, Silent, Unwelcome,
             UnwelcomeAgain,
         };
+        if beside_another && !self.is_open() {
+            return self.observe_beside_another(signal, tried.probe, now, jitter);
+        }
         match (&mut self.closed, signal) {
             (_, Accepted) => *self = Self::default(),
             (None, Refused | RefusedForGood) => {
@@ -163,9 +197,39 @@ impl Gate {
         }
     }
 
+    /// The same for a closed gate while another server takes the mail. What opens a lone gate at once is a part of the trial.
+    fn observe_beside_another(&mut self, signal: Signal, probe: bool, now: Instant, jitter: f64) {
+        let Some(closed) = &mut self.closed else { return };
+        match signal {
+            // Deliveries that began before the gate closed don't count.
+            _ if !probe => {}
+            Signal::Silent => closed.probing = false,
+            // It says nothing about others, whom the server refused before.
+            Signal::RecipientRefused if closed.by_refusals => closed.next_in_trial(now),
+            // Perhaps it means this recipient, since it has accepted others.
+            Signal::Refused | Signal::RefusedAgain | Signal::RefusedForGood
+                if closed.by_refusals && closed.on_trial_since.is_some() =>
+            {
+                closed.next_in_trial(now);
+            }
+            Signal::Refused | Signal::RefusedAgain | Signal::RefusedForGood if closed.by_refusals => {
+                closed.postpone(now, jitter, LONGEST_PAUSE_BESIDE_ANOTHER);
+            }
+            Signal::Unwelcome | Signal::UnwelcomeAgain => {
+                closed.by_refusals = true;
+                closed.postpone(now, jitter, LONGEST_PAUSE_BESIDE_ANOTHER);
+            }
+            Signal::Failed => closed.postpone(now, jitter, LONGEST_PAUSE_BESIDE_ANOTHER),
+            _ if closed.passes_trial(now) => *self = Self::default(),
+            _ => {}
+        }
+    }
+
     fn close(&mut self, by_refusals: bool, now: Instant, jitter: f64) {
         let next_probe = now + pause(0, jitter, LONGEST_PAUSE);
-        self.closed = Some(Closed { by_refusals, failed_probes: 0, next_probe, probing: false });
+        let failed_probes = 0;
+        self.closed =
+            Some(Closed { by_refusals, failed_probes, next_probe, probing: false, on_trial_since: None });
     }
 }
 
@@ -189,6 +253,19 @@ impl Closed {
     fn postpone(&mut self, now: Instant, jitter: f64, longest: Duration) {
         self.failed_probes = self.failed_probes.saturating_add(1);
         self.next_probe = now + pause(self.failed_probes, jitter, longest);
+        self.probing = false;
+        self.on_trial_since = None;
+    }
+
+    /// Takes in a probe that was served; true when all were served for long enough.
+    fn passes_trial(&mut self, now: Instant) -> bool {
+        let since = *self.on_trial_since.get_or_insert(now);
+        self.next_in_trial(now);
+        now.saturating_duration_since(since) >= TRIAL
+    }
+
+    fn next_in_trial(&mut self, now: Instant) {
+        self.next_probe = now + PAUSE_IN_TRIAL;
         self.probing = false;
     }
 }
@@ -215,13 +292,13 @@ mod tests {
     /// A gate after this signal of as many recipients.
     fn after(signal: Signal, times: usize, now: Instant) -> Gate {
         let mut gate = Gate::default();
-        (0..times).for_each(|recipient| gate.observe(signal, of(recipient, false, now), now, 1.0));
+        (0..times).for_each(|recipient| gate.observe(signal, of(recipient, false, now), false, now, 1.0));
         gate
     }
 
     fn probe(gate: &mut Gate, signal: Signal, now: Instant) {
         gate.probe_started();
-        gate.observe(signal, of(0, true, now), now, 1.0);
+        gate.observe(signal, of(0, true, now), false, now, 1.0);
     }
 
     #[test]
@@ -233,9 +310,9 @@ mod tests {
         assert_eq!(gate.admission(later), Admission::Probe);
         gate.probe_started();
         assert_eq!(gate.admission(later), Admission::Nothing(None));
-        gate.observe(Failed, of(1, false, now), later, 1.0);
+        gate.observe(Failed, of(1, false, now), false, later, 1.0);
         assert_eq!(gate.admission(later), Admission::Nothing(None), "an old delivery is not the probe");
-        gate.observe(Failed, of(0, true, later), later, 1.0);
+        gate.observe(Failed, of(0, true, later), false, later, 1.0);
         assert_eq!(gate.admission(later), Admission::Nothing(Some(later + 2 * FIRST_PAUSE)));
         probe(&mut gate, Accepted, later);
         assert_eq!(gate.admission(later), Admission::All);
@@ -247,11 +324,12 @@ mod tests {
         for (signal, enough) in [(Refused, REFUSALS_IN_A_ROW), (RefusedForGood, REFUSALS_FOR_GOOD_IN_A_ROW)] {
             let mut gate = after(signal, enough - 1, now);
             assert!(gate.is_open());
-            gate.observe(Accepted, of(0, false, now), now, 1.0);
+            gate.observe(Accepted, of(0, false, now), false, now, 1.0);
             assert_eq!(gate.refused_for_good_since(), None);
-            (1..enough).for_each(|recipient| gate.observe(signal, of(recipient, false, now), now, 1.0));
+            (1..enough)
+                .for_each(|recipient| gate.observe(signal, of(recipient, false, now), false, now, 1.0));
             assert!(gate.is_open());
-            gate.observe(signal, of(99, false, now), now, 1.0);
+            gate.observe(signal, of(99, false, now), false, now, 1.0);
             assert!(!gate.is_open());
             assert_eq!(gate.refused_for_good_since().is_some(), signal == RefusedForGood);
         }
@@ -262,7 +340,7 @@ mod tests {
         let now = Instant::now();
         for signal in [Refused, RefusedForGood] {
             let mut gate = Gate::default();
-            (0..100).for_each(|_| gate.observe(signal, of(7, false, now), now, 1.0));
+            (0..100).for_each(|_| gate.observe(signal, of(7, false, now), false, now, 1.0));
             assert!(gate.is_open());
         }
     }
@@ -273,7 +351,7 @@ mod tests {
         let later = now + Duration::from_secs(3);
         let mut gate = Gate::default();
         for (recipient, began) in [(1, later), (2, now), (3, later), (4, later), (5, later)] {
-            gate.observe(RefusedForGood, of(recipient, false, began), later, 1.0);
+            gate.observe(RefusedForGood, of(recipient, false, began), false, later, 1.0);
         }
         assert!(!gate.is_open());
         assert_eq!(gate.refused_for_good_since(), Some(now));
@@ -293,7 +371,7 @@ mod tests {
         probe(&mut gate, RecipientRefused, now);
         assert!(!gate.is_open());
         // A mail in flight shows that others are served.
-        gate.observe(Accepted, of(3, false, now), now, 1.0);
+        gate.observe(Accepted, of(3, false, now), false, now, 1.0);
         assert!(gate.is_open());
     }
 
@@ -377,8 +455,76 @@ mod tests {
                 if probe {
                     gate.probe_started();
                 }
-                gate.observe(all[signal], of(recipient, probe, now), now, jitter);
+                gate.observe(all[signal], of(recipient, probe, now), false, now, jitter);
             }
         }
+    }
+
+    /// A closed gate whose server serves probes, one a second, while another server takes the mail.
+    fn on_trial(closed_by: Signal, now: Instant) -> (Gate, Instant) {
+        let mut gate = after(closed_by, 1, now);
+        let mut now = now + FIRST_PAUSE;
+        for _ in 0..20 {
+            assert_eq!(gate.admission(now), Admission::Probe);
+            probe_beside_another(&mut gate, Accepted, now);
+            assert!(!gate.is_open());
+            now += PAUSE_IN_TRIAL;
+        }
+        (gate, now)
+    }
+
+    fn probe_beside_another(gate: &mut Gate, signal: Signal, now: Instant) {
+        gate.probe_started();
+        gate.observe(signal, of(0, true, now), true, now, 1.0);
+    }
+
+    #[test]
+    fn beside_another_server_a_gate_opens_after_a_trial_and_a_failure_begins_it_again() {
+        for closed_by in [Failed, Unwelcome] {
+            let now = Instant::now();
+            let (mut gate, later) = on_trial(closed_by, now);
+            probe_beside_another(&mut gate, Accepted, later + TRIAL);
+            assert!(gate.is_open(), "{closed_by:?}");
+            for failed in [Failed, Unwelcome] {
+                let (mut gate, later) = on_trial(closed_by, now);
+                probe_beside_another(&mut gate, failed, later);
+                probe_beside_another(&mut gate, Accepted, later + TRIAL);
+                assert!(!gate.is_open(), "{closed_by:?}, {failed:?}");
+                // Alone it is open at once.
+                probe(&mut gate, Accepted, later + TRIAL);
+                assert!(gate.is_open(), "{closed_by:?}, {failed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn recipients_who_are_refused_hold_up_no_trial() {
+        for refused in [RecipientRefused, Refused, RefusedAgain, RefusedForGood] {
+            let (mut gate, later) = on_trial(Unwelcome, Instant::now());
+            probe_beside_another(&mut gate, refused, later);
+            assert_eq!(gate.admission(later + PAUSE_IN_TRIAL), Admission::Probe, "{refused:?}");
+            probe_beside_another(&mut gate, Accepted, later + TRIAL);
+            assert!(gate.is_open(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn what_began_before_the_gate_closed_counts_only_for_a_lone_server() {
+        let now = Instant::now();
+        for beside_another in [false, true] {
+            let mut gate = after(Failed, 1, now);
+            gate.observe(Accepted, of(1, false, now), beside_another, now + TRIAL, 1.0);
+            assert_eq!(gate.is_open(), !beside_another);
+        }
+    }
+
+    #[test]
+    fn probes_beside_another_server_are_half_a_minute_apart_until_nobody_else_takes_the_mail() {
+        let now = Instant::now();
+        let mut gate = after(Failed, 1, now);
+        (0..20).for_each(|_| probe_beside_another(&mut gate, Failed, now));
+        assert_eq!(gate.admission(now), Admission::Nothing(Some(now + LONGEST_PAUSE_BESIDE_ANOTHER)));
+        gate.hasten(now);
+        assert_eq!(gate.admission(now), Admission::Probe);
     }
 }

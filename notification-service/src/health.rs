@@ -3,9 +3,14 @@
 //! Live: all tasks run. When one has ended, only a restart helps, and the process is about to end.
 //!
 //! Ready: the process has joined the consumer group, a broker answers, and the topics are as they must be. A closed gate is
-//! shown, but is no failure: a restart of this service would not bring the mail server back.
+//! shown, but is no failure: a restart of this service would not bring the mail server back. With several mail servers, each
+//! has its gate, and `gate` is open while one of them is.
 
-use crate::{metrics::Metrics, status::Status};
+use crate::{
+    metrics::Metrics,
+    server_number::ServerNumber,
+    status::{Gates, Status},
+};
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer, Route, dev::Server, guard, http::header::ACCEPT, web,
 };
@@ -14,7 +19,7 @@ use runtime::{
     metrics_text::MetricsFormat,
     tasks::Tasks,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{net::TcpListener, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +31,8 @@ pub(crate) struct Sources {
     pub(crate) topics: Arc<TopicCheck>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) tasks: Tasks,
+    /// How many mail servers there are.
+    pub(crate) servers: usize,
 }
 
 /// Serves until `stop` is cancelled.
@@ -64,11 +71,11 @@ async fn live(sources: web::Data<Sources>) -> HttpResponse {
 
 async fn ready(sources: web::Data<Sources>) -> HttpResponse {
     let state = sources.status.snapshot();
-    let closed_by = state.work.gate_closed_by.as_deref();
+    let closed_by = state.work.gates.all_closed_by();
     let broker = sources.watch.brokers_answer();
     let topics = sources.topics.problem();
     let ready = state.joined && broker && topics.is_none();
-    let body = json!({
+    let mut body = json!({
         "status": if ready { "ready" } else { "not ready" },
         "joined": state.joined,
         "broker": broker,
@@ -76,7 +83,19 @@ async fn ready(sources: web::Data<Sources>) -> HttpResponse {
         "gate": {"open": closed_by.is_none(), "closed_by": closed_by},
         "records": state.work.ledger,
     });
+    if sources.servers > 1 {
+        body["mail_servers"] = mail_servers(&state.work.gates, sources.servers);
+    }
     if ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+}
+
+/// The gate of each server.
+fn mail_servers(gates: &Gates, servers: usize) -> Value {
+    let gate = |number: ServerNumber| {
+        let closed_by = gates.closed_by(number);
+        json!({"server": number.label(), "open": closed_by.is_none(), "closed_by": closed_by})
+    };
+    ServerNumber::ALL.into_iter().take(servers).map(gate).collect()
 }
 
 async fn metrics(request: HttpRequest, sources: web::Data<Sources>) -> HttpResponse {

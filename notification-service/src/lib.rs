@@ -31,6 +31,7 @@ mod writer;
 #[expect(missing_docs, reason = "public for the simulator alone")]
 mod offsets;
 mod gate;
+mod server_number;
 #[expect(missing_docs, reason = "public for the simulator alone")]
 mod retry;
 mod dead_letter;
@@ -50,6 +51,7 @@ pub use mailer::{Certificates, ClientKey, Encryption, Mechanism, SmtpConfig, Smt
 pub use mailing::CommitConfig;
 pub use mails_command::{MailsCommand, run as run_mails};
 pub use sender::Sender;
+pub use server_number::ServerNumber;
 
 /// The deciding code, for the simulator in `simulation/`, which drives it without Kafka, mail server and clock; no interface for
 /// others.
@@ -60,7 +62,7 @@ pub mod simulated {
         email::{deadline, is_expired},
         header::Header,
         mailer::{Cause, Phase, Refusal, RefusalKind, ServerFailure, Status},
-        mailing::{Command, DeliveryId, Input, Mailing, Now, Settings},
+        mailing::{Command, DeliveryId, Input, Mailing, Now, ServerSettings, Settings, Withdrawal},
         offsets::{Partition, Position},
         outcome::{End, Outcome, Reason, Target, Try},
         record::{Lent, Record},

@@ -9,6 +9,7 @@
 //! has no time-outs. Here every wait has a time-out (RFC 5321, section 4.5.3.2). A session returns to the pool only after a
 //! complete, orderly exchange; otherwise it is dropped.
 
+use crate::server_number::ServerNumber;
 use judgement::Judgement;
 use pool::Pool;
 use rate::Rate;
@@ -53,9 +54,11 @@ pub(crate) use tls::certificates;
 /// Time limit for QUIT, for all sessions together.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How to reach the mail server, and its limits.
+/// How to reach a mail server, and its limits.
 #[derive(Debug, Clone)]
 pub struct SmtpConfig {
+    /// Which server it is.
+    pub number: ServerNumber,
     /// Name or IP address of the mail server.
     pub host: String,
     /// Its port.
@@ -64,7 +67,8 @@ pub struct SmtpConfig {
     pub hello: String,
     /// The most sessions. Each serves one delivery at a time.
     pub connections: usize,
-    /// Time-out for connecting, to all addresses of the host together, and for TLS.
+    /// Time-out for connecting, to all addresses of the host together, and for TLS. With another server beside this one,
+    /// also how long it may be silent.
     pub timeout: Duration,
     /// Time-out for the greeting and for each reply up to the one to DATA.
     pub reply_timeout: Duration,
@@ -94,13 +98,14 @@ pub enum Encryption {
     Tls,
 }
 
-/// The SMTP client with its pool of sessions.
+/// The SMTP client of one server with its pool of sessions.
 pub(crate) struct Mailer {
     config: SmtpConfig,
     tls: Option<Tls>,
     rate: Option<Mutex<Rate>>,
     pool: Arc<Pool>,
     refusals: Refusals,
+    accepted: AtomicU64,
     /// The log has a line about a missing greeting.
     silence_noted: AtomicBool,
 }
@@ -113,13 +118,15 @@ impl Mailer {
     pub(crate) fn new(config: SmtpConfig) -> anyhow::Result<Arc<Self>> {
         let encrypted = config.encryption != Encryption::None;
         if config.credentials.is_some() && !encrypted {
-            log::warn!("the secret of the SMTP login is sent without encryption (SMTP_ENCRYPTION)");
+            let variable = config.number.naming("SMTP_ENCRYPTION");
+            log::warn!("the secret of the SMTP login is sent without encryption ({variable})");
         }
         Ok(Arc::new(Self {
             tls: if encrypted { Some(Tls::new(&config)?) } else { None },
             rate: config.max_rate.map(|per_second| Mutex::new(Rate::new(per_second))),
-            pool: Pool::new(config.connections),
+            pool: Pool::new(config.connections, config.number),
             refusals: Refusals::default(),
+            accepted: AtomicU64::new(0),
             silence_noted: AtomicBool::new(false),
             config,
         }))
@@ -184,6 +191,11 @@ impl Mailer {
     pub(crate) fn secret_files(&self) -> impl Iterator<Item = (&'static str, bool)> {
         let login = self.config.credentials.as_ref().and_then(|credentials| credentials.secret.file());
         login.into_iter().chain(self.config.client_key.as_ref().and_then(Secret::file))
+    }
+
+    /// The number of emails that the server accepted.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// The number of refusals of each judgement.

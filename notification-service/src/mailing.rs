@@ -16,7 +16,6 @@
 //! the same commands.
 
 use crate::{
-    gate::Admission,
     offsets::Partition,
     outcome::Outcome,
     record::Lent,
@@ -26,7 +25,7 @@ use assignment::Assignment;
 use contract::topic::Topic;
 use ending::{Ending, Endings};
 use running::Running;
-use server::Server;
+use servers::Servers;
 use std::{
     collections::HashSet,
     time::{Duration, Instant},
@@ -44,12 +43,13 @@ mod journal;
 mod recent;
 mod running;
 mod server;
+mod servers;
 mod turn;
 mod verdict;
 
 pub use batch::CommitConfig;
-pub use interface::{Command, Input, Now, Settings};
-pub use running::DeliveryId;
+pub use interface::{Command, Input, Now, ServerSettings, Settings};
+pub use running::{DeliveryId, Withdrawal};
 
 /// The longest time between two ticks.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ pub struct Mailing {
     settings: Settings,
     assignment: Assignment,
     running: Running,
-    server: Server,
+    servers: Servers,
     endings: Endings,
     ledger: Ledger,
     /// Topics that contain records of an earlier version. The log has a line for each.
@@ -74,10 +74,10 @@ pub struct Mailing {
 impl Mailing {
     pub fn new(settings: Settings, now: Now) -> Self {
         Self {
+            servers: Servers::new(&settings.servers),
             settings,
             assignment: Assignment::default(),
             running: Running::default(),
-            server: Server::default(),
             endings: Endings::default(),
             ledger: Ledger::default(),
             with_earlier: HashSet::new(),
@@ -100,6 +100,7 @@ impl Mailing {
             Input::Tick => {}
         }
         self.assignment.backlog.take_up_due(now.wall);
+        self.withdraw_from_silent(now);
         self.dispatch(now);
         self.drain_and_commit(now);
         self.apply_back_pressure();
@@ -113,10 +114,8 @@ impl Mailing {
     /// next one.
     pub fn wake_at(&self) -> Instant {
         let now = self.now;
-        let probe = match self.server.gate.admission(now.instant) {
-            Admission::Nothing(until) if self.assignment.backlog.ready() > 0 => until,
-            _ => None,
-        };
+        let waits = self.assignment.backlog.ready() > 0;
+        let probe = if waits { self.servers.next_probe(now.instant) } else { None };
         let due = self.assignment.backlog.next_due().map(|due| {
             now.instant + Duration::try_from(due.duration_since(now.wall)).unwrap_or(Duration::ZERO)
         });
@@ -131,7 +130,7 @@ impl Mailing {
     pub fn work(&self) -> Work {
         Work {
             ledger: self.ledger,
-            gate_closed_by: self.server.closed_by.clone(),
+            gates: self.servers.gates(),
             waiting_since: self.assignment.offsets.waiting_since(),
         }
     }

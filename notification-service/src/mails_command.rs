@@ -5,8 +5,9 @@
 use crate::{
     config,
     email::{self, Email, Kind, Letterhead, Mails},
-    mailer::{Mailer, SendError, SmtpConfig},
+    mailer::{Mailer, SendError, ServerFailure, SmtpConfig},
     sender::Sender,
+    server_number::ServerNumber,
 };
 use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
@@ -19,6 +20,7 @@ use std::{
     sync::Arc,
 };
 use texts::{Faults, Folder, Language, Settings, Texts};
+use tokio_util::sync::CancellationToken;
 
 mod preview;
 mod sample;
@@ -43,7 +45,7 @@ pub enum MailsCommand {
         #[arg(long)]
         texts: Option<PathBuf>,
     },
-    /// Sends a sample of each mail through the configured mail server.
+    /// Sends a sample of each mail through a configured mail server.
     Send {
         /// To whom.
         address: String,
@@ -53,6 +55,9 @@ pub enum MailsCommand {
         /// The folder of texts, instead of `TEXTS_DIR`.
         #[arg(long)]
         texts: Option<PathBuf>,
+        /// The number of the mail server: 2 means `SMTP_2_HOST`.
+        #[arg(long, default_value = "1", value_parser = ServerNumber::parse)]
+        server: ServerNumber,
     },
 }
 
@@ -73,15 +78,18 @@ pub async fn run(command: MailsCommand, mut env: Env, say: &mut impl io::Write) 
             preview::write(&out, &mails).with_context(|| format!("can't write to {}", out.display()))?;
             writeln!(say, "Wrote {} mails. Open {}", mails.len(), out.join("index.html").display())?;
         }
-        MailsCommand::Send { address, language, texts } => {
+        MailsCommand::Send { address, language, texts, server } => {
             let to = EmailAddress::parse(&address).map_err(|error| anyhow!("the address {error}"))?;
             let letterhead = letterhead(&mut env, texts);
-            let hello =
-                letterhead.as_ref().map_or_else(String::new, |it| it.sender.from.email.domain().to_owned());
-            let smtp = config::smtp::from_env(&mut env, hello);
-            let (letterhead, smtp) = env.finish(|| letterhead.zip(Some(smtp)))?;
+            let hello = letterhead.as_ref().map_or("", |it| it.sender.from.email.domain());
+            let smtp = config::smtp::from_env(&mut env, hello).into_iter().nth(server.index());
+            if smtp.is_none() {
+                let host = if server == ServerNumber::ALL[1] { "SMTP_2_HOST" } else { "SMTP_3_HOST" };
+                env.problem(host, format!("expected with --server {server}: there is no such server"));
+            }
+            let (letterhead, smtp) = env.finish(|| letterhead.zip(smtp))?;
             let mails = samples(&letterhead, language.as_deref(), &Person::at(to))?;
-            send(smtp, &mails, say).await?;
+            send(smtp, server, &mails, say).await?;
         }
     }
     Ok(())
@@ -175,10 +183,15 @@ fn samples(letterhead: &Letterhead, language: Option<&str>, person: &Person) -> 
     Ok(samples)
 }
 
-async fn send(smtp: SmtpConfig, samples: &[Sample], say: &mut impl io::Write) -> anyhow::Result<()> {
+async fn send(
+    smtp: SmtpConfig,
+    server: ServerNumber,
+    samples: &[Sample],
+    say: &mut impl io::Write,
+) -> anyhow::Result<()> {
     let mailer = Mailer::new(smtp)?;
     for Sample { kind, language, email, .. } in samples {
-        deliver(&mailer, email)
+        deliver(&mailer, server, email)
             .await
             .with_context(|| format!("{} in {language} was not sent", kind.name()))?;
         writeln!(say, "sent {} in {language}", kind.name())?;
@@ -187,15 +200,17 @@ async fn send(smtp: SmtpConfig, samples: &[Sample], say: &mut impl io::Write) ->
     Ok(())
 }
 
-async fn deliver(mailer: &Arc<Mailer>, email: &Email) -> anyhow::Result<()> {
+async fn deliver(mailer: &Arc<Mailer>, server: ServerNumber, email: &Email) -> anyhow::Result<()> {
+    let unusable = |failure: ServerFailure| {
+        anyhow!("the mail server can't be used: {}", server.naming(&failure.to_string()))
+    };
     loop {
-        let session =
-            mailer.session().await.map_err(|failure| anyhow!("the mail server can't be used: {failure}"))?;
-        match session.send(email).await {
+        let session = mailer.session().await.map_err(unusable)?;
+        match session.send(email, &CancellationToken::new()).await {
             Ok(()) => return Ok(()),
-            Err(SendError::NextSession) => {}
+            Err(SendError::NextSession | SendError::Recalled) => {}
             Err(SendError::Server(failure) | SendError::Unwelcome(failure)) => {
-                bail!("the mail server can't be used: {failure}")
+                return Err(unusable(failure));
             }
             Err(SendError::Refused(refusal)) => match refusal.status {
                 Some(status) => bail!("the mail server refused it with {status}"),

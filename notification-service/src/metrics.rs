@@ -5,7 +5,8 @@
 
 use crate::{
     mailer::Mailer,
-    status::{Ledger, State, Status, Work},
+    server_number::ServerNumber,
+    status::{Gates, Ledger, State, Status, Work},
 };
 use jiff::Timestamp;
 use prometheus_client::{
@@ -37,7 +38,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new(
         status: Arc<Status>,
-        mailer: Arc<Mailer>,
+        mailers: Vec<Arc<Mailer>>,
         topics: Arc<TopicCheck>,
         keys: KeyRing,
         kafka: KafkaSecurity,
@@ -52,11 +53,12 @@ impl Metrics {
             accepted_after.clone(),
         );
         texts.register(&mut registry);
-        let known = Arc::clone(&mailer);
-        let secrets =
-            SecretMetrics::new(keys, move || known.secret_files().chain(kafka.secret_file()).collect());
+        let known = mailers.clone();
+        let secrets = SecretMetrics::new(keys, move || {
+            known.iter().flat_map(|mailer| mailer.secret_files()).chain(kafka.secret_file()).collect()
+        });
         registry.register_collector(Box::new(secrets));
-        registry.register_collector(Box::new(Snapshot { status, mailer, topics }));
+        registry.register_collector(Box::new(Snapshot { status, mailers, topics }));
         registry.register_collector(Box::new(ProcessMetrics::of_service_started_now()));
         Self { registry, accepted_after }
     }
@@ -71,7 +73,7 @@ impl Metrics {
 
 struct Snapshot {
     status: Arc<Status>,
-    mailer: Arc<Mailer>,
+    mailers: Vec<Arc<Mailer>>,
     topics: Arc<TopicCheck>,
 }
 
@@ -83,8 +85,7 @@ impl fmt::Debug for Snapshot {
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let State { joined, lag, work: Work { ledger, gate_closed_by, waiting_since } } =
-            self.status.snapshot();
+        let State { joined, lag, work: Work { ledger, gates, waiting_since } } = self.status.snapshot();
         let joined = i64::from(joined);
         gauge(
             &mut encoder,
@@ -116,31 +117,14 @@ impl Collector for Snapshot {
         age.encode(encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?)?;
         let letters = ledger.dead_letters().map(|(reason, count)| ([("reason", reason.name())], count));
         counter(&mut encoder, "dead_letters", "Dead letters by reason", letters)?;
-        let open = i64::from(gate_closed_by.is_none());
+        let open = i64::from(gates.all_closed_by().is_none());
         gauge(
             &mut encoder,
             "gate_open",
-            "1 while mail may be tried, 0 while the mail server is probed",
+            "1 while mail may be tried, 0 while the mail servers are only probed",
             [([], open)],
         )?;
-        let (busy, idle, allowed) = self.mailer.sessions();
-        let sessions = [([("state", "busy")], busy), ([("state", "idle")], idle)]
-            .map(|(label, count)| (label, i64::try_from(count).unwrap_or(i64::MAX)));
-        gauge(&mut encoder, "smtp_sessions", "SMTP sessions", sessions)?;
-        gauge(
-            &mut encoder,
-            "smtp_sessions_allowed",
-            "SMTP sessions that may be busy at a time: SMTP_CONNECTIONS, or fewer as the mail server allows",
-            [([], i64::try_from(allowed).unwrap_or(i64::MAX))],
-        )?;
-        let refusals = self.mailer.refusals();
-        let refusals = refusals.iter().map(|(judgement, count)| ([("about", judgement.name())], *count));
-        counter(
-            &mut encoder,
-            "smtp_refusals",
-            "Replies that refused something, by what they were about",
-            refusals,
-        )?;
+        self.encode_mail_servers(&mut encoder, &gates)?;
         let lag: Vec<_> = lag
             .into_iter()
             .map(|(partition, records)| (partition.topic.name(), partition.number.to_string(), records))
@@ -149,6 +133,42 @@ impl Collector for Snapshot {
             ([("topic", *topic), ("partition", partition.as_str())], *records)
         });
         gauge(&mut encoder, "lag_records", "Records of a partition that are not committed yet", lag)
+    }
+}
+
+impl Snapshot {
+    /// What there is of each mail server.
+    fn encode_mail_servers(&self, encoder: &mut DescriptorEncoder<'_>, gates: &Gates) -> fmt::Result {
+        let servers = || ServerNumber::ALL.into_iter().zip(&self.mailers);
+        let open = servers()
+            .map(|(number, _)| ([("server", number.label())], i64::from(gates.closed_by(number).is_none())));
+        gauge(
+            encoder,
+            "smtp_server_open",
+            "1 while this mail server may get mail, 0 while it is only probed",
+            open,
+        )?;
+        let accepted = servers().map(|(number, mailer)| ([("server", number.label())], mailer.accepted()));
+        counter(encoder, "smtp_accepted", "Emails that this mail server accepted", accepted)?;
+        let sessions = servers().flat_map(|(number, mailer)| {
+            let (busy, idle, _) = mailer.sessions();
+            let labels = |state| [("state", state), ("server", number.label())];
+            [(labels("busy"), gauged(busy)), (labels("idle"), gauged(idle))]
+        });
+        gauge(encoder, "smtp_sessions", "SMTP sessions", sessions)?;
+        let allowed =
+            servers().map(|(number, mailer)| ([("server", number.label())], gauged(mailer.sessions().2)));
+        gauge(
+            encoder,
+            "smtp_sessions_allowed",
+            "SMTP sessions that may be busy at a time: SMTP_CONNECTIONS, or fewer as the mail server allows",
+            allowed,
+        )?;
+        let refusals = servers().flat_map(|(number, mailer)| {
+            let labels = move |about| [("about", about), ("server", number.label())];
+            mailer.refusals().map(|(judgement, count)| (labels(judgement.name()), count))
+        });
+        counter(encoder, "smtp_refusals", "Replies that refused something, by what they were about", refusals)
     }
 }
 
@@ -202,6 +222,10 @@ where
         metric(value).encode(family.encode_family(&labels)?)?;
     }
     Ok(())
+}
+
+fn gauged(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn signed(count: u64) -> i64 {

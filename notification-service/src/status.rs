@@ -1,4 +1,4 @@
-//! The state of this process: its ledger, the gate, its membership in the group.
+//! The state of this process: its ledger, the gates, its membership in the group.
 //!
 //! Only the consumer writes it; health and metrics read it. One lock covers all of it, so a reader never sees half a change:
 //! at any time, the records taken are those ended plus those in flight.
@@ -6,6 +6,7 @@
 use crate::{
     offsets::Partition,
     outcome::{Outcome, Reason},
+    server_number::ServerNumber,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -32,10 +33,47 @@ pub(crate) struct State {
 #[derive(Debug, Clone, Default)]
 pub struct Work {
     pub(crate) ledger: Ledger,
-    /// Why the gate is closed; `None` when it is open.
-    pub gate_closed_by: Option<Arc<str>>,
+    pub gates: Gates,
     /// When the oldest unfinished record was written.
     pub(crate) waiting_since: Option<Timestamp>,
+}
+
+/// The gates of the mail servers, in their order. Without any server before the consumer has begun.
+#[derive(Debug, Clone, Default)]
+pub struct Gates {
+    closed_by: [Option<Arc<str>>; ServerNumber::MOST],
+    servers: usize,
+}
+
+impl Gates {
+    /// Takes why each gate is closed; `None` for an open one.
+    pub(crate) fn new(all: impl Iterator<Item = Option<Arc<str>>>) -> Self {
+        let mut gates = Self::default();
+        for (place, closed_by) in gates.closed_by.iter_mut().zip(all) {
+            *place = closed_by;
+            gates.servers += 1;
+        }
+        gates
+    }
+
+    /// Why this server's gate is closed; `None` when it is open.
+    pub(crate) fn closed_by(&self, server: ServerNumber) -> Option<&str> {
+        self.closed_by[server.index()].as_deref()
+    }
+
+    /// Why no mail may be tried: what closed the gate of each server. `None` when one is open.
+    pub fn all_closed_by(&self) -> Option<String> {
+        let reasons: Vec<_> = self.closed_by[..self.servers].iter().flatten().collect();
+        match reasons[..] {
+            [] => None,
+            _ if reasons.len() < self.servers => None,
+            [only] => Some(only.to_string()),
+            _ => {
+                let numbered = reasons.iter().zip(1..).map(|(reason, number)| format!("{number}: {reason}"));
+                Some(numbered.collect::<Vec<_>>().join("; "))
+            }
+        }
+    }
 }
 
 /// Records since the start of the process.

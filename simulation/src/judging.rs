@@ -35,7 +35,10 @@ impl World {
                 behind.topic.name(),
                 behind.number,
                 self.broker.log_end(behind),
-                self.services.iter().map(|service| service.mailing.work().gate_closed_by).collect::<Vec<_>>(),
+                self.services
+                    .iter()
+                    .map(|service| service.mailing.work().gates.all_closed_by())
+                    .collect::<Vec<_>>(),
             );
             self.ledger.breaks("the backlog is gone in time after the last fault", self.agenda.now(), detail);
             return true;

@@ -2,7 +2,10 @@
 
 use crate::random::{Random, generator};
 use contract::code_secrets::{CodeKey, CodeSecrets};
-use notification_service::{CommitConfig, simulated::Settings};
+use notification_service::{
+    CommitConfig,
+    simulated::{ServerSettings, Settings},
+};
 use rand::RngExt;
 use runtime::env::Env;
 use std::time::Duration;
@@ -91,7 +94,7 @@ impl Setup {
                 max_wait: self.max_wait,
                 max_uncommitted: self.max_uncommitted,
             },
-            sessions: self.sessions,
+            servers: vec![ServerSettings { sessions: self.sessions, longest_silence: self.final_timeout }],
             max_backlog_octets: 4 << 20,
             clock_tolerance: self.clock_tolerance(),
         }

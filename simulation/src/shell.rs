@@ -98,7 +98,7 @@ impl World {
     /// While the gate is closed, one mail at a time is tried.
     fn note_probes(&mut self, number: usize, commands: &[Command]) {
         let service = &mut self.services[number];
-        let is_closed = service.mailing.work().gate_closed_by.is_some();
+        let is_closed = service.mailing.work().gates.all_closed_by().is_some();
         let was_closed = std::mem::replace(&mut service.gate_closed, is_closed);
         if !is_closed {
             service.probe = None;
@@ -171,6 +171,8 @@ impl World {
                 self.begin_writing(number, delivery, record, target);
             }
             Command::CallBack => self.call_back(number),
+            // There is one mail server.
+            Command::Withdraw { .. } => {}
             Command::Abandon => self.abandon(number),
             Command::Discard => self.discard(number),
             Command::Commit(positions) => {

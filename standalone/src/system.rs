@@ -108,6 +108,9 @@ impl System {
         for name in OF_OTHERS.into_iter().chain(["CODE_SECRETS_FILE", "ID_SECRET_FILE"]) {
             env.set(name, "");
         }
+        for further_server in ["SMTP_2_", "SMTP_3_"] {
+            env.forget(further_server);
+        }
         let user_service = user_service::Application::start(user_service::Config::load(env.clone())?)?;
         env.set_default("PUBLIC_URL", format!("http://{}", user_service.address()));
         let notification_service =

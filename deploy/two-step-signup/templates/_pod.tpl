@@ -34,12 +34,9 @@ capabilities: {drop: [ALL]}
 {{/* Where Secrets are mounted. Files change with the Secret, and the services read them anew; variables would stay. */}}
 {{- define "secretsFolder" -}}/etc/two-step-signup/secrets{{- end }}
 {{- define "kafkaLoginFolder" -}}/etc/two-step-signup/kafka-login{{- end }}
-{{- define "smtpLoginFolder" -}}/etc/two-step-signup/smtp-login{{- end }}
-{{- define "smtpCertificateFolder" -}}/etc/two-step-signup/smtp-certificate{{- end }}
 {{- define "kafkaCaFolder" -}}/etc/two-step-signup/kafka-ca{{- end }}
 {{- define "kafkaTokenFolder" -}}/etc/two-step-signup/kafka-token{{- end }}
 {{- define "kafkaCertificateFolder" -}}/etc/two-step-signup/kafka-certificate{{- end }}
-{{- define "smtpCaFolder" -}}/etc/two-step-signup/smtp-ca{{- end }}
 {{- define "textsFolder" -}}/etc/two-step-signup/texts{{- end }}
 
 {{/* A file of the texts as the key of a ConfigMap, which has no slashes. */}}
@@ -132,9 +129,6 @@ capabilities: {drop: [ALL]}
       {{- end }}
 {{- end }}
 {{- end }}
-
-{{/* The key of smtp.secretName that is mounted. */}}
-{{- define "smtpSecretKey" -}}{{ if has .Values.smtp.auth (list "xoauth2" "oauthbearer") }}SMTP_TOKEN{{ else }}SMTP_PASSWORD{{ end }}{{- end }}
 
 {{/* MAIL_HEADERS from a map. */}}
 {{- define "mailHeaders" -}}

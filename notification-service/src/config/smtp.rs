@@ -1,71 +1,87 @@
-//! The configuration of the mail server: where it is, how it is spoken to, and the login.
+//! The configuration of the mail servers: where each is, how it is spoken to, and the login.
 
-use crate::mailer::{self, Certificates, ClientKey, Encryption, Mechanism, SmtpConfig, SmtpCredentials};
+use crate::{
+    mailer::{self, Certificates, ClientKey, Encryption, Mechanism, SmtpConfig, SmtpCredentials},
+    server_number::ServerNumber,
+};
 use runtime::{
     env::{self, Env},
     secret::{Secret, one_line},
 };
 use std::{net::IpAddr, time::Duration};
+use variables::Variables;
 
-/// Reads `SMTP_*`. `hello` is the default of `SMTP_HELLO_NAME`.
-pub(crate) fn from_env(env: &mut Env, hello: String) -> SmtpConfig {
-    let host = env.or("SMTP_HOST", "localhost".to_owned(), env::text);
-    let encryption = env.or("SMTP_ENCRYPTION", Encryption::None, encryption);
-    let credentials = credentials(env);
-    let allowed = env.or("ALLOW_PLAINTEXT_PASSWORD", false, env::yes_or_no);
-    if credentials.is_some() && encryption == Encryption::None && !allowed && !is_loopback(&host) {
+mod variables;
+
+/// Reads `SMTP_*`, and `SMTP_2_*` and `SMTP_3_*` if there are such servers. `hello` is the default of the names in EHLO.
+pub(crate) fn from_env(env: &mut Env, hello: &str) -> Vec<SmtpConfig> {
+    let plaintext_allowed = env.or("ALLOW_PLAINTEXT_PASSWORD", false, env::yes_or_no);
+    let servers = variables::servers(env).into_iter();
+    servers.map(|number| server(env, number, hello, plaintext_allowed)).collect()
+}
+
+/// Reads the variables of one server. It takes nothing from another one.
+fn server(env: &mut Env, number: ServerNumber, hello: &str, plaintext_allowed: bool) -> SmtpConfig {
+    let names = Variables::of(number);
+    let host = env.or(names.host, "localhost".to_owned(), env::text);
+    let encryption = env.or(names.encryption, Encryption::None, encryption);
+    let credentials = credentials(env, number);
+    if credentials.is_some() && encryption == Encryption::None && !plaintext_allowed && !is_loopback(&host) {
         env.problem(
-            "SMTP_ENCRYPTION",
+            names.encryption,
             "expected starttls or tls with a login, as anybody on the way could read its password or token; \
              ALLOW_PLAINTEXT_PASSWORD=yes permits that",
         );
     }
     SmtpConfig {
+        number,
         host,
-        port: env.or("SMTP_PORT", 1025, env::number(1..=u16::MAX)),
-        hello: env.or("SMTP_HELLO_NAME", hello, mailer::hello_name),
-        connections: env.or("SMTP_CONNECTIONS", 16, env::number(1..=1_000)),
-        timeout: env.or("SMTP_TIMEOUT", Duration::from_secs(10), env::duration),
-        reply_timeout: env.or("SMTP_REPLY_TIMEOUT", Duration::from_mins(5), env::duration),
-        final_timeout: env.or("SMTP_FINAL_TIMEOUT", Duration::from_mins(10), env::duration),
+        port: env.or(names.port, 1025, env::number(1..=u16::MAX)),
+        hello: env.or(names.hello_name, hello.to_owned(), mailer::hello_name),
+        connections: env.or(names.connections, 16, env::number(1..=1_000)),
+        timeout: env.or(names.timeout, Duration::from_secs(10), env::duration),
+        reply_timeout: env.or(names.reply_timeout, Duration::from_mins(5), env::duration),
+        final_timeout: env.or(names.final_timeout, Duration::from_mins(10), env::duration),
         encryption,
-        trusted: env.or("SMTP_CA_FILE", Certificates::default(), mailer::certificates),
-        client_key: client_key(env, encryption),
+        trusted: env.or(names.ca_file, Certificates::default(), mailer::certificates),
+        client_key: client_key(env, number, encryption),
         credentials,
-        max_rate: env.or("SMTP_MAX_RATE", None, max_rate),
+        max_rate: env.or(names.max_rate, None, max_rate),
     }
 }
 
 /// Reads the login: a name with a password, or with a token.
-fn credentials(env: &mut Env) -> Option<SmtpCredentials> {
-    let has_password = env.is_set("SMTP_PASSWORD") || env.is_set("SMTP_PASSWORD_FILE");
-    let has_token = env.is_set("SMTP_TOKEN_FILE");
-    let username = env.optional("SMTP_USERNAME", env::text);
-    let password = env.secret("SMTP_PASSWORD", "SMTP_PASSWORD_FILE", one_line);
-    let token = env.optional("SMTP_TOKEN_FILE", env::text).and_then(|path| {
-        let read = Secret::from_files("SMTP_TOKEN_FILE", vec![path.into()], token);
-        read.map_err(|problem| env.problem("SMTP_TOKEN_FILE", problem)).ok()
+fn credentials(env: &mut Env, number: ServerNumber) -> Option<SmtpCredentials> {
+    let names = Variables::of(number);
+    let has_password = env.is_set(names.password) || env.is_set(names.password_file);
+    let has_token = env.is_set(names.token_file);
+    let username = env.optional(names.username, env::text);
+    let password = env.secret(names.password, names.password_file, one_line);
+    let token = env.optional(names.token_file, env::text).and_then(|path| {
+        let read = Secret::from_files(names.token_file, vec![path.into()], token);
+        read.map_err(|problem| env.problem(names.token_file, problem)).ok()
     });
-    let auth = env.or("SMTP_AUTH", None, auth);
+    let auth = env.or(names.auth, None, auth);
     let fitting = if has_token { Mechanism::OF_TOKENS } else { Mechanism::OF_PASSWORDS };
-    match (has_password, has_token) {
-        (true, true) => {
-            env.problem("SMTP_TOKEN_FILE", "expected without a password: a login has one of the two");
-        }
-        (false, false) if username.is_some() => env.problem(
-            "SMTP_USERNAME",
+    let problem = match (has_password, has_token) {
+        (true, true) => Some((names.token_file, "expected without a password: a login has one of the two")),
+        (false, false) if username.is_some() => Some((
+            names.username,
             "expected together with SMTP_PASSWORD, SMTP_PASSWORD_FILE or SMTP_TOKEN_FILE, or none of them",
-        ),
+        )),
         (false, false) if auth.is_some() => {
-            env.problem("SMTP_AUTH", "expected auto without SMTP_USERNAME: there is no login");
+            Some((names.auth, "expected auto without SMTP_USERNAME: there is no login"))
         }
-        (false, false) => {}
-        _ if username.is_none() => env.problem("SMTP_USERNAME", "is required with a password or a token"),
-        _ if auth.is_some_and(|wanted| !fitting.starts_with(wanted) && !fitting.ends_with(wanted)) => env.problem(
-            "SMTP_AUTH",
+        (false, false) => None,
+        _ if username.is_none() => Some((names.username, "is required with a password or a token")),
+        _ if auth.is_some_and(|wanted| !fitting.starts_with(wanted) && !fitting.ends_with(wanted)) => Some((
+            names.auth,
             "expected auto, plain or login with a password; auto, xoauth2 or oauthbearer with SMTP_TOKEN_FILE",
-        ),
-        _ => {}
+        )),
+        _ => None,
+    };
+    if let Some((name, detail)) = problem {
+        env.problem(name, number.naming(detail));
     }
     Some(SmtpCredentials::new(username?, password.or(token)?, auth.unwrap_or(fitting)))
 }
@@ -92,19 +108,23 @@ fn token(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn client_key(env: &mut Env, encryption: Encryption) -> Option<Secret<ClientKey>> {
-    const CERTIFICATE: &str = "SMTP_CERTIFICATE_FILE";
-    let certificate = env.optional(CERTIFICATE, env::text);
-    let key = env.optional("SMTP_KEY_FILE", env::text);
+fn client_key(env: &mut Env, number: ServerNumber, encryption: Encryption) -> Option<Secret<ClientKey>> {
+    let names = Variables::of(number);
+    let certificate = env.optional(names.certificate_file, env::text);
+    let key = env.optional(names.key_file, env::text);
     if certificate.is_some() != key.is_some() {
-        env.problem(CERTIFICATE, "expected together with SMTP_KEY_FILE, or neither of the two");
+        let detail = number.naming("expected together with SMTP_KEY_FILE, or neither of the two");
+        env.problem(names.certificate_file, detail);
     }
     let paths = vec![certificate?.into(), key?.into()];
     if encryption == Encryption::None {
-        env.problem(CERTIFICATE, "expected only with SMTP_ENCRYPTION=starttls or tls");
+        let detail = number.naming("expected only with SMTP_ENCRYPTION=starttls or tls");
+        env.problem(names.certificate_file, detail);
     }
-    let read = Secret::from_files(CERTIFICATE, paths, mailer::client_key);
-    read.map_err(|problem| env.problem(CERTIFICATE, problem)).ok()
+    let parse =
+        move |pem: &str| mailer::client_key(pem).map_err(|expected| number.naming(expected).into_owned());
+    let read = Secret::from_files(names.certificate_file, paths, parse);
+    read.map_err(|problem| env.problem(names.certificate_file, problem)).ok()
 }
 
 /// Whether traffic to this host stays on this machine.
@@ -137,12 +157,17 @@ mod tests {
     const LOGIN: [(&str, &str); 2] = [("SMTP_USERNAME", "mailer"), ("SMTP_PASSWORD", "s3cret")];
 
     /// What is read, or the problems, each with its variable.
-    fn read(pairs: &[(&str, &str)]) -> Result<SmtpConfig, Vec<(&'static str, String)>> {
+    fn read_all(pairs: &[(&str, &str)]) -> Result<Vec<SmtpConfig>, Vec<(&'static str, String)>> {
         let mut env = Env::from_pairs(pairs.iter().copied());
-        let config = from_env(&mut env, "example.com".to_owned());
+        let config = from_env(&mut env, "example.com");
         env.finish(|| Some(config)).map_err(|error| {
             error.problems().iter().map(|problem| (problem.name, problem.detail.clone())).collect()
         })
+    }
+
+    /// The first server.
+    fn read(pairs: &[(&str, &str)]) -> Result<SmtpConfig, Vec<(&'static str, String)>> {
+        read_all(pairs).map(|servers| servers[0].clone())
     }
 
     fn named(pairs: &[(&str, &str)]) -> Vec<&'static str> {
@@ -225,5 +250,58 @@ mod tests {
         assert!(problem(&no_pem, &key, "tls").contains("expected certificates in PEM"));
         assert!(problem(&certificate, &no_pem, "tls").contains("expected a private key in PEM"));
         assert!(problem(&certificate, "/nowhere", "tls").contains("/nowhere can't be read"));
+    }
+
+    #[test]
+    fn a_further_server_has_its_own_variables_and_takes_nothing_from_the_first() {
+        let first =
+            [("SMTP_HOST", "::1"), ("SMTP_PORT", "587"), ("SMTP_CONNECTIONS", "3"), ("SMTP_MAX_RATE", "7")];
+        let second =
+            [("SMTP_2_HOST", "127.0.0.2"), ("SMTP_2_PORT", "2525"), ("SMTP_2_HELLO_NAME", "b.example.com")];
+        let servers =
+            read_all(&[&first[..], &LOGIN, &second, &[("SMTP_3_HOST", "localhost")]].concat()).unwrap();
+        let numbers: Vec<_> = servers.iter().map(|server| server.number).collect();
+        assert_eq!(numbers, ServerNumber::ALL);
+        let [first, second, third] = &servers[..] else { panic!("three servers") };
+        assert!(first.credentials.is_some() && second.credentials.is_none() && third.credentials.is_none());
+        assert_eq!(
+            (second.host.as_str(), second.port, second.hello.as_str()),
+            ("127.0.0.2", 2525, "b.example.com")
+        );
+        assert_eq!((second.connections, second.max_rate), (16, None), "the defaults, not the first server's");
+        assert_eq!((third.port, third.hello.as_str()), (1025, "example.com"));
+    }
+
+    #[test]
+    fn what_is_set_for_a_server_that_there_is_not_is_said() {
+        let problems = |pairs: &[(&str, &str)]| read_all(pairs).unwrap_err();
+        let of_second = [("SMTP_2_PORT", "25"), ("SMTP_2_PASSWORD_FILE", "/nowhere")];
+        let second = problems(&of_second);
+        let names: Vec<_> = second.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["SMTP_2_PORT", "SMTP_2_PASSWORD_FILE"]);
+        assert_eq!(second[0].1, "expected together with SMTP_2_HOST, which makes a server 2");
+        let gap = problems(&[("SMTP_3_HOST", "c.example.com")]);
+        assert_eq!(gap.len(), 1, "{gap:?}");
+        assert_eq!(gap[0].1, "expected together with SMTP_2_HOST: the servers are numbered without a gap");
+        assert_eq!(problems(&[("SMTP_1_HOST", "a")])[0].0, "SMTP_1_HOST");
+        assert_eq!(problems(&[("SMTP_4_HOST", "d")])[0].1, "expected three mail servers at most");
+        assert!(read_all(&[("SMTP_2_HOST", " "), ("SMTP_2_PORT", "")]).is_ok(), "empty counts as absent");
+    }
+
+    #[test]
+    fn problems_of_a_further_server_name_its_variables() {
+        let here = ("SMTP_2_HOST", "mail.example.com");
+        for (pair, expected) in [
+            (("SMTP_2_USERNAME", "mailer"), "SMTP_2_PASSWORD, SMTP_2_PASSWORD_FILE or SMTP_2_TOKEN_FILE"),
+            (("SMTP_2_AUTH", "plain"), "expected auto without SMTP_2_USERNAME"),
+            (("SMTP_2_KEY_FILE", "/nowhere"), "expected together with SMTP_2_KEY_FILE"),
+        ] {
+            let problems = read_all(&[here, pair]).unwrap_err();
+            assert!(problems[0].1.contains(expected), "{problems:?}");
+        }
+        let login = [here, ("SMTP_2_USERNAME", "mailer"), ("SMTP_2_PASSWORD", "hunter2")];
+        let problems = read_all(&login).unwrap_err();
+        assert_eq!((problems.len(), problems[0].0), (1, "SMTP_2_ENCRYPTION"));
+        assert!(!format!("{problems:?}").contains("hunter2"));
     }
 }

@@ -2,7 +2,8 @@
 
 use super::Consumer;
 use crate::{
-    mailing::{Command, DeliveryId},
+    delivery::Interrupts,
+    mailing::{Command, DeliveryId, Withdrawal},
     offsets::{Partition, Position},
     outcome::End,
 };
@@ -16,19 +17,31 @@ use std::sync::Arc;
 impl Consumer {
     pub(super) fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Start { delivery, event, trace, .. } => {
-                let (shared, call_back, abandon) =
-                    (Arc::clone(&self.delivery), self.call_back.clone(), self.abandon.clone());
+            Command::Start { delivery, server, event, trace, .. } => {
+                let shared = Arc::clone(&self.delivery);
+                let interrupts = self.interrupts[server.index()].clone();
                 self.spawn(delivery, async move {
-                    End::Tried(shared.mail(&event, trace.as_ref(), &call_back, &abandon).await)
+                    End::Tried(shared.mail(server, &event, trace.as_ref(), &interrupts).await)
                 });
             }
             Command::Write { delivery, record, target } => {
                 let shared = Arc::clone(&self.delivery);
                 self.spawn(delivery, async move { End::Written(shared.write(&record, &target).await) });
             }
-            Command::CallBack => std::mem::take(&mut self.call_back).cancel(),
-            Command::Abandon => std::mem::take(&mut self.abandon).cancel(),
+            Command::CallBack => {
+                self.interrupts.iter_mut().for_each(|it| std::mem::take(&mut it.call_back).cancel());
+            }
+            Command::Withdraw { server, withdrawal } => {
+                let Interrupts { call_back, recall, abandon } = &mut self.interrupts[server.index()];
+                std::mem::take(call_back).cancel();
+                std::mem::take(recall).cancel();
+                if withdrawal == Withdrawal::Anyway {
+                    std::mem::take(abandon).cancel();
+                }
+            }
+            Command::Abandon => {
+                self.interrupts.iter_mut().for_each(|it| std::mem::take(&mut it.abandon).cancel());
+            }
             Command::Discard => self.running.abort_all(),
             Command::Commit(positions) => self.commit(&positions),
             Command::Pause(partitions) => note_failure("paused", self.client.pause(&self.list(&partitions))),

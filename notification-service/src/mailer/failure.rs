@@ -93,14 +93,22 @@ pub(crate) enum SendError {
     /// The server refuses us, and said so after RCPT.
     Unwelcome(ServerFailure),
     Refused(Refusal),
+    /// The caller took it back before the content was sent.
+    Recalled,
 }
 
 /// Why a transaction ended before the email was accepted.
 #[derive(Debug)]
 pub(super) enum Ended {
     Failed(ServerFailure),
-    Refused { judgement: Judgement, phase: Phase, status: Status },
+    Refused {
+        judgement: Judgement,
+        phase: Phase,
+        status: Status,
+    },
     NeedsSmtpUtf8,
+    /// The caller took it back. The server has not got the content.
+    Recalled,
 }
 
 impl ServerFailure {

@@ -66,6 +66,7 @@ impl Mailer {
                 waited = true;
                 if !self.silence_noted.swap(true, Ordering::Relaxed) {
                     let hint = if in_clear { Cause::NoGreeting.to_string() } else { "no greeting".to_owned() };
+                    let hint = self.config.number.naming(&hint);
                     log::warn!("waited_ms" = self.config.timeout.as_millis(); "mail server connected, but {hint}; still waiting");
                 }
                 greeting.await

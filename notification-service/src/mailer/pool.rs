@@ -3,6 +3,7 @@
 //! A semaphore has a fixed number of permits. Here the number follows the server's limits ([`Limits`]).
 
 use super::{connect::Connection, limits::Limits};
+use crate::server_number::ServerNumber;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -14,6 +15,8 @@ const LONGEST_IDLE: Duration = Duration::from_secs(60);
 
 pub(super) struct Pool {
     state: Mutex<State>,
+    /// For log lines.
+    server: ServerNumber,
     /// Notified when a permit may be free.
     freed: Notify,
 }
@@ -42,9 +45,9 @@ pub(super) struct Permit {
 }
 
 impl Pool {
-    pub(super) fn new(sessions: usize) -> Arc<Self> {
+    pub(super) fn new(sessions: usize, server: ServerNumber) -> Arc<Self> {
         let state = State { limits: Limits::new(sessions), in_use: 0, idle: Vec::new() };
-        Arc::new(Self { state: Mutex::new(state), freed: Notify::new() })
+        Arc::new(Self { state: Mutex::new(state), server, freed: Notify::new() })
     }
 
     /// Waits until fewer sessions are in use than the server allows. Safe to cancel.
@@ -149,7 +152,8 @@ impl Permit {
             drop(state);
             log::warn!(
                 "smtp.sessions" = in_use, "smtp.sessions_allowed" = allowed;
-                "the mail server takes fewer sessions at a time; SMTP_CONNECTIONS of all replicas together may be lower"
+                "the mail server takes fewer sessions at a time; {} of all replicas together may be lower",
+                self.pool.server.naming("SMTP_CONNECTIONS")
             );
         }
     }

@@ -17,8 +17,9 @@ use super::{
     within,
 };
 use crate::email::Email;
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// A session with a permit. Dropping it closes the connection; so does cancelling a send.
 pub(crate) struct Session {
@@ -43,14 +44,16 @@ impl Session {
         Self { mailer, connection, permit, mails, reused: true, out_of_step: false }
     }
 
-    /// Sends one email. When it returns `Ok`, the server has taken responsibility for it.
+    /// Sends one email. When it returns `Ok`, the server has taken responsibility for it. Cancelling `recall` ends the
+    /// transaction as long as the content is not on its way, so the server can't have accepted the email.
     ///
     /// # Errors
     /// [`SendError`]. After most refusals the session is still good and returns to the pool.
-    pub(crate) async fn send(mut self, email: &Email) -> Result<(), SendError> {
-        match self.transaction(email).await {
+    pub(crate) async fn send(mut self, email: &Email, recall: &CancellationToken) -> Result<(), SendError> {
+        match self.transaction(email, recall).await {
             Ok(()) => {
                 self.permit.accepted();
+                self.mailer.accepted.fetch_add(1, Ordering::Relaxed);
                 self.mails += 1;
                 self.put_back();
                 Ok(())
@@ -67,6 +70,7 @@ impl Session {
                 Err(SendError::NextSession)
             }
             Err(Ended::Failed(failure)) => Err(SendError::Server(failure)),
+            Err(Ended::Recalled) => Err(SendError::Recalled),
             Err(Ended::Refused { judgement, phase, status }) => {
                 self.mailer.refusals.count(judgement);
                 Err(self.refused(judgement, phase, status).await)
@@ -153,14 +157,17 @@ impl Session {
         reset.is_ok_and(|reply| reply.is(2))
     }
 
-    async fn transaction(&mut self, email: &Email) -> Result<(), Ended> {
+    async fn transaction(&mut self, email: &Email, recall: &CancellationToken) -> Result<(), Ended> {
         let mail = format!("MAIL FROM:<{}>{}\r\n", email.from, self.parameters(email)?);
         let recipient = format!("RCPT TO:<{}>\r\n", email.to);
-        if self.connection.offers.pipelining {
-            self.envelope_at_once(&mail, &recipient).await?;
-        } else {
-            self.envelope_step_by_step(&mail, &recipient).await?;
-        }
+        let envelope = async {
+            if self.connection.offers.pipelining {
+                self.envelope_at_once(&mail, &recipient).await
+            } else {
+                self.envelope_step_by_step(&mail, &recipient).await
+            }
+        };
+        recall.run_until_cancelled(envelope).await.unwrap_or(Err(Ended::Recalled))?;
         self.say(Phase::Content, &content(&email.text)).await?;
         self.reply(Phase::Content).await
     }

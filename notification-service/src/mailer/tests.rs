@@ -9,6 +9,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+use tokio_util::sync::CancellationToken;
 
 type Packets = Arc<Mutex<Vec<String>>>;
 
@@ -31,6 +32,7 @@ async fn server(replies: Replies) -> (Arc<Mailer>, Packets) {
 
 fn config(port: u16) -> SmtpConfig {
     SmtpConfig {
+        number: ServerNumber::FIRST,
         host: "127.0.0.1".to_owned(),
         port,
         hello: "example.com".to_owned(),
@@ -83,7 +85,7 @@ fn email() -> Email {
 }
 
 async fn send(mailer: &Arc<Mailer>) -> Result<(), SendError> {
-    mailer.session().await.unwrap().send(&email()).await
+    mailer.session().await.unwrap().send(&email(), &CancellationToken::new()).await
 }
 
 const CONTENT: &str = "Subject: x\r\n\r\nx\r\n.\r\n";
@@ -207,7 +209,7 @@ async fn says(
 async fn failed(mailer: &Arc<Mailer>) -> ServerFailure {
     match mailer.session().await {
         Err(failure) => failure,
-        Ok(session) => match session.send(&email()).await {
+        Ok(session) => match session.send(&email(), &CancellationToken::new()).await {
             Err(SendError::Server(failure)) => failure,
             other => panic!("{other:?}"),
         },
@@ -289,9 +291,9 @@ async fn a_server_that_reads_nothing_loses_the_session_before_the_dot() {
     let (mailer, _) =
         says(&["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n", "354 x\r\n"], Duration::ZERO, Some(QUICK))
             .await;
-    let session = mailer.session().await.unwrap();
+    let (session, recall) = (mailer.session().await.unwrap(), CancellationToken::new());
     let large = Email { text: "x".repeat(32 << 20), ..email() };
-    let sent = tokio::time::timeout(Duration::from_secs(5), session.send(&large)).await.unwrap();
+    let sent = tokio::time::timeout(Duration::from_secs(5), session.send(&large, &recall)).await.unwrap();
     let timeout = ServerFailure { phase: Phase::Content, cause: Cause::Timeout };
     assert_eq!(sent, Err(SendError::Server(timeout)));
 }
@@ -479,7 +481,7 @@ async fn converse(replies: Vec<Vec<u8>>, encryption: Encryption) -> Result<(), S
     let config = SmtpConfig { encryption, ..limits };
     let mailer = Mailer::new(config).unwrap();
     let session = mailer.session().await.map_err(|failure| failure.to_string())?;
-    session.send(&email()).await.map_err(|error| format!("{error:?}"))
+    session.send(&email(), &CancellationToken::new()).await.map_err(|error| format!("{error:?}"))
 }
 
 proptest! {

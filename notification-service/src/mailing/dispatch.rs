@@ -4,21 +4,20 @@ use super::{
     Command, DeliveryId, Mailing, Now,
     backlog::Item,
     journal,
-    running::Delivery,
+    running::{Delivery, Withdrawal},
     server::Change,
+    servers::{Choice, holds_up},
     turn::Turn,
-    verdict::{self, Next},
+    verdict::{self, Next, Role},
 };
 use crate::{
-    gate::{Admission, Signal},
+    gate::Signal,
     offsets::Position,
     outcome::{End, Outcome, Reason, Report, Target},
+    server_number::ServerNumber,
 };
 use runtime::caught::caught;
 use std::sync::Arc;
-
-/// For each session, one delivery that uses it and one that is next.
-const DELIVERIES_PER_SESSION: usize = 2;
 
 impl Mailing {
     /// Begins all deliveries that may begin now.
@@ -27,15 +26,10 @@ impl Mailing {
             return;
         }
         let mut twins = Vec::new();
-        while self.running.deliveries.len() < self.settings.sessions * DELIVERIES_PER_SESSION {
-            let probe = match self.server.gate.admission(now.instant) {
-                Admission::All => false,
-                Admission::Probe => true,
-                Admission::Nothing(_) => break,
-            };
+        while let Some(Choice { server, probe }) = self.servers.choose(&self.running, now.instant) {
             let is_at_bound = self.is_at_bound();
             if probe && !is_at_bound {
-                if self.server.gate.prefers_untried() {
+                if self.servers.get(server).gate.prefers_untried() {
                     self.assignment.backlog.put_untried_first();
                 } else {
                     self.assignment.backlog.put_first_refused_first();
@@ -47,7 +41,10 @@ impl Mailing {
                     self.make_way(item, now);
                     continue;
                 }
-                None => break,
+                None => {
+                    self.free_what_is_held_up(now);
+                    break;
+                }
             };
             let known = item.mail.is_some_and(|mail| self.running.recent.contains(mail));
             if known || self.assignment.chains.is_outdated(&item.record) {
@@ -61,32 +58,44 @@ impl Mailing {
                 continue;
             }
             if probe {
-                self.server.gate.probe_started();
+                self.servers.get(server).gate.probe_started();
             }
-            self.follow(Delivery::new(item, probe, now.instant), next, now);
+            self.follow(Delivery::new(item, server, probe, now.instant), next, now);
         }
         twins.into_iter().rev().for_each(|item| self.assignment.backlog.push_front(item));
     }
 
     /// Takes in how the task of a delivery ended.
     pub(super) fn ended(&mut self, id: DeliveryId, end: End, now: Now) {
-        let Some(mut delivery) = self.running.deliveries.remove(&id) else { return };
+        let Some(mut delivery) = self.running.remove(id) else { return };
+        delivery.asks = false;
         let position = delivery.item.record.position;
         let is_current = self.assignment.offsets.is_current(position);
         let judged = match end {
             End::Written(outcome) => Some(Next::Finish(outcome)),
             End::Tried(tried) => {
-                let judged =
-                    caught(|| verdict::of_try(&delivery.item.record, tried, delivery.probe, now)).ok();
+                let role = match (delivery.probe, self.servers.is_another_open(delivery.server)) {
+                    (false, _) => Role::Ordinary,
+                    (true, false) => Role::Probe,
+                    (true, true) => Role::ProbeBesideAnother,
+                };
+                let judged = caught(|| verdict::of_try(&delivery.item.record, tried, role, now)).ok();
                 judged.map(|(next, report)| {
                     delivery.report = report;
+                    if delivery.probe
+                        && delivery.withdrawn.is_some()
+                        && delivery.report.signal == Signal::Silent
+                    {
+                        // It was taken back because the server did not answer.
+                        delivery.report.signal = Signal::Failed;
+                    }
                     next
                 })
             }
             End::Gone => None,
         };
         let next = judged.unwrap_or_else(|| {
-            self.server.let_go_of(&delivery, now.instant);
+            self.servers.get(delivery.server).let_go_of(&delivery, now.instant);
             (delivery.probe, delivery.quiet, delivery.report) = (false, true, Report::new(Signal::Silent));
             if is_current {
                 journal::note_bug(position);
@@ -95,7 +104,7 @@ impl Mailing {
         });
         if matches!(next, Next::Write(_)) && !is_current {
             // The partition's new owner reads the record again.
-            return self.server.let_go_of(&delivery, now.instant);
+            return self.servers.get(delivery.server).let_go_of(&delivery, now.instant);
         }
         self.follow(delivery, next, now);
     }
@@ -104,10 +113,11 @@ impl Mailing {
     fn follow(&mut self, mut delivery: Delivery, next: Next, now: Now) {
         match next {
             Next::Mail(event) => {
-                delivery.mails = true;
-                let (position, trace) = (delivery.item.record.position, delivery.item.record.trace());
+                (delivery.mails, delivery.asks) = (true, true);
+                let Delivery { item, server, .. } = &delivery;
+                let (position, server, trace) = (item.record.position, *server, item.record.trace());
                 let delivery = self.running.add(delivery);
-                self.commands.push(Command::Start { delivery, position, event, trace });
+                self.commands.push(Command::Start { delivery, server, position, event, trace });
             }
             Next::Write(target) => {
                 let record = Arc::clone(&delivery.item.record);
@@ -121,7 +131,8 @@ impl Mailing {
             Next::Finish(outcome) => {
                 if !delivery.quiet {
                     // The outcome stands, with or without its line.
-                    let _ = caught(|| journal::note(&delivery, outcome, now));
+                    let named = self.servers.are_several();
+                    let _ = caught(|| journal::note(&delivery, outcome, named, now));
                 }
                 self.observe(&delivery, now);
                 if let (Outcome::Delivered, Some(mail)) = (outcome, delivery.item.mail) {
@@ -132,29 +143,65 @@ impl Mailing {
         }
     }
 
-    /// Tells the gate how a delivery ended. If the gate closes, deliveries that wait for a session are called back.
+    /// Tells the gate how a delivery ended. If the gate closes, deliveries that wait for a session are called back; with
+    /// another server beside this one, so are those whose mail is not sent yet.
     fn observe(&mut self, delivery: &Delivery, now: Now) {
-        match self.server.observe(delivery, now) {
+        match self.servers.observe(delivery, now) {
+            Some(Change::Closed) if self.servers.are_several() => {
+                self.withdraw(delivery.server, Withdrawal::IfUnsent);
+            }
             Some(Change::Closed) => self.commands.push(Command::CallBack),
             // When it closes again, it waits for none of these.
             Some(Change::Opened) => {
-                self.running.deliveries.values_mut().for_each(|delivery| delivery.probe = false)
+                let running = self.running.deliveries.values_mut();
+                running.filter(|it| it.server == delivery.server).for_each(|it| it.probe = false);
             }
             None => {}
         }
     }
 
+    /// Takes mails back from servers that have been silent for too long.
+    pub(super) fn withdraw_from_silent(&mut self, now: Now) {
+        for server in self.servers.find_silent(&self.running, now) {
+            self.withdraw(server, Withdrawal::IfUnsent);
+        }
+    }
+
+    /// Nothing may be started because of mails that have not ended. Takes those back that are with a server whose gate is
+    /// closed: another one is open, so the others need not wait for it. Such a mail may be sent twice.
+    fn free_what_is_held_up(&mut self, now: Now) {
+        if !self.servers.are_several() || !self.is_at_bound() || self.assignment.offsets.commit_makes_room() {
+            return;
+        }
+        let blockers: Vec<_> = self.assignment.offsets.blockers().collect();
+        for server in self.servers.waits_for_nobody() {
+            let with_it = self.running.deliveries.values().filter(|it| it.server == server && it.asks);
+            let mut blocking = with_it.filter(|it| blockers.contains(&it.item.record.position));
+            let blocks = |it: &Delivery| it.withdrawn < Some(Withdrawal::Anyway) && holds_up(it, now.instant);
+            if blocking.any(blocks) {
+                self.withdraw(server, Withdrawal::Anyway);
+            }
+        }
+    }
+
+    fn withdraw(&mut self, server: ServerNumber, withdrawal: Withdrawal) {
+        let with_it = self.running.deliveries.values_mut().filter(|it| it.server == server && it.asks);
+        with_it.for_each(|delivery| delivery.withdrawn = delivery.withdrawn.max(Some(withdrawal)));
+        self.commands.push(Command::Withdraw { server, withdrawal });
+    }
+
     /// Puts a record back into the backlog. A failed probe goes last: a record on which the server always fails must not
-    /// keep the gate closed. A record to which the server gave no answer is put off. Each further try could take just as
+    /// keep the gate closed. With another server open it goes first, since that one takes it at once. A record to which the server gave no answer is put off. Each further try could take just as
     /// long, and meanwhile the gate would be closed or finished records would wait behind it.
     fn put_back(&mut self, delivery: Delivery) {
-        let Delivery { mut item, probe, report, .. } = delivery;
+        let Delivery { mut item, server, probe, report, .. } = delivery;
         if !self.assignment.offsets.is_current(item.record.position) {
             return;
         }
+        let another_takes_it = self.servers.is_another_open(server);
         // At the limit no other record can be the probe, so its failures count.
-        item.note_try(&report, probe && !self.is_at_bound());
-        if probe && !report.is_unanswered() {
+        item.note_try(&report, (probe || another_takes_it) && !self.is_at_bound());
+        if probe && !report.is_unanswered() && !another_takes_it {
             self.assignment.backlog.push_back(item);
         } else {
             self.assignment.backlog.push_front(item);
@@ -171,7 +218,7 @@ impl Mailing {
     /// Takes a record out of the way, so that finished records behind it can be committed.
     pub(super) fn make_way(&mut self, item: Item, now: Now) {
         let next = judged(|| verdict::out_of_the_way(&item, now));
-        let mut delivery = Delivery::new(item, false, now.instant);
+        let mut delivery = Delivery::new(item, ServerNumber::FIRST, false, now.instant);
         delivery.quiet = matches!(next, Next::Write(Target::Retry(_)));
         self.follow(delivery, next, now);
     }

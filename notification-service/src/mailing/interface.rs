@@ -1,10 +1,14 @@
 //! What the state machine and its shell exchange.
 
-use super::{batch::CommitConfig, running::DeliveryId};
+use super::{
+    batch::CommitConfig,
+    running::{DeliveryId, Withdrawal},
+};
 use crate::{
     offsets::{Partition, Position},
     outcome::{End, Target},
     record::{Lent, Record},
+    server_number::ServerNumber,
 };
 use contract::{event::Event, trace_context::TraceContext};
 use jiff::Timestamp;
@@ -37,12 +41,21 @@ pub enum Input<'a> {
 /// What the shell has to do.
 #[derive(Debug)]
 pub enum Command {
-    /// Send the mail that the event of this record asks for. `trace`: the trace that the record belongs to.
-    Start { delivery: DeliveryId, position: Position, event: Arc<Event>, trace: Option<TraceContext> },
+    /// Send the mail that the event of this record asks for, through this server. `trace`: the trace that the record
+    /// belongs to.
+    Start {
+        delivery: DeliveryId,
+        server: ServerNumber,
+        position: Position,
+        event: Arc<Event>,
+        trace: Option<TraceContext>,
+    },
     /// Write the record to another topic, and wait for the broker's ack.
     Write { delivery: DeliveryId, record: Arc<Record>, target: Target },
     /// Interrupt all deliveries that wait for a session.
     CallBack,
+    /// Interrupt the deliveries of this server. Other servers take their mails.
+    Withdraw { server: ServerNumber, withdrawal: Withdrawal },
     /// Interrupt all SMTP transactions. The server may have accepted those mails.
     Abandon,
     /// Drop all tasks, including writes that have no ack yet.
@@ -85,10 +98,19 @@ pub struct Settings {
     /// The consumer group. Only this group takes its retries.
     pub group: String,
     pub commit: CommitConfig,
-    /// The most SMTP sessions.
-    pub sessions: usize,
+    /// The mail servers, in the order in which they are preferred.
+    pub servers: Vec<ServerSettings>,
     /// The limit in octets on waiting records.
     pub max_backlog_octets: usize,
     /// How far the clock of a record's writer may differ from the broker's.
     pub clock_tolerance: Duration,
+}
+
+/// What the state machine has to know of a mail server.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerSettings {
+    /// The most SMTP sessions.
+    pub sessions: usize,
+    /// How long it may leave mails without any answer when another server could take them.
+    pub longest_silence: Duration,
 }

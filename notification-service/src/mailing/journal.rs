@@ -3,6 +3,7 @@
 use super::{Now, running::Delivery};
 use crate::{
     email,
+    gate::Signal,
     offsets::Position,
     outcome::{Outcome, Reason, Report},
     record::{Content, Record},
@@ -18,11 +19,11 @@ use std::borrow::Cow;
 /// Limits lines about records of other writers.
 static NOT_UNDERSTOOD: LineLimit = LineLimit::new();
 
-/// Logs the outcome of a record.
-pub(super) fn note(delivery: &Delivery, outcome: Outcome, now: Now) {
+/// Logs the outcome of a record. `named`: there are several mail servers, so the line says which one it was.
+pub(super) fn note(delivery: &Delivery, outcome: Outcome, named: bool, now: Now) {
     let record = &delivery.item.record;
     match &record.content {
-        Content::Event(event) => note_email(delivery, event, outcome, now),
+        Content::Event(event) => note_email(delivery, event, outcome, named, now),
         Content::NotUnderstood(error) => note_not_understood(record, &error.to_string(), outcome, now),
         Content::TooLarge(_) => note_not_understood(record, &DecodeError::TooLarge.to_string(), outcome, now),
         Content::Panicked => note_not_understood(record, &Panicked.to_string(), outcome, now),
@@ -30,7 +31,7 @@ pub(super) fn note(delivery: &Delivery, outcome: Outcome, now: Now) {
     }
 }
 
-fn note_email(delivery: &Delivery, event: &Event, outcome: Outcome, now: Now) {
+fn note_email(delivery: &Delivery, event: &Event, outcome: Outcome, named: bool, now: Now) {
     // An expired email leaves no other trace. A warning is written before its record counts as finished.
     let not_sent = matches!(outcome, Outcome::DeadLettered(_) | Outcome::Expired);
     let level = if not_sent { Level::Warn } else { Level::Info };
@@ -38,6 +39,11 @@ fn note_email(delivery: &Delivery, event: &Event, outcome: Outcome, now: Now) {
     let duration = now.instant.saturating_duration_since(delivery.began);
     let trace = delivery.item.record.trace();
     let trace_id = trace.map_or_else(String::new, |trace| trace.trace_id().to_string());
+    let server = if named && delivery.report.signal != Signal::Silent {
+        format!(" (mail server {})", delivery.server)
+    } else {
+        String::new()
+    };
     log::log!(
         level,
         "request.id" = event.request_id().as_str(),
@@ -49,8 +55,8 @@ fn note_email(delivery: &Delivery, event: &Event, outcome: Outcome, now: Now) {
         "attempt" = delivery.item.record.attempt(),
         "duration_ms" = (duration.as_secs_f64() * 1e5).round() / 100.0,
         "age_ms" = u64::try_from(age.as_millis()).unwrap_or(0),
-        "reason" = reason(outcome, &delivery.report).as_ref();
-        "{}", title(outcome)
+        "reason" = delivery.server.naming(&reason(outcome, &delivery.report)).as_ref();
+        "{}{server}", title(outcome)
     );
 }
 

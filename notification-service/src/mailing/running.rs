@@ -8,6 +8,7 @@ use crate::{
     gate::{Signal, Tried},
     offsets::Position,
     outcome::Report,
+    server_number::ServerNumber,
 };
 use std::{
     collections::BTreeMap,
@@ -23,15 +24,29 @@ pub struct DeliveryId(u64);
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) item: Item,
+    pub(super) server: ServerNumber,
     /// It is the probe: the closed gate waits for its result.
     pub(super) probe: bool,
     pub(super) began: Instant,
     /// It mails. No other record of the same mail is started meanwhile.
     pub(super) mails: bool,
+    /// Its mail is with the server, or waits for a session.
+    pub(super) asks: bool,
+    /// The shell was told to take it back from the server.
+    pub(super) withdrawn: Option<Withdrawal>,
     /// What the try said about the mail server.
     pub(super) report: Report,
     /// Its outcome gets no log line.
     pub(super) quiet: bool,
+}
+
+/// How firmly a delivery was taken back from its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Withdrawal {
+    /// Only if the server can't have accepted the mail: it hasn't got all of the content.
+    IfUnsent,
+    /// In any case. The server may have accepted the mail.
+    Anyway,
 }
 
 /// Deliveries in flight and recent mails. None at first.
@@ -40,11 +55,14 @@ pub(super) struct Running {
     pub(super) deliveries: BTreeMap<DeliveryId, Delivery>,
     pub(super) recent: Recent,
     started: u64,
+    /// Deliveries in flight, by their server.
+    of_servers: [usize; ServerNumber::MOST],
 }
 
 impl Delivery {
-    pub(super) fn new(item: Item, probe: bool, began: Instant) -> Self {
-        Self { item, probe, began, mails: false, report: Report::new(Signal::Silent), quiet: false }
+    pub(super) fn new(item: Item, server: ServerNumber, probe: bool, began: Instant) -> Self {
+        let report = Report::new(Signal::Silent);
+        Self { item, server, probe, began, mails: false, asks: false, withdrawn: None, report, quiet: false }
     }
 
     /// What the gate needs to know of it.
@@ -59,8 +77,26 @@ impl Delivery {
 impl Running {
     pub(super) fn add(&mut self, delivery: Delivery) -> DeliveryId {
         self.started += 1;
+        self.of_servers[delivery.server.index()] += 1;
         self.deliveries.insert(DeliveryId(self.started), delivery);
         DeliveryId(self.started)
+    }
+
+    pub(super) fn remove(&mut self, id: DeliveryId) -> Option<Delivery> {
+        let delivery = self.deliveries.remove(&id)?;
+        self.of_servers[delivery.server.index()] -= 1;
+        Some(delivery)
+    }
+
+    /// The number of deliveries of this server.
+    pub(super) fn of(&self, server: ServerNumber) -> usize {
+        self.of_servers[server.index()]
+    }
+
+    /// Since when the server has been asked without an answer, by the oldest delivery that was not taken back from it.
+    pub(super) fn asked_since(&self, server: ServerNumber) -> Option<Instant> {
+        let asked = self.deliveries.values().filter(|it| it.server == server && it.asks);
+        asked.filter(|delivery| delivery.withdrawn.is_none()).map(|delivery| delivery.began).min()
     }
 
     pub(super) fn has(&self, position: Position) -> bool {

@@ -6,23 +6,27 @@ use crate::{
     offsets::Position,
     outcome::{End, Reason, Target, Try},
     retry::Retry,
+    server_number::ServerNumber,
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
+mod servers;
+
 const CODES: Partition = Partition { topic: Topic::Created, number: 0 };
 const RETRIES: Partition = Partition { topic: Topic::MailRetry, number: 0 };
 const SECOND: Duration = Duration::from_secs(1);
+const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 const LOST: Input<'_> = Input::Revoked { lost: true };
 const CLEAN: Input<'_> = Input::Revoked { lost: false };
 
 /// The work of a delivery.
 #[derive(Debug)]
 enum Job {
-    /// It mails to this person.
-    Mail(String),
+    /// It mails to this person, through this server.
+    Mail(String, ServerNumber),
     Write(Position, Target),
 }
 
@@ -36,6 +40,8 @@ struct Shell {
     committing: Option<Vec<Position>>,
     /// The next offset of each partition.
     committed: BTreeMap<Partition, i64>,
+    /// What was taken back, from which server.
+    withdrawn: Vec<(ServerNumber, Withdrawal)>,
     /// All other commands.
     told: Vec<&'static str>,
 }
@@ -43,10 +49,15 @@ struct Shell {
 impl Shell {
     /// A member that owns both partitions, with 8 sessions.
     fn new(max_uncommitted: usize) -> Self {
+        Self::with_servers(1, max_uncommitted)
+    }
+
+    /// The same with this number of mail servers.
+    fn with_servers(servers: usize, max_uncommitted: usize) -> Self {
         let settings = Settings {
             group: "g".to_owned(),
             commit: CommitConfig { max_records: 5, max_wait: Duration::from_millis(250), max_uncommitted },
-            sessions: 8,
+            servers: vec![ServerSettings { sessions: 8, longest_silence: LONGEST_SILENCE }; servers],
             max_backlog_octets: 64 << 10,
             clock_tolerance: Duration::from_secs(125),
         };
@@ -58,6 +69,7 @@ impl Shell {
             dropped: Vec::new(),
             committing: None,
             committed: BTreeMap::new(),
+            withdrawn: Vec::new(),
             told: Vec::new(),
         };
         shell.assign();
@@ -68,9 +80,9 @@ impl Shell {
     fn on(&mut self, input: Input<'_>) {
         for command in self.mailing.on(input, self.now) {
             match command {
-                Command::Start { delivery, event, .. } => {
+                Command::Start { delivery, server, event, .. } => {
                     let person = event.email().unwrap().normalised();
-                    self.started.insert(delivery, Job::Mail(person));
+                    self.started.insert(delivery, Job::Mail(person, server));
                 }
                 Command::Write { delivery, record, target } => {
                     self.started.insert(delivery, Job::Write(record.position, target));
@@ -80,6 +92,7 @@ impl Shell {
                     self.told.push("discard");
                 }
                 Command::Commit(positions) => assert!(self.committing.replace(positions).is_none()),
+                Command::Withdraw { server, withdrawal } => self.withdrawn.push((server, withdrawal)),
                 Command::CallBack => self.told.push("call back"),
                 Command::Abandon => self.told.push("abandon"),
                 Command::Pause(partitions) => self.told.push(match partitions[..] {
@@ -152,7 +165,7 @@ impl Shell {
     /// The deliveries that mail, each with its person's number.
     fn mails(&self) -> Vec<(DeliveryId, i64)> {
         let person = |job: &Job| match job {
-            Job::Mail(person) => person.strip_suffix("@example.com").unwrap().parse().ok(),
+            Job::Mail(person, _) => person.strip_suffix("@example.com").unwrap().parse().ok(),
             Job::Write(..) => None,
         };
         self.started.iter().filter_map(|(id, job)| Some((*id, person(job)?))).collect()
@@ -172,7 +185,7 @@ impl Shell {
     /// The broker acknowledges all writes.
     fn write_all(&mut self) -> usize {
         let written = |job: &Job| match job {
-            Job::Mail(_) => None,
+            Job::Mail(..) => None,
             Job::Write(_, Target::Retry(_)) => Some(Outcome::HandedOn),
             Job::Write(_, Target::DeadLetter { reason, .. }) => Some(Outcome::DeadLettered(*reason)),
         };
@@ -209,7 +222,7 @@ impl Shell {
     }
 
     fn gate_is_open(&self) -> bool {
-        self.mailing.work().gate_closed_by.is_none()
+        self.mailing.work().gates.all_closed_by().is_none()
     }
 }
 
@@ -691,7 +704,7 @@ proptest! {
                 (Step::Write, ..) => {
                     let written = shell.started.values().filter_map(|job| match job {
                         Job::Write(at, _) => Some(at.offset),
-                        Job::Mail(_) => None,
+                        Job::Mail(..) => None,
                     });
                     finished.extend(written);
                     shell.write_all();

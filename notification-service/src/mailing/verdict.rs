@@ -51,8 +51,19 @@ pub(super) fn at_turn(item: &Item, now: Now) -> Next {
     }
 }
 
+/// The mail's part in finding out whether its server works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// None: the gate is open.
+    Ordinary,
+    /// A probe, and no server is known to work.
+    Probe,
+    /// A probe, and another server works.
+    ProbeBesideAnother,
+}
+
 /// The next step after a try to mail the record, and what the try says about the mail server.
-pub(super) fn of_try(record: &Record, tried: Try, probe: bool, now: Now) -> (Next, Report) {
+pub(super) fn of_try(record: &Record, tried: Try, role: Role, now: Now) -> (Next, Report) {
     let silent = || Report::new(Signal::Silent);
     match tried {
         Try::Accepted => (Next::Finish(Outcome::Delivered), Report::new(Signal::Accepted)),
@@ -64,7 +75,7 @@ pub(super) fn of_try(record: &Record, tried: Try, probe: bool, now: Now) -> (Nex
         Try::Unwritable(UnwritableError::Compose) => (dead_letter(Reason::Unwritable, None), silent()),
         Try::Interrupted => (Next::PutBack, silent()),
         Try::Failed(failure) => (Next::PutBack, Report::new(Signal::Failed).because_of(failure)),
-        Try::Unwelcome(failure) if record.earlier_attempts() == 0 => {
+        Try::Unwelcome(failure) if record.earlier_attempts() == 0 || role == Role::ProbeBesideAnother => {
             (Next::PutBack, Report::new(Signal::Unwelcome).because_of(failure))
         }
         // The server may serve others meanwhile. The record waits like one that is refused for now, and never becomes a dead
@@ -73,22 +84,29 @@ pub(super) fn of_try(record: &Record, tried: Try, probe: bool, now: Now) -> (Nex
             (later(record, None, now), Report::new(Signal::UnwelcomeAgain).because_of(failure))
         }
         Try::Refused(refusal) => {
-            let (next, signal) = refused(record, &refusal, probe, now);
+            let (next, signal) = refused(record, &refusal, role, now);
             (next, Report::new(signal).refused_with(refusal.status))
         }
     }
 }
 
-fn refused(record: &Record, refusal: &Refusal, probe: bool, now: Now) -> (Next, Signal) {
+fn refused(record: &Record, refusal: &Refusal, role: Role, now: Now) -> (Next, Signal) {
     let status = refusal.status;
     let signal = if record.earlier_attempts() == 0 { Signal::Refused } else { Signal::RefusedAgain };
     match refusal.kind {
+        // The gate is closed, so the refusal may be about us. The other server takes the mail at once.
+        RefusalKind::ForNow | RefusalKind::Content if role == Role::ProbeBesideAnother => {
+            (Next::PutBack, signal)
+        }
+        RefusalKind::RecipientUnclear if role == Role::ProbeBesideAnother => {
+            (Next::PutBack, Signal::RefusedForGood)
+        }
         RefusalKind::ForNow => (later(record, None, now), signal),
         RefusalKind::RecipientForNow => (later(record, None, now), Signal::RecipientRefused),
         RefusalKind::Content => (later(record, Some((Reason::ContentRefused, status)), now), signal),
         RefusalKind::Recipient => (dead_letter(Reason::RecipientRefused, status), Signal::RecipientRefused),
         // A refused probe is no dead letter: nobody is served, so the refusal may be about us.
-        RefusalKind::RecipientUnclear if probe => {
+        RefusalKind::RecipientUnclear if role == Role::Probe => {
             (later(record, Some((Reason::RecipientRefused, status)), now), Signal::RefusedForGood)
         }
         RefusalKind::RecipientUnclear => {

@@ -64,7 +64,11 @@ async fn a_session_that_is_full_is_followed_by_a_fresh_one_at_once() {
         // The first session met the limit. The others ended before it.
         assert_eq!(world.smtp.sessions().opened, 6, "{stage:?}");
         let metrics = service.metrics().await;
-        assert_eq!(value(&metrics, "notification_smtp_refusals_total{about=\"mails\"}"), 1, "{stage:?}");
+        assert_eq!(
+            value(&metrics, "notification_smtp_refusals_total{about=\"mails\",server=\"1\"}"),
+            1,
+            "{stage:?}"
+        );
         service.stop().await;
         assert_eq!(world.committed(Topic::MailRetry).await, 0);
     }
@@ -84,7 +88,7 @@ async fn a_server_that_takes_three_connections_gets_three() {
         assert!(took < 2 * IDEAL, "{took:?}");
         let sessions = world.smtp.sessions();
         assert!(sessions.opened <= 40, "{sessions:?}");
-        assert!(value(&service.metrics().await, "notification_smtp_sessions_allowed") <= 3);
+        assert!(value(&service.metrics().await, "notification_smtp_sessions_allowed{server=\"1\"}") <= 3);
         service.stop().await;
     }
 }
@@ -109,7 +113,7 @@ async fn a_server_that_takes_three_mails_at_a_time_gets_three() {
     let took = sixty_mails(&world, &service).await;
     assert!(took < 2 * IDEAL, "{took:?}");
     let metrics = service.metrics().await;
-    assert!(value(&metrics, "notification_smtp_sessions_allowed") <= 4, "{metrics}");
+    assert!(value(&metrics, "notification_smtp_sessions_allowed{server=\"1\"}") <= 4, "{metrics}");
     service.stop().await;
 }
 
@@ -121,7 +125,7 @@ async fn a_server_that_is_busy_for_everybody_closes_the_gate_and_gets_all_sessio
     world.publish(&(0..30).map(created).collect::<Vec<_>>()).await;
     let health = service.wait_until(|body| body["gate"]["open"] == false).await;
     assert_eq!(health["gate"]["closed_by"], "greeting: reply 421 4.3.2");
-    assert_eq!(value(&service.metrics().await, "notification_smtp_sessions_allowed"), 8);
+    assert_eq!(value(&service.metrics().await, "notification_smtp_sessions_allowed{server=\"1\"}"), 8);
     world.smtp.set_script(Script::accept_all());
     world.wait_for_mails(30).await;
     service.stop().await;

@@ -27,6 +27,7 @@ mod records;
 mod refusals;
 mod rotation;
 mod sender;
+mod servers;
 mod server_away;
 mod slow_server;
 mod stopping;

@@ -105,7 +105,10 @@ async fn addresses_that_are_clearly_wrong_never_close_the_gate() {
     let health = service.wait_until(|body| body["records"]["dead_lettered"] == 40).await;
     assert_eq!(health["gate"]["open"], true);
     let metrics = service.metrics().await;
-    assert!(metrics.contains("notification_smtp_refusals_total{about=\"recipient\"} 40\n"), "{metrics}");
+    assert!(
+        metrics.contains("notification_smtp_refusals_total{about=\"recipient\",server=\"1\"} 40\n"),
+        "{metrics}"
+    );
     service.stop().await;
 }
 

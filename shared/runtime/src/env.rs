@@ -98,6 +98,11 @@ impl Env {
         }
     }
 
+    /// Forgets the variables whose names begin like this.
+    pub fn forget(&mut self, beginning: &str) {
+        self.values.retain(|name, _| !name.starts_with(beginning));
+    }
+
     /// Reads an optional variable; an empty one counts as absent.
     pub fn optional<T, E: fmt::Display>(
         &mut self,
@@ -321,6 +326,14 @@ mod tests {
         assert_eq!(env.or("CODE_TTL", Duration::from_secs(900), duration), Duration::from_secs(900));
         assert_eq!(env.names().iter().copied().collect::<Vec<_>>(), ["CODE_TTL", "KAFKA_PARTITIONS"]);
         assert!(env.finish(|| Some(())).is_ok());
+    }
+
+    #[test]
+    fn what_is_forgotten_is_absent_and_all_else_stays() {
+        let mut env = Env::from_pairs([("SMTP_HOST", "a"), ("SMTP_2_HOST", "b"), ("SMTP_2_PORT", "25")]);
+        env.forget("SMTP_2_");
+        let set = ["SMTP_HOST", "SMTP_2_HOST", "SMTP_2_PORT"].map(|name| env.is_set(name));
+        assert_eq!(set, [true, false, false]);
     }
 
     /// The value that a process with these variables and this file reads; `None` if it takes the default.

@@ -1,0 +1,320 @@
+//! Several mail servers: which one gets the mail, and when it goes back to the first.
+
+use super::*;
+use crate::gate::{LONGEST_PAUSE_BESIDE_ANOTHER, TRIAL};
+
+const FIRST: ServerNumber = ServerNumber::ALL[0];
+const SECOND_SERVER: ServerNumber = ServerNumber::ALL[1];
+const THIRD: ServerNumber = ServerNumber::ALL[2];
+
+impl Shell {
+    /// The mails that are with this server, each with its person's number.
+    fn with(&self, server: ServerNumber) -> Vec<(DeliveryId, i64)> {
+        let with_it = |id: &DeliveryId| matches!(&self.started[id], Job::Mail(_, at) if *at == server);
+        self.mails().into_iter().filter(|(id, _)| with_it(id)).collect()
+    }
+
+    /// Ends all mails of this server, and returns their number.
+    fn end_with(&mut self, server: ServerNumber, ended: impl Fn() -> Try) -> usize {
+        let mails = self.with(server);
+        mails.iter().for_each(|(id, _)| self.end(*id, End::Tried(ended())));
+        mails.len()
+    }
+
+    fn closed_by(&self, server: ServerNumber) -> Option<String> {
+        self.mailing.work().gates.closed_by(server).map(str::to_owned)
+    }
+
+    /// A second with two new mails, each of which ends as its server has it. Returns how many each server accepted.
+    fn a_second(&mut self, next: &mut i64, works: [bool; 2]) -> [usize; 2] {
+        self.pass(SECOND);
+        self.take_codes(*next..*next + 2);
+        *next += 2;
+        let mut accepted = [0, 0];
+        for _ in 0..4 {
+            for (server, works) in [FIRST, SECOND_SERVER].into_iter().zip(works) {
+                let ended = self.end_with(server, || if works { Try::Accepted } else { failed() });
+                accepted[server.index()] += if works { ended } else { 0 };
+            }
+        }
+        self.commit();
+        accepted
+    }
+}
+
+#[test]
+fn all_mail_goes_to_the_first_server_while_it_works() {
+    let mut shell = Shell::with_servers(2, 500);
+    shell.take_codes(0..40);
+    assert_eq!(
+        (shell.with(FIRST).len(), shell.with(SECOND_SERVER).len()),
+        (16, 0),
+        "what waits does not overflow"
+    );
+}
+
+#[test]
+fn a_mail_that_fails_because_of_its_server_goes_to_the_next_at_once() {
+    let mut shell = Shell::with_servers(3, 500);
+    shell.take_codes(0..3);
+    shell.end(shell.with(FIRST)[0].0, End::Tried(failed()));
+    assert_eq!(shell.with(SECOND_SERVER).iter().map(|(_, person)| *person).collect::<Vec<_>>(), [0]);
+    assert_eq!(shell.withdrawn, [(FIRST, Withdrawal::IfUnsent)], "the others are taken back, too");
+    assert!(!shell.told.contains(&"call back"));
+    shell.end_with(FIRST, || Try::Interrupted);
+    assert_eq!(shell.with(SECOND_SERVER).len(), 3);
+    shell.end(shell.with(SECOND_SERVER)[0].0, End::Tried(failed()));
+    assert_eq!(shell.with(THIRD).len(), 1);
+    assert!(shell.gate_is_open());
+    shell.end_with(SECOND_SERVER, || Try::Interrupted);
+    shell.end_with(THIRD, failed);
+    assert!(!shell.gate_is_open());
+    let reason = shell.mailing.work().gates.all_closed_by().unwrap();
+    assert_eq!(
+        reason,
+        "1: connect: connection closed; 2: connect: connection closed; 3: connect: connection closed"
+    );
+}
+
+#[test]
+fn a_recipient_who_is_refused_for_good_is_not_tried_at_the_next_server() {
+    let mut shell = Shell::with_servers(2, 500);
+    shell.take_codes(0..1);
+    let refusal = Refusal { kind: RefusalKind::Recipient, status: None };
+    shell.end_mails(|| Try::Refused(refusal.clone()));
+    assert!(matches!(shell.started.values().next(), Some(Job::Write(_, Target::DeadLetter { .. }))));
+    assert_eq!(shell.mails(), []);
+    assert!(shell.closed_by(FIRST).is_none());
+}
+
+#[test]
+fn a_probe_that_is_refused_for_no_reason_of_its_recipient_goes_to_the_next_server_at_once() {
+    for kind in [RefusalKind::ForNow, RefusalKind::Content, RefusalKind::RecipientUnclear] {
+        let mut shell = Shell::with_servers(2, 500);
+        shell.take_codes(0..10);
+        shell.end_mails(|| Try::Refused(Refusal { kind, status: None }));
+        shell.write_all();
+        assert!(shell.closed_by(FIRST).is_some(), "{kind:?}");
+        shell.pass(SECOND);
+        shell.take_codes(10..11);
+        assert_eq!(shell.with(FIRST).len(), 1, "the probe");
+        shell.end_with(FIRST, || Try::Refused(Refusal { kind, status: None }));
+        assert_eq!((shell.with(FIRST), shell.with(SECOND_SERVER).len()), (vec![], 1), "{kind:?}");
+    }
+}
+
+#[test]
+fn the_first_server_gets_the_mail_back_after_it_has_served_all_probes_for_long_enough() {
+    let mut shell = Shell::with_servers(2, 500);
+    let mut next = 0;
+    while shell.closed_by(FIRST).is_none() {
+        shell.a_second(&mut next, [false, true]);
+    }
+    // Probes are few, and the second server has all other mail.
+    let minute: Vec<_> = (0..60).map(|_| shell.a_second(&mut next, [false, true])).collect();
+    assert!(minute.iter().all(|accepted| *accepted == [0, 2]), "{minute:?}");
+
+    let mut waited = Duration::ZERO;
+    while shell.closed_by(FIRST).is_some() {
+        let [by_first, by_second] = shell.a_second(&mut next, [true, true]);
+        assert_eq!(by_first + by_second, 2, "nothing waits");
+        assert!(by_first <= 1 || shell.closed_by(FIRST).is_none(), "one probe at a time");
+        waited += SECOND;
+    }
+    assert!((TRIAL..=TRIAL + LONGEST_PAUSE_BESIDE_ANOTHER + 2 * SECOND).contains(&waited), "{waited:?}");
+    assert_eq!(shell.a_second(&mut next, [true, true]), [2, 0]);
+}
+
+#[test]
+fn a_server_that_works_now_and_then_does_not_get_the_mail_back() {
+    let mut shell = Shell::with_servers(2, 500);
+    let mut next = 0;
+    shell.a_second(&mut next, [false, true]);
+    for second in 0..600 {
+        // It works for twenty seconds of each thirty.
+        let accepted = shell.a_second(&mut next, [second % 30 < 20, true]);
+        assert_eq!(accepted.iter().sum::<usize>(), 2);
+        assert!(shell.closed_by(FIRST).is_some(), "after {second} s");
+    }
+}
+
+#[test]
+fn the_first_server_takes_over_at_once_when_the_second_fails_meanwhile() {
+    let mut shell = Shell::with_servers(2, 500);
+    let mut next = 0;
+    for _ in 0..30 {
+        shell.a_second(&mut next, [false, true]);
+    }
+    // The first one's next probe may be half a minute away.
+    shell.a_second(&mut next, [true, false]);
+    let accepted = shell.a_second(&mut next, [true, false]);
+    assert!(accepted[0] >= 2, "{accepted:?}");
+    assert!(shell.closed_by(FIRST).is_none() && shell.closed_by(SECOND_SERVER).is_some());
+}
+
+#[test]
+fn without_any_server_one_probe_of_each_is_tried_and_nothing_is_lost() {
+    let mut shell = Shell::with_servers(2, 500);
+    shell.take_codes(0..20);
+    shell.end_with(FIRST, failed);
+    shell.end_with(SECOND_SERVER, failed);
+    shell.end_mails(failed);
+    for _ in 0..60 {
+        shell.pass(SECOND);
+        assert!(
+            !shell.gate_is_open() && shell.with(FIRST).len() <= 1 && shell.with(SECOND_SERVER).len() <= 1
+        );
+        shell.end_mails(failed);
+        shell.write_all();
+    }
+    for _ in 0..10 {
+        shell.pass(SECOND);
+        while shell.end_mails(|| Try::Accepted) + shell.write_all() > 0 {}
+    }
+    assert!(shell.gate_is_open());
+    shell.commit_all();
+    assert_eq!(shell.committed[&CODES], 20);
+}
+
+#[test]
+fn a_silent_server_loses_its_mail_to_the_next_and_a_lone_one_does_not() {
+    for servers in [1, 2] {
+        let mut shell = Shell::with_servers(servers, 500);
+        shell.take_codes(0..4);
+        shell.pass(LONGEST_SILENCE - SECOND);
+        assert_eq!((shell.closed_by(FIRST), &shell.withdrawn), (None, &vec![]));
+        shell.pass(SECOND);
+        if servers == 1 {
+            assert_eq!((shell.closed_by(FIRST), shell.withdrawn), (None, vec![]));
+            continue;
+        }
+        assert_eq!(shell.closed_by(FIRST).as_deref(), Some("no answer for 10s"));
+        assert_eq!(shell.withdrawn, [(FIRST, Withdrawal::IfUnsent)]);
+        // One of them was sent to its end: the server may have it.
+        let sent = shell.with(FIRST)[3].0;
+        for (id, _) in &shell.with(FIRST)[..3] {
+            shell.end(*id, End::Tried(Try::Interrupted));
+        }
+        assert_eq!(shell.end_with(SECOND_SERVER, || Try::Accepted), 3);
+        shell.pass(LONGEST_SILENCE);
+        shell.end(sent, End::Tried(Try::Accepted));
+        assert!(shell.closed_by(FIRST).is_some(), "a late answer is no part of a trial");
+    }
+}
+
+#[test]
+fn a_server_that_answers_some_mails_is_not_silent() {
+    let mut shell = Shell::with_servers(2, 500);
+    shell.take_codes(0..16);
+    for _ in 0..10 {
+        shell.pass(LONGEST_SILENCE - SECOND);
+        shell.end(shell.with(FIRST)[0].0, End::Tried(Try::Accepted));
+    }
+    assert_eq!((shell.closed_by(FIRST), shell.withdrawn), (None, vec![]));
+}
+
+#[test]
+fn a_silent_probe_is_taken_back_and_counts_as_failed() {
+    let mut shell = Shell::with_servers(2, 500);
+    shell.take_codes(0..1);
+    shell.end_with(FIRST, failed);
+    shell.end_with(SECOND_SERVER, || Try::Accepted);
+    shell.pass(SECOND);
+    shell.take_codes(1..2);
+    assert_eq!(shell.with(FIRST).len(), 1, "the probe");
+    shell.withdrawn.clear();
+    shell.pass(LONGEST_SILENCE);
+    assert_eq!(shell.withdrawn, [(FIRST, Withdrawal::IfUnsent)]);
+    shell.end_with(FIRST, || Try::Interrupted);
+    assert_eq!((shell.with(FIRST), shell.with(SECOND_SERVER).len()), (vec![], 1), "no second probe at once");
+}
+
+#[test]
+fn mails_behind_a_hanging_one_go_on_when_another_server_is_open() {
+    let mut shell = Shell::with_servers(2, 20);
+    shell.take_codes(0..1);
+    shell.pass(LONGEST_SILENCE);
+    assert!(shell.closed_by(FIRST).is_some());
+    shell.withdrawn.clear();
+    // It was sent to its end, so it stays. The others are mailed until too many wait for its commit.
+    shell.take_codes(1..100);
+    let mut accepted = 0;
+    for _ in 0..20 {
+        accepted += shell.end_with(SECOND_SERVER, || Try::Accepted);
+    }
+    let probes = shell.with(FIRST).len();
+    assert_eq!(accepted + probes, 20, "the limit");
+    shell.pass(SECOND);
+    assert_eq!(shell.withdrawn, [(FIRST, Withdrawal::Anyway)]);
+    shell.end_with(FIRST, || Try::Interrupted);
+    for _ in 0..40 {
+        shell.end_with(FIRST, failed);
+        shell.end_with(SECOND_SERVER, || Try::Accepted);
+        shell.pass(SECOND);
+        shell.commit();
+    }
+    assert_eq!(shell.committed[&CODES], 100);
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Take,
+    Accept(usize),
+    Fail(usize),
+    Refuse(usize),
+    Interrupt(usize),
+    Write,
+    Commit,
+    Pass(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => Just(Event::Take),
+        4 => (0..40_usize).prop_map(Event::Accept),
+        3 => (0..40_usize).prop_map(Event::Fail),
+        1 => (0..40_usize).prop_map(Event::Refuse),
+        2 => (0..40_usize).prop_map(Event::Interrupt),
+        2 => Just(Event::Write),
+        2 => Just(Event::Commit),
+        2 => (0..40_u64).prop_map(Event::Pass),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_servers_do_everything_is_mailed_and_committed_in_the_end(
+        servers in 1..4_usize, bound in 1..30_usize, events in proptest::collection::vec(event(), 0..120),
+    ) {
+        let mut shell = Shell::with_servers(servers, bound);
+        let mut taken = 0;
+        for event in events {
+            let end = |shell: &mut Shell, number: usize, tried: Try| {
+                let mails = shell.mails();
+                if let Some((id, _)) = mails.get(number % mails.len().max(1)) {
+                    shell.end(*id, End::Tried(tried));
+                }
+            };
+            match event {
+                Event::Take => { shell.take_codes(taken..taken + 1); taken += 1; }
+                Event::Accept(number) => end(&mut shell, number, Try::Accepted),
+                Event::Fail(number) => end(&mut shell, number, failed()),
+                Event::Refuse(number) => end(&mut shell, number, refused_for_now()),
+                Event::Interrupt(number) => end(&mut shell, number, Try::Interrupted),
+                Event::Write => drop(shell.write_all()),
+                Event::Commit => shell.commit(),
+                Event::Pass(seconds) => shell.pass(Duration::from_secs(seconds)),
+            }
+            for server in ServerNumber::ALL {
+                prop_assert!(shell.with(server).len() <= 16);
+            }
+        }
+        for _ in 0..100 {
+            shell.pass(SECOND);
+            while shell.end_mails(|| Try::Accepted) + shell.write_all() > 0 {}
+            shell.commit();
+        }
+        shell.commit_all();
+        prop_assert_eq!(shell.committed.get(&CODES).copied().unwrap_or(0), taken);
+    }
+}
