@@ -17,6 +17,24 @@ export async function mailTo(address, count = 1) {
   return parseMail(found[found.length - count].Content);
 }
 
+/** All mails to addresses with this text in them, the newest first, each with its parts and the names of its headers. */
+export async function mailsTo(text) {
+  // By their ids: what arrives meanwhile moves mails to the next page of the list.
+  const found = new Map();
+  for (let start = 0, total = 1; start < total; start += 250) {
+    const query = new URLSearchParams({ kind: "to", query: text, limit: 250, start });
+    const answer = await (await fetch(`${INBOX}/api/v2/search?${query}`)).json();
+    total = answer.total;
+    for (const item of answer.items) found.set(item.ID, item);
+  }
+  return [...found.values()].map(({ Raw, Content }) => ({
+    to: Raw.To[0],
+    headers: Object.keys(Content.Headers),
+    html: htmlOf(Content.Body),
+    ...parseMail(Content),
+  }));
+}
+
 /** The newest is first in MailHog's list. */
 function parseMail({ Headers, Body }) {
   const text = decoded(Body);
@@ -28,11 +46,19 @@ function parseMail({ Headers, Body }) {
 function decoded(body) {
   const inBase64 = /^Content-Transfer-Encoding: base64\r\n(?:[\w-]+:.*\r\n)*\r\n([A-Za-z0-9+/=\r\n]+)/gim;
   // Quoted-printable first: what base64 holds may look like it.
-  return body
-    .replace(/=\r?\n/g, "")
-    .replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)))
-    .replace(inBase64, (_, content) => Buffer.from(content, "base64").toString());
+  return unquoted(body).replace(inBase64, (_, content) => Buffer.from(content, "base64").toString());
 }
+
+/** The part that is HTML. */
+function htmlOf(body) {
+  const [, encoding, content] = /^Content-Type: text\/html;.*\r\nContent-Transfer-Encoding: ([\w-]+)\r\n\r\n([^]*?)\r\n--part-/im.exec(body);
+  if (encoding === "base64") return Buffer.from(content, "base64").toString();
+  if (encoding === "quoted-printable") return Buffer.from(unquoted(content), "latin1").toString();
+  return content;
+}
+
+const unquoted = (text) =>
+  text.replace(/=\r?\n/g, "").replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
 
 /** Another code than this one. */
 export const wrong = (code, difference = 1) => String((Number(code) + difference) % 1_000_000).padStart(6, "0");

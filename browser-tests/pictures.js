@@ -3,9 +3,9 @@
 
 import { pathToFileURL } from "node:url";
 import { PAGE, launch } from "./browser.js";
+import { LANGUAGES } from "./languages.js";
 
 const [preview, pagesFile, mailsFile] = process.argv.slice(2);
-const TAGS = ["en", "de", "fr", "es", "it", "pt-BR", "nl", "pl", "tr", "ja", "zh-Hans", "ar", "he", "hi"];
 const isDark = (at) => at % 3 === 2;
 
 const browser = await launch();
@@ -22,7 +22,7 @@ async function picture(url, colorScheme) {
 /** All pictures in two rows. */
 async function montage(file, address) {
   const images = [];
-  for (const [at, tag] of TAGS.entries()) images.push(await picture(address(tag, isDark(at)), isDark(at) ? "dark" : "light"));
+  for (const [at, tag] of LANGUAGES.entries()) images.push(await picture(address(tag, isDark(at)), isDark(at) ? "dark" : "light"));
   const page = await browser.newPage({ viewport: { width: 1456, height: 100 } });
   const cells = images.map((image) => `<img width="200" src="${image}">`).join("");
   await page.setContent(`<body style="margin:4px;display:grid;gap:4px;grid-template-columns:repeat(7,1fr);background:#888">${cells}</body>`);

@@ -3,11 +3,10 @@
 import assert from "node:assert/strict";
 import { assertAccessible, assertFits, atEachStep } from "../accessible.js";
 import { mailTo } from "../inbox.js";
+import { LANGUAGES, RIGHT_TO_LEFT } from "../languages.js";
 import { pageTest } from "../page_test.js";
 import { newcomer, register, sees } from "../person.js";
 
-const LANGUAGES = ["ar", "de", "en", "es", "fr", "he", "hi", "it", "ja", "nl", "pl", "pt-BR", "tr", "zh-Hans"];
-const RIGHT_TO_LEFT = ["ar", "he"];
 const FAMILY_NAME_FIRST = ["ja", "zh-Hans"];
 
 /** Text of twice its size, which widths in `rem` follow. */

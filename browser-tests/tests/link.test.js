@@ -201,13 +201,60 @@ pageTest("a link of a registration that is gone leads back to the start, and no 
 pageTest("a link that can't be looked up is confirmed by nobody, and looked up again on a click", async (page) => {
   const owner = await register(page);
   const { link } = await mailTo(owner.email);
-  await page.route("**/api/registration", answers(problem(503, "unavailable", "Not now.", { "Retry-After": "1" })));
+  const notNow = answers(problem(503, "unavailable", "Not now.", { "Retry-After": "1" }));
+  await page.route("**/api/registration", notNow);
   await page.goto(link);
   await sees(page, "Not now.");
   assert.equal(await confirm(page).isVisible(), false);
+  await page.getByRole("button", { name: "Try again" }).focus();
+  const refused = page.waitForResponse("**/api/registration");
+  await page.keyboard.press("Enter");
+  await refused;
+  await page.locator("#look-again:not([aria-busy])").waitFor();
+  await sees(page, "Not now.");
+  assert.equal(await focused(page), "look-again");
   await page.unroute("**/api/registration");
-  await page.getByRole("button", { name: "Try again" }).click();
+  await page.keyboard.press("Enter");
   await assertShows(page, owner);
+  assert.equal(await focused(page), "link-heading");
+});
+
+pageTest("a link that is opened in a tab that shows the page already leads the focus to it", async (page) => {
+  const owner = await register(page);
+  assert.equal(await focused(page), "code");
+  await page.evaluate((hash) => (location.hash = hash), new URL((await mailTo(owner.email)).link).hash);
+  await assertShows(page, owner);
+  assert.equal(await focused(page), "link-heading");
+  assert.equal(new URL(page.url()).hash, "");
+});
+
+pageTest("with other names that can't be confirmed for now the focus is where to try again", async (page) => {
+  const owner = await register(page);
+  await page.goto("about:blank");
+  await page.goto((await mailTo(owner.email)).link);
+  await page.getByText("Not your data? Use other names").click();
+  for (const label of ["First name", "Last name"]) await page.locator("#other-form").getByLabel(label).fill("Grace");
+  await page.route("**/api/verify", answers(problem(503, "unavailable", "Not now.", { "Retry-After": "1" })));
+  await page.keyboard.press("Enter");
+  await sees(page, "Not now.");
+  assert.equal(await focused(page), "Confirm my address");
+});
+
+pageTest("what only looks like a link is taken out of the address bar and changes nothing", async (page) => {
+  const { email } = await register(page);
+  const { link } = await mailTo(email);
+  const token = link.split("token=")[1];
+  for (const hash of ["#id=1&token=2", `#id=${"a".repeat(36)}&token=${token}`, `${new URL(link).hash}A`, `#id=${idOf(link)}&token=a%20b`]) {
+    await page.goto("about:blank");
+    await page.goto(`/${hash}`);
+    await sees(page, email);
+    assert.equal(new URL(page.url()).hash, "");
+    await page.evaluate((hash) => (location.hash = hash), hash);
+    await page.waitForURL((url) => url.hash === "");
+    assert.equal(await page.getByLabel("Code", { exact: true }).isVisible(), true, hash);
+  }
+  await page.reload();
+  await sees(page, email);
 });
 
 for (const [what, status, kind] of [

@@ -74,6 +74,75 @@ pageTest("another mail keeps the address", async (page) => {
   assert.equal(await goOn(page).getAttribute("href"), ALLOWED);
 });
 
+pageTest("another fragment leaves the page as it is, at the code and at the end", async (page) => {
+  const jump = (name) => page.evaluate((name) => (location.hash = name), name);
+  const person = newcomer();
+  await page.goto(opened(ALLOWED));
+  await submitRegistration(page, person);
+  const code = page.getByLabel("Code", { exact: true });
+  await code.fill("12");
+  await jump("top");
+  await page.waitForURL("**#top");
+  assert.equal(await code.inputValue(), "12");
+  await submitCode(page, (await mailTo(person.email)).code);
+  await sees(page, "Your address is confirmed");
+  await jump("end");
+  await page.waitForURL("**#end");
+  assert.equal(await goOn(page).getAttribute("href"), ALLOWED);
+});
+
+pageTest("the end stays in another language with where to go on, and is gone after that", async (page) => {
+  await page.goto(opened(ALLOWED));
+  const person = newcomer();
+  await submitRegistration(page, person);
+  await page.getByLabel("Code", { exact: true }).waitFor();
+  // The tab of the mail's link has no address to return to in its own.
+  const tab = await page.context().newPage();
+  await tab.goto((await mailTo(person.email)).link);
+  await tab.getByRole("button", { name: "Confirm my address" }).click();
+  await sees(tab, "Your address is confirmed");
+  for (const [name, lang] of [["Deutsch", "de"], ["Français", "fr"]]) {
+    await tab.locator(".languages summary").click();
+    await tab.getByRole("link", { name }).click();
+    await tab.locator(`#signup[lang=${lang}] #done`).waitFor();
+    assert.equal(await tab.locator("#go-on").getAttribute("href"), ALLOWED);
+  }
+  await tab.reload();
+  await tab.locator("#register").waitFor();
+  assert.equal(await tab.evaluate(() => sessionStorage.length), 0);
+});
+
+pageTest("other names behind the mail's link keep the address", async (page) => {
+  await page.goto(opened(ALLOWED));
+  const person = newcomer();
+  await submitRegistration(page, person);
+  await page.getByLabel("Code", { exact: true }).waitFor();
+  const tab = await page.context().newPage();
+  await tab.goto((await mailTo(person.email)).link);
+  await tab.getByText("Not your data? Use other names").click();
+  for (const [label, name] of [["First name", "Grace"], ["Last name", "Hopper"]]) await tab.locator("#other-form").getByLabel(label).fill(name);
+  await tab.getByRole("button", { name: "Confirm with these names" }).click();
+  await sees(tab, "Your address is confirmed");
+  assert.equal(await goOn(tab).getAttribute("href"), ALLOWED);
+});
+
+for (const [what, address] of [["with an address of its own", "https://app.example.com/other"], ["without an address", undefined]]) {
+  pageTest(`a tab that is opened later ${what} does not change where the first one leads`, async (page) => {
+    await page.goto(opened(ALLOWED));
+    const person = newcomer();
+    await submitRegistration(page, person);
+    await page.getByLabel("Code", { exact: true }).waitFor();
+    const later = await page.context().newPage();
+    await later.goto(address ? opened(address) : "/");
+    await later.getByLabel("Code", { exact: true }).waitFor();
+    const tab = await page.context().newPage();
+    await tab.goto((await mailTo(person.email)).link);
+    await tab.getByRole("button", { name: "Confirm my address" }).click();
+    await sees(tab, "Your address is confirmed");
+    assert.equal(await goOn(tab).getAttribute("href"), ALLOWED);
+  });
+}
+
 pageTest("the address of an earlier visit does not lead a later one", async (page) => {
   await page.goto(opened(ALLOWED));
   const person = newcomer();
@@ -131,13 +200,20 @@ const REFUSED = [
   " https://app.example.com/",
   "https://app.example.com/a b",
   "https://app.example.com/\u202ea",
-  "https://app.example.com/a%2f..%2fb",
-  "https://app.example.com/a%5Cb",
+  "https://app.example.com/\u3164",
+  "https://app.example.com/a\u034fb",
   "http://localhost:3999/",
   "http://localhost:3999/welcomed",
   "http://localhost:3999/welcome/../other",
   "http://localhost:3999/welcome/%2e%2e/other",
   "http://localhost:3999/welcome/.%2E/other",
+  "http://localhost:3999/welcome/..;/other",
+  "http://localhost:3999/welcome/;x/..;a=b/other",
+  "http://localhost:3999/welcome/%252e%252e/other",
+  "http://localhost:3999/welcome/..%2fother",
+  "http://localhost:3999/welcome/..%5Cother",
+  "http://localhost:3999/welcome/%c0%ae%c0%ae/other",
+  "http://localhost:3999/welcome/\uff0e\uff0e/other",
   "http://127.0.0.1:3999/welcome",
   "http://[::1]:3999/welcome",
   "http://localhost:39990/welcome",
@@ -148,8 +224,9 @@ const TAKEN = [
   "HTTPS://APP.EXAMPLE.COM/",
   "https://app.example.com:443/a/../b",
   "https://app.example.com/?next=%2Fhome",
+  "https://app.example.com/caf\u00e9;a=b/%2f",
   "http://localhost:3999/welcome",
-  "http://localhost:3999/welcome?a",
+  "http://localhost:3999/welcome?a=%2e%2e;b#%2f",
   "http://localhost:3999/welcome/new/",
   "http://localhost:3999/other/../welcome",
 ];

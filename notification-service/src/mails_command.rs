@@ -30,7 +30,7 @@ use sample::Person;
 /// What to do with the mails.
 #[derive(Debug, Subcommand)]
 pub enum MailsCommand {
-    /// Checks a folder of texts: prints a line for each fault, and for what is allowed and perhaps not meant. Ends with 1 if
+    /// Checks a folder of texts, also what the user service reads: prints a line for each fault, and for what is allowed and perhaps not meant. Ends with 1 if
     /// the folder can't be used.
     Check {
         /// The folder.
@@ -38,7 +38,7 @@ pub enum MailsCommand {
     },
     /// Writes every mail in every language as .html, .txt and .eml, with an index.html that shows them side by side.
     Preview {
-        /// Where to write; made if it is not there.
+        /// Where to write, outside of the folder of texts; made if it is not there.
         #[arg(long)]
         out: PathBuf,
         /// The folder of texts, instead of `TEXTS_DIR`.
@@ -74,6 +74,13 @@ pub async fn run(command: MailsCommand, mut env: Env, say: &mut impl io::Write) 
         MailsCommand::Preview { out, texts } => {
             let letterhead = letterhead(&mut env, texts);
             let letterhead = env.finish(|| letterhead)?;
+            if let Some(texts) = letterhead.mails.folder().filter(|texts| preview::lies_in(&out, texts)) {
+                bail!(
+                    "can't write to {}: it is in the folder of texts {}, which must have no other files; choose another folder",
+                    out.display(),
+                    texts.display()
+                );
+            }
             let mails = samples(&letterhead, None, &Person::example())?;
             preview::write(&out, &mails).with_context(|| format!("can't write to {}", out.display()))?;
             writeln!(say, "Wrote {} mails. Open {}", mails.len(), out.join("index.html").display())?;
@@ -102,6 +109,8 @@ fn check(folder: &Path, mut env: Env, say: &mut impl io::Write) -> anyhow::Resul
     let (folder, mut faults) = (Folder::read(folder), Faults::default());
     let texts = Texts::read(&folder, settings, &mut faults);
     Mails::build(&texts, &folder, &public_url, &mut faults);
+    // The user service reads it. One command is to check the whole folder.
+    folder.page_style(&mut faults);
     match faults.finish() {
         Ok(notes) => {
             for note in notes {

@@ -207,7 +207,8 @@ fn mail(
     if length > LONGEST_SUBJECT {
         let file = format!("languages/{}.toml", language.tag());
         let what = format!(
-            "mail.subject_with_brand: a subject becomes {length} characters long; expected {LONGEST_SUBJECT} at most"
+            "mail.subject_with_brand: the subject of {} becomes {length} characters long; expected {LONGEST_SUBJECT} at most",
+            kind.name()
         );
         faults.add(&file, None, what);
     }

@@ -1,7 +1,11 @@
 //! Samples as files, and a page that shows them side by side.
 
 use super::Sample;
-use std::{fmt::Write as _, fs, io, path::Path};
+use std::{
+    fmt::Write as _,
+    fs, io,
+    path::{self, Path},
+};
 use texts::escape;
 
 const HEAD: &str = r#"<!doctype html>
@@ -25,6 +29,14 @@ iframe { width: 100%; height: 620px; border: 1px solid #888; border-radius: 6px;
 <p>Each mail in light, in dark, and as text. A mail program may show it in another way: send samples with
 <code>notification-service mails send ADDRESS</code>.</p>
 "#;
+
+/// Whether a path is a folder or lies in it. The path need not exist yet.
+pub(super) fn lies_in(path: &Path, folder: &Path) -> bool {
+    let canonical = |path: &Path| fs::canonicalize(path).ok();
+    // What does not exist yet lies where the nearest folder above it does.
+    let place = path::absolute(path).ok().and_then(|path| path.ancestors().find_map(canonical));
+    place.zip(canonical(folder)).is_some_and(|(place, folder)| place.starts_with(folder))
+}
 
 /// Writes all files, over what is there.
 pub(super) fn write(out: &Path, samples: &[Sample]) -> io::Result<()> {

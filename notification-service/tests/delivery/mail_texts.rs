@@ -89,11 +89,14 @@ fn check_lists_all_faults_and_ends_with_1_and_notes_what_is_perhaps_not_meant() 
     write(root.path(), "brand.toml", "accent = 'red'");
     write(root.path(), "languages/de.toml", "[mail]\ngreeting = 'Hallo {name},'");
     write(root.path(), "mails/account_exists.txt", "{% for %}");
+    fs::create_dir(root.path().join("page")).unwrap();
+    fs::write(root.path().join("page/page.css"), b"h1 {\n  content: \"\xff\" }").unwrap();
     let output = mails(&["check", folder], &[]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let lines: Vec<_> =
         said(&output).lines().map(|line| line.split(": ").next().unwrap().to_owned()).collect();
-    assert_eq!(lines, ["brand.toml:1", "languages/de.toml:2", "mails/account_exists.txt:1"], "{output:?}");
+    let expected = ["brand.toml:1", "languages/de.toml:2", "mails/account_exists.txt:1", "page/page.css:2"];
+    assert_eq!(lines, expected, "{output:?}");
 }
 
 #[test]
@@ -136,6 +139,28 @@ fn preview_writes_every_mail_and_a_page_that_shows_them() {
     assert!(page.contains("&lt;Acme&gt;: Verify Account") && !page.contains("<Acme>"), "{page}");
     let mail = fs::read_to_string(out.join("account_verified.ja.eml")).unwrap();
     assert!(mail.starts_with("From: ") && mail.contains("\r\nTo: ada@example.com\r\n"), "{mail}");
+}
+
+#[test]
+fn preview_does_not_write_into_the_folder_of_texts_nor_below_it() {
+    let root = tempfile::tempdir().unwrap();
+    let texts = root.path().join("texts");
+    write(&texts, "brand.toml", "name = 'Acme'");
+    std::os::unix::fs::symlink(&texts, root.path().join("link")).unwrap();
+    for out in ["texts", "texts/", "texts/new/out", "link", "link/new", "texts/../link"] {
+        let out = root.path().join(out);
+        let output =
+            mails(&["preview", "--out", out.to_str().unwrap()], &[("TEXTS_DIR", texts.to_str().unwrap())]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.code() == Some(1) && error.contains("it is in the folder of texts"),
+            "{out:?}: {error}"
+        );
+        assert_eq!(fs::read_dir(&texts).unwrap().count(), 1, "{out:?}");
+    }
+    let beside = root.path().join("texts-preview");
+    let arguments = ["preview", "--out", beside.to_str().unwrap(), "--texts", texts.to_str().unwrap()];
+    assert_eq!(mails(&arguments, &[]).status.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

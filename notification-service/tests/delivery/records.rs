@@ -282,6 +282,41 @@ async fn a_record_whose_time_is_not_the_brokers_is_a_dead_letter_and_never_maile
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_name_is_a_dead_letter_and_never_mailed() {
+    const NAMES: [&str; 9] = [
+        "<img src=x onerror=alert(1)>",
+        "\"><script>alert(1)</script>",
+        "{{ code }}",
+        "{first_name}",
+        "\u{202e}adA",
+        "\u{e001}",
+        "Ada\r\nBcc: eve@example.com",
+        "www.example.com",
+        "https://example.com/",
+    ];
+    let world = World::new(1).await;
+    let service = world.start(&[]).await;
+    let now = Timestamp::now();
+    for (topic, kind, event) in [
+        (Topic::Created, "user_account_created", created(1)),
+        (Topic::Verified, "user_account_verified", verified(2, now)),
+    ] {
+        for name in NAMES {
+            let name = format!("\"first_name\":{}", serde_json::Value::from(name));
+            let hostile = value(&event).replace("\"first_name\":\"Ada\"", &name);
+            assert!(hostile.contains(&name), "{hostile}");
+            write(&world, topic, &[("ce_type", kind)], hostile.as_bytes(), now).await;
+        }
+    }
+    world.publish(&[created(3)]).await;
+    assert_eq!(world.wait_for_mails(1).await[0].recipients, [address(3)]);
+    let letters = world.wait_for_dead_letters(2 * NAMES.len()).await;
+    assert!(letters.iter().all(|letter| letter.headers["dead_letter_reason"] == "undecodable"));
+    assert_eq!(world.wait_for_mails(1).await.len(), 1);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_of_version_1_are_dead_letters_at_once_and_the_log_says_so_once_for_each_topic() {
     const OF_VERSION_1: &str = r#"{"event_id":"f3f86a8c-169f-854e-93ab-e49c60232279","occurred_at":"2026-11-21T11:02:29.052Z",
         "version":1,"id":"c19a848c-0495-87ae-9e10-8be694335a56","first_name":"Ada","last_name":"Lovelace",

@@ -69,7 +69,7 @@ impl TextsMetrics {
         kept: Arc<Kept<T>>,
         stop: CancellationToken,
     ) -> Result<(), Infallible> {
-        if !kept.has_folder() {
+        if kept.folder().is_none() {
             stop.cancelled().await;
             return Ok(());
         }

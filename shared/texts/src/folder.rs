@@ -65,6 +65,11 @@ impl Folder {
         }
     }
 
+    /// The rules that the folder adds to the page's style.
+    pub fn page_style(&self, faults: &mut Faults) -> Option<&str> {
+        self.text("page/page.css", faults)
+    }
+
     /// The names of the files below this folder, which ends with `/`.
     pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
         self.files.keys().filter_map(move |name| name.strip_prefix(prefix))

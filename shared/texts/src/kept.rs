@@ -66,10 +66,10 @@ impl<T> Kept<T> {
         Ok((kept, notes))
     }
 
-    /// Whether there is a folder to look at.
+    /// The folder to look at, if there is one.
     #[must_use]
-    pub fn has_folder(&self) -> bool {
-        self.root.is_some()
+    pub fn folder(&self) -> Option<&Path> {
+        self.root.as_deref()
     }
 
     /// What is in use.

@@ -1,6 +1,6 @@
 //! Limits that keep one client, or many, from taking the service away from the others.
 //!
-//! A client has a token bucket for POSTs, a larger one for all other requests, and may send a few bodies
+//! A client has a token bucket for POSTs, a larger one for all other requests but CORS preflights, and may send a few bodies
 //! at a time. The number of requests in flight is bounded, so that overload is answered quickly instead of
 //! queued. A request is in flight once its body has arrived, so a slow sender takes no place from others.
 

@@ -23,7 +23,7 @@ use texts::Kept;
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The files that are the same in all languages.
-const ASSETS: [(&str, &str, &str); 11] = [
+const ASSETS: [(&str, &str, &str); 14] = [
     ("/assets/page.js", JAVASCRIPT, include_str!("page/page.js")),
     ("/assets/signup.js", JAVASCRIPT, include_str!("page/signup.js")),
     ("/assets/element.js", JAVASCRIPT, include_str!("page/element.js")),
@@ -31,7 +31,10 @@ const ASSETS: [(&str, &str, &str); 11] = [
     ("/assets/code.js", JAVASCRIPT, include_str!("page/code.js")),
     ("/assets/link.js", JAVASCRIPT, include_str!("page/link.js")),
     ("/assets/form.js", JAVASCRIPT, include_str!("page/form.js")),
-    ("/assets/registration.js", JAVASCRIPT, include_str!("page/registration.js")),
+    ("/assets/load.js", JAVASCRIPT, include_str!("page/load.js")),
+    ("/assets/arrival.js", JAVASCRIPT, include_str!("page/arrival.js")),
+    ("/assets/progress.js", JAVASCRIPT, include_str!("page/progress.js")),
+    ("/assets/storage.js", JAVASCRIPT, include_str!("page/storage.js")),
     ("/assets/requests.js", JAVASCRIPT, include_str!("page/requests.js")),
     ("/assets/return_to.js", JAVASCRIPT, include_str!("page/return_to.js")),
     ("/assets/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),

@@ -54,6 +54,8 @@ pub(crate) fn serve(listener: TcpListener, http: Http, stop: CancellationToken) 
             .app_data(pages)
             .configure(routes(context, limits, has_docs, !origins.is_empty()))
             .wrap(from_fn(limits::limit))
+            // Outside of the limits, so that a page can read their refusals. Preflights end here and are not counted: to refuse
+            // one would take more work than this answer.
             .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
             .wrap(from_fn(connection::track))
             .wrap(from_fn(identify))

@@ -3,7 +3,6 @@
 use texts::{Brand, Faults, Folder};
 
 const BUILT_IN: &str = include_str!("templates/page.css");
-const OWN: &str = "page/page.css";
 
 /// The rules of all languages.
 pub(super) struct Style {
@@ -11,9 +10,10 @@ pub(super) struct Style {
 }
 
 impl Style {
-    /// Takes the folder's rules. They can't load anything from elsewhere: the page's policy forbids it.
+    /// Takes the folder's rules. What they may load is up to the policy of the page that they are in: ours allows this
+    /// service and the logo's origin. A page of another origin has a policy of its own, or none.
     pub(super) fn read(folder: &Folder, faults: &mut Faults) -> Self {
-        Self { own: folder.text(OWN, faults).unwrap_or_default().to_owned() }
+        Self { own: folder.page_style(faults).unwrap_or_default().to_owned() }
     }
 
     /// The rules with these colours. The parser of `brand.toml` has made sure that they are colours.
@@ -40,7 +40,7 @@ mod tests {
     fn colours_and_the_folders_rules_come_behind_the_built_in_ones() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("page")).unwrap();
-        fs::write(root.path().join(OWN), "h1 { font-weight: 800 }").unwrap();
+        fs::write(root.path().join("page/page.css"), "h1 { font-weight: 800 }").unwrap();
         let style = Style::read(&Folder::read(root.path()), &mut Faults::default());
         let brand =
             Brand { accent: "#7a1f5c".to_owned(), accent_dark: "#aa7097".to_owned(), ..Brand::default() };

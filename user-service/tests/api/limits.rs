@@ -112,6 +112,29 @@ async fn other_requests_than_posts_have_a_limit_of_their_own_and_probes_have_non
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn preflights_are_not_counted_and_a_listed_page_can_read_a_refusal() {
+    let world = World::start().await;
+    let limited = [("RATE_LIMIT", "1/1h"), ("CORS_ORIGINS", "https://www.example.com")];
+    let replica = world.replica_with(&limited).await;
+    let request = |method, path| replica.request(method, path).header("origin", "https://www.example.com");
+    for _ in 0..30 {
+        let preflight = request(Method::OPTIONS, "/api/verify")
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "content-type");
+        assert_eq!(preflight.send().await.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(request(Method::GET, "/").send().await.unwrap().status(), StatusCode::OK);
+    for status in [StatusCode::UNPROCESSABLE_ENTITY, StatusCode::TOO_MANY_REQUESTS] {
+        let answer = request(Method::POST, "/api/verify").json(&json!({})).send().await.unwrap();
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.headers()["access-control-allow-origin"], "https://www.example.com");
+        let exposed = answer.headers()["access-control-expose-headers"].to_str().unwrap();
+        assert!(exposed.contains("retry-after"), "{exposed}");
+    }
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_sends_its_head_too_slowly_is_cut_off() {
     let world = World::start().await;
     let replica = world.impatient_replica(&[]).await;

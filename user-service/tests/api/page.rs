@@ -28,16 +28,19 @@ async fn the_page_and_all_that_it_names_are_there_and_nothing_comes_from_elsewhe
         .flat_map(|language| ["/", "/assets/page.css"].map(|path| format!("{path}?lang={}", language.tag())));
     assert_eq!(in_a_language, expected.collect());
     let expected = [
+        "arrival.js",
         "code.js",
         "element.js",
         "form.js",
         "icon.svg",
         "link.js",
+        "load.js",
         "page.js",
-        "registration.js",
+        "progress.js",
         "requests.js",
         "return_to.js",
         "steps.js",
+        "storage.js",
     ];
     assert_eq!(others, expected.map(|name| format!("/assets/{name}")).into());
     replica.stop().await;

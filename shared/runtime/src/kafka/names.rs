@@ -15,8 +15,8 @@ pub struct Names {
 }
 
 impl Names {
-    /// Reads a prefix. It must end with a separator: a right for everything that begins with `team` would
-    /// include the topics of `team2`.
+    /// Reads a prefix. It must end with a separator. Otherwise an ACL for all names that begin with `team` would also
+    /// cover the topics of `team2`.
     ///
     /// # Errors
     /// What is expected instead.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::sentence::{Part, Sentence};
+use crate::sentence::Sentence;
 use std::{collections::BTreeSet, fs};
 
 const WITH_LINK: Settings = Settings { mail_has_link: true };
@@ -241,15 +241,4 @@ fn without_a_link_no_sentence_speaks_of_one() {
             );
         }
     }
-}
-
-#[test]
-fn the_english_manual_of_the_translators_can_be_parsed_again() {
-    // What is documented as the list of sentences is the file itself.
-    let texts = built_in();
-    let parts = texts.english().sentence("mail.greeting").parts().to_vec();
-    assert_eq!(
-        parts,
-        [Part::Words("Hello ".into()), Part::Place("first_name".into()), Part::Words(",".into())]
-    );
 }

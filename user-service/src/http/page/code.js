@@ -1,9 +1,7 @@
 // The step that asks for the code, and for another mail.
 
 import { clearProblems, exclusively, markInvalid, onSubmit, showFieldProblems, showProblem } from "./form.js";
-import { keep, registration } from "./registration.js";
 import { isProblem } from "./requests.js";
-import { received } from "./steps.js";
 
 // Codes are pasted as they are shown elsewhere: 123-456, or Code: 123 456. Six digits are shown alone; whatever else is
 // typed stays as it is, and the API says what it makes of it.
@@ -12,6 +10,7 @@ const PASTED = /^(?:\P{Nd}*[^\p{Nd}\p{Lu}\p{Ll}])?(\d(?:[\s\p{Dash}\p{Default_Ig
 const OF_CODE = ["wrong-code", "no-longer-valid", "too-many-wrong-codes"];
 
 export function offerCode(steps) {
+  const { progress } = steps;
   const [form, code, resend, answer, countdown] =
     ["code-form", "code", "resend", "resend-answer", "countdown"].map((id) => steps.at(id));
 
@@ -19,7 +18,7 @@ export function offerCode(steps) {
     clearProblems(form);
     answerResend("");
     code.value = "";
-    steps.at("address").textContent = registration().email ?? "";
+    steps.at("address").textContent = progress.registration.email ?? "";
     steps.tick();
   };
 
@@ -29,7 +28,7 @@ export function offerCode(steps) {
   });
 
   onSubmit(form, async ({ code: typed = "" }) => {
-    const { id } = registration();
+    const { id } = progress.registration;
     const outcome = await steps.post("api/verify", { id, code: typed });
     if (outcome.ok) return steps.finish(id, outcome.data);
     if (showFieldProblems(form, outcome.problem.errors)) return;
@@ -43,14 +42,14 @@ export function offerCode(steps) {
   resend.addEventListener("click", () => {
     exclusively(resend, async () => {
       answerResend("");
-      const outcome = await steps.post("api/resend", { id: registration().id });
+      const outcome = await steps.post("api/resend", { id: progress.registration.id });
       if (outcome.ok) {
-        keep(received(outcome.data, registration().returnTo));
+        progress.begin(outcome.data, progress.registration.returnTo);
         clearProblems(form);
         answerResend(answer.dataset.sent);
         code.focus();
       } else {
-        if (outcome.status === 429) keep({ ...registration(), resendAt: Date.now() + (outcome.retryAfter || 1) * 1000 });
+        if (outcome.status === 429) progress.wait(outcome.retryAfter || 1);
         answerResend(outcome.problem.detail, true);
       }
       steps.tick();
@@ -64,7 +63,7 @@ export function offerCode(steps) {
 
   /** Shows how long to wait for the next mail. It describes the button; as a live region it would never be quiet. */
   steps.tick = () => {
-    const seconds = Math.ceil(((registration()?.resendAt ?? 0) - Date.now()) / 1000);
+    const seconds = Math.ceil(((progress.registration?.resendAt ?? 0) - Date.now()) / 1000);
     const waiting = seconds > 0;
     const clock = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
     countdown.textContent = waiting ? countdown.dataset.in.replace("{clock}", clock) : "";

@@ -1,27 +1,31 @@
 // The element <two-step-signup>: the whole signup in an open shadow root, on our own page and on pages of other origins.
 //
-// On our own page the form is there already, in a declarative shadow root. Elsewhere it is fetched as a document: that
-// gives a strict page's Trusted Types nothing to refuse. What stands in the element is shown until then.
+// On our own page the form is there already, in a declarative shadow root. Elsewhere it is loaded, and again when the
+// element's language changes. What stands in the element is shown until the form is there.
 
 import { offerCode } from "./code.js";
+import { settled } from "./form.js";
 import { offerLink } from "./link.js";
-import { offerForm, Steps } from "./steps.js";
+import { fetchForm, holds } from "./load.js";
+import { Progress } from "./progress.js";
 import { BASE } from "./requests.js";
+import { offerForm, Steps } from "./steps.js";
 
-/** Longer than a file takes to load, in milliseconds. */
-const TIMEOUT = 30_000;
 // Nothing that has the words in other languages could be loaded.
-const FAILED = { text: "The form could not be loaded. Check your connection.", again: "Try again" };
+const FAILED = { text: "The form could not be loaded. Check your connection.", again: "Try again", busy: "Loading…" };
 
 export class TwoStepSignup extends HTMLElement {
+  #progress;
   #steps;
   #clock;
+  /** The language that was asked for last. */
+  #lang;
   #isLoading = false;
 
   connectedCallback() {
     // One that is moved while it loads goes on with what it has begun.
     if (!this.#steps && !this.#isLoading) this.#start();
-    this.#clock ??= setInterval(() => this.#steps?.tick(), 250);
+    this.#clock ??= setInterval(() => this.#tick(), 250);
   }
 
   disconnectedCallback() {
@@ -29,82 +33,95 @@ export class TwoStepSignup extends HTMLElement {
     this.#clock = undefined;
   }
 
-  /** Shows the step that is due: the mail's link, the code's form, or the registration's. */
-  begin() {
-    this.#steps?.begin();
+  /** Shows the mail's link, which somebody has opened while the page showed something else. */
+  openLink() {
+    this.#steps?.goTo("link");
+  }
+
+  /** The page opens again in this tab: it is to show the same step. */
+  handOn() {
+    this.#progress?.handOn();
   }
 
   #start() {
     const template = this.querySelector(":scope > template[shadowrootmode]");
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
     if (template) root.append(template.content);
-    if (root.getElementById("signup")) this.#run(root);
-    else this.#load(root);
+    this.#progress ??= new Progress();
+    this.#lang = languageOf(this);
+    if (root.getElementById("signup")) return this.#run(root);
+    root.replaceChildren(document.createElement("slot"));
+    this.#load(root);
   }
 
   #run(root) {
-    this.#steps = new Steps(root, this);
+    this.#steps = new Steps(root, this, this.#progress);
     for (const offer of [offerForm, offerCode, offerLink]) offer(this.#steps);
-    this.begin();
+    this.#steps.open(this.#steps.due());
   }
 
+  #tick() {
+    this.#steps?.tick();
+    if (this.#steps && !this.#isLoading && this.#lang !== languageOf(this)) this.#load(this.shadowRoot);
+  }
+
+  /** Loads the form and puts it in the place of what is shown. A form that is there already stays if that fails. */
   async #load(root) {
     this.#isLoading = true;
-    root.replaceChildren(document.createElement("slot"));
+    this.#lang = languageOf(this);
+    let style;
     try {
-      const { style, form } = await fetchForm(this.closest("[lang]")?.lang);
-      form.hidden = true;
+      const loaded = await fetchForm(this.#lang);
+      style = loaded.style;
+      root.append(style);
       // The form is shown with its style, or not at all.
-      await new Promise((resolve, reject) => {
-        style.onload = resolve;
-        style.onerror = reject;
-        root.append(style, form);
-      });
-      root.querySelector("slot").remove();
-      form.hidden = false;
-      this.#run(root);
+      await holds(style);
+      await settled(root);
+      this.#show(root, style, loaded.form);
     } catch (error) {
       console.warn("two-step-signup: the form could not be loaded from", BASE.href, error);
-      this.#offerAgain(root);
+      style?.remove();
+      if (!this.#steps) this.#offerAgain(root);
     } finally {
       this.#isLoading = false;
     }
   }
 
+  /** Shows the form with what is typed already, and keeps the focus in it. */
+  #show(root, style, form) {
+    const [focused, typed] = [root.activeElement, [...root.querySelectorAll("input")]];
+    // A style sheet that is moved loads again.
+    while (style.previousSibling) style.previousSibling.remove();
+    root.append(form);
+    this.#run(root);
+    for (const { id, value } of typed) root.getElementById(id).value = value;
+    if (focused) (root.getElementById(focused.id) ?? this.#steps.first()).focus();
+  }
+
   #offerAgain(root) {
+    const hadFocus = root.activeElement !== null;
     const [problem, again] = [document.createElement("p"), document.createElement("button")];
     for (const part of [problem, again]) part.lang = "en";
     problem.setAttribute("role", "alert");
     problem.textContent = FAILED.text;
     again.type = "button";
     again.textContent = FAILED.again;
-    again.addEventListener("click", () => this.#load(root));
+    again.addEventListener("click", () => {
+      if (this.#isLoading) return;
+      again.textContent = FAILED.busy;
+      again.ariaBusy = "true";
+      this.#load(root);
+    });
     root.replaceChildren(problem, again);
+    if (hadFocus) again.focus();
   }
 }
 
-/** The form in a language, or in the browser's, and its style. Without `lang` the request's own header decides. */
-async function fetchForm(lang) {
-  const url = new URL("assets/form.html", BASE);
-  if (lang) url.searchParams.set("lang", lang);
-  const page = await fetchDocument(url);
-  const [style, form] = [page.querySelector("link[rel=stylesheet]"), page.getElementById("signup")];
-  const address = new URL(style.getAttribute("href"), BASE).href;
-  document.adoptNode(style);
-  document.adoptNode(form);
-  style.crossOrigin = "anonymous";
-  style.href = address;
-  return { style, form };
-}
-
-function fetchDocument(url) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open("GET", url);
-    request.responseType = "document";
-    request.timeout = TIMEOUT;
-    request.onload = () => (request.status === 200 ? resolve(request.response) : reject(new Error(`status ${request.status}`)));
-    request.onerror = request.ontimeout = () => reject(new Error("no answer"));
-    request.send();
-  });
+/** The language of an element as HTML has it: the nearest `lang` around it, also outside of the shadow root that it is in. */
+function languageOf(element) {
+  for (let at = element; at; at = at.getRootNode().host) {
+    const nearest = at.closest("[lang]");
+    if (nearest) return nearest.lang;
+  }
+  return "";
 }

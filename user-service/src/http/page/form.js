@@ -1,18 +1,25 @@
 // What forms have in common: problems beside their fields, and one request at a time.
 
-let busy = false;
+/** The request that is under way in a document or shadow root. */
+const requests = new WeakMap();
 
-/** Runs `work` unless a request is under way. The button is never really disabled: it would lose the focus. */
-export async function exclusively(button, work) {
-  if (busy || button.ariaDisabled === "true") return;
-  busy = true;
+/** Runs `work` unless a request is under way beside it. The button is never really disabled: it would lose the focus. */
+export function exclusively(button, work) {
+  const root = button.getRootNode();
+  if (requests.has(root) || button.ariaDisabled === "true") return;
+  requests.set(root, showBusy(button, work).finally(() => requests.delete(root)));
+}
+
+/** Waits for the request that is under way in a root, if there is one. */
+export const settled = (root) => Promise.allSettled([requests.get(root)]);
+
+async function showBusy(button, work) {
   const label = button.textContent;
   button.textContent = button.dataset.busy ?? label;
   button.ariaBusy = "true";
   try {
     await work();
   } finally {
-    busy = false;
     button.textContent = label;
     button.ariaBusy = null;
   }

@@ -1,7 +1,7 @@
 // What our own page has beside the element: the mail's links, ?return_to=, the list of languages, the title.
 
+import { arrive, takeLink } from "./arrival.js";
 import { TwoStepSignup } from "./element.js";
-import { arrive, takeLink } from "./registration.js";
 import { isAllowed, warnOf } from "./return_to.js";
 
 const signup = document.querySelector("two-step-signup");
@@ -23,11 +23,12 @@ signup.addEventListener("step", ({ detail: { title } }) => {
   document.title = brand ? `${title} – ${brand}` : title;
 });
 
-// Another language is the same page, with all else that its address says.
+// Another language is the same page and step, with all else that the page's address says.
 for (const choice of document.querySelectorAll(".languages a")) {
   const others = new URLSearchParams(query);
   others.set("lang", choice.lang);
   choice.href = `?${others}`;
+  choice.addEventListener("click", () => signup.handOn());
 }
 
 takeLink();
@@ -36,6 +37,5 @@ customElements.define("two-step-signup", TwoStepSignup);
 
 // A link opened in a tab that shows this page already changes the fragment and nothing else.
 window.addEventListener("hashchange", () => {
-  takeLink();
-  signup.begin();
+  if (takeLink()) signup.openLink();
 });

@@ -4,25 +4,26 @@
 // could read otherwise is refused before that.
 
 // Control and invisible characters, spaces and backslashes: parsers drop them, or turn them into slashes.
-const MISLEADING = /[\p{Cc}\p{Cf}\p{White_Space}\\]/u;
+const MISLEADING = /[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\p{White_Space}\\]/u;
 const ABSOLUTE = /^https?:\/\/[^/?#]/i;
 // A user before the host, even an empty one.
 const WITH_USER = /^[^/]*\/\/[^/?#]*@/;
-// Slashes in disguise end a segment for some servers alone.
-const ENCODED_SLASH = /%2f|%5c/i;
+// Where a path is the boundary, servers must agree on where it leads. They don't about `%2f`, `%252e%252e` and `..;`.
+const AMBIGUOUS = /[%;]/;
 
 /** Whether an address lies below one of the prefixes, a list separated by spaces. */
 export function isAllowed(address, prefixes) {
   if (MISLEADING.test(address) || !ABSOLUTE.test(address) || WITH_USER.test(address)) return false;
   const url = parsed(address);
-  if (!url || ENCODED_SLASH.test(url.pathname)) return false;
-  return prefixes.split(" ").some((prefix) => prefix && isBelow(url, new URL(prefix)));
+  return Boolean(url) && prefixes.split(" ").some((prefix) => prefix && isBelow(url, new URL(prefix)));
 }
 
 /** Whether this is the prefix itself, or goes on behind it where a segment of its path ends. */
 function isBelow(url, prefix) {
+  if (url.origin !== prefix.origin) return false;
+  if (prefix.pathname === "/" || url.pathname === prefix.pathname) return true;
   const folder = prefix.pathname.endsWith("/") ? prefix.pathname : `${prefix.pathname}/`;
-  return url.origin === prefix.origin && (url.pathname === prefix.pathname || url.pathname.startsWith(folder));
+  return url.pathname.startsWith(folder) && !AMBIGUOUS.test(url.pathname.slice(folder.length));
 }
 
 function parsed(address) {

@@ -2,8 +2,8 @@
 //
 // What they say is the same whatever is known of the address, and what went wrong is said by the API, in their language.
 
+import { cameFrom, forgetLink, link } from "./arrival.js";
 import { clearProblems, exclusively, onSubmit, showFieldProblems, showProblem } from "./form.js";
-import { cameFrom, forgetLink, keep, link, registration, returnTo } from "./registration.js";
 import { post } from "./requests.js";
 import { isAllowed, warnOf } from "./return_to.js";
 
@@ -14,11 +14,12 @@ export class Steps {
   #element;
 
   /** What each step does to be shown; the modules of the steps put it here. */
-  opens = {};
+  opens = { done: () => this.#leadOn() };
 
-  constructor(root, element) {
+  constructor(root, element, progress) {
     this.#root = root;
     this.#element = element;
+    this.progress = progress;
   }
 
   at(id) {
@@ -29,14 +30,16 @@ export class Steps {
     return this.#root.querySelectorAll(selector);
   }
 
-  /** Shows the step that is due. */
-  begin() {
-    if (link()) return this.open("link");
-    this.open(registration() ? "code-entry" : "register");
+  /** The step that is due: the mail's link, the end, the code's form, or the registration's. */
+  due() {
+    if (link()) return "link";
+    if (this.progress.ended) return "done";
+    return this.progress.registration ? "code-entry" : "register";
   }
 
   /** Shows a step with what belongs into it. */
   open(step) {
+    if (step !== "done") this.progress.ended = undefined;
     this.opens[step]?.();
     for (const id of STEPS) this.at(id).hidden = id !== step;
     this.#tell("step", { step, title: this.at(step).dataset.title });
@@ -45,7 +48,12 @@ export class Steps {
   /** The same, for somebody who has done something: leads the focus there. */
   goTo(step) {
     this.open(step);
-    this.at(step).querySelector("[data-first]").focus();
+    this.first().focus();
+  }
+
+  /** Where the step that is shown begins. */
+  first() {
+    return this.#root.querySelector("section:not([hidden]) [data-first]");
   }
 
   /** Called several times a second. */
@@ -69,21 +77,24 @@ export class Steps {
 
   /** The end: the registration with this id is verified, as `data` says. */
   finish(id, data) {
-    const address = this.#next(id);
-    this.at("done-here").hidden = Boolean(address);
-    this.at("done-elsewhere").hidden = !address;
-    if (address) this.at("go-on").href = address;
+    this.progress.end(id);
     forgetLink();
-    // One of another address stays.
-    if (registration()?.id === id) keep(undefined);
     this.goTo("done");
     this.#tell("verified", data);
   }
 
+  /** Shows where to go on, if there is such a place. */
+  #leadOn() {
+    const address = this.#next();
+    this.at("done-here").hidden = Boolean(address);
+    this.at("done-elsewhere").hidden = !address;
+    if (address) this.at("go-on").href = address;
+  }
+
   /** Where people go on: where they came from, if they may, else the brand's own page, if there is one. */
-  #next(id) {
+  #next() {
     const { home, returnUrls } = this.at("signup").dataset;
-    const wanted = this.#element.getAttribute("return-to") ?? returnTo(id);
+    const wanted = this.#element.getAttribute("return-to") ?? this.progress.ended.returnTo;
     if (wanted && isAllowed(wanted, returnUrls)) return new URL(wanted).href;
     if (wanted) warnOf(wanted);
     return home;
@@ -100,22 +111,17 @@ export function offerForm(steps) {
   onSubmit(form, async (person) => {
     const data = await steps.register(form, person);
     if (!data) return;
-    keep(received(data, cameFrom()));
+    steps.progress.begin(data, cameFrom());
     steps.goTo("code-entry");
   });
   for (const button of steps.all("[data-start-again]")) {
     button.addEventListener("click", () => {
       exclusively(button, () => {
         forgetLink();
-        keep(undefined);
+        steps.progress.forget();
         clearProblems(form);
         steps.goTo("register");
       });
     });
   }
-}
-
-/** What to keep of an answer for the next steps. */
-export function received({ id, email = registration()?.email, resend_after }, returnTo) {
-  return { id, email, resendAt: Date.now() + resend_after * 1000, returnTo };
 }
