@@ -1,19 +1,29 @@
 #!/usr/bin/env bash
-# mail-servers.sh - a thousand signups through each of four real mail servers with low limits: Postfix, Exim, OpenSMTPD, Haraka.
+# mail-servers.sh - signups through real mail servers: Postfix, Exim, OpenSMTPD, Haraka, and Dovecot's logins.
 #
-#   mail-servers.sh                            all four, one after another
-#   mail-servers.sh --signups 200 exim         fewer, one server
+#   mail-servers.sh                            limits, then logins
+#   mail-servers.sh limits [--signups 200] [exim]...
+#                                              a thousand signups through each server with low limits: no loss, no duplicate
+#   mail-servers.sh logins [CASE]...           each login and certificate, accepted and refused, with the words of the log
+#   mail-servers.sh rotation [--rate 100]      secrets change under load; on a quiet machine, two minutes
 #
-# Each must relay one mail for each signup: no loss, no duplicate, no dead letter. The servers come from Debian's and npm's packages. Debian's packages
-# exclude one another, so they are unpacked into target/mail-servers and never installed. Missing system users are created.
-# Needs root (the servers drop their rights themselves), Node 20+, Python 3.11+, JDK 17+, and Maven for the first run (see kafka.sh). It uses free ports on
-# 127.0.0.1. A failed run names the folder with its data and logs.
+# The servers come from Debian's and npm's packages. Debian's packages exclude one another, so they are unpacked into
+# target/mail-servers and never installed. Missing system users are created.
+# Needs root (the servers drop their rights themselves), Node 20+, Python 3.11+, OpenSSL, JDK 17+, and Maven for the first run (see
+# kafka.sh). It uses free ports on 127.0.0.1. A failed run names the folder with its data and logs.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 
 TARGET=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 HOME_DIR=$TARGET/mail-servers
 ((EUID == 0)) || { echo 'mail-servers.sh: run it as root: the servers change their users themselves' >&2; exit 2; }
+runs=(limits logins)
+if (($#)); then
+  case $1 in
+    limits | logins | rotation) runs=("$1"); shift ;;
+    *) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  esac
+fi
 
 # unpack NAME PACKAGE...: unpacks Debian packages into one folder.
 unpack() {
@@ -33,9 +43,11 @@ user() { id "$1" >/dev/null 2>&1 || useradd --system --no-create-home --home-dir
 unpack postfix postfix
 unpack exim exim4-base exim4-daemon-light
 unpack opensmtpd opensmtpd
+unpack dovecot dovecot-core
 # Their libraries, which don't exclude other packages.
-if ! dpkg -s libidn12 libgnutls-dane0 libevent-2.1-7 libicu72 libnsl2 libsasl2-2 >/dev/null 2>&1; then
-  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends libidn12 libgnutls-dane0 libevent-2.1-7 libicu72 libnsl2 libsasl2-2 >/dev/null
+libraries=(libidn12 libgnutls-dane0 libevent-2.1-7 libicu72 libnsl2 libsasl2-2 libsodium23 libunwind8 openssl)
+if ! dpkg -s "${libraries[@]}" >/dev/null 2>&1; then
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${libraries[@]}" >/dev/null
 fi
 for name in postfix Debian-exim opensmtpd opensmtpq; do user "$name"; done
 getent group postdrop >/dev/null || groupadd --system postdrop
@@ -48,4 +60,6 @@ fi
 
 scripts/kafka.sh install >/dev/null
 scripts/release-binaries.sh
-exec python3 scripts/mail-servers/run.py --packages "$HOME_DIR" --binaries "$TARGET/release" "$@"
+for run in "${runs[@]}"; do
+  python3 -B "scripts/mail-servers/$run.py" --packages "$HOME_DIR" --binaries "$TARGET/release" "$@"
+done

@@ -172,4 +172,5 @@ async def main():
     sys.exit(0 if load.report() else 1)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

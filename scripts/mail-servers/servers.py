@@ -19,21 +19,25 @@ inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 myhostname = relay.example.net
 mydestination =
-mynetworks = 127.0.0.0/8
 alias_maps =
 alias_database =
 relayhost = [127.0.0.1]:{sink}
 smtp_tls_security_level = none
 disable_dns_lookups = yes
+import_environment = MAIL_CONFIG LD_LIBRARY_PATH
+"""
+    demands = """\
+mynetworks = 127.0.0.0/8
 smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_client_event_limit_exceptions =
 smtpd_client_connection_count_limit = 3
 smtpd_client_message_rate_limit = 200
 anvil_rate_time_unit = 5s
-import_environment = MAIL_CONFIG LD_LIBRARY_PATH
 """
     master = """\
 127.0.0.1:{port} inet n - n - - smtpd
+"""
+    programs = """\
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -59,15 +63,18 @@ postlog unix-dgram n - n - 1 postlogd
         subprocess.run(["install", "-d", "-o", "postfix", folder / "data"], check=True)
         # The package's lists of files name the places where it would have been installed; without them nothing is checked against them.
         values = {"folder": folder, "package": package, "port": port, "sink": sink}
-        (folder / "main.cf").write_text(self.main.format(**values))
-        (folder / "master.cf").write_text(self.master.format(**values))
+        (folder / "main.cf").write_text((self.main + self.demands).format(**values))
+        (folder / "master.cf").write_text(self.master.format(**values) + self.programs)
         (folder / "dynamicmaps.cf").touch()
         for queue in ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace"):
             subprocess.run(["install", "-d", "-m", "700", "-o", "postfix", folder / "queue" / queue], check=True)
         subprocess.run(["install", "-d", "-m", "730", "-o", "postfix", "-g", "postdrop", folder / "queue/maildrop"], check=True)
         subprocess.run(["install", "-d", "-m", "710", "-o", "postfix", "-g", "postdrop", folder / "queue/public"], check=True)
         subprocess.run(["install", "-d", folder / "queue/pid"], check=True)
-        return start([package / "usr/lib/postfix/sbin/master", "-c", folder, "-d"], folder, package, 
+        return self.launch(folder, package)
+
+    def launch(self, folder, package):
+        return start([package / "usr/lib/postfix/sbin/master", "-c", folder, "-d"], folder, package,
                      {"MAIL_CONFIG": str(folder), "LD_LIBRARY_PATH": str(package / "usr/lib/postfix")})
 
 

@@ -17,6 +17,7 @@ const KAFKA: &str = "org.apache.kafka.common.security";
 #[derive(Debug)]
 pub struct SaslSsl {
     bootstrap: String,
+    plain_listener: String,
     ca_file: PathBuf,
 }
 
@@ -57,7 +58,11 @@ impl Kafka {
             format!("ssl.truststore.location={ca}"),
         ];
         self.scram_users = vec![format!("SCRAM-SHA-512=[name=scram,password={PASSWORD}]")];
-        SaslSsl { bootstrap: format!("localhost:{port}"), ca_file }
+        SaslSsl {
+            bootstrap: format!("localhost:{port}"),
+            plain_listener: format!("localhost:{controller}"),
+            ca_file,
+        }
     }
 }
 
@@ -81,6 +86,18 @@ impl SaslSsl {
         self.to_broker(service)
             .with("KAFKA_SASL_MECHANISM", "OAUTHBEARER")
             .with("KAFKA_TOKEN_FILE", file.to_str().expect("a path in UTF-8"))
+    }
+
+    /// Leads a service that has a login to the broker without TLS.
+    #[must_use]
+    pub fn without_tls(&self, service: Service) -> Service {
+        service.with("KAFKA_SECURITY_PROTOCOL", "sasl_plaintext").with("KAFKA_CA_FILE", "")
+    }
+
+    /// Leads a service to a listener that has neither TLS nor a login: that of the controller.
+    #[must_use]
+    pub fn to_plain_listener(&self, service: Service) -> Service {
+        service.with("KAFKA_BROKERS", &self.plain_listener)
     }
 
     fn with_login(&self, service: Service, user: &str) -> Service {

@@ -9,12 +9,14 @@
 #[expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 mod kafka;
 
+mod access;
 mod expectations;
 mod signup;
 mod start_order;
 mod managed_kafka;
 mod mutual_tls;
 mod token_file;
+mod missing_rights;
 mod topic_prefix;
 mod zones;
 mod topics;

@@ -1,69 +1,64 @@
-//! A broker that requires TLS and a login, as managed ones do: who gets in, and the errors of those who don't.
+//! A broker that requires TLS and a login, as managed ones do: who gets in, and what the log says of each refusal.
 
+use crate::access::{get_in, sign_up, stay_out, world_with};
 use acceptance::{
-    api::Api,
-    inbox::{VERIFIED, VERIFY},
-    kafka::sasl_ssl::{PASSWORD, SaslSsl},
-    ledger::Registration,
+    kafka::{
+        Kafka,
+        sasl_ssl::{PASSWORD, SaslSsl},
+    },
     service::Service,
     world::World,
 };
-use reqwest::StatusCode;
-use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const WRONG: &str = "wrong-horse-battery-staple";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signup_passes_through_tls_with_either_login() {
-    let (world, access) = start().await;
+async fn either_login_lets_a_service_in_and_each_refusal_is_named_in_the_log() {
+    let (world, access) = world_with(Kafka::require_tls_and_login).await;
     let mut user_service = access.with_scram(world.user_service("user"));
-    let mut notification_service = access.with_plain(world.notification_service("notification"), "plain");
-    user_service.start_and_wait().await;
-    notification_service.start_and_wait().await;
-    let api = Api::new(user_service.address());
-    let registration = Registration::accepted(&api, "ada@example.com".to_owned()).await;
-    let mail = world.inbox.first(&registration.email, VERIFY, LIMIT).await;
-    assert_eq!(api.verify(&registration.id, mail.code()).await.status, StatusCode::OK);
-    world.inbox.first(&registration.email, VERIFIED, LIMIT).await;
+    let mut mailer = access.with_plain(world.notification_service("notification"), "plain");
+    get_in([&mut user_service, &mut mailer]).await;
+    sign_up(&world, &user_service).await;
     user_service.stop().await;
-    notification_service.stop().await;
-    for service in [user_service, notification_service] {
+    mailer.stop().await;
+    for service in [user_service, mailer] {
         assert!(!service.log_text().contains(PASSWORD), "see {}", service.log().display());
     }
-}
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_leaves_a_service_alive_and_not_ready_and_is_named_in_its_log() {
-    let wrong = "wrong-horse-battery-staple";
-    stays_out(|service| service.with("KAFKA_SASL_PASSWORD", wrong), "SASL authentication error", wrong).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_the_systems_certificates_do_not_vouch_for_is_refused_and_named_in_the_log() {
-    stays_out(|service| service.with("KAFKA_CA_FILE", ""), "certificate verify failed", PASSWORD).await;
-}
-
-/// Starts both services with a wrong setting. They don't get in, and log the reason without their password.
-async fn stays_out(spoil: impl Fn(Service) -> Service, reason: &str, password: &str) {
-    let (world, access) = start().await;
-    let user_service = access.with_scram(world.user_service("user"));
-    let notification_service = access.with_plain(world.notification_service("notification"), "plain");
-    for service in [user_service, notification_service] {
-        // All log lines of the Kafka client, except those of its waits.
-        let mut service = spoil(service).with("RUST_LOG", "debug");
-        service.start();
-        service.alive_and_not_ready().await;
-        service.logs(reason).await;
-        service.alive_and_not_ready().await;
-        service.stop().await;
-        assert!(!service.log_text().contains(password), "see {}", service.log().display());
+    let mut refused = refused(&world, &access);
+    stay_out(&mut refused).await;
+    for (_, service) in refused {
+        let log = service.log_text();
+        assert!(!log.contains(PASSWORD) && !log.contains(WRONG), "see {}", service.log().display());
     }
 }
 
-async fn start() -> (World, SaslSsl) {
-    let mut world = World::new().await;
-    let access = world.kafka.require_tls_and_login();
-    world.inbox.start().await;
-    world.kafka.start().await;
-    (world, access)
+/// Services that don't get in, each with the words of its log.
+fn refused(world: &World, access: &SaslSsl) -> [(&'static str, Service); 7] {
+    // All log lines of the Kafka client, except those of its waits.
+    let user = |name: &str| world.user_service(name).with("RUST_LOG", "debug");
+    let mailer = |name: &str| world.notification_service(name).with("RUST_LOG", "debug");
+    let login = "the broker refuses the login: KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD";
+    [
+        (login, access.with_scram(user("scram-password")).with("KAFKA_SASL_PASSWORD", WRONG)),
+        (login, access.with_plain(mailer("plain-password"), "plain").with("KAFKA_SASL_PASSWORD", WRONG)),
+        (login, access.with_scram(user("scram-name")).with("KAFKA_SASL_USERNAME", "nobody")),
+        (
+            "the broker does not know the mechanism in KAFKA_SASL_MECHANISM",
+            access.with_scram(user("mechanism")).with("KAFKA_SASL_MECHANISM", "SCRAM-SHA-256"),
+        ),
+        (
+            "the broker's certificate has expired, is for another host name, or",
+            access.with_scram(mailer("authority")).with("KAFKA_CA_FILE", ""),
+        ),
+        (
+            "KAFKA_SECURITY_PROTOCOL is not that of the broker's listener",
+            access.to_plain_listener(access.with_scram(user("to-plain-listener"))),
+        ),
+        // Neither side says more.
+        (
+            "topics can't be created yet; trying again error=\"Admin operation error: OperationTimedOut",
+            access.without_tls(access.with_scram(mailer("without-tls"))),
+        ),
+    ]
 }

@@ -1,30 +1,21 @@
 //! A broker that refuses some settings of the topics.
 
-use acceptance::{api::Api, inbox::VERIFY, ledger::Registration, service::Service, world::World};
-use reqwest::StatusCode;
+use crate::access::{get_in, sign_up, world_with};
+use acceptance::{kafka::Kafka, service::Service};
 use std::time::Duration;
 use tokio::time::sleep;
 
-const LIMIT: Duration = Duration::from_secs(30);
-
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_are_created_with_what_the_broker_takes_and_each_lack_is_said_once() {
-    let mut world = World::new().await;
-    world.kafka.refuse_settings();
-    world.inbox.start().await;
-    world.kafka.start().await;
+    let (world, ()) = world_with(Kafka::refuse_settings).await;
     // One broker can't hold three replicas. This one has topics of its own.
     let mut waiting =
         world.user_service("waiting").with("KAFKA_REPLICATION", "3").with("KAFKA_TOPIC_PREFIX", "waiting.");
     waiting.start();
     let mut user_service = world.user_service("user");
-    user_service.start_and_wait().await;
     let mut mailer = world.notification_service("notification");
-    mailer.start_and_wait().await;
-    let api = Api::new(user_service.address());
-    let registration = Registration::accepted(&api, "ada@example.com".to_owned()).await;
-    let mail = world.inbox.first(&registration.email, VERIFY, LIMIT).await;
-    assert_eq!(api.verify(&registration.id, mail.code()).await.status, StatusCode::OK);
+    get_in([&mut user_service, &mut mailer]).await;
+    sign_up(&world, &user_service).await;
     waiting.alive_and_not_ready().await;
     // Several tries and checks later.
     sleep(Duration::from_secs(8)).await;

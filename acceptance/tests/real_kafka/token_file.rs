@@ -1,43 +1,35 @@
 //! OAUTHBEARER with a token in a file: it is renewed while the services run, and each refusal is named in the log.
 
+use crate::access::{does_not_start, get_in, sign_up, stay_out, world_with};
 use acceptance::{
-    api::Api,
-    inbox::{VERIFIED, VERIFY},
-    kafka::sasl_ssl::SaslSsl,
-    ledger::Registration,
+    kafka::{Kafka, sasl_ssl::SaslSsl},
     world::World,
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use reqwest::StatusCode;
 use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
 
-const LIMIT: Duration = Duration::from_secs(30);
 /// Of each token, in seconds.
 const LIFE: i64 = 10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_outlive_their_tokens_and_each_refusal_is_named_in_the_log() {
-    let (world, access) = start().await;
+    let (world, access) = world_with(Kafka::require_tls_and_login).await;
     let file = world.folder().join("token");
+    write(&file, &token(LIFE));
     let renewing = tokio::spawn(renew(file.clone()));
     let mut user_service = access.with_token(world.user_service("user"), &file);
     let mut mailer = access.with_token(world.notification_service("notification"), &file);
-    user_service.start_and_wait().await;
-    mailer.start_and_wait().await;
+    get_in([&mut user_service, &mut mailer]).await;
     let began = Instant::now();
     refusals(&world, &access).await;
     // All sessions are those of later tokens now.
     sleep(Duration::from_secs(2 * LIFE.unsigned_abs()).saturating_sub(began.elapsed())).await;
-    let api = Api::new(user_service.address());
-    let registration = Registration::accepted(&api, "ada@example.com".to_owned()).await;
-    let mail = world.inbox.first(&registration.email, VERIFY, LIMIT).await;
-    assert_eq!(api.verify(&registration.id, mail.code()).await.status, StatusCode::OK);
-    world.inbox.first(&registration.email, VERIFIED, LIMIT).await;
+    sign_up(&world, &user_service).await;
     mailer.command(&["dead-letters", "list"]).await;
     for service in [&mut user_service, &mut mailer] {
         service.stop().await;
@@ -53,28 +45,19 @@ async fn services_outlive_their_tokens_and_each_refusal_is_named_in_the_log() {
 }
 
 async fn refusals(world: &World, access: &SaslSsl) {
-    let expired = world.folder().join("expired");
-    write(&expired, &token(-LIFE));
-    let opaque = world.folder().join("opaque");
-    write(&opaque, "opaque");
-    let mut refused = [
-        ("the token in KAFKA_TOKEN_FILE expired", expired),
-        ("KAFKA_TOKEN_FILE: expected a readable file with a token", world.folder().join("nowhere")),
-        ("the broker refuses the token in KAFKA_TOKEN_FILE", opaque),
-    ]
-    .map(|(reason, file)| {
-        let name = file.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
-        (reason, access.with_token(world.user_service(&name), &file))
-    });
-    for (_, service) in &mut refused {
-        service.start();
-    }
-    for (reason, service) in &mut refused {
-        service.alive_and_not_ready().await;
-        service.logs(reason).await;
-        service.alive_and_not_ready().await;
-        service.kill();
-    }
+    let with_token = |name: &str, content: &str| {
+        let file = world.folder().join(name);
+        write(&file, content);
+        access.with_token(world.user_service(name), &file)
+    };
+    stay_out(&mut [
+        ("the token in KAFKA_TOKEN_FILE expired", with_token("expired", &token(-LIFE))),
+        ("the broker refuses the token in KAFKA_TOKEN_FILE", with_token("opaque", "opaque")),
+    ])
+    .await;
+    let nowhere = world.folder().join("nowhere");
+    does_not_start("KAFKA_TOKEN_FILE: ", &mut access.with_token(world.user_service("without"), &nowhere))
+        .await;
 }
 
 /// Writes a new token every second, as a sidecar does.
@@ -101,12 +84,4 @@ fn token(life: i64) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#),
         BASE64_URL_SAFE_NO_PAD.encode(claims)
     )
-}
-
-async fn start() -> (World, SaslSsl) {
-    let mut world = World::new().await;
-    let access = world.kafka.require_tls_and_login();
-    world.inbox.start().await;
-    world.kafka.start().await;
-    (world, access)
 }

@@ -1,5 +1,6 @@
 //! Two teams on one broker, each with rights to the names behind its own prefix alone.
 
+use crate::access::{get_in, world_with};
 use acceptance::{
     api::Api,
     inbox::{VERIFIED, VERIFY},
@@ -18,13 +19,18 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_teams_with_rights_to_their_own_prefix_alone_work_side_by_side() {
-    let (world, access) = start().await;
+    let (world, access) = world_with(|kafka| {
+        let access = kafka.require_tls_and_login();
+        kafka.check_rights();
+        access
+    })
+    .await;
+    tokio::join!(allow(&world.kafka, TEAMS[0]), allow(&world.kafka, TEAMS[1]));
     let mut teams = Vec::new();
     for team in TEAMS {
         let mut user_service = of(team, &access, world.user_service(&format!("user-{team}")));
         let mut mailer = of(team, &access, world.notification_service(&format!("notification-{team}")));
-        user_service.start_and_wait().await;
-        mailer.start_and_wait().await;
+        get_in([&mut user_service, &mut mailer]).await;
         teams.push((user_service, mailer));
     }
 
@@ -83,16 +89,6 @@ fn of(team: &str, access: &SaslSsl, service: Service) -> Service {
 async fn arrives(world: &World, email: &str, subject: &str, count: usize) {
     let arrived = world.inbox.wait_until(LIMIT, || world.inbox.mails(email, subject).len() == count);
     assert!(arrived.await, "no {subject:?} for {email} in time: {:?}", world.folder());
-}
-
-async fn start() -> (World, SaslSsl) {
-    let mut world = World::new().await;
-    let access = world.kafka.require_tls_and_login();
-    world.kafka.check_rights();
-    world.inbox.start().await;
-    world.kafka.start().await;
-    tokio::join!(allow(&world.kafka, TEAMS[0]), allow(&world.kafka, TEAMS[1]));
-    (world, access)
 }
 
 /// The rights of docs/operations.md ("Several installations on one Kafka").

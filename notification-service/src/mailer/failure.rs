@@ -43,9 +43,9 @@ pub enum Cause {
     /// `said`: the server's word for what is wrong with the token.
     #[error("reply {status} to the token of SMTP_TOKEN_FILE{}: it has expired, or is not for this user", in_brackets(.said.as_deref()))]
     TokenRefused { status: Status, said: Option<String> },
-    /// Contains the name of the TLS alert.
+    /// Contains what the server did: a TLS alert, or a reply.
     #[error(
-        "the server ended TLS with {0}: SMTP_CERTIFICATE_FILE and SMTP_KEY_FILE must have a certificate that it accepts"
+        "the server {0}: SMTP_CERTIFICATE_FILE and SMTP_KEY_FILE must have a certificate that it accepts"
     )]
     CertificateRefused(String),
 }
@@ -126,6 +126,17 @@ impl ServerFailure {
         if reply.is(class) { Ok(()) } else { Err(Self::reply(phase, reply)) }
     }
 
+    /// Accepts a reply to the beginning of a session. Postfix refuses a client's certificate in this, not with a TLS alert
+    /// (`smtpd_tls_req_ccert`), and with the codes of too many connections. No recipient is known yet, so the text can't be
+    /// about one.
+    pub(super) fn unless_welcome(reply: &Reply) -> Result<(), Self> {
+        if !reply.is(2) && reply.text.to_ascii_lowercase().contains("client certificate") {
+            let said = format!("refuses the client's certificate with the reply {}", reply.status());
+            return Err(Self { phase: Phase::Tls, cause: Cause::CertificateRefused(said) });
+        }
+        Self::unless(reply, 2, Phase::Greeting)
+    }
+
     /// Whether a further connection may have been one too many: refused for now before its use, or closed without a reply.
     pub(super) fn may_be_one_too_many(&self) -> bool {
         match &self.cause {
@@ -139,5 +150,31 @@ impl ServerFailure {
 impl From<ServerFailure> for Ended {
     fn from(failure: ServerFailure) -> Self {
         Self::Failed(failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailer::reply::ReplyParser;
+
+    #[test]
+    fn a_certificate_that_is_refused_in_a_reply_is_no_connection_too_many() {
+        let welcome = |reply: &str| {
+            let reply = ReplyParser::default().take(&mut format!("{reply}\r\n").as_bytes()).unwrap().unwrap();
+            ServerFailure::unless_welcome(&reply)
+        };
+        let refused =
+            welcome("421 4.7.1 relay.example.net Error: No client certificate presented").unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "TLS: the server refuses the client's certificate with the reply 421 4.7.1: \
+             SMTP_CERTIFICATE_FILE and SMTP_KEY_FILE must have a certificate that it accepts"
+        );
+        assert!(!refused.may_be_one_too_many());
+        let crowded = welcome("421 4.7.0 Too many concurrent SMTP connections").unwrap_err();
+        assert_eq!(crowded.to_string(), "greeting: reply 421 4.7.0");
+        assert!(crowded.may_be_one_too_many());
+        assert_eq!(welcome("250 client certificate"), Ok(()));
     }
 }

@@ -81,7 +81,7 @@ impl Mailer {
         let greeting = greeting.unwrap_or(Err(Cause::Timeout)).map_err(failed);
         let greeting = greeting.map_err(|cause| ServerFailure { phase: Phase::Greeting, cause })?;
         self.silence_noted.store(false, Ordering::Relaxed);
-        ServerFailure::unless(&greeting, 2, Phase::Greeting)
+        ServerFailure::unless_welcome(&greeting)
     }
 
     /// Sends EHLO, and HELO to a server that refuses EHLO.
@@ -93,7 +93,7 @@ impl Mailer {
         let extended =
             within(limit, Phase::Greeting, wire.ask(&format!("EHLO {}\r\n", self.config.hello))).await?;
         if !extended.is(5) {
-            return ServerFailure::unless(&extended, 2, Phase::Greeting).map(|()| Offers::of(&extended));
+            return ServerFailure::unless_welcome(&extended).map(|()| Offers::of(&extended));
         }
         let plain =
             within(limit, Phase::Greeting, wire.ask(&format!("HELO {}\r\n", self.config.hello))).await;

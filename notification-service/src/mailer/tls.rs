@@ -111,7 +111,7 @@ pub(super) fn alert(error: &io::Error) -> Option<Cause> {
 }
 
 fn of_alert(alert: AlertDescription) -> Cause {
-    let name = format!("the alert {alert:?}");
+    let ended = format!("ended TLS with the alert {alert:?}");
     match alert {
         AlertDescription::BadCertificate
         | AlertDescription::UnsupportedCertificate
@@ -123,8 +123,8 @@ fn of_alert(alert: AlertDescription) -> Cause {
         // The signature is not that of the authority with this name.
         | AlertDescription::DecryptError
         | AlertDescription::UnknownCA
-        | AlertDescription::AccessDenied => Cause::CertificateRefused(name),
-        _ => Cause::Io(format!("the server ended TLS with {name}")),
+        | AlertDescription::AccessDenied => Cause::CertificateRefused(ended),
+        _ => Cause::Io(format!("the server {ended}")),
     }
 }
 

@@ -171,6 +171,7 @@ impl ClientContext for ClientLog {
         let says_why = error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown);
         if says_why && self.is_due() {
             let advice = advice::advice(reason).map(|advice| format!(": {advice}")).unwrap_or_default();
+            let reason = reason.trim_end_matches('.');
             log::warn!(target: "librdkafka", "error" = error.to_string().as_str(); "{reason}{advice} (further ones are not shown for 10 s)");
         }
     }

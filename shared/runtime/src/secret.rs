@@ -207,7 +207,10 @@ fn read_all(paths: &[PathBuf]) -> Result<String, String> {
 }
 
 /// The text of a file, without a byte order mark and the line ends behind it.
-fn read(path: &Path) -> Result<String, String> {
+///
+/// # Errors
+/// Why it can't be read or is no text. Names the path, and never shows the content.
+pub(crate) fn read(path: &Path) -> Result<String, String> {
     let failed = |error| format!("{} can't be read: {error}", path.display());
     // To open a named pipe would wait for its writer.
     if !fs::metadata(path).map_err(failed)?.is_file() {

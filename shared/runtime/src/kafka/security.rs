@@ -96,7 +96,10 @@ impl KafkaSecurity {
         let username = env.optional(USERNAME, env::text);
         let password = env.secret(PASSWORD, PASSWORD_FILE, one_line);
         let has_password = env.is_set(PASSWORD) || env.is_set(PASSWORD_FILE);
-        let token_file = env.optional(TOKEN_FILE, env::text);
+        let token_file = env.optional(TOKEN_FILE, env::text).and_then(|path| {
+            let read = token::text(&path);
+            read.map(|_| path).map_err(|problem| env.problem(TOKEN_FILE, problem)).ok()
+        });
         // Without a known protocol, the other variables can't be judged.
         if known {
             if protocol != Protocol::Plaintext && !built_in {
@@ -115,7 +118,8 @@ impl KafkaSecurity {
             let by_token = mechanism == Mechanism::OauthBearer;
             check_login(env, protocol, !by_token, USERNAME, username.is_some());
             check_login(env, protocol, !by_token, PASSWORD, has_password);
-            check_login(env, protocol, by_token, TOKEN_FILE, token_file.is_some());
+            let has_token = env.is_set(TOKEN_FILE);
+            check_login(env, protocol, by_token, TOKEN_FILE, has_token);
         }
         let password = username.zip(password);
         let login = password
@@ -185,12 +189,12 @@ impl KafkaSecurity {
         Err(failed(String::from_utf8_lossy(&octets).into_owned()))
     }
 
-    /// As [`Secret::file`], of the password.
+    /// As [`Secret::file`], of the password. Of a token: whether the file has one now that has not expired. Reads it.
     #[must_use]
     pub fn secret_file(&self) -> Option<(&'static str, bool)> {
         match self.login.as_ref()? {
             Login::Password { password, .. } => password.file(),
-            Login::TokenFile(_) => None,
+            Login::TokenFile(path) => Some((TOKEN_FILE, token::read(path, SystemTime::now()).is_ok())),
         }
     }
 

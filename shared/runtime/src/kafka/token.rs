@@ -1,15 +1,16 @@
 //! The token of OAUTHBEARER, from a file that somebody else keeps fresh: a sidecar, a mesh, the cloud's agent.
 //!
 //! librdkafka asks for a token when it makes a client, when 80 % of the last token's life is over, and ten seconds
-//! after a failure. Each time the file is read anew.
+//! after a failure. Each time the file is read anew. A service does not start without the file, or with something else in
+//! it. An expired token is no reason: what renews it may come later.
 
+use crate::secret;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use rdkafka::client::OAuthToken;
 use serde_json::Value;
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -17,23 +18,15 @@ pub(super) const TOKEN_FILE: &str = "KAFKA_TOKEN_FILE";
 
 /// The life of a token that does not say when it expires (MSK IAM's, an opaque one).
 const UNKNOWN_LIFE: Duration = Duration::from_secs(60);
-/// In octets. Brokers take no larger ones by default (`sasl.server.max.receive.size`).
-const LARGEST: u64 = 512 * 1024;
 
 /// Reads the token. It expires when it says so, if it is a JWT with `exp` (RFC 7519, 4.1.4), otherwise in a minute.
 ///
 /// # Errors
 /// What is wrong with the file or the token, which is not shown.
 pub(super) fn read(path: &str, now: SystemTime) -> Result<OAuthToken, String> {
-    let text = content(path).map_err(|error| {
-        format!("{TOKEN_FILE}: expected a readable file with a token, got {path:?}: {error}")
-    })?;
-    let token = text.trim();
-    if token.is_empty() || !token.bytes().all(|octet| octet.is_ascii_graphic()) {
-        return Err(format!("{TOKEN_FILE}: expected one token and nothing else in {path:?}"));
-    }
+    let token = text(path).map_err(|problem| format!("{TOKEN_FILE}: {problem}"))?;
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let expires = expiry(token).unwrap_or(now.saturating_add(UNKNOWN_LIFE));
+    let expires = expiry(&token).unwrap_or(now.saturating_add(UNKNOWN_LIFE));
     if expires <= now {
         // The text is the same at each try, so that it is not reported again.
         let at = Timestamp::UNIX_EPOCH.checked_add(expires).unwrap_or(Timestamp::MIN);
@@ -42,17 +35,25 @@ pub(super) fn read(path: &str, now: SystemTime) -> Result<OAuthToken, String> {
         ));
     }
     Ok(OAuthToken {
-        token: token.to_owned(),
+        token,
         // The broker takes the principal from the token.
         principal_name: String::new(),
         lifetime_ms: i64::try_from(expires.as_millis()).unwrap_or(i64::MAX),
     })
 }
 
-fn content(path: &str) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(LARGEST).read_to_string(&mut text)?;
-    Ok(text)
+/// The token in the file, expired or not.
+///
+/// # Errors
+/// As [`read`], without the name of the variable.
+pub(super) fn text(path: &str) -> Result<String, String> {
+    let token = secret::read(Path::new(path))?;
+    if token.bytes().all(|octet| octet.is_ascii_graphic()) {
+        Ok(token)
+    } else {
+        Err("expected a token alone: one line of ASCII characters without spaces; the content is not shown"
+            .to_owned())
+    }
 }
 
 /// The time `exp` of a JWT, since 1970.
@@ -113,16 +114,18 @@ mod tests {
         );
         assert!(!error.contains(&expired));
         for (content, expected) in [
-            (&b""[..], "expected one token"),
-            (b" \n", "expected one token"),
-            (b"secret secret", "expected one token"),
-            (b"secret\0", "expected one token"),
-            ("s\u{e9}cret".as_bytes(), "expected one token"),
-            (b"secret\xff", "expected a readable file"),
+            (&b""[..], "is empty"),
+            (b" \n", "is empty"),
+            (b"secret secret", "expected a token alone"),
+            (b"secret\nsecret", "expected a token alone"),
+            (b"secret\0", "expected a token alone"),
+            ("s\u{e9}cret".as_bytes(), "expected a token alone"),
+            (b"secret\xff", "is not UTF-8"),
         ] {
             let error = read_file(content).err().unwrap();
-            assert!(error.contains(expected) && !error.contains("cret"), "{error}");
+            assert!(error.starts_with("KAFKA_TOKEN_FILE: ") && error.contains(expected), "{error}");
+            assert!(!error.contains("cret"), "{error}");
         }
-        assert!(read("/nowhere", UNIX_EPOCH + NOW).err().unwrap().contains("\"/nowhere\""));
+        assert!(read("/nowhere", UNIX_EPOCH + NOW).err().unwrap().contains("/nowhere can't be read"));
     }
 }

@@ -87,14 +87,15 @@ fn a_login_without_tls_looks_for_no_certificates() {
 
 #[test]
 fn a_token_file_takes_the_place_of_name_and_password() {
-    let (by_token, file) = ((MECHANISM, "oauthbearer"), (TOKEN_FILE, "/run/token"));
+    let token = file("secret-token\n");
+    let (by_token, file) = ((MECHANISM, "oauthbearer"), (TOKEN_FILE, path(&token)));
     let sasl_ssl = (PROTOCOL, "sasl_ssl");
     let (security, problems) = read(&[sasl_ssl, by_token, file]);
     assert_eq!(problems, []);
     let mut client = ClientConfig::new();
     security.apply(&mut client);
     assert_eq!(client.get("sasl.mechanisms"), Some("OAUTHBEARER"));
-    assert_eq!(client.get("sasl.oauthbearer.config"), Some("/run/token"));
+    assert_eq!(client.get("sasl.oauthbearer.config"), Some(path(&token)));
     assert_eq!(client.get("sasl.password"), None);
 
     let [username, password] = LOGIN;
@@ -102,6 +103,31 @@ fn a_token_file_takes_the_place_of_name_and_password() {
     assert_eq!(named(&read(&[sasl_ssl, by_token, file, username, password]).1), [USERNAME, PASSWORD]);
     assert_eq!(named(&read(&[sasl_ssl, file, username, password]).1), [TOKEN_FILE]);
     assert_eq!(named(&read(&[file]).1), [TOKEN_FILE]);
+}
+
+#[test]
+fn a_token_file_that_can_not_be_used_stops_the_start_and_shows_in_the_metric_later() {
+    let by_token =
+        |path: &str| read(&[(PROTOCOL, "sasl_ssl"), (MECHANISM, "OAUTHBEARER"), (TOKEN_FILE, path)]);
+    for (content, expected) in [("", "is empty"), ("secret secret", "expected a token alone")] {
+        let (_, problems) = by_token(path(&file(content)));
+        assert_eq!(named(&problems), [TOKEN_FILE]);
+        assert!(problems[0].detail.contains(expected), "{problems:?}");
+        assert!(!format!("{problems:?}").contains("secret secret"));
+    }
+    let (_, problems) = by_token("/nowhere");
+    assert_eq!(named(&problems), [TOKEN_FILE]);
+    assert!(problems[0].detail.starts_with("/nowhere can't be read"), "{problems:?}");
+
+    // What renews it may come a little later. Claims of 1970: {"exp":1}
+    let expired = "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.";
+    let token = file(expired);
+    let (security, problems) = by_token(path(&token));
+    assert_eq!(problems, []);
+    for (content, usable) in [(expired, false), ("opaque", true), ("", false), ("opaque\r\n", true)] {
+        std::fs::write(&token, content).unwrap();
+        assert_eq!(security.secret_file(), Some((TOKEN_FILE, usable)), "{content:?}");
+    }
 }
 
 #[test]
