@@ -162,7 +162,7 @@ async fn seen(replica: &Replica, sequence: u64, class: Class, first_id: &str) ->
     seen
 }
 
-/// The answer with its time, its ids and the address masked: these differ between any two answers.
+/// The answer with its times, its ids and the address masked: these differ between any two answers.
 fn masked(answer: &Answer, email: &str) -> String {
     let mut body = answer.body.clone();
     if body["data"]["id"].is_string() {
@@ -174,7 +174,12 @@ fn masked(answer: &Answer, email: &str) -> String {
     });
     // The order of headers does not matter.
     let headers: BTreeSet<_> = headers.collect();
-    format!("{} {headers:?} {body}", answer.status).replace(email, "an address")
+    let shown = format!("{} {headers:?} {body}", answer.status).replace(email, "an address");
+    // The words say the same seconds as the header, and a second may have passed between two answers.
+    match answer.headers.get("retry-after").and_then(|seconds| seconds.to_str().ok()) {
+        Some(seconds) => shown.replace(&format!(" {seconds} seconds"), " … seconds"),
+        None => shown,
+    }
 }
 
 /// Makes all sequences of calls with all classes of addresses. Within a sequence all classes must see the same.
