@@ -118,6 +118,8 @@ fn the_first_server_gets_the_mail_back_after_it_has_served_all_probes_for_long_e
     while shell.closed_by(FIRST).is_some() {
         let [by_first, by_second] = shell.a_second(&mut next, [true, true]);
         assert_eq!(by_first + by_second, 2, "nothing waits");
+        let reason = shell.closed_by(FIRST);
+        assert!(by_first == 0 || reason.is_none_or(|reason| reason == "it works again, and is on trial"));
         assert!(by_first <= 1 || shell.closed_by(FIRST).is_none(), "one probe at a time");
         waited += SECOND;
     }
