@@ -128,6 +128,11 @@ impl Gate {
         self.row.for_good_since
     }
 
+    /// Whether the server serves its probes, and does not have the mail back from another one yet.
+    pub(crate) fn is_on_trial(&self) -> bool {
+        self.closed.as_ref().is_some_and(|closed| closed.on_trial_since.is_some())
+    }
+
     /// Notes that a probe has begun. The next one waits for its signal.
     pub(crate) fn probe_started(&mut self) {
         if let Some(closed) = &mut self.closed {

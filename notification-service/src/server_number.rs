@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 /// Which mail server: 1 to 3. Its variables begin with `SMTP_`, `SMTP_2_` or `SMTP_3_`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ServerNumber(usize);
 
 impl ServerNumber {
@@ -52,6 +52,12 @@ impl ServerNumber {
 impl fmt::Display for ServerNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.label())
+    }
+}
+
+impl fmt::Debug for ServerNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -279,7 +279,7 @@ mod tests {
         let second = problems(&of_second);
         let names: Vec<_> = second.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["SMTP_2_PORT", "SMTP_2_PASSWORD_FILE"]);
-        assert_eq!(second[0].1, "expected together with SMTP_2_HOST, which makes a server 2");
+        assert_eq!(second[0].1, "expected together with SMTP_2_HOST: without it there is no server 2");
         let gap = problems(&[("SMTP_3_HOST", "c.example.com")]);
         assert_eq!(gap.len(), 1, "{gap:?}");
         assert_eq!(gap[0].1, "expected together with SMTP_2_HOST: the servers are numbered without a gap");

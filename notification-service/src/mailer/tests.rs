@@ -287,6 +287,32 @@ async fn a_reply_without_an_end_takes_no_memory() {
 }
 
 #[tokio::test]
+async fn an_email_can_be_recalled_until_its_content_is_on_its_way() {
+    const ENVELOPE: &[&str] = &["220 x\r\n", "250 x\r\n", "250 x\r\n"];
+    const CONTENT_TOO: &[&str] = &["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n", "354 x\r\n"];
+    // The last command that the server gets, and does not answer, and what the email ends in.
+    let no_answer = SendError::Server(ServerFailure { phase: Phase::Content, cause: Cause::Timeout });
+    for (replies, last, expected) in
+        [(ENVELOPE, "RCPT TO:<ada@example.org>\r\n", SendError::Recalled), (CONTENT_TOO, CONTENT, no_answer)]
+    {
+        let (mailer, packets) = says(replies, Duration::ZERO, None).await;
+        let final_timeout = QUICK;
+        let mailer = Mailer::new(SmtpConfig { final_timeout, ..mailer.config.clone() }).unwrap();
+        let session = mailer.session().await.unwrap();
+        let recall = CancellationToken::new();
+        let asked = async {
+            while packets.lock().unwrap().last().is_none_or(|packet| packet != last) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            recall.cancel();
+        };
+        let email = email();
+        let (sent, ()) = tokio::join!(session.send(&email, &recall), asked);
+        assert_eq!(sent, Err(expected), "{last}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_reads_nothing_loses_the_session_before_the_dot() {
     let (mailer, _) =
         says(&["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n", "354 x\r\n"], Duration::ZERO, Some(QUICK))

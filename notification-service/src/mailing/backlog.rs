@@ -65,6 +65,11 @@ impl Item {
         }
     }
 
+    /// Whether no process has tried it yet, as far as this one knows.
+    pub(super) fn is_untried(&self) -> bool {
+        !self.tried && self.record.earlier_attempts() == 0
+    }
+
     /// Whether it failed often enough to be treated like a refused record.
     pub(super) fn is_put_off(&self) -> bool {
         self.failures >= FAILURES_OF_ONE_RECORD
@@ -148,8 +153,9 @@ impl Backlog {
 
     /// Moves the newest record that was never tried to the front. A stranger could have put many others before the oldest.
     pub(super) fn put_untried_first(&mut self) {
-        let untried = |item: &Item| !item.tried && item.record.earlier_attempts() == 0;
-        if let Some(item) = self.ready.iter().rposition(untried).and_then(|index| self.ready.remove(index)) {
+        if let Some(item) =
+            self.ready.iter().rposition(Item::is_untried).and_then(|index| self.ready.remove(index))
+        {
             self.ready.push_front(item);
         }
     }

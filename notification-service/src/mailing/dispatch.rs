@@ -26,10 +26,11 @@ impl Mailing {
             return;
         }
         let mut twins = Vec::new();
-        while let Some(Choice { server, probe }) = self.servers.choose(&self.running, now.instant) {
+        while let Some(Choice { mut server, mut probe }) = self.servers.choose(&self.running, now.instant) {
             let is_at_bound = self.is_at_bound();
+            let beside_another = self.servers.is_another_open(server);
             if probe && !is_at_bound {
-                if self.servers.get(server).gate.prefers_untried() {
+                if beside_another || self.servers.get(server).gate.prefers_untried() {
                     self.assignment.backlog.put_untried_first();
                 } else {
                     self.assignment.backlog.put_first_refused_first();
@@ -50,6 +51,14 @@ impl Mailing {
             if known || self.assignment.chains.is_outdated(&item.record) {
                 self.finish(item.record.position, Outcome::Duplicate);
                 continue;
+            }
+            if probe && beside_another && !item.is_untried() {
+                // Nobody waits for a probe twice.
+                let Some(open) = self.servers.open(&self.running) else {
+                    self.assignment.backlog.push_front(item);
+                    break;
+                };
+                (server, probe) = (open, false);
             }
             let next = judged(|| verdict::at_turn(&item, now));
             if !matches!(next, Next::Finish(_)) && self.running.is_mailing(item.mail) {

@@ -90,6 +90,8 @@ impl Server {
                 self.say_how_to_replay(now);
             }
             self.closed_by = Some(reason.into());
+        } else if self.gate.is_on_trial() {
+            self.closed_by = Some("it works again, and is on trial".into());
         }
         change
     }

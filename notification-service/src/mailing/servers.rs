@@ -44,8 +44,13 @@ impl Servers {
         if let Some(probed) = self.0.iter().filter(due).find(has_room) {
             return Some(Choice { server: probed.number, probe: true });
         }
-        let open = self.0.iter().find(|server| server.gate.is_open()).filter(has_room)?;
-        Some(Choice { server: open.number, probe: false })
+        self.open(running).map(|server| Choice { server, probe: false })
+    }
+
+    /// The first server whose gate is open, if it has room for one more delivery.
+    pub(super) fn open(&self, running: &Running) -> Option<ServerNumber> {
+        let open = self.0.iter().find(|server| server.gate.is_open())?;
+        open.has_room(running.of(open.number)).then_some(open.number)
     }
 
     /// When the next probe is due, if none is due now.

@@ -108,7 +108,10 @@ pub(super) fn servers(env: &mut Env) -> Vec<ServerNumber> {
             for name in alone.collect::<Vec<_>>() {
                 env.problem(
                     name,
-                    format!("expected together with {}, which makes a server {server}", variables.host),
+                    format!(
+                        "expected together with {}: without it there is no server {server}",
+                        variables.host
+                    ),
                 );
             }
             // It is a variable all the same.

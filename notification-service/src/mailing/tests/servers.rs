@@ -104,6 +104,26 @@ fn a_probe_that_is_refused_for_no_reason_of_its_recipient_goes_to_the_next_serve
 }
 
 #[test]
+fn nobody_waits_for_a_probe_twice() {
+    let mut shell = Shell::with_servers(2, 500);
+    shell.take_codes(0..1);
+    shell.end_with(FIRST, failed);
+    shell.end_with(SECOND_SERVER, || Try::Accepted);
+    shell.pass(60 * SECOND);
+    // A probe is due. The retry was tried before, so the probe is the mail that comes after it.
+    shell.take_retry(0, 1, Duration::ZERO);
+    shell.pass(2 * SECOND);
+    assert_eq!((shell.with(FIRST).len(), shell.with(SECOND_SERVER).len()), (0, 1));
+    shell.take_codes(2..3);
+    assert_eq!(shell.with(FIRST).iter().map(|(_, person)| *person).collect::<Vec<_>>(), [2]);
+    // Without another server any mail will do.
+    shell.end_with(SECOND_SERVER, failed);
+    shell.end_with(FIRST, failed);
+    shell.pass(SECOND);
+    assert_eq!((shell.with(FIRST).len(), shell.with(SECOND_SERVER).len()), (1, 1));
+}
+
+#[test]
 fn the_first_server_gets_the_mail_back_after_it_has_served_all_probes_for_long_enough() {
     let mut shell = Shell::with_servers(2, 500);
     let mut next = 0;
@@ -118,6 +138,8 @@ fn the_first_server_gets_the_mail_back_after_it_has_served_all_probes_for_long_e
     while shell.closed_by(FIRST).is_some() {
         let [by_first, by_second] = shell.a_second(&mut next, [true, true]);
         assert_eq!(by_first + by_second, 2, "nothing waits");
+        let reason = shell.closed_by(FIRST);
+        assert!(by_first == 0 || reason.is_none_or(|reason| reason == "it works again, and is on trial"));
         assert!(by_first <= 1 || shell.closed_by(FIRST).is_none(), "one probe at a time");
         waited += SECOND;
     }
