@@ -126,8 +126,11 @@ pageTest("other names behind the mail's link keep the address", async (page) => 
   assert.equal(await goOn(tab).getAttribute("href"), ALLOWED);
 });
 
-for (const [what, address] of [["with an address of its own", "https://app.example.com/other"], ["without an address", undefined]]) {
-  pageTest(`a tab that is opened later ${what} does not change where the first one leads`, async (page) => {
+for (const [sentence, address] of [
+  ["a tab that is opened later with an address of its own does not change where the first one leads", "https://app.example.com/other"],
+  ["a tab that is opened later without an address does not change where the first one leads", undefined],
+]) {
+  pageTest(sentence, async (page) => {
     await page.goto(opened(ALLOWED));
     const person = newcomer();
     await submitRegistration(page, person);
