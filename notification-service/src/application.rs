@@ -18,6 +18,7 @@ use contract::topic::Topic;
 use futures_util::FutureExt;
 use runtime::{
     kafka::{KafkaWatch, TopicCheck},
+    spans::Spans,
     tasks::Tasks,
     telemetry,
     texts_watch::TextsMetrics,
@@ -78,6 +79,8 @@ impl Application {
         let status = Arc::new(Status::default());
         let writer = Writer::new(&config.kafka).context("the Kafka producer can't be made")?;
         let mailer = Mailer::new(config.smtp.clone())?;
+        let spans = Spans::start(&config.spans)?;
+        let closing = spans.clone();
         let watch = KafkaWatch::new(config.kafka.clone());
         let topics =
             TopicCheck::new(config.kafka.clone(), Arc::clone(&watch), &TOPICS, NOTICE_LIFE.unsigned_abs());
@@ -131,7 +134,9 @@ impl Application {
                 mailer,
                 writer: writer.clone(),
                 group: config.group.group.clone(),
+                names: config.kafka.names.clone(),
                 accepted_after,
+                spans,
             };
             let sessions = config.smtp.connections;
             let consumer =
@@ -158,6 +163,7 @@ impl Application {
         for watch in watches {
             watch.await?;
         }
+        tokio::task::spawn_blocking(move || closing.close()).await?;
         log::info!("notification-service stopped");
         tasks.result()
     }

@@ -192,7 +192,7 @@ async fn deliver(mailer: &Arc<Mailer>, email: &Email) -> anyhow::Result<()> {
         let session =
             mailer.session().await.map_err(|failure| anyhow!("the mail server can't be used: {failure}"))?;
         match session.send(email).await {
-            Ok(()) => return Ok(()),
+            Ok(_) => return Ok(()),
             Err(SendError::NextSession) => {}
             Err(SendError::Server(failure) | SendError::Unwelcome(failure)) => {
                 bail!("the mail server can't be used: {failure}")

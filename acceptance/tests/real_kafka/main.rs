@@ -28,4 +28,5 @@ mod accounts;
 mod clocks;
 mod broker_outage;
 mod mail_outage;
+mod tracing;
 mod timing;

@@ -16,11 +16,11 @@ use std::sync::Arc;
 impl Consumer {
     pub(super) fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Start { delivery, event, trace, .. } => {
+            Command::Start { delivery, position, event, trace } => {
                 let (shared, call_back, abandon) =
                     (Arc::clone(&self.delivery), self.call_back.clone(), self.abandon.clone());
                 self.spawn(delivery, async move {
-                    End::Tried(shared.mail(&event, trace.as_ref(), &call_back, &abandon).await)
+                    End::Tried(shared.mail(&event, position, trace.as_ref(), &call_back, &abandon).await)
                 });
             }
             Command::Write { delivery, record, target } => {

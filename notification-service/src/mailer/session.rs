@@ -43,17 +43,17 @@ impl Session {
         Self { mailer, connection, permit, mails, reused: true, out_of_step: false }
     }
 
-    /// Sends one email. When it returns `Ok`, the server has taken responsibility for it.
+    /// Sends one email. When it returns `Ok`, with the codes of the final reply, the server has taken responsibility for it.
     ///
     /// # Errors
     /// [`SendError`]. After most refusals the session is still good and returns to the pool.
-    pub(crate) async fn send(mut self, email: &Email) -> Result<(), SendError> {
+    pub(crate) async fn send(mut self, email: &Email) -> Result<Status, SendError> {
         match self.transaction(email).await {
-            Ok(()) => {
+            Ok(status) => {
                 self.permit.accepted();
                 self.mails += 1;
                 self.put_back();
-                Ok(())
+                Ok(status)
             }
             // A server may close an idle session at any time, with 421 or without a reply. The first command finds that out.
             Err(
@@ -153,7 +153,7 @@ impl Session {
         reset.is_ok_and(|reply| reply.is(2))
     }
 
-    async fn transaction(&mut self, email: &Email) -> Result<(), Ended> {
+    async fn transaction(&mut self, email: &Email) -> Result<Status, Ended> {
         let mail = format!("MAIL FROM:<{}>{}\r\n", email.from, self.parameters(email)?);
         let recipient = format!("RCPT TO:<{}>\r\n", email.to);
         if self.connection.offers.pipelining {
@@ -187,7 +187,7 @@ impl Session {
                     // The replies after the first refusal say nothing new.
                     refused = refused.and(Err(error));
                 }
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(error) => return refused.and(Err(error)),
             }
         }
@@ -201,7 +201,7 @@ impl Session {
     }
 
     /// Waits for the reply to this phase's command.
-    async fn reply(&mut self, phase: Phase) -> Result<(), Ended> {
+    async fn reply(&mut self, phase: Phase) -> Result<Status, Ended> {
         let config = &self.mailer.config;
         let (limit, class) = match phase {
             Phase::Content => (config.final_timeout, 2),
@@ -210,7 +210,7 @@ impl Session {
         };
         let reply = within(limit, phase, self.connection.wire.reply()).await?;
         if reply.is(class) {
-            return Ok(());
+            return Ok(reply.status());
         }
         Err(Ended::Refused { judgement: judge(phase, &reply), phase, status: reply.status() })
     }
