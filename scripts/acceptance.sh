@@ -13,7 +13,7 @@ while (($#)) && [[ $1 != -- ]]; do filter+=("$1"); shift; done
 (($#)) && shift
 
 scripts/kafka.sh install
-# With TLS, as in the images: one test has a broker that requires it.
+# With TLS and spans, as in the images: tests have a broker that requires TLS, and a collector.
 scripts/release-binaries.sh
 # `--workspace` reuses the build of the workspace's tests. `-p` would build everything again, with fewer features.
 cargo test --locked --workspace --test real_kafka --features acceptance/real-kafka "${filter[@]}" -- --test-threads 1 "$@"

@@ -69,6 +69,13 @@ impl Api {
         Self::send(request).await.expect("an answer")
     }
 
+    /// Posts this body with these headers.
+    pub async fn post_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        let request = self.client.post(format!("http://{}{path}", self.address)).json(body);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        Self::send(request).await.expect("an answer")
+    }
+
     /// Posts this body with this request id, and gives up after `limit`.
     ///
     /// # Errors

@@ -29,6 +29,8 @@ pub struct Mail {
     pub subject: String,
     /// The `Message-ID`; empty if there is none.
     pub message_id: String,
+    /// The `X-Trace-Id`; empty if there is none.
+    pub trace_id: String,
     /// The text part.
     pub text: String,
     /// When the server had the complete mail.
@@ -130,6 +132,7 @@ impl Mail {
     fn read(mail: &ReceivedMail) -> Self {
         let content = mail.content();
         Self {
+            trace_id: content.header("X-Trace-Id").unwrap_or_default().to_owned(),
             subject: content.subject,
             message_id: mail.message_id.clone().unwrap_or_default(),
             text: content.text.unwrap_or_default(),

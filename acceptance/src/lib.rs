@@ -5,6 +5,7 @@
 //!         ──► service    a release binary as a process: killed, frozen, restarted at the same address
 //!         ──► inbox      the mails of an SMTP server, as a reader sees them
 //!         ──► clock      a process with a wrong clock
+//!   collector  the spans that services export
 //!   proxy    a connection that is slow, stalled or cut
 //!   log      reads topics, and writes records as no service does
 //!   proofs   codes and tokens, computed instead of read in a mail
@@ -23,6 +24,8 @@ pub mod kafka;
 pub mod service;
 pub mod clock;
 pub mod inbox;
+#[cfg(feature = "real-kafka")]
+pub mod collector;
 pub mod proxy;
 pub mod log;
 pub mod proofs;

@@ -19,6 +19,7 @@ use contract::topic::Topic;
 use futures_util::FutureExt;
 use runtime::{
     kafka::{KafkaWatch, TopicCheck},
+    spans::Spans,
     tasks::Tasks,
     telemetry,
     texts_watch::TextsMetrics,
@@ -79,6 +80,8 @@ impl Application {
         let status = Arc::new(Status::default());
         let writer = Writer::new(&config.kafka).context("the Kafka producer can't be made")?;
         let mailers = config.smtp.iter().cloned().map(Mailer::new).collect::<anyhow::Result<Vec<_>>>()?;
+        let spans = Spans::start(&config.spans)?;
+        let closing = spans.clone();
         let watch = KafkaWatch::new(config.kafka.clone());
         let topics =
             TopicCheck::new(config.kafka.clone(), Arc::clone(&watch), &TOPICS, NOTICE_LIFE.unsigned_abs());
@@ -133,7 +136,9 @@ impl Application {
                 mailers,
                 writer: writer.clone(),
                 group: config.group.group.clone(),
+                names: config.kafka.names.clone(),
                 accepted_after,
+                spans,
             };
             let servers = config.smtp.iter();
             let servers =
@@ -168,6 +173,7 @@ impl Application {
         for watch in watches {
             watch.await?;
         }
+        tokio::task::spawn_blocking(move || closing.close()).await?;
         log::info!("notification-service stopped");
         tasks.result()
     }

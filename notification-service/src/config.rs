@@ -6,6 +6,7 @@ use runtime::{
     env::{self, Env, EnvError},
     kafka::KafkaConfig,
     secret_check::{self, KeyRing},
+    spans::SpansConfig,
     texts_watch,
 };
 use std::{
@@ -38,6 +39,8 @@ pub struct Config {
     pub public_url: String,
     /// The mails' words, in all languages.
     pub mails: Arc<Kept<Mails>>,
+    /// Where spans go.
+    pub spans: SpansConfig,
 }
 
 impl Config {
@@ -103,6 +106,7 @@ impl Config {
             sender: sender?,
             public_url,
             mails: mails?,
+            spans: SpansConfig::from_env(env, "notification-service", env!("CARGO_PKG_VERSION")),
         })
     }
 }

@@ -10,16 +10,25 @@ use crate::{
     email::{self, Letterhead},
     header::Header,
     mailer::{Mailer, SendError, Status},
+    offsets::Position,
     outcome::{Outcome, Reason, Target, Try},
     record::Record,
     retry::Retry,
     server_number::ServerNumber,
     writer::{NotTaken, Outgoing, Writer},
 };
-use contract::{event::Event, topic::Topic, trace_context::TraceContext};
+use contract::{
+    event::Event,
+    topic::Topic,
+    trace_context::{TraceContext, TraceId},
+};
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
-use runtime::telemetry::LineLimit;
+use runtime::{
+    kafka::Names,
+    spans::{Kind, Span, Spans},
+    telemetry::LineLimit,
+};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -41,6 +50,9 @@ pub(crate) struct Delivery {
     pub(crate) writer: Writer,
     /// The consumer group. Only this group takes its retries.
     pub(crate) group: String,
+    /// The names of the topics, for spans.
+    pub(crate) names: Names,
+    pub(crate) spans: Spans,
     /// Seconds from an event to the acceptance of its email.
     pub(crate) accepted_after: Histogram,
 }
@@ -62,14 +74,38 @@ impl Delivery {
         &self,
         server: ServerNumber,
         event: &Event,
+        position: Position,
         trace: Option<&TraceContext>,
         interrupts: &Interrupts,
     ) -> Try {
+        let topic = self.names.topic(position.partition.topic);
+        let mut span = self.spans.begin(Kind::Consumer, format_args!("process {topic}"), trace);
+        span.of_kafka("process", &topic);
+        span.at_place(position.partition.number, position.offset);
+        span.text("messaging.consumer.group.name", &self.group);
+        let trace_id = trace.map(TraceContext::trace_id);
+        let tried = self.try_to_mail(server, event, trace_id, &span, interrupts).await;
+        if let Some(error) = failure(&tried) {
+            span.fail(error);
+        }
+        tried
+    }
+
+    /// `processing`: the span whose step this is.
+    async fn try_to_mail(
+        &self,
+        server: ServerNumber,
+        event: &Event,
+        trace_id: Option<TraceId>,
+        processing: &Span,
+        interrupts: &Interrupts,
+    ) -> Try {
+        let mailer = &self.mailers[server.index()];
         loop {
             let session = tokio::select! {
                 biased;
                 () = interrupts.call_back.cancelled() => return Try::Interrupted,
-                session = self.mailers[server.index()].session() => session,
+                session = mailer.session() => session,
             };
             let session = match session {
                 Ok(session) => session,
@@ -80,17 +116,24 @@ impl Delivery {
                 session.put_back();
                 return Try::Expired;
             }
-            let email = match email::write(event, trace.map(TraceContext::trace_id), &self.letterhead, now) {
+            let email = match email::write(event, trace_id, &self.letterhead, now) {
                 Ok(email) => email,
                 Err(error) => {
                     session.put_back();
                     return Try::Unwritable(error);
                 }
             };
+            let mut talk = self.spans.begin(Kind::Client, format_args!("SMTP"), Some(processing.trace()));
+            talk.text("network.protocol.name", "smtp");
+            let (host, port) = mailer.server();
+            talk.text("server.address", host);
+            talk.number("server.port", port.into());
             let sending = session.send(&email, &interrupts.recall);
-            match interrupts.abandon.run_until_cancelled(sending).await {
+            let sent = interrupts.abandon.run_until_cancelled(sending).await;
+            note_reply(&mut talk, sent.as_ref());
+            match sent {
                 None | Some(Err(SendError::Recalled)) => return Try::Interrupted,
-                Some(Ok(())) => {
+                Some(Ok(_)) => {
                     let age = Timestamp::now().duration_since(event.occurred_at());
                     self.accepted_after.observe(age.as_secs_f64().max(0.0));
                     return Try::Accepted;
@@ -105,9 +148,21 @@ impl Delivery {
 
     /// Writes the record to another topic and waits for the broker's ack.
     pub(crate) async fn write(&self, record: &Record, target: &Target) -> Outcome {
+        let topic = match target {
+            Target::Retry(_) => Topic::MailRetry,
+            Target::DeadLetter { .. } => Topic::DeadLetter,
+        };
+        let topic = self.names.topic(topic);
+        let mut span =
+            self.spans.begin(Kind::Producer, format_args!("send {topic}"), record.trace().as_ref());
+        span.of_kafka("send", &topic);
         match target {
             Target::Retry(retry) => self.hand_on(record, retry).await,
-            Target::DeadLetter { reason, status } => self.dead_letter(record, *reason, *status).await,
+            Target::DeadLetter { reason, status } => {
+                // The step succeeds. What failed is the mail.
+                span.text("dead_letter.reason", reason.name());
+                self.dead_letter(record, *reason, *status).await
+            }
         }
     }
 
@@ -138,6 +193,40 @@ impl Delivery {
             }
         }
         Outcome::DeadLettered(reason)
+    }
+}
+
+/// The name of what kept a mail from being accepted, for its span. Never the server's words.
+fn failure(tried: &Try) -> Option<&'static str> {
+    match tried {
+        Try::Accepted => None,
+        Try::Expired => Some("expired"),
+        Try::Unwritable(_) => Some("unwritable"),
+        Try::Refused(_) => Some("refused"),
+        Try::Unwelcome(_) => Some("unwelcome"),
+        Try::Failed(_) => Some("server_failed"),
+        Try::Interrupted => Some("interrupted"),
+    }
+}
+
+/// Notes the codes of the server's last reply, and what it means.
+fn note_reply(talk: &mut Span, sent: Option<&Result<Status, SendError>>) {
+    let (status, error) = match sent {
+        None | Some(Err(SendError::Recalled)) => (None, Some("interrupted")),
+        Some(Ok(status)) => (Some(*status), None),
+        Some(Err(SendError::NextSession)) => (None, Some("session_ended")),
+        Some(Err(SendError::Server(failure))) => (failure.status(), Some("server_failed")),
+        Some(Err(SendError::Unwelcome(failure))) => (failure.status(), Some("unwelcome")),
+        Some(Err(SendError::Refused(refusal))) => (refusal.status, Some("refused")),
+    };
+    if let Some(status) = status {
+        talk.number("smtp.reply.code", status.code.into());
+        if let Some(enhanced) = status.enhanced {
+            talk.text("smtp.reply.enhanced_code", &enhanced.to_string());
+        }
+    }
+    if let Some(error) = error {
+        talk.fail(error);
     }
 }
 

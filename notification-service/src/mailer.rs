@@ -132,6 +132,11 @@ impl Mailer {
         }))
     }
 
+    /// Host and port of the mail server, as they are configured.
+    pub(crate) fn server(&self) -> (&str, u16) {
+        (&self.config.host, self.config.port)
+    }
+
     /// Waits until the number of sessions in use and the rate allow another email. Then it takes an idle session or opens
     /// one. If the server refuses a further connection, that connection counts as one too many, and the wait continues until
     /// another session ends.

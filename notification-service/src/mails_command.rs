@@ -216,7 +216,7 @@ async fn deliver(mailer: &Arc<Mailer>, server: ServerNumber, email: &Email) -> a
     loop {
         let session = mailer.session().await.map_err(unusable)?;
         match session.send(email, &CancellationToken::new()).await {
-            Ok(()) => return Ok(()),
+            Ok(_) => return Ok(()),
             Err(SendError::NextSession | SendError::Recalled) => {}
             Err(SendError::Server(failure) | SendError::Unwelcome(failure)) => {
                 return Err(unusable(failure));

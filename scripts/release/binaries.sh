@@ -36,7 +36,8 @@ build() {
   )
   "$triplet-gcc" --version | head -n 1 >"$2/compiler"
   env "${settings[@]}" cargo build --locked --release --target "$target" --target-dir target/release-build \
-    -p user-service -p notification-service --features user-service/kafka-tls,notification-service/kafka-tls
+    -p user-service -p notification-service \
+    --features user-service/kafka-tls,user-service/otel,notification-service/kafka-tls,notification-service/otel
 }
 
 # runs_elsewhere BINARY ARCH: whether it needs nothing but glibc and libgcc and knows no path of this machine; prints what is wrong.

@@ -21,7 +21,7 @@ def cargo(*arguments):
 
 def linked(service, target):
     """(name, version) of the crates whose code is in the binary: not those that only run while it is built."""
-    tree = cargo("tree", "-p", service, "-e", "normal,no-proc-macro", "--features", f"{service}/kafka-tls", "--target", target, "--prefix", "none", "-f", "{p}")
+    tree = cargo("tree", "-p", service, "-e", "normal,no-proc-macro", "--features", f"{service}/kafka-tls,{service}/otel", "--target", target, "--prefix", "none", "-f", "{p}")
     return {(line.split()[0], line.split()[1].removeprefix("v")) for line in tree.splitlines() if line}
 
 

@@ -17,7 +17,7 @@ use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web::Data};
 use anyhow::Context as _;
 use contract::account_id::AccountId;
 use futures_util::FutureExt;
-use runtime::{kafka::KafkaWatch, tasks::Tasks, telemetry};
+use runtime::{kafka::KafkaWatch, spans::Spans, tasks::Tasks, telemetry};
 use std::{
     convert::Infallible,
     net::{SocketAddr, TcpListener},
@@ -39,6 +39,7 @@ pub struct Application {
     publisher: Arc<Publisher>,
     follower: Arc<Follower>,
     metrics: Arc<Metrics>,
+    spans: Spans,
     listener: TcpListener,
     admin_listener: TcpListener,
 }
@@ -63,14 +64,16 @@ impl Application {
         let mut metrics = Metrics::new();
         metrics.show_secrets(config.code_secrets.clone(), config.kafka.security.clone());
         let metrics = Arc::new(metrics);
-        let (signup, publisher, follower) =
-            connect(&config, Arc::clone(&metrics)).context("the Kafka clients can't be made")?;
+        let spans = Spans::start(&config.spans)?;
+        let (signup, publisher, follower) = connect(&config, Arc::clone(&metrics), spans.clone())
+            .context("the Kafka clients can't be made")?;
         if config.code_secrets.get().is_development() || config.id_secret.is_development() {
             log::warn!(
                 "CODE_SECRETS or ID_SECRET is the published development secret: anybody can compute every code"
             );
         }
-        let application = Self { config, signup, publisher, follower, metrics, listener, admin_listener };
+        let application =
+            Self { config, signup, publisher, follower, metrics, spans, listener, admin_listener };
         log::info!(
             "version" = env!("CARGO_PKG_VERSION"), "address" = application.address().to_string().as_str(),
             "admin_address" = application.admin_address().to_string().as_str();
@@ -100,7 +103,7 @@ impl Application {
     }
 
     async fn run_with(self, tasks: Tasks, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { config, signup, publisher, follower, metrics, listener, admin_listener } = self;
+        let Self { config, signup, publisher, follower, metrics, spans, listener, admin_listener } = self;
         // The follower outlives the public server: a verification in flight waits until its
         // attempt is read back. The admin server outlives both, so that metrics and health
         // stay visible. The guards cancel both tokens even when this future is dropped.
@@ -148,7 +151,12 @@ impl Application {
             ),
             tasks.spawn("log writer", &stop_the_rest, telemetry::watch_writer(stop_the_rest.clone())),
         ];
-        let context = Context { signup: signup.clone(), metrics: Arc::clone(&metrics), tasks: tasks.clone() };
+        let context = Context {
+            signup: signup.clone(),
+            metrics: Arc::clone(&metrics),
+            tasks: tasks.clone(),
+            spans: spans.clone(),
+        };
         let proxies = Arc::new(Proxies::new(config.trusted_proxies, config.trusted_hops));
         let limits = Data::new(Limits::new(
             config.rate_limit,
@@ -194,6 +202,7 @@ impl Application {
         }
         stop_admin.cancel();
         admin.await?;
+        tokio::task::spawn_blocking(move || spans.close()).await?;
         log::info!("user service stopped");
         tasks.result()
     }
@@ -203,8 +212,9 @@ impl Application {
 fn connect(
     config: &Config,
     metrics: Arc<Metrics>,
+    spans: Spans,
 ) -> anyhow::Result<(Signup, Arc<Publisher>, Arc<Follower>)> {
-    let publisher = Arc::new(Publisher::new(&config.kafka, config.rules.publish_timeout)?);
+    let publisher = Arc::new(Publisher::new(&config.kafka, config.rules.publish_timeout, spans)?);
     let inquirer = Arc::new(Inquirer::new(&config.kafka)?);
     let outside = Outside::Real { publisher: Arc::clone(&publisher), inquirer: Arc::clone(&inquirer) };
     let signup = Signup::new(config, metrics, outside);

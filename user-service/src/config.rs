@@ -13,6 +13,7 @@ use runtime::{
     env::{self, Env, EnvError},
     kafka::KafkaConfig,
     secret_check::{self, KeyRing},
+    spans::SpansConfig,
     texts_watch,
 };
 use std::{
@@ -62,6 +63,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// What the service says and shows to people, in all languages.
     pub pages: Arc<Kept<Pages>>,
+    /// Where spans go.
+    pub spans: SpansConfig,
 }
 
 impl Config {
@@ -145,6 +148,7 @@ impl Config {
             patience: Patience::default(),
             api_docs: env.or("API_DOCS", true, env::on_or_off),
             cors_origins,
+            spans: SpansConfig::from_env(env, "user-service", env!("CARGO_PKG_VERSION")),
             pages: pages?,
             code_secrets: code_secrets?,
             id_secret: id_secret?,

@@ -35,7 +35,7 @@ pub(crate) use connection::{Admission, Silence};
 pub(crate) use limits::Limits;
 use problem::Problem;
 pub(crate) use request_id::identify;
-use runtime::tasks::Tasks;
+use runtime::{spans::Spans, tasks::Tasks};
 pub(crate) use server::{Http, serve};
 use std::sync::Arc;
 
@@ -45,6 +45,7 @@ pub(crate) struct Context {
     pub(crate) signup: Signup,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) tasks: Tasks,
+    pub(crate) spans: Spans,
 }
 
 /// The public route table. The caller wraps it in limits, CORS, request ids and security headers.

@@ -13,7 +13,10 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     message::OwnedHeaders,
 };
-use runtime::kafka::{self, Acked, ClientLog, KafkaConfig, KafkaWatch, Names, Producer, Record};
+use runtime::{
+    kafka::{self, Acked, ClientLog, KafkaConfig, KafkaWatch, Names, Producer, Record},
+    spans::{Kind, Spans},
+};
 use serde::Deserialize;
 use std::{
     error::Error,
@@ -29,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Publisher {
     producer: Producer<Context>,
     names: Names,
+    spans: Spans,
     has_producer_id: Arc<AtomicBool>,
 }
 
@@ -61,12 +65,24 @@ pub(crate) enum PublishError {
     Encoding(#[from] serde_json::Error),
 }
 
+impl PublishError {
+    /// Its name in a span.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::NotAcknowledged(_) => "not_acknowledged",
+            Self::Late => "late",
+            Self::Overloaded => "overloaded",
+            Self::Encoding(_) => "encoding",
+        }
+    }
+}
+
 impl Publisher {
     /// Makes the producer. It connects by itself, now or when the broker appears.
     ///
     /// # Errors
     /// When librdkafka refuses the configuration.
-    pub(crate) fn new(kafka: &KafkaConfig, publish_timeout: Duration) -> anyhow::Result<Self> {
+    pub(crate) fn new(kafka: &KafkaConfig, publish_timeout: Duration, spans: Spans) -> anyhow::Result<Self> {
         let ack_timeout = publish_timeout.saturating_sub(Duration::from_secs(1));
         let context = Context::default();
         let has_producer_id = Arc::clone(&context.has_producer_id);
@@ -79,7 +95,8 @@ impl Publisher {
             // The statistics show when the producer has its id. The
             // first send would wait for the id, about half a second.
             .set("statistics.interval.ms", "500");
-        Ok(Self { producer: Producer::new(&config, context)?, names: kafka.names.clone(), has_producer_id })
+        let producer = Producer::new(&config, context)?;
+        Ok(Self { producer, names: kafka.names.clone(), spans, has_producer_id })
     }
 
     /// Writes an event as part of a trace, waits for the broker's ack until `deadline`, and returns the record's place in the log.
@@ -93,9 +110,12 @@ impl Publisher {
         deadline: Instant,
     ) -> Result<Written, PublishError> {
         let encoded = event.encode()?;
-        let headers: Vec<_> = encoded.headers.into_iter().chain(trace.headers()).collect();
+        let topic = self.names.topic(encoded.topic);
+        let mut span = self.spans.begin(Kind::Producer, format_args!("send {topic}"), Some(trace));
+        span.of_kafka("send", &topic);
+        let headers: Vec<_> = encoded.headers.into_iter().chain(span.trace().headers()).collect();
         let record = Record {
-            topic: &self.names.topic(encoded.topic),
+            topic: &topic,
             partition: None,
             key: Some(encoded.key.as_bytes()),
             payload: Some(&encoded.payload),
@@ -103,7 +123,12 @@ impl Publisher {
         };
         // librdkafka checks for late records only once a second, so the deadline is enforced here.
         let sent = tokio::time::timeout_at(deadline.into(), self.producer.send(record)).await;
-        Ok(Written::of(encoded.topic, sent.map_err(|_| PublishError::Late)??))
+        let sent = sent.map_err(|_| PublishError::Late).and_then(|sent| Ok(sent?));
+        match &sent {
+            Ok(acked) => span.at_place(acked.partition, acked.offset),
+            Err(error) => span.fail(error.name()),
+        }
+        Ok(Written::of(encoded.topic, sent?))
     }
 
     /// Writes the tombstone that forgets an account, waits for the broker's ack, and returns its place in the log.

@@ -31,4 +31,5 @@ mod clocks;
 mod broker_outage;
 mod mail_outage;
 mod mail_servers;
+mod tracing;
 mod timing;

@@ -9,6 +9,13 @@
     {{- end }}
 {{- end }}
 
+{{- define "egressToCollector" -}}
+{{- if .Values.tracing.endpoint -}}
+{{- $port := regexFind ":[0-9]+$" (urlParse .Values.tracing.endpoint).host | trimPrefix ":" | default "80" -}}
+{{ include "egressRule" (list .Values.networkPolicy.tracesTo (list $port)) }}
+{{- end }}
+{{- end }}
+
 {{- define "egressToDnsAndKafka" -}}
 {{- with .Values.networkPolicy -}}
 - {{ with .dnsTo }}to: {{ toYaml . | nindent 4 }}

@@ -47,6 +47,13 @@ capabilities: {drop: [ALL]}
 {{- $root := index . 0 -}}
 {{- $kafka := $root.Values.kafka -}}
 - {name: LOG_FORMAT, value: {{ $root.Values.logFormat }}}
+{{- with $root.Values.tracing }}
+{{- if .endpoint }}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ .endpoint | quote }}}
+- {name: OTEL_TRACES_SAMPLER, value: {{ .sampler }}}
+- {name: OTEL_TRACES_SAMPLER_ARG, value: {{ .samplerArgument | quote }}}
+{{- end }}
+{{- end }}
 - {name: CODE_SECRETS_FILE, value: {{ include "secretsFolder" . }}/CODE_SECRETS}
 - {name: PUBLIC_URL, value: {{ $root.Values.publicUrl | quote }}}
 {{- if $root.Values.texts.files }}

@@ -17,11 +17,11 @@ use std::sync::Arc;
 impl Consumer {
     pub(super) fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Start { delivery, server, event, trace, .. } => {
+            Command::Start { delivery, server, position, event, trace } => {
                 let shared = Arc::clone(&self.delivery);
                 let interrupts = self.interrupts[server.index()].clone();
                 self.spawn(delivery, async move {
-                    End::Tried(shared.mail(server, &event, trace.as_ref(), &interrupts).await)
+                    End::Tried(shared.mail(server, &event, position, trace.as_ref(), &interrupts).await)
                 });
             }
             Command::Write { delivery, record, target } => {

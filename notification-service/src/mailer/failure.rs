@@ -112,6 +112,11 @@ pub(super) enum Ended {
 }
 
 impl ServerFailure {
+    /// The codes of the reply, if it was one.
+    pub(crate) fn status(&self) -> Option<Status> {
+        self.cause.status()
+    }
+
     /// Whether the mail itself may be the reason: the server knows the recipient, and gave no answer in time.
     pub(crate) fn may_be_about_the_mail(&self) -> bool {
         self.cause == Cause::Timeout && matches!(self.phase, Phase::Recipient | Phase::Data | Phase::Content)

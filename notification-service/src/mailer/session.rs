@@ -44,19 +44,24 @@ impl Session {
         Self { mailer, connection, permit, mails, reused: true, out_of_step: false }
     }
 
-    /// Sends one email. When it returns `Ok`, the server has taken responsibility for it. Cancelling `recall` ends the
-    /// transaction as long as the content is not on its way, so the server can't have accepted the email.
+    /// Sends one email. When it returns `Ok`, with the codes of the final reply, the server has taken responsibility for it.
+    /// Cancelling `recall` ends the transaction as long as the content is not on its way, so the server can't have accepted
+    /// the email.
     ///
     /// # Errors
     /// [`SendError`]. After most refusals the session is still good and returns to the pool.
-    pub(crate) async fn send(mut self, email: &Email, recall: &CancellationToken) -> Result<(), SendError> {
+    pub(crate) async fn send(
+        mut self,
+        email: &Email,
+        recall: &CancellationToken,
+    ) -> Result<Status, SendError> {
         match self.transaction(email, recall).await {
-            Ok(()) => {
+            Ok(status) => {
                 self.permit.accepted();
                 self.mailer.accepted.fetch_add(1, Ordering::Relaxed);
                 self.mails += 1;
                 self.put_back();
-                Ok(())
+                Ok(status)
             }
             // A server may close an idle session at any time, with 421 or without a reply. The first command finds that out.
             Err(
@@ -157,7 +162,7 @@ impl Session {
         reset.is_ok_and(|reply| reply.is(2))
     }
 
-    async fn transaction(&mut self, email: &Email, recall: &CancellationToken) -> Result<(), Ended> {
+    async fn transaction(&mut self, email: &Email, recall: &CancellationToken) -> Result<Status, Ended> {
         let mail = format!("MAIL FROM:<{}>{}\r\n", email.from, self.parameters(email)?);
         let recipient = format!("RCPT TO:<{}>\r\n", email.to);
         let envelope = async {
@@ -194,7 +199,7 @@ impl Session {
                     // The replies after the first refusal say nothing new.
                     refused = refused.and(Err(error));
                 }
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(error) => return refused.and(Err(error)),
             }
         }
@@ -208,7 +213,7 @@ impl Session {
     }
 
     /// Waits for the reply to this phase's command.
-    async fn reply(&mut self, phase: Phase) -> Result<(), Ended> {
+    async fn reply(&mut self, phase: Phase) -> Result<Status, Ended> {
         let config = &self.mailer.config;
         let (limit, class) = match phase {
             Phase::Content => (config.final_timeout, 2),
@@ -217,7 +222,7 @@ impl Session {
         };
         let reply = within(limit, phase, self.connection.wire.reply()).await?;
         if reply.is(class) {
-            return Ok(());
+            return Ok(reply.status());
         }
         Err(Ended::Refused { judgement: judge(phase, &reply), phase, status: reply.status() })
     }

@@ -85,7 +85,7 @@ fn email() -> Email {
 }
 
 async fn send(mailer: &Arc<Mailer>) -> Result<(), SendError> {
-    mailer.session().await.unwrap().send(&email(), &CancellationToken::new()).await
+    mailer.session().await.unwrap().send(&email(), &CancellationToken::new()).await.map(|_| ())
 }
 
 const CONTENT: &str = "Subject: x\r\n\r\nx\r\n.\r\n";
@@ -507,7 +507,7 @@ async fn converse(replies: Vec<Vec<u8>>, encryption: Encryption) -> Result<(), S
     let config = SmtpConfig { encryption, ..limits };
     let mailer = Mailer::new(config).unwrap();
     let session = mailer.session().await.map_err(|failure| failure.to_string())?;
-    session.send(&email(), &CancellationToken::new()).await.map_err(|error| format!("{error:?}"))
+    session.send(&email(), &CancellationToken::new()).await.map(|_| ()).map_err(|error| format!("{error:?}"))
 }
 
 proptest! {

@@ -78,6 +78,21 @@ impl TraceContext {
         Self { span_id: SpanId::random(), ..self }
     }
 
+    /// The first step of a trace with this random id. `None`: the id is zero.
+    #[must_use]
+    pub fn begun(trace_id: [u8; 16], span_id: SpanId, is_sampled: bool) -> Option<Self> {
+        let trace_id = TraceId(trace_id);
+        let flags = RANDOM | if is_sampled { SAMPLED } else { 0 };
+        (trace_id.0 != [0; 16]).then_some(Self { trace_id, span_id, flags, state: None })
+    }
+
+    /// A step of the same trace. `is_sampled`: it is recorded.
+    #[must_use]
+    pub fn step(self, span_id: SpanId, is_sampled: bool) -> Self {
+        let flags = self.flags & RANDOM | if is_sampled { SAMPLED } else { 0 };
+        Self { span_id, flags, ..self }
+    }
+
     /// The trace's id.
     #[must_use]
     pub const fn trace_id(&self) -> TraceId {
@@ -88,6 +103,12 @@ impl TraceContext {
     #[must_use]
     pub const fn span_id(&self) -> SpanId {
         self.span_id
+    }
+
+    /// The flags of the standard: 1 sampled, 2 random.
+    #[must_use]
+    pub const fn flags(&self) -> u8 {
+        self.flags
     }
 
     /// Whether the caller may have recorded the trace.
@@ -119,11 +140,29 @@ impl TraceId {
     fn random() -> Self {
         Self(rand::rng().random_range(1..=u128::MAX).to_be_bytes())
     }
+
+    /// Its octets.
+    #[must_use]
+    pub const fn octets(self) -> [u8; 16] {
+        self.0
+    }
 }
 
 impl SpanId {
     fn random() -> Self {
         Self(rand::rng().random_range(1..=u64::MAX).to_be_bytes())
+    }
+
+    /// An id of these octets, unless they are zero.
+    #[must_use]
+    pub fn new(octets: [u8; 8]) -> Option<Self> {
+        (octets != [0; 8]).then_some(Self(octets))
+    }
+
+    /// Its octets.
+    #[must_use]
+    pub const fn octets(self) -> [u8; 8] {
+        self.0
     }
 }
 

@@ -1,7 +1,7 @@
 //! How both services start, log and reach Kafka. They need not agree on any of it.
 //!
 //! ```text
-//!   env ──► telemetry, kafka          how a service starts, logs and reaches the broker
+//!   env ──► telemetry, spans, kafka   how a service starts, logs, exports spans and reaches the broker
 //!   secret, secret_check              secrets in files, read anew; which secrets a service starts with
 //!   caught                            isolates the work on one record from the others
 //!   process_metrics, secret_metrics   metrics of the process and of its secrets
@@ -17,6 +17,7 @@ pub mod secret_check;
 pub mod kafka;
 pub mod caught;
 pub mod telemetry;
+pub mod spans;
 pub mod process_metrics;
 pub mod secret_metrics;
 pub mod metrics_text;

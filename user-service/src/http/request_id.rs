@@ -9,11 +9,15 @@ use actix_web::{
     Error, HttpMessage, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    http::{
+        Method,
+        header::{CONTENT_TYPE, HeaderName, HeaderValue},
+    },
     middleware::Next,
     web::Data,
 };
 use contract::{request_id::RequestId, trace_context::TraceContext};
+use runtime::spans::{Kind, Span, Spans};
 use std::time::Instant;
 
 /// The request's id: the client's if it is harmless, else a random one. Every answer returns it.
@@ -29,10 +33,10 @@ pub(crate) async fn identify<B: MessageBody>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
     let id = given.and_then(|text| RequestId::parse(text).ok()).unwrap_or_else(RequestId::random);
-    let trace = trace(request.headers());
-    let trace_id = trace.trace_id().to_string();
-    request.extensions_mut().insert(Correlation { request_id: id.clone(), trace });
     let (began, context) = (Instant::now(), request.app_data::<Data<Context>>().cloned());
+    let mut span = begin_span(&request, context.as_ref().map(|context| context.get_ref()));
+    let trace_id = span.trace().trace_id().to_string();
+    request.extensions_mut().insert(Correlation { request_id: id.clone(), trace: span.trace().clone() });
     // Endpoints answer their refusals as responses. Any other error
     // is the framework's, and its body is no problem document.
     let answered = next.call(request).await;
@@ -56,17 +60,52 @@ pub(crate) async fn identify<B: MessageBody>(
         "http.route" = endpoint.as_str(), "http.status" = response.status().as_u16();
         "request answered"
     );
+    end_span(&mut span, &response);
     if let Some(context) = context {
         context.metrics.answered(endpoint, response.status().as_u16(), began.elapsed());
     }
     Ok(response)
 }
 
-/// This service's step of the client's trace, if the client names one in the standard's form; else of a new trace.
-fn trace(headers: &HeaderMap) -> TraceContext {
-    let values = |name| headers.get_all(name).map(HeaderValue::as_bytes);
+/// This service's step of the client's trace, if the client names one in the standard's form; else of a new trace. Only the steps
+/// of the API are exported: those of pages and probes would be many and tell little.
+fn begin_span(request: &ServiceRequest, context: Option<&Context>) -> Span {
+    let values = |name| request.headers().get_all(name).map(HeaderValue::as_bytes);
     let given = TraceContext::parse(values(TRACEPARENT), values(TRACESTATE));
-    given.map_or_else(TraceContext::random, TraceContext::next_step)
+    let exported = context.filter(|_| request.path().starts_with("/api/")).map(|context| &context.spans);
+    let method = method(request.method());
+    let begin = |spans: &Spans| spans.begin(Kind::Server, format_args!("{method}"), given.as_ref());
+    let mut span = exported.map_or_else(|| begin(&Spans::default()), begin);
+    span.text("http.request.method", method);
+    span
+}
+
+/// Without path, query and other headers: a client may write anything into them.
+fn end_span<B>(span: &mut Span, response: &ServiceResponse<B>) {
+    let request = response.request();
+    if let Some(route) = request.match_pattern() {
+        span.rename(format_args!("{} {route}", method(request.method())));
+        span.text("http.route", &route);
+    }
+    let status = response.status();
+    span.number("http.response.status_code", status.as_u16().into());
+    if status.is_server_error() {
+        span.fail("server_error");
+    }
+}
+
+/// The method as OpenTelemetry names it. A client may invent one.
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        _ => "_OTHER",
+    }
 }
 
 /// Whether this is an error whose body is neither a problem document nor the JSON of a health probe.

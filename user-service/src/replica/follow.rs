@@ -251,7 +251,7 @@ mod tests {
         mocking::MockCluster,
         producer::{BaseProducer, BaseRecord, Producer},
     };
-    use runtime::env::Env;
+    use runtime::{env::Env, spans::Spans};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     #[test]
@@ -288,7 +288,7 @@ mod tests {
         let rules = crate::rules::tests::RULES;
         let secret = "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=";
         let inquirer = Arc::new(Inquirer::new(&kafka).unwrap());
-        let publisher = Arc::new(Publisher::new(&kafka, LIMIT).unwrap());
+        let publisher = Arc::new(Publisher::new(&kafka, LIMIT, Spans::default()).unwrap());
         let outside = Outside::Real { publisher, inquirer: Arc::clone(&inquirer) };
         let (id_secret, metrics) = (IdSecret::parse(secret).unwrap(), Arc::new(Metrics::new()));
         let replica = Replica::new(&kafka, rules, id_secret, 1_000, metrics, outside);

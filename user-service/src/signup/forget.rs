@@ -13,7 +13,10 @@ use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
 };
-use runtime::kafka::{ClientLog, KafkaConfig, serve_token};
+use runtime::{
+    kafka::{ClientLog, KafkaConfig, serve_token},
+    spans::Spans,
+};
 use std::time::{Duration, Instant};
 
 /// How long the ack of a tombstone may take. The command's first record waits for
@@ -28,7 +31,7 @@ const POLL: Duration = Duration::from_millis(200);
 /// # Errors
 /// When a tombstone is not acknowledged, or the records after it can't be read: the command must be run again.
 pub(crate) async fn forget(config: &Config, id: AccountId) -> anyhow::Result<()> {
-    let publisher = Publisher::new(&config.kafka, ACK_TIMEOUT)?;
+    let publisher = Publisher::new(&config.kafka, ACK_TIMEOUT, Spans::default())?;
     let wait = config.rules.clock_tolerance();
     loop {
         let tombstone = publisher.forget(id).await?;

@@ -24,6 +24,7 @@ use contract::{
     topic::Topic,
 };
 use jiff::Timestamp;
+use runtime::spans::Spans;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -93,7 +94,8 @@ impl Known {
         address: Option<&EmailAddress>,
     ) -> anyhow::Result<Self> {
         let inquirer = Arc::new(Inquirer::new(&config.kafka)?);
-        let publisher = Arc::new(Publisher::new(&config.kafka, config.rules.publish_timeout)?);
+        let publisher =
+            Arc::new(Publisher::new(&config.kafka, config.rules.publish_timeout, Spans::default())?);
         let outside = Outside::Real { publisher, inquirer: Arc::clone(&inquirer) };
         let filter =
             Filter { key: account.to_string(), mailbox: address.and_then(EmailAddress::tagged_mailbox) };

@@ -1,0 +1,203 @@
+//! The variables of OpenTelemetry's standard that say where spans go and which ones.
+//! Source: <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
+
+use crate::env::{self, Env};
+use std::convert::Infallible;
+use url::Url;
+
+/// Where spans go, if they go anywhere.
+#[derive(Debug, Clone, Default)]
+pub struct SpansConfig {
+    /// `None`: no endpoint is set, and nothing is done.
+    pub(super) on: Option<Box<On>>,
+}
+
+/// Where spans go, from whom, and which of them.
+#[derive(Debug, Clone)]
+#[cfg_attr(
+    not(any(feature = "otel", test)),
+    expect(dead_code, reason = "a build without `otel` names the endpoint alone")
+)]
+pub(super) struct On {
+    /// The whole address, such as `http://localhost:4318/v1/traces`.
+    pub(super) endpoint: Url,
+    pub(super) service_name: String,
+    pub(super) service_version: &'static str,
+    pub(super) sampling: Sampling,
+}
+
+/// Which traces are recorded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Sampling {
+    /// The share of the traces, from 0 to 1.
+    pub(super) share: f64,
+    /// A trace that others have begun is recorded if they record it.
+    pub(super) follows_parent: bool,
+}
+
+impl SpansConfig {
+    /// Reads `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`
+    /// and `OTEL_TRACES_SAMPLER_ARG`. `service`: the name of the service, unless one is set.
+    pub fn from_env(env: &mut Env, service: &'static str, service_version: &'static str) -> Self {
+        let base = read_endpoint(env, "OTEL_EXPORTER_OTLP_ENDPOINT").map(|base| traces_below(&base));
+        let own = read_endpoint(env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+        let service_name = env.or("OTEL_SERVICE_NAME", service.to_owned(), env::text);
+        let sampler = env.or("OTEL_TRACES_SAMPLER", Sampler::ALL[0], Sampler::parse);
+        let share = env.or("OTEL_TRACES_SAMPLER_ARG", 1.0, share);
+        for name in ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] {
+            env.optional(name, protocol);
+        }
+        let sampling = Sampling {
+            share: match sampler.share {
+                Share::All => 1.0,
+                Share::None => 0.0,
+                Share::Argument => share,
+            },
+            follows_parent: sampler.follows_parent,
+        };
+        let on = |endpoint| Box::new(On { endpoint, service_name, service_version, sampling });
+        Self { on: own.or(base).map(on) }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Sampler {
+    name: &'static str,
+    share: Share,
+    follows_parent: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Share {
+    All,
+    None,
+    Argument,
+}
+
+impl Sampler {
+    /// All that can be chosen, the default first.
+    const ALL: [Self; 6] = [
+        Self { name: "parentbased_always_on", share: Share::All, follows_parent: true },
+        Self { name: "parentbased_always_off", share: Share::None, follows_parent: true },
+        Self { name: "parentbased_traceidratio", share: Share::Argument, follows_parent: true },
+        Self { name: "always_on", share: Share::All, follows_parent: false },
+        Self { name: "always_off", share: Share::None, follows_parent: false },
+        Self { name: "traceidratio", share: Share::Argument, follows_parent: false },
+    ];
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|sampler| sampler.name == text);
+        known.ok_or_else(|| format!("one of {}", Self::ALL.map(|sampler| sampler.name).join(", ")))
+    }
+}
+
+/// A wrong value is not shown: it may have a password.
+fn read_endpoint(env: &mut Env, name: &'static str) -> Option<Url> {
+    let read = env.optional(name, |text| Ok::<_, Infallible>(endpoint(text)))?;
+    read.map_err(|expected| env.problem(name, format!("expected {expected}; the value is not shown"))).ok()
+}
+
+/// There is no TLS here, and nothing that would keep a password.
+fn endpoint(text: &str) -> Result<Url, &'static str> {
+    const EXPECTED: &str = "http:// with the host and port of a collector beside this service, such as \
+                            http://localhost:4318 (https:// is not supported: let a local collector or agent encrypt)";
+    let url = Url::parse(text).map_err(|_| EXPECTED)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("an address without a user and a password; put a header into OTEL_EXPORTER_OTLP_HEADERS");
+    }
+    let is_plain =
+        url.scheme() == "http" && url.has_host() && url.query().is_none() && url.fragment().is_none();
+    is_plain.then_some(url).ok_or(EXPECTED)
+}
+
+/// The address of traces below that of all signals.
+fn traces_below(base: &Url) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/v1/traces", base.path().trim_end_matches('/')));
+    url
+}
+
+fn share(text: &str) -> Result<f64, &'static str> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or("a number from 0 to 1, such as 0.1")
+}
+
+fn protocol(text: &str) -> Result<(), &'static str> {
+    (text == "http/protobuf").then_some(()).ok_or("http/protobuf, which collectors take at port 4318")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Option<Box<On>>, String> {
+        let mut env = Env::from_pairs(pairs.iter().copied());
+        let config = SpansConfig::from_env(&mut env, "user-service", "1.2.3");
+        env.finish(|| Some(config.on)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_an_endpoint_nothing_is_exported() {
+        assert!(read(&[]).unwrap().is_none());
+        assert!(read(&[("OTEL_TRACES_SAMPLER", "always_on"), ("OTEL_SERVICE_NAME", "x")]).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_endpoint_of_traces_is_taken_as_it_is_and_the_general_one_gets_a_path() {
+        let general = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        for (endpoint, expected) in [
+            ("http://localhost:4318", "http://localhost:4318/v1/traces"),
+            ("http://[::1]:4318/", "http://[::1]:4318/v1/traces"),
+            ("http://agent/otlp/", "http://agent/otlp/v1/traces"),
+        ] {
+            let on = read(&[(general, endpoint)]).unwrap().unwrap();
+            assert_eq!(on.endpoint.as_str(), expected);
+            assert_eq!((on.service_name.as_str(), on.service_version), ("user-service", "1.2.3"));
+            assert_eq!(on.sampling, Sampling { share: 1.0, follows_parent: true });
+        }
+        let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://other:1/mine");
+        let on = read(&[(general, "http://localhost:4318"), own, ("OTEL_SERVICE_NAME", "signup")])
+            .unwrap()
+            .unwrap();
+        assert_eq!((on.endpoint.as_str(), on.service_name.as_str()), ("http://other:1/mine", "signup"));
+    }
+
+    #[test]
+    fn samplers_are_those_of_the_standard() {
+        for (sampler, argument, share, follows_parent) in [
+            ("always_on", "", 1.0, false),
+            ("always_off", "", 0.0, false),
+            ("traceidratio", "0.25", 0.25, false),
+            ("traceidratio", "", 1.0, false),
+            ("parentbased_always_on", "0.25", 1.0, true),
+            ("parentbased_always_off", "", 0.0, true),
+            ("parentbased_traceidratio", "0.25", 0.25, true),
+        ] {
+            let pairs = [
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"),
+                ("OTEL_TRACES_SAMPLER", sampler),
+                ("OTEL_TRACES_SAMPLER_ARG", argument),
+            ];
+            let on = read(&pairs).unwrap().unwrap();
+            assert_eq!(on.sampling, Sampling { share, follows_parent }, "{sampler}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_done_is_said_at_the_start_and_no_password_is_shown() {
+        for (name, value, said) in [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318", "https:// is not supported"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "expected http://"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://localhost:4318/?key=1", "expected http://"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:secret@localhost:4318", "without a user"),
+            ("OTEL_TRACES_SAMPLER", "jaeger_remote", "parentbased_always_on, "),
+            ("OTEL_TRACES_SAMPLER_ARG", "1.5", "from 0 to 1"),
+            ("OTEL_TRACES_SAMPLER_ARG", "NaN", "from 0 to 1"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "http/protobuf"),
+        ] {
+            let error = read(&[(name, value)]).unwrap_err();
+            assert!(error.contains(name) && error.contains(said) && !error.contains("secret@"), "{error}");
+        }
+    }
+}
