@@ -37,8 +37,8 @@ fn every_sentence_of_the_page_stands_in_its_templates_and_every_place_is_filled(
     let texts = texts(&Folder::default(), true);
     let keys: BTreeSet<_> =
         texts.english().keys("page.").filter(|key| !key.ends_with("_without_link")).collect();
-    // The names' labels and the steps are filled in under other names; the sentence about loading is in element.js.
-    let elsewhere = ["first_name", "last_name", "step", "resend_in", "loading_failed"];
+    // The names' labels and the steps are filled in under other names.
+    let elsewhere = ["first_name", "last_name", "step", "resend_in"];
     for key in &keys {
         assert_eq!(sources.contains(&format!("{{{{ page.{key} }}}}")), !elsewhere.contains(key), "{key}");
     }
