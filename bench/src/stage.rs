@@ -33,13 +33,13 @@ impl Stage {
 
     /// A user service that is not running, with room for all registrations of the bench.
     pub(crate) fn user_service(&self, name: &str) -> Service {
-        self.world.user_service(name).with("MAX_PENDING", "50000000")
+        traced(self.world.user_service(name).with("MAX_PENDING", "50000000"))
     }
 
     /// A notification service that is not running and mails to this sink.
     pub(crate) fn notification_service(&self, name: &str, sink: &MailSink) -> Service {
         let port = sink.address().port().to_string();
-        self.world.notification_service(name).with("SMTP_PORT", &port)
+        traced(self.world.notification_service(name).with("SMTP_PORT", &port))
     }
 
     /// A listening bare route.
@@ -63,4 +63,10 @@ impl Stage {
 /// The target of a service's endpoint.
 pub(crate) fn target(service: &Service, path: &'static str) -> Target {
     Target::new(service.address(), path)
+}
+
+/// With the bench's own `OTEL_*` variables, so that the cost of spans can be measured.
+fn traced(service: Service) -> Service {
+    let settings = std::env::vars().filter(|(variable, _)| variable.starts_with("OTEL_"));
+    settings.fold(service, |service, (variable, value)| service.with(&variable, &value))
 }
