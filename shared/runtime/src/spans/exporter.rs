@@ -47,6 +47,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Exporter {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
+    waiting: Arc<Waiting>,
 }
 
 /// A span that will be exported when it is dropped.
@@ -63,6 +64,13 @@ impl Exporter {
             .with_timeout(EXPORT_TIMEOUT)
             .build()
             .context("spans can't be exported: see the OTEL_ variables")?;
+        let exporter = Self::exporting(sender, on);
+        log::info!("endpoint" = on.endpoint.as_str(), "service.name" = on.service_name.as_str(); "spans are exported");
+        Ok(exporter)
+    }
+
+    /// Starts the thread that hands what has ended to `sender`.
+    fn exporting(sender: impl SpanExporter + 'static, on: &On) -> Self {
         let waiting = Arc::new(Waiting::default());
         let batches =
             BatchSpanProcessor::builder(Reporting { sender, waiting: Arc::clone(&waiting) }).build();
@@ -75,11 +83,10 @@ impl Exporter {
         let provider = SdkTracerProvider::builder()
             .with_sampler(sampler(on.sampling))
             .with_resource(resource)
-            .with_span_processor(Counting { batches, waiting })
+            .with_span_processor(Counting { batches, waiting: Arc::clone(&waiting) })
             .build();
         let tracer = provider.tracer("two-step-signup");
-        log::info!("endpoint" = on.endpoint.as_str(), "service.name" = on.service_name.as_str(); "spans are exported");
-        Ok(Self { provider, tracer })
+        Self { provider, tracer, waiting }
     }
 
     pub(super) fn begin(
@@ -221,12 +228,12 @@ impl SpanProcessor for Counting {
 
 /// Sends batches, and counts those that the collector did not take.
 #[derive(Debug)]
-struct Reporting {
-    sender: opentelemetry_otlp::SpanExporter,
+struct Reporting<S> {
+    sender: S,
     waiting: Arc<Waiting>,
 }
 
-impl SpanExporter for Reporting {
+impl<S: SpanExporter> SpanExporter for Reporting<S> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let sent = self.sender.export(batch).await;
@@ -242,3 +249,6 @@ impl SpanExporter for Reporting {
         self.sender.set_resource(resource);
     }
 }
+
+#[cfg(test)]
+mod tests;
