@@ -23,8 +23,8 @@ use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
     trace::{
-        BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, Span, SpanData, SpanExporter,
-        SpanProcessor,
+        BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, Span, SpanData,
+        SpanExporter, SpanProcessor,
     },
 };
 use std::{
@@ -35,8 +35,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The most spans that wait for the collector, with those that are on their way to it. As by default in the SDK, whose own queue
-/// is not shorter unless `OTEL_BSP_MAX_QUEUE_SIZE` makes it so.
+/// The most spans that wait for the collector, with those that are on their way to it. The SDK's own queue has this length, too,
+/// whatever `OTEL_BSP_MAX_QUEUE_SIZE` says: a span that is dropped there would keep its place here.
 const MAX_WAITING: usize = 2_048;
 /// Time for a request to the collector, with its repetitions.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -72,8 +72,9 @@ impl Exporter {
     /// Starts the thread that hands what has ended to `sender`.
     fn exporting(sender: impl SpanExporter + 'static, on: &On) -> Self {
         let waiting = Arc::new(Waiting::default());
-        let batches =
-            BatchSpanProcessor::builder(Reporting { sender, waiting: Arc::clone(&waiting) }).build();
+        let batches = BatchSpanProcessor::builder(Reporting { sender, waiting: Arc::clone(&waiting) })
+            .with_batch_config(BatchConfigBuilder::default().with_max_queue_size(MAX_WAITING).build())
+            .build();
         let instance = uuid::Uuid::new_v4().to_string();
         let resource = Resource::builder()
             .with_service_name(on.service_name.clone())

@@ -1,6 +1,7 @@
 use super::*;
 use crate::spans::{Spans, config::Sampling};
 use std::{
+    process::Command,
     sync::{Condvar, Mutex},
     thread,
 };
@@ -128,4 +129,18 @@ fn what_does_not_fit_is_lost_and_counted_and_there_is_room_again_once_the_collec
     (0..MAX_WAITING).for_each(begin);
     exporter.provider.force_flush().unwrap();
     assert_eq!(collector.spans().len(), 2 * MAX_WAITING);
+}
+
+#[test]
+fn no_variable_of_the_librarys_makes_its_queue_another_one() {
+    let this = "what_does_not_fit_is_lost_and_counted_and_there_is_room_again_once_the_collector_takes_spans";
+    for length in ["0", "100", "18446744073709551615"] {
+        let ended = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &format!("spans::exporter::tests::{this}")])
+            .env("OTEL_BSP_MAX_QUEUE_SIZE", length)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ended.stdout);
+        assert!(ended.status.success() && said.contains("1 passed"), "{length}: {said}");
+    }
 }
