@@ -121,10 +121,13 @@ impl Exporter {
         (trace, span.is_recording().then(|| Recorded(Box::new(span))))
     }
 
-    /// Exports what waits. Blocks for [`CLOSE_TIMEOUT`] at most.
+    /// Exports what waits. Blocks for [`CLOSE_TIMEOUT`] at most. Logs what was lost, if no line said so before.
     pub(super) fn close(&self) {
-        if let Err(error) = self.provider.shutdown_with_timeout(CLOSE_TIMEOUT) {
-            log::warn!("error" = error.to_string().as_str(); "the last spans were not exported");
+        let closed = self.provider.shutdown_with_timeout(CLOSE_TIMEOUT);
+        let lost = self.waiting.take_lost();
+        if lost > 0 {
+            let error = closed.err().map_or_else(String::new, |error| error.to_string());
+            log::warn!("spans.lost" = lost, "error" = error.as_str(); "spans were not exported");
         }
     }
 }
@@ -184,6 +187,13 @@ impl Waiting {
 
     fn leave(&self, spans: usize) {
         self.spans.fetch_sub(spans, Ordering::Relaxed);
+    }
+
+    /// At the end: all that no line has counted, with those that still wait.
+    fn take_lost(&self) -> usize {
+        let waiting = self.spans.load(Ordering::Relaxed);
+        let lost = usize::try_from(self.lost.swap(0, Ordering::Relaxed)).unwrap_or(usize::MAX);
+        lost.saturating_add(waiting)
     }
 
     /// Counts lost spans, and logs the number of all since the last line.

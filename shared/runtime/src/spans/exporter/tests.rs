@@ -132,6 +132,22 @@ fn what_does_not_fit_is_lost_and_counted_and_there_is_room_again_once_the_collec
 }
 
 #[test]
+fn the_end_waits_for_no_collector_and_counts_all_that_is_lost() {
+    let collector = Collector::shut();
+    let exporter = collector.exporter(ALL);
+    let begin = |number: usize| drop(spans_to(&exporter).begin(Kind::Server, format_args!("{number}"), None));
+    (0..MAX_WAITING).for_each(begin);
+    collector.wait_until_asked();
+    let began = Instant::now();
+    let closed = exporter.provider.shutdown_with_timeout(Duration::from_millis(50));
+    assert!(closed.is_err() && began.elapsed() < LIMIT);
+    assert_eq!(exporter.waiting.take_lost(), MAX_WAITING);
+    begin(0);
+    assert_eq!(exporter.waiting.take_lost(), MAX_WAITING, "after the end there are no spans");
+    collector.open();
+}
+
+#[test]
 fn no_variable_of_the_librarys_makes_its_queue_another_one() {
     let this = "what_does_not_fit_is_lost_and_counted_and_there_is_room_again_once_the_collector_takes_spans";
     for length in ["0", "100", "18446744073709551615"] {
