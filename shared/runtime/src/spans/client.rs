@@ -38,7 +38,13 @@ impl HttpClient for Client {
         'life0: 'async_trait,
         Self: 'async_trait,
     {
-        Box::pin(async move { send(&request, Instant::now() + self.timeout) })
+        Box::pin(async move {
+            let sent = send(&request, Instant::now() + self.timeout);
+            // The library knows no more of it than that there was no answer.
+            sent.inspect_err(
+                |error| log::debug!("error" = error.to_string().as_str(); "no answer from the collector"),
+            )
+        })
     }
 }
 
