@@ -1,5 +1,6 @@
 use super::*;
 use crate::spans::{Spans, config::Sampling};
+use proptest::prelude::*;
 use std::{
     process::Command,
     sync::{Condvar, Mutex},
@@ -145,6 +146,38 @@ fn the_end_waits_for_no_collector_and_counts_all_that_is_lost() {
     begin(0);
     assert_eq!(exporter.waiting.take_lost(), MAX_WAITING, "after the end there are no spans");
     collector.open();
+}
+
+#[test]
+fn a_trace_that_is_not_exported_goes_on_with_a_step_of_its_own() {
+    let unsampled =
+        TraceContext::parse([&b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02"[..]], []);
+    let off = Sampling { share: 0.0, follows_parent: false };
+    for (sampling, given) in [(ALL, unsampled), (off, Some(parent())), (off, None)] {
+        let collector = Collector::default();
+        let exporter = collector.exporter(sampling);
+        let step =
+            spans_to(&exporter).begin(Kind::Server, format_args!("a step"), given.as_ref()).trace().clone();
+        assert!(!step.is_sampled());
+        if let Some(given) = given {
+            assert_eq!((step.trace_id(), step.tracestate()), (given.trace_id(), given.tracestate()));
+            assert_ne!(step.span_id(), given.span_id());
+        }
+        exporter.provider.force_flush().unwrap();
+        assert!(collector.spans().is_empty());
+    }
+}
+
+proptest! {
+    /// Whatever the library makes of it.
+    #[test]
+    fn a_state_of_a_stranger_goes_on_unchanged(state in "([a-z0-9@][a-z0-9@_*/-]{0,20}=[ -~]{1,9},?){1,9}") {
+        let exporter = Collector::default().exporter(ALL);
+        if let Some(given) = TraceContext::parse([PARENT.as_bytes()], [state.as_bytes()]) {
+            let step = spans_to(&exporter).begin(Kind::Consumer, format_args!("a step"), Some(&given)).trace().clone();
+            prop_assert_eq!((step.trace_id(), step.tracestate()), (given.trace_id(), given.tracestate()));
+        }
+    }
 }
 
 #[test]
