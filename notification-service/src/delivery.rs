@@ -78,7 +78,7 @@ impl Delivery {
         trace: Option<&TraceContext>,
         interrupts: &Interrupts,
     ) -> Try {
-        let topic = self.names.topic(position.partition.topic);
+        let topic = self.names.shown(position.partition.topic);
         let mut span = self.spans.begin(Kind::Consumer, format_args!("process {topic}"), trace);
         span.of_kafka("process", &topic);
         span.at_place(position.partition.number, position.offset);
@@ -152,7 +152,7 @@ impl Delivery {
             Target::Retry(_) => Topic::MailRetry,
             Target::DeadLetter { .. } => Topic::DeadLetter,
         };
-        let topic = self.names.topic(topic);
+        let topic = self.names.shown(topic);
         let mut span =
             self.spans.begin(Kind::Producer, format_args!("send {topic}"), record.trace().as_ref());
         span.of_kafka("send", &topic);
@@ -222,7 +222,7 @@ fn note_reply(talk: &mut Span, sent: Option<&Result<Status, SendError>>) {
     if let Some(status) = status {
         talk.number("smtp.reply.code", status.code.into());
         if let Some(enhanced) = status.enhanced {
-            talk.text("smtp.reply.enhanced_code", &enhanced.to_string());
+            talk.shown("smtp.reply.enhanced_code", enhanced);
         }
     }
     if let Some(error) = error {

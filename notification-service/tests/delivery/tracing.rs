@@ -56,13 +56,20 @@ async fn every_mail_names_the_trace_of_its_record_and_nothing_else_of_it() {
 async fn a_record_without_a_trace_or_with_a_broken_one_is_mailed() {
     let world = World::new(1).await;
     let service = world.start(&[]).await;
-    let broken: [&[(&str, &[u8])]; 6] = [
+    let broken: [&[(&str, &[u8])]; 8] = [
         &[],
         &[("ce_traceparent", b"")],
         &[("ce_traceparent", b"\xff\0\r\nX-Evil: 1")],
         &[("ce_traceparent", PARENT.as_bytes()), ("ce_traceparent", PARENT.as_bytes())],
         &[("ce_traceparent", b"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01")],
         &[("ce_tracestate", b"a=1")],
+        &[("ce_traceparent", &[b'0'; 15_000])],
+        &[
+            ("ce_traceparent", b"00-"),
+            ("ce_traceparent", b""),
+            ("ce_tracestate", b"\xff"),
+            ("ce_tracestate", b"\r\n"),
+        ],
     ];
     for (number, headers) in (1..).zip(broken) {
         publish(&world, &created(number), headers).await;
@@ -71,7 +78,7 @@ async fn a_record_without_a_trace_or_with_a_broken_one_is_mailed() {
         assert!(lines(&mail, "X-Trace-Id").is_empty() && lines(&mail, "X-Evil").is_empty(), "{mail:?}");
         assert_eq!(lines(&mail, "X-Request-Id").len(), 1);
     }
-    world.wait_for_committed(Topic::Created, 6).await;
+    world.wait_for_committed(Topic::Created, 8).await;
     assert!(world.dead_letters().await.is_empty());
     service.stop().await;
 }

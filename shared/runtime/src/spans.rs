@@ -131,21 +131,26 @@ impl Span {
         let _ = (name, value);
     }
 
+    /// Adds an attribute, which is formatted only if the span is exported.
+    pub fn shown(&mut self, name: &'static str, value: impl fmt::Display) {
+        #[cfg(feature = "otel")]
+        if self.recorded.is_some() {
+            self.text(name, &value.to_string());
+        }
+        let _ = (name, value);
+    }
+
     /// Adds what spans about records have, by the conventions for messaging.
-    pub fn of_kafka(&mut self, operation: &'static str, topic: &str) {
+    pub fn of_kafka(&mut self, operation: &'static str, topic: impl fmt::Display) {
         self.text("messaging.system", "kafka");
         self.text("messaging.operation.name", operation);
         self.text("messaging.operation.type", operation);
-        self.text("messaging.destination.name", topic);
+        self.shown("messaging.destination.name", topic);
     }
 
     /// Adds the place of the record.
     pub fn at_place(&mut self, partition: i32, offset: i64) {
-        #[cfg(feature = "otel")]
-        if self.recorded.is_some() {
-            self.text("messaging.destination.partition.id", &partition.to_string());
-        }
-        let _ = partition;
+        self.shown("messaging.destination.partition.id", partition);
         self.number("messaging.kafka.offset", offset);
     }
 

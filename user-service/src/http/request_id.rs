@@ -35,7 +35,7 @@ pub(crate) async fn identify<B: MessageBody>(
     let id = given.and_then(|text| RequestId::parse(text).ok()).unwrap_or_else(RequestId::random);
     let (began, context) = (Instant::now(), request.app_data::<Data<Context>>().cloned());
     let mut span = begin_span(&request, context.as_ref().map(|context| context.get_ref()));
-    let trace_id = span.trace().trace_id().to_string();
+    let trace_id = span.trace().trace_id();
     request.extensions_mut().insert(Correlation { request_id: id.clone(), trace: span.trace().clone() });
     // Endpoints answer their refusals as responses. Any other error
     // is the framework's, and its body is no problem document.
@@ -54,13 +54,14 @@ pub(crate) async fn identify<B: MessageBody>(
         response.headers_mut().insert(HEADER, value);
     }
     // The label is the route's pattern, not the path: clients invent paths, and a path may hold an id or a code.
-    let endpoint = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
+    let route = response.request().match_pattern();
+    end_span(&mut span, &response, route.as_deref());
+    let endpoint = route.unwrap_or_else(|| "none".to_owned());
     log::debug!(
-        "request.id" = id.as_str(), "trace.id" = trace_id.as_str(), "http.method" = response.request().method().as_str(),
+        "request.id" = id.as_str(), "trace.id" = trace_id.to_string().as_str(), "http.method" = response.request().method().as_str(),
         "http.route" = endpoint.as_str(), "http.status" = response.status().as_u16();
         "request answered"
     );
-    end_span(&mut span, &response);
     if let Some(context) = context {
         context.metrics.answered(endpoint, response.status().as_u16(), began.elapsed());
     }
@@ -81,11 +82,10 @@ fn begin_span(request: &ServiceRequest, context: Option<&Context>) -> Span {
 }
 
 /// Without path, query and other headers: a client may write anything into them.
-fn end_span<B>(span: &mut Span, response: &ServiceResponse<B>) {
-    let request = response.request();
-    if let Some(route) = request.match_pattern() {
-        span.rename(format_args!("{} {route}", method(request.method())));
-        span.text("http.route", &route);
+fn end_span<B>(span: &mut Span, response: &ServiceResponse<B>, route: Option<&str>) {
+    if let Some(route) = route {
+        span.rename(format_args!("{} {route}", method(response.request().method())));
+        span.text("http.route", route);
     }
     let status = response.status();
     span.number("http.response.status_code", status.as_u16().into());

@@ -4,6 +4,7 @@
 //! contract's names, whatever the prefix: dashboards and alerts are the same in every installation.
 
 use contract::topic::Topic;
+use std::fmt;
 
 /// The longest name of a topic in Kafka is 249 octets. This leaves room for the longest one of the contract.
 const LONGEST: usize = 200;
@@ -41,6 +42,11 @@ impl Names {
         self.group(topic.name())
     }
 
+    /// As [`Names::topic`], for a text that may never be written.
+    pub fn shown(&self, topic: Topic) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "{}{}", self.prefix, topic.name()))
+    }
+
     /// The topic with this name in Kafka, if it is one of this installation's.
     #[must_use]
     pub fn topic_of(&self, name: &str) -> Option<Topic> {
@@ -68,6 +74,7 @@ mod tests {
         for topic in Topic::ALL {
             for names in [&none, &a, &b] {
                 assert_eq!(names.topic_of(&names.topic(topic)), Some(topic));
+                assert_eq!(names.shown(topic).to_string(), names.topic(topic));
             }
             for (names, others) in [(&none, &a), (&a, &none), (&a, &b)] {
                 assert_eq!(names.topic_of(&others.topic(topic)), None);

@@ -1,12 +1,13 @@
 //! HTTP/1.1 to a collector in the same pod, machine or network: one request, one connection, no TLS.
 //!
 //! The library's own clients would bring a second HTTP stack into the services, for one request every few seconds. It
-//! is called on the exporter's thread alone, so it may block; every wait ends at the deadline of the request.
+//! is called on the exporter's thread alone, so it may block. Every wait ends at the deadline of the request, but for the
+//! system's resolver, which has times of its own.
 
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use std::{
     future::Future,
-    io::{self, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{TcpStream, ToSocketAddrs},
     pin::Pin,
     time::{Duration, Instant},
@@ -14,6 +15,7 @@ use std::{
 
 /// The most octets of an answer. A collector's has a few hundred.
 const MAX_ANSWER: u64 = 64 * 1024;
+const NOT_HTTP: &str = "the collector's answer is not HTTP";
 
 /// The client; without state.
 #[derive(Debug)]
@@ -36,7 +38,13 @@ impl HttpClient for Client {
         'life0: 'async_trait,
         Self: 'async_trait,
     {
-        Box::pin(async move { send(&request, Instant::now() + self.timeout) })
+        Box::pin(async move {
+            let sent = send(&request, Instant::now() + self.timeout);
+            // The library knows no more of it than that there was no answer.
+            sent.inspect_err(
+                |error| log::debug!("error" = error.to_string().as_str(); "no answer from the collector"),
+            )
+        })
     }
 }
 
@@ -58,9 +66,7 @@ fn send(request: &Request<Bytes>, deadline: Instant) -> Result<Response<Bytes>, 
     let mut stream = Bounded { stream: &mut stream, deadline };
     stream.write_all(&head)?;
     stream.write_all(request.body())?;
-    let mut answer = Vec::new();
-    stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
-    read(&answer).ok_or_else(|| "the collector's answer is not HTTP".into())
+    read(stream)
 }
 
 fn connect(address: (&str, u16), deadline: Instant) -> io::Result<TcpStream> {
@@ -104,28 +110,46 @@ impl Write for Bounded<'_> {
     }
 }
 
-/// Status, headers and body. The body of a chunked answer is left out: it says nothing that is needed.
-fn read(answer: &[u8]) -> Option<Response<Bytes>> {
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let mut lines = str::from_utf8(answer.get(..end)?).ok()?.split("\r\n");
-    let (version, rest) = lines.next()?.split_once(' ')?;
-    if !version.starts_with("HTTP/1.") {
-        return None;
+/// Reads an answer to its end, or to the bound. Of its headers only the one that the library looks at is kept, so that no other
+/// can make a batch that was taken one that is sent again. The body of a chunked answer is left out: it says nothing that is needed.
+fn read(stream: impl Read) -> Result<Response<Bytes>, HttpError> {
+    let mut stream = BufReader::new(stream.take(MAX_ANSWER));
+    let first = read_line(&mut stream)?;
+    let status = first.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).ok_or(NOT_HTTP)?;
+    let mut response = Response::builder().status(status);
+    let mut length = if matches!(status, "204" | "304") { 0 } else { MAX_ANSWER };
+    loop {
+        let line = read_line(&mut stream)?;
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        let number = value.trim().parse::<u64>().ok();
+        if name.eq_ignore_ascii_case("transfer-encoding") {
+            length = 0;
+        } else if let (true, Some(octets)) = (name.eq_ignore_ascii_case("content-length"), number) {
+            length = length.min(octets);
+        } else if let (true, Some(seconds)) = (name.eq_ignore_ascii_case("retry-after"), number) {
+            response = response.header("retry-after", seconds);
+        }
     }
-    let mut response = Response::builder().status(rest.get(..3)?);
-    let mut is_chunked = false;
-    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-        is_chunked |= name.eq_ignore_ascii_case("transfer-encoding");
-        response = response.header(name, value.trim());
-    }
-    let body = if is_chunked { &[] } else { answer.get(end + 4..)? };
-    response.body(Bytes::copy_from_slice(body)).ok()
+    let mut body = Vec::new();
+    stream.take(length).read_to_end(&mut body)?;
+    Ok(response.body(body.into())?)
+}
+
+/// A line of the head, without its end.
+fn read_line(stream: &mut impl BufRead) -> Result<String, HttpError> {
+    let mut line = Vec::new();
+    stream.read_until(b'\n', &mut line)?;
+    let line = line.strip_suffix(b"\n").ok_or(NOT_HTTP)?;
+    Ok(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{net::TcpListener, thread};
+    use std::{net::TcpListener, sync::mpsc, thread};
 
     /// Answers one connection with these octets, and returns what it was sent.
     fn collector(answer: &'static [u8]) -> (String, thread::JoinHandle<Vec<u8>>) {
@@ -172,8 +196,17 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_no_http_is_an_error_and_none_at_all_ends_at_the_deadline() {
-        let (address, _serving) = collector(b"SSH-2.0-x\r\n\r\n");
-        assert!(post(&address, LONG).unwrap_err().to_string().contains("not HTTP"));
+        for answer in [
+            &b"SSH-2.0-x\r\n\r\n"[..],
+            b"HTTP/1.1 200 OK\r\nServ",
+            b"HTTP/1.1 200 OK\r\n",
+            b"HTTP/2",
+            b"\xff",
+            b"",
+        ] {
+            let (address, _serving) = collector(answer);
+            assert!(post(&address, LONG).unwrap_err().to_string().contains("not HTTP"));
+        }
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, began) = (format!("http://{}", silent.local_addr().unwrap()), Instant::now());
         assert!(post(&address, Duration::from_millis(50)).is_err());
@@ -182,9 +215,63 @@ mod tests {
         assert!(post(&address, LONG).is_err(), "nobody listens");
     }
 
+    /// As above, and the connection stays open. Gives the time that the request took.
+    fn post_to_one_that_keeps_open(answer: &'static [u8]) -> (Response<Bytes>, Duration) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let (close, closing) = mpsc::channel::<()>();
+        let serving = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            stream.write_all(answer).unwrap();
+            let _ = closing.recv_timeout(LONG);
+        });
+        let began = Instant::now();
+        let answer = post(&address, LONG / 4).unwrap();
+        let took = began.elapsed();
+        drop(close);
+        serving.join().unwrap();
+        (answer, took)
+    }
+
+    #[test]
+    fn an_answer_ends_where_it_says_also_if_the_collector_keeps_the_connection() {
+        for (answer, status, body) in [
+            (&b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"[..], 200, &b"ok"[..]),
+            (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", 200, b""),
+            (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, b""),
+        ] {
+            let (answer, took) = post_to_one_that_keeps_open(answer);
+            assert_eq!((answer.status().as_u16(), &answer.body()[..]), (status, body));
+            assert!(took < LONG / 4, "{took:?}");
+        }
+    }
+
+    #[test]
+    fn headers_that_are_none_make_no_answer_one_that_is_not_taken() {
+        let answer =
+            b"HTTP/1.1 429 Later\r\nServer: caf\xe9\r\nno name: x\r\nRetry-After: 2\r\nX: \x01\r\n\r\n";
+        let answer = read(&answer[..]).unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["retry-after"]),
+            (429, &"2".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn an_answer_without_end_is_read_to_the_bound() {
+        let (answer, _) = post_to_one_that_keeps_open(Box::leak(
+            [b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n", &[b'x'; 2 * MAX_ANSWER as usize][..]]
+                .concat()
+                .into(),
+        ));
+        assert_eq!((answer.status().as_u16(), answer.body().len() < MAX_ANSWER as usize), (200, true));
+    }
+
     #[test]
     fn a_chunked_answer_has_its_status_and_no_body() {
-        let answer = read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").unwrap();
+        let answer = read(&b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"[..]).unwrap();
         assert_eq!((answer.status().as_u16(), answer.body().len()), (200, 0));
     }
 }

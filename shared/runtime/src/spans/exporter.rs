@@ -23,8 +23,8 @@ use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
     trace::{
-        BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, Span, SpanData, SpanExporter,
-        SpanProcessor,
+        BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, Span, SpanData,
+        SpanExporter, SpanProcessor,
     },
 };
 use std::{
@@ -35,8 +35,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The most spans that wait for the collector, with those that are on their way to it. As by default in the SDK, whose own queue
-/// is not shorter unless `OTEL_BSP_MAX_QUEUE_SIZE` makes it so.
+/// The most spans that wait for the collector, with those that are on their way to it. The SDK's own queue has this length, too,
+/// whatever `OTEL_BSP_MAX_QUEUE_SIZE` says: a span that is dropped there would keep its place here.
 const MAX_WAITING: usize = 2_048;
 /// Time for a request to the collector, with its repetitions.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,6 +47,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Exporter {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
+    waiting: Arc<Waiting>,
 }
 
 /// A span that will be exported when it is dropped.
@@ -63,9 +64,17 @@ impl Exporter {
             .with_timeout(EXPORT_TIMEOUT)
             .build()
             .context("spans can't be exported: see the OTEL_ variables")?;
+        let exporter = Self::exporting(sender, on);
+        log::info!("endpoint" = on.endpoint.as_str(), "service.name" = on.service_name.as_str(); "spans are exported");
+        Ok(exporter)
+    }
+
+    /// Starts the thread that hands what has ended to `sender`.
+    fn exporting(sender: impl SpanExporter + 'static, on: &On) -> Self {
         let waiting = Arc::new(Waiting::default());
-        let batches =
-            BatchSpanProcessor::builder(Reporting { sender, waiting: Arc::clone(&waiting) }).build();
+        let batches = BatchSpanProcessor::builder(Reporting { sender, waiting: Arc::clone(&waiting) })
+            .with_batch_config(BatchConfigBuilder::default().with_max_queue_size(MAX_WAITING).build())
+            .build();
         let instance = uuid::Uuid::new_v4().to_string();
         let resource = Resource::builder()
             .with_service_name(on.service_name.clone())
@@ -75,11 +84,10 @@ impl Exporter {
         let provider = SdkTracerProvider::builder()
             .with_sampler(sampler(on.sampling))
             .with_resource(resource)
-            .with_span_processor(Counting { batches, waiting })
+            .with_span_processor(Counting { batches, waiting: Arc::clone(&waiting) })
             .build();
         let tracer = provider.tracer("two-step-signup");
-        log::info!("endpoint" = on.endpoint.as_str(), "service.name" = on.service_name.as_str(); "spans are exported");
-        Ok(Self { provider, tracer })
+        Self { provider, tracer, waiting }
     }
 
     pub(super) fn begin(
@@ -113,10 +121,13 @@ impl Exporter {
         (trace, span.is_recording().then(|| Recorded(Box::new(span))))
     }
 
-    /// Exports what waits. Blocks for [`CLOSE_TIMEOUT`] at most.
+    /// Exports what waits. Blocks for [`CLOSE_TIMEOUT`] at most. Logs what was lost, if no line said so before.
     pub(super) fn close(&self) {
-        if let Err(error) = self.provider.shutdown_with_timeout(CLOSE_TIMEOUT) {
-            log::warn!("error" = error.to_string().as_str(); "the last spans were not exported");
+        let closed = self.provider.shutdown_with_timeout(CLOSE_TIMEOUT);
+        let lost = self.waiting.take_lost();
+        if lost > 0 {
+            let error = closed.err().map_or_else(String::new, |error| error.to_string());
+            log::warn!("spans.lost" = lost, "error" = error.as_str(); "spans were not exported");
         }
     }
 }
@@ -178,6 +189,13 @@ impl Waiting {
         self.spans.fetch_sub(spans, Ordering::Relaxed);
     }
 
+    /// At the end: all that no line has counted, with those that still wait.
+    fn take_lost(&self) -> usize {
+        let waiting = self.spans.load(Ordering::Relaxed);
+        let lost = usize::try_from(self.lost.swap(0, Ordering::Relaxed)).unwrap_or(usize::MAX);
+        lost.saturating_add(waiting)
+    }
+
     /// Counts lost spans, and logs the number of all since the last line.
     fn lose(&self, spans: usize, error: &str) {
         self.lost.fetch_add(u64::try_from(spans).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -221,12 +239,12 @@ impl SpanProcessor for Counting {
 
 /// Sends batches, and counts those that the collector did not take.
 #[derive(Debug)]
-struct Reporting {
-    sender: opentelemetry_otlp::SpanExporter,
+struct Reporting<S> {
+    sender: S,
     waiting: Arc<Waiting>,
 }
 
-impl SpanExporter for Reporting {
+impl<S: SpanExporter> SpanExporter for Reporting<S> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let sent = self.sender.export(batch).await;
@@ -242,3 +260,6 @@ impl SpanExporter for Reporting {
         self.sender.set_resource(resource);
     }
 }
+
+#[cfg(test)]
+mod tests;
