@@ -50,7 +50,7 @@ impl Spans {
     /// Starts what `config` asks for: the thread that exports, or nothing.
     ///
     /// # Errors
-    /// When the exporter can't be made of the variables that it reads itself, such as `OTEL_EXPORTER_OTLP_COMPRESSION`.
+    /// When the library does not take the endpoint.
     pub fn start(config: &SpansConfig) -> anyhow::Result<Self> {
         #[cfg(feature = "otel")]
         {

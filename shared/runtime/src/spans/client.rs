@@ -129,13 +129,18 @@ fn read(stream: impl Read) -> Result<Response<Bytes>, HttpError> {
             length = 0;
         } else if let (true, Some(octets)) = (name.eq_ignore_ascii_case("content-length"), number) {
             length = length.min(octets);
-        } else if let (true, Some(seconds)) = (name.eq_ignore_ascii_case("retry-after"), number) {
-            response = response.header("retry-after", seconds);
+        } else if name.eq_ignore_ascii_case("retry-after") && is_printable(value) {
+            // Seconds or a date.
+            response = response.header("retry-after", value.trim());
         }
     }
     let mut body = Vec::new();
     stream.take(length).read_to_end(&mut body)?;
     Ok(response.body(body.into())?)
+}
+
+fn is_printable(value: &str) -> bool {
+    value.bytes().all(|octet| matches!(octet, b' '..=b'~'))
 }
 
 /// A line of the head, without its end.
@@ -257,6 +262,16 @@ mod tests {
             (answer.status().as_u16(), &answer.headers()["retry-after"]),
             (429, &"2".parse().unwrap())
         );
+    }
+
+    #[test]
+    fn the_time_of_the_next_try_may_be_a_date_and_is_nothing_that_can_not_be_a_header() {
+        for (value, kept) in [("Wed, 21 Oct 2026 07:28:00 GMT", true), ("caf\u{e9}", false), ("1\0", false)] {
+            let answer = format!("HTTP/1.1 503 Away\r\nRetry-After: {value}\r\n\r\n");
+            let answer = read(answer.as_bytes()).unwrap();
+            let expected = kept.then(|| value.parse().unwrap());
+            assert_eq!(answer.headers().get("retry-after"), expected.as_ref(), "{value}");
+        }
     }
 
     #[test]
