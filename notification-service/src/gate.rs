@@ -117,6 +117,12 @@ impl Gate {
         }
     }
 
+    /// Since when a probe is due. `None` if none is.
+    pub(crate) fn due_since(&self, now: Instant) -> Option<Instant> {
+        let due = self.closed.as_ref().filter(|closed| !closed.probing && closed.next_probe <= now);
+        due.map(|closed| closed.next_probe)
+    }
+
     /// Whether the next probe should be an email that was never tried. Probes alternate. Otherwise recipients that are always
     /// refused, or those that are refused at their first try, could keep the gate closed.
     pub(crate) fn prefers_untried(&self) -> bool {
