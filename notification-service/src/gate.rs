@@ -117,6 +117,12 @@ impl Gate {
         }
     }
 
+    /// Since when a probe is due. `None` if none is.
+    pub(crate) fn due_since(&self, now: Instant) -> Option<Instant> {
+        let due = self.closed.as_ref().filter(|closed| !closed.probing && closed.next_probe <= now);
+        due.map(|closed| closed.next_probe)
+    }
+
     /// Whether the next probe should be an email that was never tried. Probes alternate. Otherwise recipients that are always
     /// refused, or those that are refused at their first try, could keep the gate closed.
     pub(crate) fn prefers_untried(&self) -> bool {
@@ -202,7 +208,8 @@ impl Gate {
         }
     }
 
-    /// The same for a closed gate while another server takes the mail. What opens a lone gate at once is a part of the trial.
+    /// The same for a closed gate while another server takes the mail. What opens a lone gate at once is a part of the trial,
+    /// except refusals: a server that refuses everybody would get the mail back, and ten people would wait for it.
     fn observe_beside_another(&mut self, signal: Signal, probe: bool, now: Instant, jitter: f64) {
         let Some(closed) = &mut self.closed else { return };
         match signal {
@@ -211,13 +218,13 @@ impl Gate {
             Signal::Silent => closed.probing = false,
             // It says nothing about others, whom the server refused before.
             Signal::RecipientRefused if closed.by_refusals => closed.next_in_trial(now),
-            // Perhaps it means this recipient, since it has accepted others.
+            // Perhaps it means this recipient, since it has served others.
             Signal::Refused | Signal::RefusedAgain | Signal::RefusedForGood
-                if closed.by_refusals && closed.on_trial_since.is_some() =>
+                if closed.on_trial_since.is_some() =>
             {
                 closed.next_in_trial(now);
             }
-            Signal::Refused | Signal::RefusedAgain | Signal::RefusedForGood if closed.by_refusals => {
+            Signal::Refused | Signal::RefusedAgain | Signal::RefusedForGood => {
                 closed.postpone(now, jitter, LONGEST_PAUSE_BESIDE_ANOTHER);
             }
             Signal::Unwelcome | Signal::UnwelcomeAgain => {
@@ -510,6 +517,20 @@ mod tests {
             assert_eq!(gate.admission(later + PAUSE_IN_TRIAL), Admission::Probe, "{refused:?}");
             probe_beside_another(&mut gate, Accepted, later + TRIAL);
             assert!(gate.is_open(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_back_and_refuses_everybody_for_now_does_not_get_the_mail_back() {
+        for refused in [Refused, RefusedForGood] {
+            let mut now = Instant::now();
+            let mut gate = after(Failed, 1, now);
+            for _ in 0..100 {
+                now += LONGEST_PAUSE_BESIDE_ANOTHER;
+                assert_eq!(gate.admission(now), Admission::Probe);
+                probe_beside_another(&mut gate, refused, now);
+                assert!(!gate.is_open() && !gate.is_on_trial(), "{refused:?}");
+            }
         }
     }
 

@@ -41,8 +41,10 @@ pub(super) struct Item {
     pub(super) mail: Option<MailId>,
     /// The server's failures on this record. [`Item::note_try`] says which ones count.
     failures: u32,
-    /// The server was asked and has not accepted it.
+    /// A server was asked and has not accepted it.
     tried: bool,
+    /// Its last try was a probe.
+    pub(super) was_probe: bool,
 }
 
 impl Item {
@@ -51,7 +53,7 @@ impl Item {
             Content::Event(event) => Some(MailId::of(event)),
             _ => None,
         };
-        Self { record: Arc::new(record), mail, failures: 0, tried: false }
+        Self { record: Arc::new(record), mail, failures: 0, tried: false, was_probe: false }
     }
 
     /// Notes a try after which the record is put back. A failure of the server counts against the record unless it is
@@ -63,6 +65,11 @@ impl Item {
         } else if matches!(report.signal, Signal::Failed | Signal::Unwelcome) && !spared {
             self.failures = self.failures.saturating_add(1);
         }
+    }
+
+    /// Notes that it has waited for a server that did not answer.
+    pub(super) fn note_wait(&mut self) {
+        self.tried = true;
     }
 
     /// Whether no process has tried it yet, as far as this one knows.

@@ -28,7 +28,7 @@ impl Mailing {
         let mut twins = Vec::new();
         while let Some(Choice { mut server, mut probe }) = self.servers.choose(&self.running, now.instant) {
             let is_at_bound = self.is_at_bound();
-            let beside_another = self.servers.is_another_open(server);
+            let beside_another = self.servers.does_another_answer(server);
             if probe && !is_at_bound {
                 if beside_another || self.servers.get(server).gate.prefers_untried() {
                     self.assignment.backlog.put_untried_first();
@@ -36,7 +36,7 @@ impl Mailing {
                     self.assignment.backlog.put_first_refused_first();
                 }
             }
-            let item = match self.assignment.next(is_at_bound, |at| self.running.has(at)) {
+            let mut item = match self.assignment.next(is_at_bound, |at| self.running.has(at)) {
                 Some(Turn::Ready(item)) => item,
                 Some(Turn::MakeWay(item)) => {
                     self.make_way(item, now);
@@ -52,8 +52,9 @@ impl Mailing {
                 self.finish(item.record.position, Outcome::Duplicate);
                 continue;
             }
-            if probe && beside_another && !item.is_untried() {
-                // Nobody waits for a probe twice.
+            let has_waited = if beside_another { !item.is_untried() } else { item.was_probe };
+            if probe && has_waited && self.servers.is_another_open(server) {
+                // Nobody waits for a probe twice, or, while no server answers, twice in a row.
                 let Some(open) = self.servers.open(&self.running) else {
                     self.assignment.backlog.push_front(item);
                     break;
@@ -66,6 +67,7 @@ impl Mailing {
                 twins.push(item);
                 continue;
             }
+            item.was_probe = probe;
             if probe {
                 self.servers.get(server).gate.probe_started();
             }
@@ -91,11 +93,11 @@ impl Mailing {
                 let judged = caught(|| verdict::of_try(&delivery.item.record, tried, role, now)).ok();
                 judged.map(|(next, report)| {
                     delivery.report = report;
-                    if delivery.probe
-                        && delivery.withdrawn.is_some()
-                        && delivery.report.signal == Signal::Silent
+                    let late = delivery.probe && delivery.withdrawn.is_some();
+                    if late && (delivery.report.signal == Signal::Silent || role == Role::ProbeBesideAnother)
                     {
-                        // It was taken back because the server did not answer.
+                        // It was taken back because the server did not answer. A late answer is none while another server
+                        // is faster.
                         delivery.report.signal = Signal::Failed;
                     }
                     next
@@ -135,7 +137,7 @@ impl Mailing {
             }
             Next::PutBack => {
                 self.observe(&delivery, now);
-                self.put_back(delivery);
+                self.put_back(delivery, now);
             }
             Next::Finish(outcome) => {
                 if !delivery.quiet {
@@ -174,6 +176,19 @@ impl Mailing {
         for server in self.servers.find_silent(&self.running, now) {
             self.withdraw(server, Withdrawal::IfUnsent);
         }
+        if !self.servers.is_any_open() {
+            self.give_up_silent_probes(now);
+        }
+    }
+
+    /// A probe that was sent to its end may be with its silent server for as long as `SMTP_FINAL_TIMEOUT`. Now that no server
+    /// takes the mail, the next one begins meanwhile.
+    fn give_up_silent_probes(&mut self, now: Now) {
+        let running = self.running.deliveries.values_mut();
+        for delivery in running.filter(|it| it.probe && it.asks && it.withdrawn.is_some()) {
+            self.servers.get(delivery.server).give_up_probe(delivery, now);
+            delivery.probe = false;
+        }
     }
 
     /// Nothing may be started because of mails that have not ended. Takes those back that are with a server whose gate is
@@ -200,9 +215,11 @@ impl Mailing {
     }
 
     /// Puts a record back into the backlog. A failed probe goes last: a record on which the server always fails must not
-    /// keep the gate closed. With another server open it goes first, since that one takes it at once. A record to which the server gave no answer is put off. Each further try could take just as
-    /// long, and meanwhile the gate would be closed or finished records would wait behind it.
-    fn put_back(&mut self, delivery: Delivery) {
+    /// keep the gate closed. With another server open it goes first, since that one takes it at once. A record to which the
+    /// server gave no answer is put off. Each further try could take just as long, and meanwhile the gate would be closed or
+    /// finished records would wait behind it.
+    fn put_back(&mut self, delivery: Delivery, now: Now) {
+        let has_waited = delivery.withdrawn.is_some() && holds_up(&delivery, now.instant);
         let Delivery { mut item, server, probe, report, .. } = delivery;
         if !self.assignment.offsets.is_current(item.record.position) {
             return;
@@ -210,6 +227,9 @@ impl Mailing {
         let another_takes_it = self.servers.is_another_open(server);
         // At the limit no other record can be the probe, so its failures count.
         item.note_try(&report, (probe || another_takes_it) && !self.is_at_bound());
+        if has_waited {
+            item.note_wait();
+        }
         if probe && !report.is_unanswered() && !another_takes_it {
             self.assignment.backlog.push_back(item);
         } else {

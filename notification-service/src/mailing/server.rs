@@ -8,10 +8,15 @@ use crate::{
     server_number::ServerNumber,
 };
 use jiff::{SignedDuration, Timestamp};
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// For each session, one delivery that uses it and one that is next.
 const DELIVERIES_PER_SESSION: usize = 2;
+/// With a `SMTP_TIMEOUT` of 10 s, more than five minutes, the longest wait for a reply (RFC 5321, section 4.5.3.2).
+const MOST_DOUBLINGS: u32 = 5;
 
 /// The state of a mail server. Usable at first.
 #[derive(Debug)]
@@ -25,6 +30,8 @@ pub(super) struct Server {
     pub(super) closed_by: Option<Arc<str>>,
     /// When it last showed that it works.
     last_sign: Option<Instant>,
+    /// How often it was silent for too long while no other server took the mail, since it last answered in time.
+    silences: u32,
 }
 
 /// A change of the gate.
@@ -36,7 +43,15 @@ pub(super) enum Change {
 
 impl Server {
     pub(super) fn new(number: ServerNumber, settings: ServerSettings, several: bool) -> Self {
-        Self { number, settings, several, gate: Gate::default(), closed_by: None, last_sign: None }
+        Self {
+            number,
+            settings,
+            several,
+            gate: Gate::default(),
+            closed_by: None,
+            last_sign: None,
+            silences: 0,
+        }
     }
 
     /// Whether it may get one more delivery beside those in flight.
@@ -44,17 +59,42 @@ impl Server {
         in_flight < self.settings.sessions * DELIVERIES_PER_SESSION
     }
 
-    /// When it has been silent for too long, if it has been asked since this time.
-    pub(super) fn silent_at(&self, asked_since: Instant) -> Instant {
-        self.last_sign.map_or(asked_since, |sign| sign.max(asked_since)) + self.settings.longest_silence
+    /// Whether it takes mail, and is not silent.
+    pub(super) fn answers(&self) -> bool {
+        self.gate.is_open() && self.silences == 0
     }
 
-    /// Closes the gate because of that.
-    pub(super) fn close_for_silence(&mut self, now: Now) {
-        let reason = format!("no answer for {:?}", self.settings.longest_silence);
-        log::warn!("reason" = reason.as_str(); "mail server{} not usable: gate closed, probing", self.name());
-        self.gate.close_for_silence(now.instant, now.jitter);
+    /// How long it may be silent. While no other server takes the mail, twice as long after each silence: it may be slow.
+    pub(super) fn longest_silence(&self, beside_another: bool) -> Duration {
+        let doublings = if beside_another { 0 } else { self.silences.min(MOST_DOUBLINGS) };
+        self.settings.longest_silence.saturating_mul(1 << doublings)
+    }
+
+    /// When it has been silent for too long, if it has been asked since this time.
+    pub(super) fn silent_at(&self, asked_since: Instant, longest: Duration) -> Instant {
+        self.last_sign.map_or(asked_since, |sign| sign.max(asked_since)) + longest
+    }
+
+    /// Notes that it, or its probe, has been silent for too long. Closes the gate if another server takes the mail.
+    pub(super) fn is_silent(&mut self, longest: Duration, beside_another: bool, now: Now) {
+        let reason = format!("no answer for {longest:?}");
+        if !beside_another {
+            self.silences = self.silences.saturating_add(1);
+        }
+        if self.gate.is_open() && !beside_another {
+            log::warn!("reason" = reason.as_str(); "mail server{} is silent, and no other one takes the mail", self.name());
+            return;
+        }
+        if self.gate.is_open() {
+            log::warn!("reason" = reason.as_str(); "mail server{} not usable: gate closed, probing", self.name());
+            self.gate.close_for_silence(now.instant, now.jitter);
+        }
         self.closed_by = Some(reason.into());
+    }
+
+    /// The gate no longer waits for this probe, which has not ended: it counts as failed.
+    pub(super) fn give_up_probe(&mut self, delivery: &Delivery, now: Now) {
+        self.gate.observe(Signal::Failed, delivery.tried(), false, now.instant, now.jitter);
     }
 
     /// Its name in the log: none while there is only one.
@@ -68,6 +108,9 @@ impl Server {
         let (was_open, report) = (self.gate.is_open(), &delivery.report);
         if !matches!(report.signal, Signal::Silent | Signal::Failed) {
             self.last_sign = Some(now.instant);
+            if now.instant.saturating_duration_since(delivery.began) < self.settings.longest_silence {
+                self.silences = 0;
+            }
         }
         self.gate.observe(report.signal, delivery.tried(), beside_another, now.instant, now.jitter);
         let change = match (was_open, self.gate.is_open()) {

@@ -42,6 +42,8 @@ struct Shell {
     committed: BTreeMap<Partition, i64>,
     /// What was taken back, from which server.
     withdrawn: Vec<(ServerNumber, Withdrawal)>,
+    /// The mails that this concerned, and that have not ended.
+    recalled: BTreeSet<DeliveryId>,
     /// All other commands.
     told: Vec<&'static str>,
 }
@@ -70,6 +72,7 @@ impl Shell {
             committing: None,
             committed: BTreeMap::new(),
             withdrawn: Vec::new(),
+            recalled: BTreeSet::new(),
             told: Vec::new(),
         };
         shell.assign();
@@ -92,7 +95,13 @@ impl Shell {
                     self.told.push("discard");
                 }
                 Command::Commit(positions) => assert!(self.committing.replace(positions).is_none()),
-                Command::Withdraw { server, withdrawal } => self.withdrawn.push((server, withdrawal)),
+                Command::Withdraw { server, withdrawal } => {
+                    self.withdrawn.push((server, withdrawal));
+                    let with_it = |job: &Job| matches!(job, Job::Mail(_, at) if *at == server);
+                    self.recalled.extend(
+                        self.started.iter().filter(|(_, job)| with_it(job)).map(|(delivery, _)| *delivery),
+                    );
+                }
                 Command::CallBack => self.told.push("call back"),
                 Command::Abandon => self.told.push("abandon"),
                 Command::Pause(partitions) => self.told.push(match partitions[..] {
@@ -159,6 +168,7 @@ impl Shell {
 
     fn end(&mut self, delivery: DeliveryId, end: End) {
         self.started.remove(&delivery);
+        self.recalled.remove(&delivery);
         self.on(Input::Ended { delivery, end });
     }
 

@@ -278,6 +278,177 @@ fn mails_behind_a_hanging_one_go_on_when_another_server_is_open() {
     assert_eq!(shell.committed[&CODES], 100);
 }
 
+/// How long a server takes for this person's mail, or `None` if it never answers.
+type Takes = fn(ServerNumber, i64) -> Option<Duration>;
+
+/// What came of mails, one every `every` seconds for ten minutes.
+#[derive(Debug, Default)]
+struct Mailed {
+    /// From a mail's record to its acceptance, by person. In seconds.
+    waits: BTreeMap<i64, u64>,
+    /// How often the first server's gate closed.
+    closed: usize,
+    /// Seconds without any open gate.
+    stopped: usize,
+}
+
+/// `sent`: servers hang after the content, so no mail can be taken back. Otherwise they hang before it.
+fn mail_for_ten_minutes(shell: &mut Shell, every: u64, sent: bool, takes: Takes) -> Mailed {
+    let (mut mailed, mut began, mut taken) = (Mailed::default(), BTreeMap::new(), BTreeMap::new());
+    let mut was_open = shell.closed_by(FIRST).is_none();
+    for second in 0..800 {
+        shell.pass(SECOND);
+        if second < 600 && second % every == 0 {
+            let person = i64::try_from(taken.len()).unwrap();
+            shell.take_codes(person..person + 1);
+            taken.insert(person, second);
+        }
+        loop {
+            for (id, _) in shell.mails() {
+                began.entry(id).or_insert(second);
+            }
+            let recalled = shell.recalled.iter().next().copied().filter(|_| !sent);
+            let has_answer = |(id, person): &(DeliveryId, i64)| {
+                let Job::Mail(_, server) = shell.started[id] else { return false };
+                takes(server, *person).is_some_and(|takes| second - began[id] >= takes.as_secs())
+            };
+            let answered = shell.mails().into_iter().find(has_answer);
+            match (recalled, answered) {
+                (Some(id), _) => shell.end(id, End::Tried(Try::Interrupted)),
+                (None, Some((id, person))) => {
+                    shell.end(id, End::Tried(Try::Accepted));
+                    mailed.waits.insert(person, second - taken[&person]);
+                }
+                (None, None) => break,
+            }
+        }
+        shell.commit();
+        let is_open = shell.closed_by(FIRST).is_none();
+        mailed.closed += usize::from(was_open && !is_open);
+        mailed.stopped += usize::from(!shell.gate_is_open());
+        was_open = is_open;
+    }
+    mailed
+}
+
+#[test]
+fn servers_that_are_all_slow_serve_all_the_mail_and_do_not_take_turns() {
+    for (servers, every, sent) in [
+        (2, 2, false),
+        (2, 2, true),
+        (2, 30, false),
+        (2, 30, true),
+        (2, 180, false),
+        (3, 2, false),
+        (3, 30, true),
+        (3, 700, false),
+    ] {
+        let mut shell = Shell::with_servers(servers, 500);
+        let mailed = mail_for_ten_minutes(&mut shell, every, sent, |_, _| Some(Duration::from_secs(15)));
+        let case = format!("{servers} servers, every {every} s, sent {sent}: {mailed:?}");
+        assert_eq!(mailed.waits.len(), usize::try_from(600_u64.div_ceil(every)).unwrap(), "{case}");
+        // Ten seconds at each server, ten as a probe, and fifteen.
+        let longest = u64::try_from(servers).unwrap() * 10 + 25;
+        assert!(mailed.waits.values().all(|wait| *wait <= longest), "{case}");
+        assert!(mailed.closed <= 1 && mailed.stopped == 0, "{case}");
+    }
+}
+
+#[test]
+fn with_few_mails_no_closed_server_takes_all_the_probes() {
+    let mut shell = Shell::with_servers(3, 500);
+    shell.take_codes(0..1);
+    shell.end_with(FIRST, failed);
+    shell.end_with(SECOND_SERVER, failed);
+    shell.end_with(THIRD, || Try::Accepted);
+    let mut probes = [0, 0];
+    for person in 1..21 {
+        shell.pass(60 * SECOND);
+        shell.take_codes(person..person + 1);
+        for (server, probes) in [FIRST, SECOND_SERVER].into_iter().zip(&mut probes) {
+            *probes += shell.end_with(server, failed);
+        }
+        assert_eq!(shell.end_with(THIRD, || Try::Accepted), 1);
+        shell.commit();
+    }
+    assert_eq!(probes, [10, 10]);
+}
+
+#[test]
+fn a_server_that_answers_too_late_does_not_get_the_mail_back() {
+    let mut shell = Shell::with_servers(2, 500);
+    let slow = |server, _| Some(if server == FIRST { Duration::from_secs(15) } else { Duration::ZERO });
+    let mailed = mail_for_ten_minutes(&mut shell, 1, true, slow);
+    assert_eq!((mailed.waits.len(), mailed.closed), (600, 1), "{mailed:?}");
+}
+
+#[test]
+fn a_recipient_whom_no_server_answers_does_not_stop_the_mail_of_others() {
+    for sent in [false, true] {
+        let mut shell = Shell::with_servers(2, 500);
+        let answers = |_, person: i64| (person % 2 == 1).then_some(Duration::ZERO);
+        let mailed = mail_for_ten_minutes(&mut shell, 30, sent, answers);
+        assert_eq!((mailed.waits.len(), mailed.stopped), (10, 0), "{mailed:?}");
+        assert!(mailed.waits.values().all(|wait| *wait <= 1), "{mailed:?}");
+    }
+}
+
+#[test]
+fn when_the_server_in_charge_fails_a_probe_that_hangs_elsewhere_is_not_waited_for() {
+    let mut shell = Shell::with_servers(2, 500);
+    shell.take_codes(0..1);
+    shell.end_with(FIRST, failed);
+    shell.end_with(SECOND_SERVER, || Try::Accepted);
+    shell.pass(SECOND);
+    // The probe is sent to its end, and hangs.
+    shell.take_codes(1..2);
+    shell.pass(60 * SECOND);
+    assert_eq!(shell.with(FIRST).len(), 1);
+    shell.take_codes(2..3);
+    shell.end_with(SECOND_SERVER, failed);
+    shell.pass(SECOND);
+    shell.take_codes(3..4);
+    assert_eq!((shell.with(FIRST).len(), shell.with(SECOND_SERVER).len()), (2, 1), "a further probe");
+}
+
+#[test]
+fn a_server_whose_probe_hangs_is_not_called_one_on_trial() {
+    let mut shell = Shell::with_servers(2, 500);
+    shell.take_codes(0..1);
+    shell.end_with(FIRST, failed);
+    shell.end_with(SECOND_SERVER, || Try::Accepted);
+    shell.pass(SECOND);
+    shell.take_codes(1..2);
+    shell.end_with(FIRST, || Try::Accepted);
+    assert_eq!(shell.closed_by(FIRST).as_deref(), Some("it works again, and is on trial"));
+    shell.pass(SECOND);
+    shell.take_codes(2..3);
+    assert_eq!(shell.with(FIRST).len(), 1);
+    shell.pass(LONGEST_SILENCE);
+    shell.end_with(FIRST, || Try::Interrupted);
+    assert_eq!(shell.closed_by(FIRST).as_deref(), Some("no answer for 10s"));
+}
+
+#[test]
+fn a_mail_that_was_taken_away_from_a_server_is_no_probe_of_it() {
+    let mut shell = Shell::with_servers(2, 8);
+    shell.take_codes(0..1);
+    shell.pass(LONGEST_SILENCE);
+    assert!(shell.closed_by(FIRST).is_some(), "it was sent, and hangs");
+    shell.take_codes(1..8);
+    for _ in 0..4 {
+        // The probe.
+        let others: Vec<_> = shell.with(FIRST).into_iter().filter(|(_, person)| *person > 0).collect();
+        others.iter().for_each(|(id, _)| shell.end(*id, End::Tried(failed())));
+        shell.end_with(SECOND_SERVER, || Try::Accepted);
+    }
+    shell.pass(30 * SECOND);
+    assert!(shell.withdrawn.contains(&(FIRST, Withdrawal::Anyway)));
+    shell.end_with(FIRST, || Try::Interrupted);
+    let with = |shell: &Shell, server| shell.with(server).iter().any(|(_, person)| *person == 0);
+    assert!(!with(&shell, FIRST) && with(&shell, SECOND_SERVER));
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Take,
