@@ -200,7 +200,9 @@ impl Mailing {
         let blockers: Vec<_> = self.assignment.offsets.blockers().collect();
         for server in self.servers.waits_for_nobody() {
             let with_it = self.running.deliveries.values().filter(|it| it.server == server && it.asks);
-            let mut blocking = with_it.filter(|it| blockers.contains(&it.item.record.position));
+            // Without any finished record, the mails in flight alone are at the limit.
+            let mut blocking =
+                with_it.filter(|it| blockers.is_empty() || blockers.contains(&it.item.record.position));
             let blocks = |it: &Delivery| it.withdrawn < Some(Withdrawal::Anyway) && holds_up(it, now.instant);
             if blocking.any(blocks) {
                 self.withdraw(server, Withdrawal::Anyway);

@@ -449,6 +449,20 @@ fn a_mail_that_was_taken_away_from_a_server_is_no_probe_of_it() {
     assert!(!with(&shell, FIRST) && with(&shell, SECOND_SERVER));
 }
 
+#[test]
+fn a_server_that_hangs_with_as_many_mails_as_may_be_uncommitted_does_not_stop_the_mail() {
+    let mut shell = Shell::with_servers(2, 8);
+    shell.take_codes(0..20);
+    assert_eq!(shell.with(FIRST).len(), 8);
+    // They were sent to their end.
+    shell.pass(LONGEST_SILENCE);
+    assert!(shell.closed_by(FIRST).is_some());
+    shell.pass(SECOND);
+    assert_eq!(shell.withdrawn.last(), Some(&(FIRST, Withdrawal::Anyway)));
+    shell.end_with(FIRST, || Try::Interrupted);
+    assert!(!shell.with(SECOND_SERVER).is_empty());
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Take,
