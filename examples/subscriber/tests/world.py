@@ -16,7 +16,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from tests.smtp_server import SmtpServer
 
@@ -184,7 +184,8 @@ class World:
         consumer = Consumer({"bootstrap.servers": self.broker, "group.id": "reader", "auto.offset.reset": "earliest"})
         try:
             partitions = consumer.list_topics(topic, DEADLINE).topics[topic].partitions
-            ends = {number: consumer.get_watermark_offsets(TopicPartition(topic, number), DEADLINE)[1] for number in partitions}
+            # A topic that was made a moment ago has no leader yet.
+            ends = {number: wait_for("a leader", lambda: self._offsets(consumer, topic, number))[1] for number in partitions}
             consumer.assign([TopicPartition(topic, number, 0) for number, end in ends.items() if end])
             records = []
             while len(records) < sum(ends.values()):  # nothing is compacted in so short a time
@@ -194,6 +195,16 @@ class World:
             return records
         finally:
             consumer.close()
+
+    @staticmethod
+    def _offsets(consumer: Consumer, topic: str, partition: int) -> tuple[int, int] | None:
+        """The first offset and the one after the last; `None` while the partition has no leader."""
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(topic, partition), DEADLINE)
+        except KafkaException as error:
+            if error.args[0].code() not in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE):
+                raise
+            return None
 
     def _start(self, name: str, command: list[str], env: dict[str, str], folder: Path) -> Process:
         process = Process(self.folder / f"{name}-{len(self._processes)}.log", command, env, folder)
