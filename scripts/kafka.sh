@@ -128,7 +128,7 @@ start() {
   setsid java $JVM_OPTS -Dlog4j2.configurationFile="$HOME_DIR/log4j2.properties" -Dkafka.logs.dir="$DIR" \
     -cp "$CLASSES" kafka.Kafka "$DIR/server.properties" >>"$DIR/server.log" 2>&1 </dev/null &
   echo $! >"$DIR/kafka.pid"
-  local deadline=$((SECONDS + ${KAFKA_START_TIMEOUT:-60}))
+  local deadline=$((SECONDS + ${KAFKA_START_TIMEOUT:-120}))
   # the port opens a little before the broker is unfenced, so the log line is the condition
   until grep -qF 'Kafka Server started' "$DIR/server.log" && open_port "$PORT"; do
     kill -0 "$(cat "$DIR/kafka.pid")" 2>/dev/null || { tail -20 "$DIR/server.log" >&2; die "the broker exited"; }
