@@ -135,19 +135,6 @@ xoauth2:
   server_prompts = :
   server_condition = ${{lookup{{${{sg{{$auth1}}{{^user=mailer\\x01auth=Bearer (.*)\\x01\\x01\\$}}{{\\$1}}}}}}lsearch{{{folder}/tokens}}{{yes}}{{no}}}}
   server_set_id = token:${{sg{{$auth1}}{{^.*Bearer (.*)\\x01\\x01\\$}}{{\\$1}}}}
-begin routers
-sink:
-  driver = manualroute
-  route_list = * 127.0.0.1
-  self = send
-  transport = sink
-begin transports
-sink:
-  driver = smtp
-  port = {sink}
-  hosts_try_prdr =
-begin retry
-* * F,1h,1s
 """
 
     def __init__(self, folder):
@@ -159,7 +146,7 @@ begin retry
         self.set_password(PASSWORD)
         (folder / "tokens").touch()
         subprocess.run(["install", "-d", "-o", "Debian-exim", folder, folder / "spool"], check=True)
-        (folder / "exim.conf").write_text(self.configuration.format(folder=folder, package=package, sink=sink, **self.ports))
+        (folder / "exim.conf").write_text((self.configuration + servers.Exim.relay).format(folder=folder, package=package, sink=sink, **self.ports))
         self.processes = [servers.start([package / "usr/sbin/exim4", "-C", folder / "exim.conf", "-bdf", "-q10s"], folder, package, {})]
         wait_until(lambda: greets(self.ports["starttls"]), 30, f"Exim does not greet; see {folder}")
 

@@ -98,6 +98,8 @@ smtp_accept_max_per_host = 3
 smtp_accept_max_per_connection = 20
 smtp_accept_queue_per_connection = 0
 acl_smtp_rcpt = accept
+"""
+    relay = """\
 begin routers
 sink:
   driver = manualroute
@@ -115,7 +117,7 @@ begin retry
 
     def start(self, folder, package, port, sink):
         subprocess.run(["install", "-d", "-o", "Debian-exim", folder, folder / "spool"], check=True)
-        (folder / "exim.conf").write_text(self.configuration.format(folder=folder, package=package, port=port, sink=sink))
+        (folder / "exim.conf").write_text((self.configuration + self.relay).format(folder=folder, package=package, port=port, sink=sink))
         return start([package / "usr/sbin/exim4", "-C", folder / "exim.conf", "-bdf", "-q10s"], folder, package, {})
 
 

@@ -20,9 +20,18 @@ const LIMIT: Duration = Duration::from_secs(30);
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const OTHER: &str = "1bf7651916cd43dd8448eb211c80319c";
 
-fn exporting(service: Service, endpoint: &str) -> Service {
+/// Both services, ready and exporting, and the API. `run` tells those of one test apart.
+async fn exporting(world: &World, run: &str, endpoint: &str) -> (Service, Service, Api) {
     // So that a test need not wait for the usual five seconds.
-    service.with("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).with("OTEL_BSP_SCHEDULE_DELAY", "100")
+    let exporting = |service: Service| {
+        service.with("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).with("OTEL_BSP_SCHEDULE_DELAY", "100")
+    };
+    let mut user = exporting(world.user_service(&format!("user{run}")));
+    let mut mailer = exporting(world.notification_service(&format!("notification{run}")));
+    user.start_and_wait().await;
+    mailer.start_and_wait().await;
+    let api = Api::new(user.address());
+    (user, mailer, api)
 }
 
 /// A request as a page sends it that has begun a trace.
@@ -39,11 +48,7 @@ fn names(spans: &[Taken]) -> Vec<(&str, &str)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_leads_from_the_browsers_request_to_the_mail_servers_final_reply() {
     let (world, collector) = (World::start().await, Collector::start().await);
-    let mut user = exporting(world.user_service("user"), &collector.endpoint());
-    let mut mailer = exporting(world.notification_service("notification"), &collector.endpoint());
-    user.start_and_wait().await;
-    mailer.start_and_wait().await;
-    let api = Api::new(user.address());
+    let (mut user, mut mailer, api) = exporting(&world, "", &collector.endpoint()).await;
 
     // Data that nobody could confuse with the services' own words.
     let (email, first, last) = ("zz.unusual+tag@example.com", "Žebulonia", "Quetzalcoatl");
@@ -189,11 +194,7 @@ async fn a_collector_that_is_silent_or_away_delays_no_answer_no_mail_and_no_end(
     let endpoints =
         [format!("http://{}", silent.local_addr().expect("its address")), format!("http://{away}")];
     for (number, endpoint) in endpoints.iter().enumerate() {
-        let mut user = exporting(world.user_service(&format!("user-{number}")), endpoint);
-        let mut mailer = exporting(world.notification_service(&format!("notification-{number}")), endpoint);
-        user.start_and_wait().await;
-        mailer.start_and_wait().await;
-        let api = Api::new(user.address());
+        let (mut user, mut mailer, api) = exporting(&world, &number.to_string(), endpoint).await;
         for person in 0..20 {
             let email = format!("person{person}-of-{number}@example.com");
             let answer = api.register(&email).await;
@@ -213,11 +214,7 @@ async fn a_collector_that_is_silent_or_away_delays_no_answer_no_mail_and_no_end(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_that_is_not_sampled_goes_on_and_is_not_exported() {
     let (world, collector) = (World::start().await, Collector::start().await);
-    let mut user = exporting(world.user_service("user"), &collector.endpoint());
-    let mut mailer = exporting(world.notification_service("notification"), &collector.endpoint());
-    user.start_and_wait().await;
-    mailer.start_and_wait().await;
-    let api = Api::new(user.address());
+    let (mut user, mut mailer, api) = exporting(&world, "", &collector.endpoint()).await;
     let person = json!({"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com"});
     let parent = format!("00-{TRACE}-b7ad6b7169203331-00");
     let answer = api.post_with("/api/register", &person, &[("traceparent", parent.as_str())]).await;
