@@ -83,26 +83,30 @@ async fn a_refusal_that_never_ends_expires_or_becomes_a_dead_letter_with_the_cod
     let world = World::new(1).await;
     world.smtp.set_script(Script::new(|step| match (step.stage, step.recipients.first()) {
         (Stage::Rcpt, _) if step.argument == address(1) => Action::reply(452, "mailbox full"),
-        (Stage::EndOfData, Some(to)) if *to == address(2) => Action::reply(554, "spam"),
+        (Stage::EndOfData, _) => Action::reply(554, "spam"),
         _ => Action::Accept,
     }));
     let service = world.start(&[]).await;
-    let soon = Timestamp::now() + SignedDuration::from_secs(4);
-    world.publish(&[created_until(1, soon), created_until(2, soon), created(3)]).await;
-    world.wait_for_committed(Topic::Created, 3).await;
-    let health = service
-        .wait_until(|body| {
-            body["records"]["in_flight"] == 0
-                && body["records"]["expired"].as_u64() == Some(1)
-                && body["records"]["dead_lettered"].as_u64() == Some(1)
-        })
-        .await;
-    assert_eq!(health["records"]["delivered"], 1);
+    let soon = || Timestamp::now() + SignedDuration::from_secs(4);
+    world.publish(&[created_until(1, soon())]).await;
+    service.wait_until(|body| body["records"]["expired"] == 1).await;
+    // On a busy machine the last try may come too late. Then that mail has expired, and the next one shows it.
+    for number in 2..=6 {
+        world.publish(&[created_until(number, soon())]).await;
+        let ended = u64::from(number);
+        let count = |body: &serde_json::Value, of: &str| body["records"][of].as_u64().unwrap();
+        let health =
+            service.wait_until(|body| count(body, "expired") + count(body, "dead_lettered") == ended).await;
+        if count(&health, "dead_lettered") == 1 {
+            break;
+        }
+    }
     let letters = world.wait_for_dead_letters(1).await;
     assert_eq!(letters[0].headers["dead_letter_reason"], "content_refused");
     assert!(!letters[0].headers.contains_key("dead_letter_smtp_enhanced_status"), "the reply has none");
-    assert_eq!(letters[0].headers["dead_letter_source"], "user_account_created/0/1");
+    assert!(letters[0].headers["dead_letter_source"].starts_with("user_account_created/0/"));
     assert!(letters[0].headers["dead_letter_attempts"].parse::<u32>().unwrap() >= 2);
+    assert_eq!(service.ready().await["records"]["in_flight"], 0);
     service.stop().await;
 }
 
