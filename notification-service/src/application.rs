@@ -141,8 +141,8 @@ impl Application {
                 spans,
             };
             let servers = config.smtp.iter();
-            let servers =
-                servers.map(|it| ServerSettings { sessions: it.connections, longest_silence: it.timeout });
+            let servers = servers
+                .map(|it| ServerSettings { sessions: it.connections, longest_silence: it.longest_silence() });
             let consumer = Consumer::new(
                 &config.kafka,
                 &config.group,

@@ -68,7 +68,7 @@ pub struct SmtpConfig {
     /// The most sessions. Each serves one delivery at a time.
     pub connections: usize,
     /// Time-out for connecting, to all addresses of the host together, and for TLS. With another server beside this one,
-    /// also how long it may be silent.
+    /// also how long it may be silent, beside the time between two emails.
     pub timeout: Duration,
     /// Time-out for the greeting and for each reply up to the one to DATA.
     pub reply_timeout: Duration,
@@ -82,8 +82,15 @@ pub struct SmtpConfig {
     pub client_key: Option<Secret<ClientKey>>,
     /// The login, for a server that wants one.
     pub credentials: Option<SmtpCredentials>,
-    /// The most emails per second.
-    pub max_rate: Option<u32>,
+    /// The least time from the start of an email to that of the next: the rate that the provider allows.
+    pub mail_interval: Option<Duration>,
+}
+
+impl SmtpConfig {
+    /// How long the server may end no email while it has some. The wait for the rate is not its fault.
+    pub(crate) fn longest_silence(&self) -> Duration {
+        self.timeout.saturating_add(self.mail_interval.unwrap_or_default())
+    }
 }
 
 /// How the connection to the mail server is protected. There is no opportunistic TLS: an attacker who can read the mail can
@@ -123,7 +130,7 @@ impl Mailer {
         }
         Ok(Arc::new(Self {
             tls: if encrypted { Some(Tls::new(&config)?) } else { None },
-            rate: config.max_rate.map(|per_second| Mutex::new(Rate::new(per_second))),
+            rate: config.mail_interval.map(|interval| Mutex::new(Rate::new(interval))),
             pool: Pool::new(config.connections, config.number),
             refusals: Refusals::default(),
             accepted: AtomicU64::new(0),

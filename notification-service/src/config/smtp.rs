@@ -11,6 +11,7 @@ use runtime::{
 use std::{net::IpAddr, time::Duration};
 use variables::Variables;
 
+mod max_rate;
 mod variables;
 
 /// Reads `SMTP_*`, and `SMTP_2_*` and `SMTP_3_*` if there are such servers. `hello` is the default of the names in EHLO.
@@ -46,7 +47,7 @@ fn server(env: &mut Env, number: ServerNumber, hello: &str, plaintext_allowed: b
         trusted: env.or(names.ca_file, Certificates::default(), mailer::certificates),
         client_key: client_key(env, number, encryption),
         credentials,
-        max_rate: env.or(names.max_rate, None, max_rate),
+        mail_interval: env.or(names.max_rate, None, max_rate::interval),
     }
 }
 
@@ -139,13 +140,6 @@ fn encryption(text: &str) -> Result<Encryption, &'static str> {
         "tls" => Ok(Encryption::Tls),
         _ => Err("none, starttls or tls"),
     }
-}
-
-fn max_rate(text: &str) -> Result<Option<u32>, &'static str> {
-    if text == "off" {
-        return Ok(None);
-    }
-    env::number(1..=100_000)(text).map(Some).map_err(|_| "off, or emails a second from 1 to 100000")
 }
 
 #[cfg(test)]
@@ -254,8 +248,12 @@ mod tests {
 
     #[test]
     fn a_further_server_has_its_own_variables_and_takes_nothing_from_the_first() {
-        let first =
-            [("SMTP_HOST", "::1"), ("SMTP_PORT", "587"), ("SMTP_CONNECTIONS", "3"), ("SMTP_MAX_RATE", "7")];
+        let first = [
+            ("SMTP_HOST", "::1"),
+            ("SMTP_PORT", "587"),
+            ("SMTP_CONNECTIONS", "3"),
+            ("SMTP_MAX_RATE", "30/min"),
+        ];
         let second =
             [("SMTP_2_HOST", "127.0.0.2"), ("SMTP_2_PORT", "2525"), ("SMTP_2_HELLO_NAME", "b.example.com")];
         let servers =
@@ -268,7 +266,12 @@ mod tests {
             (second.host.as_str(), second.port, second.hello.as_str()),
             ("127.0.0.2", 2525, "b.example.com")
         );
-        assert_eq!((second.connections, second.max_rate), (16, None), "the defaults, not the first server's");
+        assert_eq!(first.mail_interval, Some(Duration::from_secs(2)));
+        assert_eq!(
+            (second.connections, second.mail_interval),
+            (16, None),
+            "the defaults, not the first server's"
+        );
         assert_eq!((third.port, third.hello.as_str()), (1025, "example.com"));
     }
 

@@ -1,4 +1,4 @@
-//! The provider's rate limit in emails per second, evenly spread. Pure: `now` is an argument.
+//! The provider's rate limit, evenly spread: no burst, however few emails there were before. Pure: `now` is an argument.
 
 use std::time::{Duration, Instant};
 
@@ -10,9 +10,9 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// `per_second` is above zero.
-    pub(super) fn new(per_second: u32) -> Self {
-        Self { interval: Duration::from_secs(1) / per_second.max(1), next: None }
+    /// `interval`: from one email to the next.
+    pub(super) fn new(interval: Duration) -> Self {
+        Self { interval, next: None }
     }
 
     /// The next free time, not before `now`.
@@ -33,7 +33,7 @@ mod tests {
     #[test]
     fn emails_are_spread_evenly_and_unused_time_is_not_saved_up() {
         let now = Instant::now();
-        let mut rate = Rate::new(10);
+        let mut rate = Rate::new(Duration::from_millis(100));
         let mut reserve = |now| {
             let slot = rate.slot(now);
             rate.take(slot);

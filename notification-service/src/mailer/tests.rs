@@ -44,7 +44,7 @@ fn config(port: u16) -> SmtpConfig {
         trusted: Certificates::default(),
         client_key: None,
         credentials: None,
-        max_rate: None,
+        mail_interval: None,
     }
 }
 
@@ -340,7 +340,9 @@ async fn what_comes_after_a_mail_is_no_reply_to_the_next() {
 #[tokio::test]
 async fn a_wait_for_the_rate_that_is_called_off_takes_no_email_from_it() {
     let (slow, _) = server(|_, _| None).await;
-    let mailer = Mailer::new(SmtpConfig { max_rate: Some(2), ..slow.config.clone() }).unwrap();
+    let mailer =
+        Mailer::new(SmtpConfig { mail_interval: Some(Duration::from_millis(500)), ..slow.config.clone() })
+            .unwrap();
     send(&mailer).await.unwrap();
     for _ in 0..10 {
         let waited = tokio::time::timeout(Duration::from_millis(1), mailer.session()).await;

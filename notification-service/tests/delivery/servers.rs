@@ -48,6 +48,17 @@ impl Two {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_is_not_away_because_its_rate_makes_mails_wait() {
+    let two = Two::new().await;
+    two.world.publish(&(0..2).map(created).collect::<Vec<_>>()).await;
+    // 1.5 s from mail to mail: longer than the longest sleep between two looks at the servers.
+    let service = two.start(&[("SMTP_TIMEOUT", "200ms"), ("SMTP_MAX_RATE", "40/min")]).await;
+    let mails = two.world.wait_for_mails(2).await;
+    service.stop().await;
+    assert_eq!((distinct_ids(&mails), two.second.mails().len()), (2, 0));
+}
+
 /// The first server fails in this way from the start. `None`: it is not there. Returns how many mails it accepted.
 async fn the_second_takes_over(fault: Option<(Stage, Action)>) -> usize {
     let two = Two::new().await;
