@@ -17,16 +17,41 @@ mod variables;
 /// Reads `SMTP_*`, and `SMTP_2_*` and `SMTP_3_*` if there are such servers. `hello` is the default of the names in EHLO.
 pub(crate) fn from_env(env: &mut Env, hello: &str) -> Vec<SmtpConfig> {
     let plaintext_allowed = env.or("ALLOW_PLAINTEXT_PASSWORD", false, env::yes_or_no);
-    let servers = variables::servers(env).into_iter();
-    servers.map(|number| server(env, number, hello, plaintext_allowed)).collect()
+    let mut read: Vec<(SmtpConfig, Option<String>)> = Vec::new();
+    for number in variables::servers(env) {
+        let username = env.optional(Variables::of(number).username, env::text);
+        let server = server(env, number, hello, plaintext_allowed, username.clone());
+        let twin = read.iter().find(|(it, other)| is_same_place(it, &server) && *other == username);
+        if let Some((twin, _)) = twin {
+            let twin = Variables::of(twin.number).host;
+            env.problem(
+                Variables::of(number).host,
+                format!("expected another server than that of {twin}: host, port and user name are the same"),
+            );
+        }
+        read.push((server, username));
+    }
+    read.into_iter().map(|(server, _)| server).collect()
+}
+
+/// Whether two servers have the same address. With the same login, too, the second could never help: it is away with the first.
+fn is_same_place(one: &SmtpConfig, other: &SmtpConfig) -> bool {
+    let host = |server: &SmtpConfig| server.host.trim_end_matches('.').to_ascii_lowercase();
+    one.port == other.port && host(one) == host(other)
 }
 
 /// Reads the variables of one server. It takes nothing from another one.
-fn server(env: &mut Env, number: ServerNumber, hello: &str, plaintext_allowed: bool) -> SmtpConfig {
+fn server(
+    env: &mut Env,
+    number: ServerNumber,
+    hello: &str,
+    plaintext_allowed: bool,
+    username: Option<String>,
+) -> SmtpConfig {
     let names = Variables::of(number);
     let host = env.or(names.host, "localhost".to_owned(), env::text);
     let encryption = env.or(names.encryption, Encryption::None, encryption);
-    let credentials = credentials(env, number);
+    let credentials = credentials(env, number, username);
     if credentials.is_some() && encryption == Encryption::None && !plaintext_allowed && !is_loopback(&host) {
         env.problem(
             names.encryption,
@@ -52,11 +77,10 @@ fn server(env: &mut Env, number: ServerNumber, hello: &str, plaintext_allowed: b
 }
 
 /// Reads the login: a name with a password, or with a token.
-fn credentials(env: &mut Env, number: ServerNumber) -> Option<SmtpCredentials> {
+fn credentials(env: &mut Env, number: ServerNumber, username: Option<String>) -> Option<SmtpCredentials> {
     let names = Variables::of(number);
     let has_password = env.is_set(names.password) || env.is_set(names.password_file);
     let has_token = env.is_set(names.token_file);
-    let username = env.optional(names.username, env::text);
     let password = env.secret(names.password, names.password_file, one_line);
     let token = env.optional(names.token_file, env::text).and_then(|path| {
         let read = Secret::from_files(names.token_file, vec![path.into()], token);
@@ -289,6 +313,31 @@ mod tests {
         assert_eq!(problems(&[("SMTP_1_HOST", "a")])[0].0, "SMTP_1_HOST");
         assert_eq!(problems(&[("SMTP_4_HOST", "d")])[0].1, "expected three mail servers at most");
         assert!(read_all(&[("SMTP_2_HOST", " "), ("SMTP_2_PORT", "")]).is_ok(), "empty counts as absent");
+    }
+
+    #[test]
+    fn the_same_server_twice_is_refused() {
+        let login = [("SMTP_USERNAME", "a"), ("SMTP_PASSWORD", "x"), ("SMTP_ENCRYPTION", "tls")];
+        let further = [("SMTP_2_USERNAME", "a"), ("SMTP_2_PASSWORD", "y"), ("SMTP_2_ENCRYPTION", "tls")];
+        let hosts = [("SMTP_HOST", "mail.example.com"), ("SMTP_2_HOST", "Mail.Example.com.")];
+        let problems = |pairs: &[&[(&str, &str)]]| read_all(&pairs.concat()).map_or_else(|it| it, |_| vec![]);
+        let expected =
+            "expected another server than that of SMTP_HOST: host, port and user name are the same";
+        for same in [&[&hosts[..]][..], &[&hosts, &login, &further]] {
+            assert_eq!(problems(same), [("SMTP_2_HOST", expected.to_owned())]);
+        }
+        for another in [
+            &[&hosts[..], &[("SMTP_2_PORT", "2525")]][..],
+            &[&hosts, &login],
+            &[&hosts, &login, &further, &[("SMTP_2_USERNAME", "b")]],
+            &[&[("SMTP_HOST", "mail.example.com"), ("SMTP_2_HOST", "mail.example.net")]],
+        ] {
+            assert_eq!(problems(another), [], "{another:?}");
+        }
+        let third = [("SMTP_2_HOST", "b.example.com"), ("SMTP_3_HOST", "b.example.com")];
+        let problems = problems(&[&third]);
+        assert!(problems.len() == 1 && problems[0].0 == "SMTP_3_HOST", "{problems:?}");
+        assert!(problems[0].1.contains("SMTP_2_HOST"), "{problems:?}");
     }
 
     #[test]
