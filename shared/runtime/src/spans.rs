@@ -52,6 +52,9 @@ impl Spans {
     /// # Errors
     /// When the library does not take the endpoint.
     pub fn start(config: &SpansConfig) -> anyhow::Result<Self> {
+        if let Some(switch) = config.off_by {
+            log::info!("no spans are exported: {switch}");
+        }
         #[cfg(feature = "otel")]
         {
             let exporter = config.on.as_deref().map(exporter::Exporter::start).transpose()?;

@@ -2,14 +2,19 @@
 //! Source: <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
 
 use crate::env::{self, Env};
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 use url::Url;
+
+/// The variables that say where spans go.
+const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
 
 /// Where spans go, if they go anywhere.
 #[derive(Debug, Clone, Default)]
 pub struct SpansConfig {
-    /// `None`: no endpoint is set, and nothing is done.
+    /// `None`: no endpoint is set, or a switch is off, and nothing is done.
     pub(super) on: Option<Box<On>>,
+    /// The switch that is off although an endpoint is set, such as `OTEL_SDK_DISABLED=true`.
+    pub(super) off_by: Option<&'static str>,
 }
 
 /// Where spans go, from whom, and which of them.
@@ -24,6 +29,8 @@ pub(super) struct On {
     pub(super) service_name: String,
     pub(super) service_version: &'static str,
     pub(super) sampling: Sampling,
+    /// The longest wait of a span that has ended.
+    pub(super) delay: Duration,
 }
 
 /// Which traces are recorded.
@@ -36,11 +43,15 @@ pub(super) struct Sampling {
 }
 
 impl SpansConfig {
-    /// Reads `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`
-    /// and `OTEL_TRACES_SAMPLER_ARG`. `service`: the name of the service, unless one is set.
+    /// Reads `OTEL_…`. `service`: the name of the service, unless one is set. When a switch is off, the others don't matter: they
+    /// may be set for all programs of a machine, for a collector that this one could not reach.
     pub fn from_env(env: &mut Env, service: &'static str, service_version: &'static str) -> Self {
-        let base = read_endpoint(env, "OTEL_EXPORTER_OTLP_ENDPOINT").map(|base| traces_below(&base));
-        let own = read_endpoint(env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+        if let Some(switch) = switched_off(env) {
+            let is_asked = ENDPOINTS.iter().any(|name| env.is_set(name));
+            return Self { on: None, off_by: is_asked.then_some(switch) };
+        }
+        let [base, own] = ENDPOINTS.map(|name| read_endpoint(env, name));
+        let base = base.map(|base| traces_below(&base));
         let service_name = env.or("OTEL_SERVICE_NAME", service.to_owned(), env::text);
         let sampler = env.or("OTEL_TRACES_SAMPLER", Sampler::ALL[0], Sampler::parse);
         let share = env.or("OTEL_TRACES_SAMPLER_ARG", 1.0, share);
@@ -55,8 +66,36 @@ impl SpansConfig {
             },
             follows_parent: sampler.follows_parent,
         };
-        let on = |endpoint| Box::new(On { endpoint, service_name, service_version, sampling });
-        Self { on: own.or(base).map(on) }
+        // With 0 the library's thread never sleeps, and takes a whole core.
+        let delay = env.or("OTEL_BSP_SCHEDULE_DELAY", 5_000, env::number(10..=3_600_000));
+        let delay = Duration::from_millis(delay);
+        let on = |endpoint| Box::new(On { endpoint, service_name, service_version, sampling, delay });
+        Self { on: own.or(base).map(on), off_by: None }
+    }
+}
+
+/// The switch that is off, with its value.
+fn switched_off(env: &mut Env) -> Option<&'static str> {
+    let is_disabled = env.or("OTEL_SDK_DISABLED", false, true_or_false);
+    let is_exported = env.or("OTEL_TRACES_EXPORTER", true, exporter);
+    match (is_disabled, is_exported) {
+        (true, _) => Some("OTEL_SDK_DISABLED=true"),
+        (false, false) => Some("OTEL_TRACES_EXPORTER=none"),
+        (false, true) => None,
+    }
+}
+
+/// In any case, as the standard has it. It takes any other value for `false`; here that is refused, as somebody meant something.
+fn true_or_false(text: &str) -> Result<bool, &'static str> {
+    text.to_ascii_lowercase().parse().map_err(|_| "true or false")
+}
+
+/// Whether spans are exported.
+fn exporter(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "otlp" => Ok(true),
+        "none" => Ok(false),
+        _ => Err("otlp or none"),
     }
 }
 
@@ -130,10 +169,48 @@ fn protocol(text: &str) -> Result<(), &'static str> {
 mod tests {
     use super::*;
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Option<Box<On>>, String> {
+    fn read_all(pairs: &[(&str, &str)]) -> Result<SpansConfig, String> {
         let mut env = Env::from_pairs(pairs.iter().copied());
         let config = SpansConfig::from_env(&mut env, "user-service", "1.2.3");
-        env.finish(|| Some(config.on)).map_err(|error| error.to_string())
+        env.finish(|| Some(config)).map_err(|error| error.to_string())
+    }
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Option<Box<On>>, String> {
+        read_all(pairs).map(|config| config.on)
+    }
+
+    #[test]
+    fn a_switch_of_the_standard_that_is_off_is_noted_if_there_is_an_endpoint() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318");
+        let elsewhere = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://collector:4317");
+        let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        for (off, said) in [
+            (("OTEL_SDK_DISABLED", "true"), "OTEL_SDK_DISABLED=true"),
+            (("OTEL_SDK_DISABLED", "TRUE"), "OTEL_SDK_DISABLED=true"),
+            (("OTEL_TRACES_EXPORTER", "none"), "OTEL_TRACES_EXPORTER=none"),
+        ] {
+            for asked in [endpoint, elsewhere] {
+                let config = read_all(&[off, asked, grpc]).unwrap();
+                assert!(config.on.is_none(), "{off:?}");
+                assert_eq!(config.off_by, Some(said));
+            }
+            assert_eq!(read_all(&[off]).unwrap().off_by, None, "nobody asked for spans");
+        }
+        for on in
+            [("OTEL_SDK_DISABLED", "false"), ("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_SDK_DISABLED", "")]
+        {
+            let config = read_all(&[on, endpoint]).unwrap();
+            assert!(config.on.is_some() && config.off_by.is_none(), "{on:?}");
+        }
+    }
+
+    #[test]
+    fn the_delay_is_in_milliseconds() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318");
+        for (delay, expected) in [("", 5_000), ("10", 10), ("3600000", 3_600_000)] {
+            let on = read(&[endpoint, ("OTEL_BSP_SCHEDULE_DELAY", delay)]).unwrap().unwrap();
+            assert_eq!(on.delay, Duration::from_millis(expected));
+        }
     }
 
     #[test]
@@ -190,6 +267,12 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "expected http://"),
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://localhost:4318/?key=1", "expected http://"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:secret@localhost:4318", "without a user"),
+            ("OTEL_SDK_DISABLED", "yes", "expected true or false"),
+            ("OTEL_TRACES_EXPORTER", "console", "expected otlp or none"),
+            ("OTEL_TRACES_EXPORTER", "otlp,console", "expected otlp or none"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "0", "from 10 to 3600000"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "9", "from 10 to 3600000"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "5s", "from 10 to 3600000"),
             ("OTEL_TRACES_SAMPLER", "jaeger_remote", "parentbased_always_on, "),
             ("OTEL_TRACES_SAMPLER_ARG", "1.5", "from 0 to 1"),
             ("OTEL_TRACES_SAMPLER_ARG", "NaN", "from 0 to 1"),

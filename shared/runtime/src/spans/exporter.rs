@@ -72,8 +72,12 @@ impl Exporter {
     /// Starts the thread that hands what has ended to `sender`.
     fn exporting(sender: impl SpanExporter + 'static, on: &On) -> Self {
         let waiting = Arc::new(Waiting::default());
+        let config = BatchConfigBuilder::default()
+            .with_max_queue_size(MAX_WAITING)
+            .with_scheduled_delay(on.delay)
+            .build();
         let batches = BatchSpanProcessor::builder(Reporting { sender, waiting: Arc::clone(&waiting) })
-            .with_batch_config(BatchConfigBuilder::default().with_max_queue_size(MAX_WAITING).build())
+            .with_batch_config(config)
             .build();
         let instance = uuid::Uuid::new_v4().to_string();
         let resource = Resource::builder()

@@ -47,11 +47,16 @@ impl Collector {
     }
 
     fn exporter(&self, sampling: Sampling) -> Arc<Exporter> {
+        self.exporter_after(Duration::from_secs(5), sampling)
+    }
+
+    fn exporter_after(&self, delay: Duration, sampling: Sampling) -> Arc<Exporter> {
         let on = On {
             endpoint: "http://localhost/".parse().unwrap(),
             service_name: "a-service".to_owned(),
             service_version: "1.2.3",
             sampling,
+            delay,
         };
         Arc::new(Exporter::exporting(self.clone(), &on))
     }
@@ -93,6 +98,16 @@ fn a_step_has_an_id_of_its_own_and_the_one_before_is_its_parent() {
         assert_eq!(exported.span_context.span_id().to_bytes(), step.span_id().octets(), "{kind:?}");
         assert_eq!(exported.parent_span_id.to_bytes(), given.span_id().octets(), "{kind:?}");
     }
+}
+
+#[test]
+fn a_span_waits_for_others_as_long_as_is_configured() {
+    let collector = Collector::default();
+    let exporter = collector.exporter_after(Duration::from_millis(10), ALL);
+    let began = Instant::now();
+    drop(spans_to(&exporter).begin(Kind::Server, format_args!("a step"), None));
+    collector.wait_until_asked();
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[test]
