@@ -80,6 +80,7 @@ impl Delivery {
     ) -> Try {
         let topic = self.names.shown(position.partition.topic);
         let mut span = self.spans.begin(Kind::Consumer, format_args!("process {topic}"), trace);
+        span.fail_unless_ended();
         span.of_kafka("process", &topic);
         span.at_place(position.partition.number, position.offset);
         span.text("messaging.consumer.group.name", &self.group);
@@ -88,6 +89,7 @@ impl Delivery {
         if let Some(error) = failure(&tried) {
             span.fail(error);
         }
+        span.end();
         tried
     }
 
@@ -124,6 +126,7 @@ impl Delivery {
                 }
             };
             let mut talk = self.spans.begin(Kind::Client, format_args!("SMTP"), Some(processing.trace()));
+            talk.fail_unless_ended();
             talk.text("network.protocol.name", "smtp");
             let (host, port) = mailer.server();
             talk.text("server.address", host);
@@ -131,6 +134,7 @@ impl Delivery {
             let sending = session.send(&email, &interrupts.recall);
             let sent = interrupts.abandon.run_until_cancelled(sending).await;
             note_reply(&mut talk, sent.as_ref());
+            talk.end();
             match sent {
                 None | Some(Err(SendError::Recalled)) => return Try::Interrupted,
                 Some(Ok(_)) => {
@@ -148,36 +152,33 @@ impl Delivery {
 
     /// Writes the record to another topic and waits for the broker's ack.
     pub(crate) async fn write(&self, record: &Record, target: &Target) -> Outcome {
-        let topic = match target {
-            Target::Retry(_) => Topic::MailRetry,
-            Target::DeadLetter { .. } => Topic::DeadLetter,
-        };
-        let topic = self.names.shown(topic);
-        let mut span =
-            self.spans.begin(Kind::Producer, format_args!("send {topic}"), record.trace().as_ref());
-        span.of_kafka("send", &topic);
         match target {
-            Target::Retry(retry) => self.hand_on(record, retry).await,
-            Target::DeadLetter { reason, status } => {
-                // The step succeeds. What failed is the mail.
-                span.text("dead_letter.reason", reason.name());
-                self.dead_letter(record, *reason, *status).await
-            }
+            Target::Retry(retry) => match self.hand_on(record, retry).await {
+                Ok(()) => Outcome::HandedOn,
+                Err(error) => {
+                    note_not_copied(record, Topic::MailRetry, &error);
+                    self.dead_letter(record, Reason::TooLarge, None).await
+                }
+            },
+            Target::DeadLetter { reason, status } => self.dead_letter(record, *reason, *status).await,
         }
     }
 
-    async fn hand_on(&self, record: &Record, retry: &Retry) -> Outcome {
+    async fn hand_on(&self, record: &Record, retry: &Retry) -> Result<(), NotTaken> {
+        let mut span = self.begin_copy(record, Topic::MailRetry);
         let headers = dead_letter::retry_headers(record, retry, &self.group);
-        match self.writer.write(&copy(record, Topic::MailRetry, headers)).await {
-            Ok(()) => Outcome::HandedOn,
-            Err(error) => {
-                note_not_copied(record, Topic::MailRetry, &error);
-                self.dead_letter(record, Reason::TooLarge, None).await
-            }
+        let written = self.writer.write(&copy(record, Topic::MailRetry, headers)).await;
+        if written.is_err() {
+            span.fail("not_taken");
         }
+        span.end();
+        written
     }
 
     async fn dead_letter(&self, record: &Record, reason: Reason, status: Option<Status>) -> Outcome {
+        let mut span = self.begin_copy(record, Topic::DeadLetter);
+        // The step succeeds. What failed is the mail.
+        span.text("dead_letter.reason", reason.name());
         let headers = dead_letter::headers(record, &self.group, reason, status, Timestamp::now());
         let mut letter = copy(record, Topic::DeadLetter, headers);
         let mut pause = REFUSED_LETTER_PAUSE;
@@ -192,7 +193,18 @@ impl Delivery {
                 (letter.key, letter.payload) = (None, None);
             }
         }
+        span.end();
         Outcome::DeadLettered(reason)
+    }
+
+    /// The span of a copy to this topic.
+    fn begin_copy(&self, record: &Record, topic: Topic) -> Span {
+        let topic = self.names.shown(topic);
+        let mut span =
+            self.spans.begin(Kind::Producer, format_args!("send {topic}"), record.trace().as_ref());
+        span.fail_unless_ended();
+        span.of_kafka("send", &topic);
+        span
     }
 }
 

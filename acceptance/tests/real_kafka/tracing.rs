@@ -22,16 +22,17 @@ const OTHER: &str = "1bf7651916cd43dd8448eb211c80319c";
 
 /// Both services, ready and exporting, and the API. `run` tells those of one test apart.
 async fn exporting(world: &World, run: &str, endpoint: &str) -> (Service, Service, Api) {
-    // So that a test need not wait for the usual five seconds.
-    let exporting = |service: Service| {
-        service.with("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).with("OTEL_BSP_SCHEDULE_DELAY", "100")
-    };
-    let mut user = exporting(world.user_service(&format!("user{run}")));
-    let mut mailer = exporting(world.notification_service(&format!("notification{run}")));
+    let mut user = exporting_to(endpoint, world.user_service(&format!("user{run}")));
+    let mut mailer = exporting_to(endpoint, world.notification_service(&format!("notification{run}")));
     user.start_and_wait().await;
     mailer.start_and_wait().await;
     let api = Api::new(user.address());
     (user, mailer, api)
+}
+
+/// A service that exports at once, so that a test need not wait for the usual five seconds.
+fn exporting_to(endpoint: &str, service: Service) -> Service {
+    service.with("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).with("OTEL_BSP_SCHEDULE_DELAY", "100")
 }
 
 /// A request as a page sends it that has begun a trace.
@@ -228,4 +229,36 @@ async fn a_trace_that_is_not_sampled_goes_on_and_is_not_exported() {
     user.stop().await;
     mailer.stop().await;
     assert!(collector.all().iter().all(|taken| taken.trace_id() == trace));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_the_retry_topic_refuses_has_a_failed_span_and_the_dead_letter_one_of_its_own() {
+    let (world, collector) = (World::start().await, Collector::start().await);
+    world.kafka.create_topic("user_account_mail_retry", 1, &["max.message.bytes=100"]).await;
+    let services = [world.user_service("user"), world.notification_service("notification")];
+    let mut services =
+        services.map(|it| exporting_to(&collector.endpoint(), it).with("KAFKA_TOPIC_SETTINGS", "ignore"));
+    for service in &mut services {
+        service.start_and_wait().await;
+    }
+    let email = "later@example.com";
+    world.inbox.set_script(Script::recipient(email, Action::reply(450, "4.2.0 later")));
+    let person = json!({"first_name": "Ada", "last_name": "Lovelace", "email": email});
+    let answer = post(&Api::new(services[0].address()), "/api/register", &person, TRACE).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
+
+    let spans = collector.trace(TRACE, 6, LIMIT).await;
+    show(&drawn(&spans));
+    let copy = |topic| {
+        let name = format!("send {topic}");
+        spans.iter().find(|taken| taken.span.name == name).expect("a copy").attributes()
+    };
+    let (retry, letter) = (copy("user_account_mail_retry"), copy("user_account_dead_letter"));
+    assert_eq!(retry["messaging.destination.name"], "user_account_mail_retry");
+    assert_eq!(retry["error.type"], "not_taken");
+    assert_eq!(letter["messaging.destination.name"], "user_account_dead_letter");
+    assert_eq!((letter.get("error.type"), &letter["dead_letter.reason"][..]), (None, "too_large"));
+    for service in &mut services {
+        service.stop().await;
+    }
 }

@@ -157,6 +157,23 @@ impl Span {
         self.number("messaging.kafka.offset", offset);
     }
 
+    /// From now on the step has failed as `interrupted` if it is dropped before [`Span::end`], since its task was cancelled: an
+    /// operation that did not return its result is no success.
+    pub fn fail_unless_ended(&mut self) {
+        #[cfg(feature = "otel")]
+        if let Some(recorded) = &mut self.recorded {
+            recorded.fail_unless_ended();
+        }
+    }
+
+    /// Ends the step, which failed only if [`Span::fail`] has said so.
+    pub fn end(self) {
+        #[cfg(feature = "otel")]
+        if let Some(recorded) = self.recorded {
+            recorded.end();
+        }
+    }
+
     /// Says that the step failed. `error` is a short name of this project's own.
     pub fn fail(&mut self, error: &'static str) {
         #[cfg(feature = "otel")]

@@ -52,7 +52,11 @@ pub(super) struct Exporter {
 
 /// A span that will be exported when it is dropped.
 #[derive(Debug)]
-pub(super) struct Recorded(Box<Span>);
+pub(super) struct Recorded {
+    span: Box<Span>,
+    /// Dropped as it is, the step has failed.
+    must_end: bool,
+}
 
 impl Exporter {
     pub(super) fn start(on: &On) -> anyhow::Result<Self> {
@@ -122,7 +126,7 @@ impl Exporter {
             // The exporter is closed.
             (parent, None) => parent.map_or_else(TraceContext::random, |parent| parent.clone().next_step()),
         };
-        (trace, span.is_recording().then(|| Recorded(Box::new(span))))
+        (trace, span.is_recording().then(|| Recorded { span: Box::new(span), must_end: false }))
     }
 
     /// Exports what waits. Blocks for [`CLOSE_TIMEOUT`] at most. Logs what was lost, if no line said so before.
@@ -138,16 +142,32 @@ impl Exporter {
 
 impl Recorded {
     pub(super) fn rename(&mut self, name: String) {
-        self.0.update_name(name);
+        self.span.update_name(name);
     }
 
     pub(super) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
-        self.0.set_attribute(KeyValue::new(name, value));
+        self.span.set_attribute(KeyValue::new(name, value));
     }
 
     pub(super) fn fail(&mut self, error: &'static str) {
         self.set("error.type", error);
-        self.0.set_status(Status::error(""));
+        self.span.set_status(Status::error(""));
+    }
+
+    pub(super) fn fail_unless_ended(&mut self) {
+        self.must_end = true;
+    }
+
+    pub(super) fn end(mut self) {
+        self.must_end = false;
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        if self.must_end {
+            self.fail("interrupted");
+        }
     }
 }
 

@@ -101,6 +101,32 @@ fn a_step_has_an_id_of_its_own_and_the_one_before_is_its_parent() {
 }
 
 #[test]
+fn a_step_whose_task_is_cancelled_has_failed() {
+    let collector = Collector::default();
+    let exporter = collector.exporter(ALL);
+    let begin = |name| spans_to(&exporter).begin(Kind::Consumer, format_args!("{name}"), None);
+    let must_end = |name| {
+        let mut span = begin(name);
+        span.fail_unless_ended();
+        span
+    };
+    drop(must_end("cancelled"));
+    must_end("ended").end();
+    begin("ended").end();
+    drop(begin("dropped, and nobody has asked for an end"));
+    let mut failed = must_end("failed");
+    failed.fail("refused");
+    failed.end();
+    exporter.provider.force_flush().unwrap();
+    let errors = |span: &SpanData| -> Vec<_> {
+        assert_eq!(matches!(span.status, Status::Error { .. }), !span.attributes.is_empty());
+        span.attributes.iter().map(|it| format!("{}={}", it.key, it.value)).collect()
+    };
+    let errors: Vec<_> = collector.spans().iter().map(errors).collect();
+    assert_eq!(errors, [vec!["error.type=interrupted"], vec![], vec![], vec![], vec!["error.type=refused"]]);
+}
+
+#[test]
 fn a_span_waits_for_others_as_long_as_is_configured() {
     let collector = Collector::default();
     let exporter = collector.exporter_after(Duration::from_millis(10), ALL);
