@@ -84,6 +84,8 @@ compose() {
     "$(images USER_SERVICE_IMAGE="$given-u" NOTIFICATION_SERVICE_IMAGE="$given-n")"
   "${COMPOSE[@]}" -f docker-compose.yml --profile '*' config -q
   echo 'docker-compose.yml is valid'
+  python3 scripts/release/compose.py <docker-compose.yml | "${COMPOSE[@]}" --project-directory / -f - --profile '*' config -q
+  echo "a release's docker-compose.yml is valid"
   for override in docker-compose.*.yml; do
     [[ -e $override ]] || continue
     "${COMPOSE[@]}" -f docker-compose.yml -f "$override" --profile '*' config -q

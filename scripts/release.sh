@@ -105,7 +105,7 @@ step 'chart and Compose file'
 # As `helm package` does, which writes the present time into the archive. .helmignore has names of folders only.
 mapfile -t ignored < <(sed 's|^|--exclude=two-step-signup/|; s|/$||' "$CHART/.helmignore")
 pack "$files/two-step-signup-$version.tgz" "${CHART%/*}" --exclude=.helmignore "${ignored[@]}" two-step-signup
-cp docker-compose.yml "$files/"
+python3 scripts/release/compose.py <docker-compose.yml >"$files/docker-compose.yml"
 
 step 'checksums, provenance, signatures'
 (cd "$files" && sha256sum -- *) >"$WORK/SHA256SUMS"

@@ -137,6 +137,21 @@ class Release(unittest.TestCase):
         self.assertIn({"uri": "pkg:deb/debian/libc6@2.36-9%2Bdeb12u14?arch=amd64&distro=debian-12", "digest": {"sha256": 64 * "a"}}, materials)
         self.assertIn({"name": "source", "digest": {"gitCommit": "c0ffee"}}, materials)
 
+    def test_the_compose_file_of_a_release_needs_no_folder_beside_it(self):
+        text = pathlib.Path("docker-compose.yml").read_text()
+        made = run("compose.py", text=text)
+        changed = [line for line in made.splitlines() if line not in text.splitlines()]
+        self.assertEqual(changed[1:], ["  bind: {create_host_path: true}"])
+        self.assertNotIn("create_host_path: false", made)
+        self.assertEqual(len(made.splitlines()), len(text.splitlines()))
+        # All that is mounted from the host.
+        self.assertEqual(made.count("type: bind"), 1)
+
+    def test_a_compose_file_that_has_changed_is_not_released_unseen(self):
+        done = subprocess.run([sys.executable, str(HERE / "compose.py")], input="services: {}", capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("CHANGES", done.stderr)
+
     def test_a_list_has_what_is_no_crate(self):
         (self.folder / "packages.tsv").write_text(PACKAGES)
         crate = {"type": "library", "name": "serde"}
