@@ -111,6 +111,6 @@ pub struct Settings {
 pub struct ServerSettings {
     /// The most SMTP sessions.
     pub sessions: usize,
-    /// How long it may leave mails without any answer when another server could take them.
+    /// How long it may end no mail while it has some and another server could take them.
     pub longest_silence: Duration,
 }

@@ -77,7 +77,7 @@ impl Server {
 
     /// Notes that it, or its probe, has been silent for too long. Closes the gate if another server takes the mail.
     pub(super) fn is_silent(&mut self, longest: Duration, beside_another: bool, now: Now) {
-        let reason = format!("no answer for {longest:?}");
+        let reason = format!("no mail ended for {longest:?}");
         if !beside_another {
             self.silences = self.silences.saturating_add(1);
         }

@@ -210,7 +210,7 @@ fn a_silent_server_loses_its_mail_to_the_next_and_a_lone_one_does_not() {
             assert_eq!((shell.closed_by(FIRST), shell.withdrawn), (None, vec![]));
             continue;
         }
-        assert_eq!(shell.closed_by(FIRST).as_deref(), Some("no answer for 10s"));
+        assert_eq!(shell.closed_by(FIRST).as_deref(), Some("no mail ended for 10s"));
         assert_eq!(shell.withdrawn, [(FIRST, Withdrawal::IfUnsent)]);
         // One of them was sent to its end: the server may have it.
         let sent = shell.with(FIRST)[3].0;
@@ -426,7 +426,7 @@ fn a_server_whose_probe_hangs_is_not_called_one_on_trial() {
     assert_eq!(shell.with(FIRST).len(), 1);
     shell.pass(LONGEST_SILENCE);
     shell.end_with(FIRST, || Try::Interrupted);
-    assert_eq!(shell.closed_by(FIRST).as_deref(), Some("no answer for 10s"));
+    assert_eq!(shell.closed_by(FIRST).as_deref(), Some("no mail ended for 10s"));
 }
 
 #[test]
