@@ -145,7 +145,7 @@ impl Snapshot {
         gauge(
             encoder,
             "smtp_server_open",
-            "1 while this mail server may get mail, 0 while it is only probed",
+            "1 while this mail server may get mail, 0 while it is only probed; 1 also before its first mail, when nobody has spoken to it",
             open,
         )?;
         let accepted = servers().map(|(number, mailer)| ([("server", number.label())], mailer.accepted()));
