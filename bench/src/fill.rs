@@ -1,4 +1,4 @@
-//! Writes events straight to the topics with the contract's own codec: backlogs and histories, faster than by signups.
+//! Writes events straight to the topics with the contract's own codec and a trace each: backlogs and histories, faster than by signups.
 
 use crate::progress;
 use acceptance::world::ID_SECRET;
@@ -13,6 +13,7 @@ use contract::{
     person_name::PersonName,
     registration_id::RegistrationId,
     request_id::RequestId,
+    trace_context::TraceContext,
 };
 use jiff::Timestamp;
 use rdkafka::{
@@ -131,10 +132,13 @@ pub(crate) async fn write(
         for number in people {
             let event = event(number)?;
             let encoded = event.encode()?;
+            // As the user service does.
+            let headers: Vec<_> =
+                encoded.headers.into_iter().chain(TraceContext::random().headers()).collect();
             let mut record = BaseRecord::to(encoded.topic.name())
                 .key(&encoded.key)
                 .payload(&encoded.payload)
-                .headers(owned_headers(&encoded.headers))
+                .headers(owned_headers(&headers))
                 .timestamp(event.occurred_at().as_millisecond());
             while let Err((error, refused)) = producer.send(record) {
                 let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
