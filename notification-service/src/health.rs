@@ -4,7 +4,8 @@
 //!
 //! Ready: the process has joined the consumer group, a broker answers, and the topics are as they must be. A closed gate is
 //! shown, but is no failure: a restart of this service would not bring the mail server back. With several mail servers, each
-//! has its gate, and `gate` is open while one of them is. A server that has had no mail yet counts as open: only mails try one.
+//! has its gate, and `gate` is open while one of them is. A server that has had no mail yet counts as
+//! open: nothing but a mail tests it.
 
 use crate::{
     metrics::Metrics,

@@ -1,8 +1,9 @@
 //! The mail servers, and which one gets the next mail.
 //!
 //! The first server whose gate is open gets all mail. A closed gate gets one mail at a time, as a probe. A server with others
-//! beside it is also judged by its silence: it may be silent for as long as it has to connect (`SMTP_TIMEOUT`). A lone
-//! server gets all the time of its time-outs, since nobody else would take the mail.
+//! beside it is also judged by its silence: it may be silent for as long as it has to connect (`SMTP_TIMEOUT`) and the time
+//! between two mails at its rate together. A lone server gets all the time of its time-outs, since nobody else would take
+//! the mail.
 //!
 //! The last server whose gate is open keeps it, however silent it is: all servers may be slow, and a single recipient whom
 //! no server answers must not stop the mail of the others. It only has to go as soon as another one serves a probe. Each

@@ -157,8 +157,8 @@ impl Span {
         self.number("messaging.kafka.offset", offset);
     }
 
-    /// From now on the step has failed as `interrupted` if it is dropped before [`Span::end`], since its task was cancelled: an
-    /// operation that did not return its result is no success.
+    /// Makes the step fail as `interrupted` if it is dropped before [`Span::end`]. Its task was cancelled then, and an operation
+    /// that did not return its result has not succeeded.
     pub fn fail_unless_ended(&mut self) {
         #[cfg(feature = "otel")]
         if let Some(recorded) = &mut self.recorded {
