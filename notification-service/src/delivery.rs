@@ -103,11 +103,14 @@ impl Delivery {
         interrupts: &Interrupts,
     ) -> Try {
         let mailer = &self.mailers[server.index()];
+        let mut has_slot = false;
         loop {
+            let session =
+                async { if has_slot { mailer.next_session().await } else { mailer.session().await } };
             let session = tokio::select! {
                 biased;
                 () = interrupts.call_back.cancelled() => return Try::Interrupted,
-                session = mailer.session() => session,
+                session = session => session,
             };
             let session = match session {
                 Ok(session) => session,
@@ -142,7 +145,7 @@ impl Delivery {
                     self.accepted_after.observe(age.as_secs_f64().max(0.0));
                     return Try::Accepted;
                 }
-                Some(Err(SendError::NextSession)) => {}
+                Some(Err(SendError::NextSession)) => has_slot = true,
                 Some(Err(SendError::Server(failure))) => return Try::Failed(failure),
                 Some(Err(SendError::Unwelcome(failure))) => return Try::Unwelcome(failure),
                 Some(Err(SendError::Refused(refusal))) => return Try::Refused(refusal),

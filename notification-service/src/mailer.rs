@@ -11,7 +11,7 @@
 
 use crate::server_number::ServerNumber;
 use judgement::Judgement;
-use pool::Pool;
+use pool::{Permit, Pool};
 use rate::Rate;
 use runtime::secret::Secret;
 use std::{
@@ -68,7 +68,7 @@ pub struct SmtpConfig {
     /// The most sessions. Each serves one delivery at a time.
     pub connections: usize,
     /// Time-out for connecting, to all addresses of the host together, and for TLS. With another server beside this one,
-    /// also how long it may be silent, beside the time between two emails.
+    /// also how long it may be silent, in addition to the time between two emails.
     pub timeout: Duration,
     /// Time-out for the greeting and for each reply up to the one to DATA.
     pub reply_timeout: Duration,
@@ -153,7 +153,7 @@ impl Mailer {
     ///
     /// Safe to cancel.
     pub(crate) async fn session(self: &Arc<Self>) -> Result<Session, ServerFailure> {
-        let mut permit = self.pool.permit().await;
+        let permit = self.pool.permit().await;
         if let Some(rate) = &self.rate {
             let arrived = Instant::now();
             // One task sleeps, the others wait for the lock. A cancelled wait takes no slot.
@@ -162,6 +162,22 @@ impl Mailer {
             tokio::time::sleep_until(slot.into()).await;
             rate.take(slot);
         }
+        self.open(permit).await
+    }
+
+    /// The same after [`SendError::NextSession`], without the wait for the rate: the email has its slot already. At a slow rate
+    /// another one would cost a minute, and the server would count as silent.
+    ///
+    /// # Errors
+    /// As for [`Mailer::session`].
+    ///
+    /// Safe to cancel.
+    pub(crate) async fn next_session(self: &Arc<Self>) -> Result<Session, ServerFailure> {
+        let permit = self.pool.permit().await;
+        self.open(permit).await
+    }
+
+    async fn open(self: &Arc<Self>, mut permit: Permit) -> Result<Session, ServerFailure> {
         loop {
             if let Some(idle) = permit.take_idle() {
                 return Ok(Session::reused(Arc::clone(self), idle, permit));

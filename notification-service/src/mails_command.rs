@@ -213,11 +213,13 @@ async fn deliver(mailer: &Arc<Mailer>, server: ServerNumber, email: &Email) -> a
     let unusable = |failure: ServerFailure| {
         anyhow!("the mail server can't be used: {}", server.naming(&failure.to_string()))
     };
+    let mut session = mailer.session().await.map_err(unusable)?;
     loop {
-        let session = mailer.session().await.map_err(unusable)?;
         match session.send(email, &CancellationToken::new()).await {
             Ok(_) => return Ok(()),
-            Err(SendError::NextSession | SendError::Recalled) => {}
+            Err(SendError::NextSession | SendError::Recalled) => {
+                session = mailer.next_session().await.map_err(unusable)?;
+            }
             Err(SendError::Server(failure) | SendError::Unwelcome(failure)) => {
                 return Err(unusable(failure));
             }

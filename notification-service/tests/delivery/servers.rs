@@ -4,7 +4,10 @@ use crate::world::{DEADLINE, Service, World, address, created, distinct_ids};
 use contract::topic::Topic;
 use futures_util::future::join_all;
 use sandbox::smtp::{Action, ReceivedMail, Script, SmtpServer, Stage};
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 const MAILS: u8 = 20;
 /// Short where a silent server is waited for. The reply time-out stays long: it is the silence that counts.
@@ -57,6 +60,23 @@ async fn a_server_is_not_away_because_its_rate_makes_mails_wait() {
     let mails = two.world.wait_for_mails(2).await;
     service.stop().await;
     assert_eq!((distinct_ids(&mails), two.second.mails().len()), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_that_needs_another_session_does_not_wait_for_the_rate_again() {
+    let two = Two::new().await;
+    let begun = AtomicUsize::new(0);
+    // The second mail begins in the session of the first one, which the server ends. Another wait of 3 s for the rate would be
+    // longer than the server may be silent, which is looked at every second.
+    two.world.smtp.set_script(Script::new(move |step| {
+        let is_second = step.stage == Stage::Mail && begun.fetch_add(1, Ordering::SeqCst) == 1;
+        if is_second { Action::reply(421, "4.4.2 idle for too long") } else { Action::Accept }
+    }));
+    two.world.publish(&(0..2).map(created).collect::<Vec<_>>()).await;
+    let service = two.start(&[("SMTP_MAX_RATE", "20/min")]).await;
+    two.world.wait_for_committed(Topic::Created, 2).await;
+    service.stop().await;
+    assert_eq!((two.world.smtp.mails().len(), two.second.mails().len()), (2, 0));
 }
 
 /// The first server fails in this way from the start. `None`: it is not there. Returns how many mails it accepted.
