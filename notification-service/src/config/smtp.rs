@@ -36,8 +36,15 @@ pub(crate) fn from_env(env: &mut Env, hello: &str) -> Vec<SmtpConfig> {
 
 /// Whether two servers have the same address. With the same login, too, the second could never help: it is away with the first.
 fn is_same_place(one: &SmtpConfig, other: &SmtpConfig) -> bool {
-    let host = |server: &SmtpConfig| server.host.trim_end_matches('.').to_ascii_lowercase();
-    one.port == other.port && host(one) == host(other)
+    one.port == other.port && spelled_alike(&one.host) == spelled_alike(&other.host)
+}
+
+/// A host in one spelling of the many that it may have. Names are not looked up: their addresses may change.
+fn spelled_alike(host: &str) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().to_string(),
+        Err(_) => host.trim_end_matches('.').to_ascii_lowercase(),
+    }
 }
 
 /// Reads the variables of one server. It takes nothing from another one.
@@ -323,7 +330,9 @@ mod tests {
         let problems = |pairs: &[&[(&str, &str)]]| read_all(&pairs.concat()).map_or_else(|it| it, |_| vec![]);
         let expected =
             "expected another server than that of SMTP_HOST: host, port and user name are the same";
-        for same in [&[&hosts[..]][..], &[&hosts, &login, &further]] {
+        let addresses = [("SMTP_HOST", "2001:db8::1"), ("SMTP_2_HOST", "2001:DB8:0:0:0:0:0:1")];
+        let mapped = [("SMTP_HOST", "192.0.2.1"), ("SMTP_2_HOST", "::ffff:192.0.2.1")];
+        for same in [&[&hosts[..]][..], &[&hosts, &login, &further], &[&addresses], &[&mapped]] {
             assert_eq!(problems(same), [("SMTP_2_HOST", expected.to_owned())]);
         }
         for another in [
