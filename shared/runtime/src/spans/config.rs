@@ -11,9 +11,9 @@ const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP
 /// Where spans go, if they go anywhere.
 #[derive(Debug, Clone, Default)]
 pub struct SpansConfig {
-    /// `None`: no endpoint is set, or a switch is off, and nothing is done.
+    /// `None`: no endpoint is set, or a switch turns spans off, and nothing is done.
     pub(super) on: Option<Box<On>>,
-    /// The switch that is off although an endpoint is set, such as `OTEL_SDK_DISABLED=true`.
+    /// The switch that turns spans off although an endpoint is set, such as `OTEL_SDK_DISABLED=true`.
     pub(super) off_by: Option<&'static str>,
 }
 
@@ -43,8 +43,8 @@ pub(super) struct Sampling {
 }
 
 impl SpansConfig {
-    /// Reads `OTEL_…`. `service`: the name of the service, unless one is set. When a switch is off, the others don't matter: they
-    /// may be set for all programs of a machine, for a collector that this one could not reach.
+    /// Reads `OTEL_…`. `service`: the name of the service, unless one is set. When a switch turns spans off, the other variables
+    /// don't matter: they may be set for all programs of a machine, for a collector that this one could not reach.
     pub fn from_env(env: &mut Env, service: &'static str, service_version: &'static str) -> Self {
         if let Some(switch) = switched_off(env) {
             let is_asked = ENDPOINTS.iter().any(|name| env.is_set(name));
@@ -74,15 +74,13 @@ impl SpansConfig {
     }
 }
 
-/// The switch that is off, with its value.
+/// The switch that turns spans off, with its value.
 fn switched_off(env: &mut Env) -> Option<&'static str> {
-    let is_disabled = env.or("OTEL_SDK_DISABLED", false, true_or_false);
-    let is_exported = env.or("OTEL_TRACES_EXPORTER", true, exporter);
-    match (is_disabled, is_exported) {
-        (true, _) => Some("OTEL_SDK_DISABLED=true"),
-        (false, false) => Some("OTEL_TRACES_EXPORTER=none"),
-        (false, true) => None,
+    if env.or("OTEL_SDK_DISABLED", false, true_or_false) {
+        return Some("OTEL_SDK_DISABLED=true");
     }
+    let is_exported = env.or("OTEL_TRACES_EXPORTER", true, exporter);
+    (!is_exported).then_some("OTEL_TRACES_EXPORTER=none")
 }
 
 /// In any case, as the standard has it. It takes any other value for `false`; here that is refused, as somebody meant something.
@@ -196,6 +194,8 @@ mod tests {
             }
             assert_eq!(read_all(&[off]).unwrap().off_by, None, "nobody asked for spans");
         }
+        let other = [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "console"), endpoint];
+        assert_eq!(read_all(&other).unwrap().off_by, Some("OTEL_SDK_DISABLED=true"));
         for on in
             [("OTEL_SDK_DISABLED", "false"), ("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_SDK_DISABLED", "")]
         {
