@@ -83,6 +83,8 @@ compose() {
   same 'images that are given to docker-compose.yml' "$given-n"$'\n'"$given-u" \
     "$(images USER_SERVICE_IMAGE="$given-u" NOTIFICATION_SERVICE_IMAGE="$given-n")"
   "${COMPOSE[@]}" -f docker-compose.yml --profile '*' config -q
+  same 'services that get the switches of spans' '4' "$(env OTEL_SDK_DISABLED=true OTEL_TRACES_EXPORTER=none "${COMPOSE[@]}" \
+    --env-file /dev/null -f docker-compose.yml config | grep -cE '^ {6}OTEL_(SDK_DISABLED: "true"|TRACES_EXPORTER: none)')"
   echo 'docker-compose.yml is valid'
   python3 scripts/release/compose.py <docker-compose.yml | "${COMPOSE[@]}" --project-directory / -f - --profile '*' config -q
   echo "a release's docker-compose.yml is valid"
