@@ -67,5 +67,6 @@ pub mod simulated {
         outcome::{End, Outcome, Reason, Target, Try},
         record::{Lent, Record},
         retry::Retry,
+        status::Gates,
     };
 }

@@ -57,7 +57,7 @@ impl Gates {
     }
 
     /// Why this server's gate is closed; `None` when it is open.
-    pub(crate) fn closed_by(&self, server: ServerNumber) -> Option<&str> {
+    pub fn closed_by(&self, server: ServerNumber) -> Option<&str> {
         self.closed_by[server.index()].as_deref()
     }
 

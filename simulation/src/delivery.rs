@@ -1,18 +1,18 @@
-//! What deliveries do (`Delivery::mail`, `Delivery::write`): wait for a session, talk with the mail server, write copies until the
+//! What deliveries do (`Delivery::mail`, `Delivery::write`): wait for a session, talk with a mail server, write copies until the
 //! broker has acknowledged them.
 
 use crate::{
     broker::Outgoing,
     mail_server::failure,
     schedule::Link,
-    service::{Next, Task},
+    service::{Next, Talk, Task},
     setup::GROUP,
     world::{Happening, World},
 };
 use contract::{event::Event, topic::Topic};
 use notification_service::simulated::{
-    Cause, DeliveryId, End, Outcome, Phase, Record, ServerFailure, Target, Try, dead_letter_headers,
-    is_expired, retry_headers,
+    Cause, DeliveryId, End, Outcome, Phase, Record, ServerFailure, Target, Try, Withdrawal,
+    dead_letter_headers, is_expired, retry_headers,
 };
 use rand::RngExt;
 use std::{sync::Arc, time::Duration};
@@ -22,89 +22,111 @@ const NO_ACK_AFTER: Duration = Duration::from_millis(10_200);
 
 impl World {
     /// Gives free sessions to those that wait; where none is idle one is opened.
-    pub(crate) fn take_sessions(&mut self, number: usize) {
-        let (most, timeout) = (self.setup.sessions, self.setup.final_timeout / 2);
-        while self.services[number].sessions_in_use < most
-            && let Some(delivery) = self.services[number].waiting.pop_front()
+    pub(crate) fn take_sessions(&mut self, number: usize, server: usize) {
+        let (most, timeout) = (self.setup.servers[server].sessions, self.setup.final_timeout / 2);
+        while self.services[number].sessions[server].in_use < most
+            && let Some(delivery) = self.services[number].sessions[server].waiting.pop_front()
         {
             let service = &mut self.services[number];
             let Some(Task::Waiting { connecting, .. }) = service.tasks.get_mut(&delivery) else { continue };
             *connecting = true;
-            service.sessions_in_use += 1;
-            let (wait, opened) = if service.sessions_idle > 0 {
-                service.sessions_idle -= 1;
+            let sessions = &mut service.sessions[server];
+            sessions.in_use += 1;
+            let (wait, opened) = if sessions.idle > 0 {
+                sessions.idle -= 1;
                 (self.moment(number), Ok(()))
             } else {
-                self.server.connect(number, timeout)
+                self.servers[server].connect(number, timeout)
             };
             self.later(number, wait, Next::Session(delivery, opened));
         }
     }
 
-    fn give_session_back(&mut self, number: usize, reusable: bool) {
-        let service = &mut self.services[number];
-        service.sessions_in_use = service.sessions_in_use.saturating_sub(1);
-        service.sessions_idle += usize::from(reusable);
-        self.take_sessions(number);
+    fn give_session_back(&mut self, number: usize, server: usize, reusable: bool) {
+        let sessions = &mut self.services[number].sessions[server];
+        sessions.in_use = sessions.in_use.saturating_sub(1);
+        sessions.idle += usize::from(reusable);
+        self.take_sessions(number, server);
     }
 
     /// A session is there: the transaction begins, if it is not too late for the mail.
     pub(crate) fn session(&mut self, number: usize, delivery: DeliveryId, opened: Result<(), ServerFailure>) {
-        let wall = self.wall(number);
+        let (wall, began) = (self.wall(number), self.agenda.now());
         let Some(task) = self.services[number].tasks.get_mut(&delivery) else { return };
-        let Task::Waiting { event, connecting: true } = task else { return };
-        let event = Arc::clone(event);
+        let Task::Waiting { server, event, connecting: true } = task else { return };
+        let (server, event) = (*server, Arc::clone(event));
         if let Err(failure) = opened {
-            self.give_session_back(number, false);
+            self.give_session_back(number, server, false);
             return self.end_try(number, delivery, Try::Failed(failure));
         }
         if is_expired(&event, wall) {
-            self.give_session_back(number, true);
+            self.give_session_back(number, server, true);
             return self.end_try(number, delivery, Try::Expired);
         }
-        *task = Task::Talking;
-        let (process, began) = (self.services[number].process, self.agenda.now());
-        let takes = self.server.takes(number);
-        self.agenda.after(takes, Happening::Mailed { service: number, process, delivery, event, began });
+        let takes = self.servers[server].takes(number);
+        let sent_at = began + self.servers[server].sends_after(takes);
+        *task = Task::Talking(Talk { server, sent_at, unanswered: None, too_late: false });
+        let process = self.services[number].process;
+        self.agenda
+            .after(takes, Happening::Mailed { server, service: number, process, delivery, event, began });
     }
 
-    /// The mail server has read a mail whole, whether or not its sender is still there.
+    /// A mail server has read a mail whole, whether or not its sender is still there.
     pub(crate) fn mailed(
         &mut self,
-        number: usize,
-        process: u64,
-        delivery: DeliveryId,
+        server: usize,
+        (number, process, delivery): (usize, u64, DeliveryId),
         event: &Event,
         began: Duration,
     ) {
+        if self.recalled.remove(&(number, process, delivery)) {
+            return;
+        }
         let (now, treatment) = (self.agenda.now(), self.treatment(event));
-        let answer = self.server.answer(number, self.ledger.recipient(event), treatment, now);
+        let answer = self.servers[server].answer(number, self.ledger.recipient(event), treatment, now);
         self.chronicle.note(now, || {
-            format!("mail server: {} of service {number}: {answer:?}", event.request_id().as_str())
+            let request = event.request_id().as_str();
+            format!("mail server {}: {request} of service {number}: {answer:?}", server + 1)
         });
         if answer.accepted {
             self.ledger.accepted(number, process, delivery, event, now);
             self.mail_arrives(event);
         }
         self.ledger.answered(event, treatment, &answer.says);
-        match answer.says {
-            Ok(ended) => {
-                let wait = self.moment(number);
-                self.process_later(number, process, wait, Next::Answer(delivery, ended));
+        let (wait, next) = match answer.says {
+            Ok(ended) => (self.moment(number), Next::Answer(delivery, ended)),
+            Err(phase) if self.is_recalled_from((number, process, delivery), phase) => {
+                (Duration::ZERO, Next::Answer(delivery, Try::Interrupted))
             }
             Err(phase) => {
                 let final_timeout = self.setup.final_timeout;
                 let timeout = if phase == Phase::Content { final_timeout } else { final_timeout / 2 };
-                let wait = (began + timeout).saturating_sub(now);
-                self.process_later(number, process, wait, Next::NoAnswer(delivery, phase));
+                ((began + timeout).saturating_sub(now), Next::NoAnswer(delivery, phase))
             }
+        };
+        self.process_later(number, process, wait, next);
+    }
+
+    /// Notes that there will be no answer in this phase, and returns whether its sender does not wait for one.
+    fn is_recalled_from(
+        &mut self,
+        (number, process, delivery): (usize, u64, DeliveryId),
+        phase: Phase,
+    ) -> bool {
+        let service = &mut self.services[number];
+        if service.process == process
+            && let Some(Task::Talking(talk)) = service.tasks.get_mut(&delivery)
+        {
+            talk.unanswered = Some(phase);
+            return talk.too_late && phase != Phase::Content;
         }
+        false
     }
 
     pub(crate) fn answered(&mut self, number: usize, delivery: DeliveryId, ended: Try) {
-        if let Some(Task::Talking) = self.services[number].tasks.get(&delivery) {
+        if let Some(Task::Talking(Talk { server, .. })) = self.services[number].tasks.get(&delivery) {
             let reusable = matches!(ended, Try::Accepted | Try::Refused(_));
-            self.give_session_back(number, reusable);
+            self.give_session_back(number, *server, reusable);
             self.end_try(number, delivery, ended);
         }
     }
@@ -113,32 +135,60 @@ impl World {
         self.answered(number, delivery, Try::Failed(failure(phase, Cause::Timeout)));
     }
 
-    /// Interrupts all that wait for a session.
-    pub(crate) fn call_back(&mut self, number: usize) {
-        self.services[number].waiting.clear();
+    /// Interrupts all that wait for a session with a server.
+    pub(crate) fn call_back(&mut self, number: usize, server: usize) {
+        self.services[number].sessions[server].waiting.clear();
         for (delivery, connecting) in self.tasks_that(number, |task| match task {
-            Task::Waiting { connecting, .. } => Some(*connecting),
+            Task::Waiting { server: at, connecting, .. } if *at == server => Some(*connecting),
             _ => None,
         }) {
             if connecting {
-                self.give_session_back(number, false);
+                self.give_session_back(number, server, false);
             }
             self.end_try(number, delivery, Try::Interrupted);
         }
     }
 
+    /// Takes mails back from a server: those that wait for a session, and those whose content is not on its way. Of the others the
+    /// server may have the mail.
+    pub(crate) fn withdraw(&mut self, number: usize, server: usize, withdrawal: Withdrawal) {
+        self.call_back(number, server);
+        let (now, process) = (self.agenda.now(), self.services[number].process);
+        for (delivery, (is_unsent, is_read)) in self.tasks_that(number, |task| match task {
+            Task::Talking(talk) if talk.server == server => {
+                Some((talk.is_unsent(now), talk.unanswered.is_some()))
+            }
+            _ => None,
+        }) {
+            if is_unsent && !is_read {
+                self.recalled.insert((number, process, delivery));
+            }
+            if is_unsent || withdrawal == Withdrawal::Anyway {
+                self.give_session_back(number, server, false);
+                self.end_try(number, delivery, Try::Interrupted);
+            } else if let Some(Task::Talking(talk)) = self.services[number].tasks.get_mut(&delivery) {
+                talk.too_late = true;
+            }
+        }
+    }
+
     /// Interrupts all talks.
     pub(crate) fn abandon(&mut self, number: usize) {
-        for (delivery, ()) in self.tasks_that(number, |task| matches!(task, Task::Talking).then_some(())) {
-            self.give_session_back(number, false);
+        for (delivery, server) in self.tasks_that(number, |task| match task {
+            Task::Talking(talk) => Some(talk.server),
+            _ => None,
+        }) {
+            self.give_session_back(number, server, false);
             self.end_try(number, delivery, Try::Interrupted);
         }
     }
 
     /// Drops all that was started and has not ended.
     pub(crate) fn discard(&mut self, number: usize) {
-        self.services[number].waiting.clear();
-        self.services[number].sessions_in_use = 0;
+        for sessions in &mut self.services[number].sessions {
+            sessions.waiting.clear();
+            sessions.in_use = 0;
+        }
         for (delivery, ()) in self.tasks_that(number, |task| (!matches!(task, Task::Ended(_))).then_some(()))
         {
             self.end_task(number, delivery, End::Gone);

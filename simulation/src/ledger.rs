@@ -6,6 +6,7 @@
 //!   answers      what they answer
 //!   records      what each record asks for
 //!   assignments  what a service was given, has finished and has committed; checked at each step
+//!   servers      which mail server a service uses, and when; checked at each step
 //!   mails        what became of each mail, and why some were sent twice; checked at the end
 //! ```
 //!
@@ -18,6 +19,7 @@ mod answers;
 mod records;
 mod assignments;
 mod mails;
+mod servers;
 
 use crate::{
     people::asks_for_a_mail,
@@ -90,7 +92,8 @@ impl Ledger {
         Self {
             breach: None,
             // At the limit each partition may have one more, which lets the others be committed; all of these are in flight.
-            max_uncommitted: setup.max_uncommitted + 2 * setup.sessions,
+            max_uncommitted: setup.max_uncommitted
+                + setup.servers.iter().map(|server| 2 * server.sessions).sum::<usize>(),
             settles_within: setup.settles_within(),
             events: HashMap::new(),
             mails: BTreeMap::new(),

@@ -1,6 +1,9 @@
-//! The mail server: what it says to whom, by its mood and by what the recipient deserves.
+//! A mail server: what it says to whom, by its mood and by what the recipient deserves.
 
-use crate::{random::Random, schedule::Mood};
+use crate::{
+    random::{Random, generator},
+    schedule::Mood,
+};
 use notification_service::simulated::{Cause, Phase, Refusal, RefusalKind, ServerFailure, Status, Try};
 use rand::RngExt;
 use std::{collections::HashMap, time::Duration};
@@ -40,11 +43,21 @@ pub(crate) struct MailServer {
     /// The last fault is over.
     pub(crate) lenient: bool,
     random: Random,
+    /// Decides when the content is on its way.
+    sending: Random,
 }
 
 impl MailServer {
-    pub(crate) fn new(random: Random) -> Self {
-        Self { moods: Vec::new(), greylisted_since: HashMap::new(), lenient: false, random }
+    /// `number`: its place among the servers, from 0.
+    pub(crate) fn new(seed: u64, number: u8) -> Self {
+        let part = if number == 0 { 2 } else { 5 + u64::from(number) };
+        Self {
+            moods: Vec::new(),
+            greylisted_since: HashMap::new(),
+            lenient: false,
+            random: generator(seed, part),
+            sending: generator(seed, 8 + u64::from(number)),
+        }
     }
 
     /// How it is disposed towards a service: the newest fault's mood.
@@ -77,6 +90,12 @@ impl MailServer {
             }
             _ => soon,
         }
+    }
+
+    /// From the begin of a mail that takes this long until its content is on its way: mostly soon.
+    pub(crate) fn sends_after(&mut self, takes: Duration) -> Duration {
+        let part = self.sending.random_range(0.0..1.0_f64);
+        takes.mul_f64(if self.sending.random_bool(0.5) { part / 10.0 } else { part })
     }
 
     /// What it says to a mail.

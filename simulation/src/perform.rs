@@ -35,7 +35,11 @@ impl World {
                     self.users.iter_mut().for_each(|user| user.links.push((number, link)));
                 }
             }
-            Fault::Mail(who, mood) => self.server.moods.push((number, who, mood)),
+            Fault::Mail { server, service, mood } => {
+                for server in self.servers_concerned(server) {
+                    self.servers[server].moods.push((number, service, mood));
+                }
+            }
             Fault::Group(service, GroupFault::Expel) => self.group.expel(service, now),
             Fault::Group(_, GroupFault::Rebalance) => self.group.rebalance(now),
             Fault::Group(service, GroupFault::JoinAgain) => {
@@ -80,7 +84,11 @@ impl World {
                     (0..self.users.len()).for_each(|user| self.end_user_link(user, number));
                 }
             }
-            Fault::Mail(..) => self.server.moods.retain(|(at, ..)| *at != number),
+            Fault::Mail { server, .. } => {
+                for server in self.servers_concerned(server) {
+                    self.servers[server].moods.retain(|(at, ..)| *at != number);
+                }
+            }
             Fault::Commits(service, _) => {
                 self.services[service].commit_faults.retain(|(at, _)| *at != number)
             }
@@ -107,6 +115,10 @@ impl World {
             let wait = self.moment(service) * 3;
             self.later(service, wait, next);
         }
+    }
+
+    fn servers_concerned(&self, server: Option<usize>) -> Vec<usize> {
+        server.map_or_else(|| (0..self.servers.len()).collect(), |server| vec![server])
     }
 
     fn concerned(&self, who: Option<usize>) -> Vec<usize> {

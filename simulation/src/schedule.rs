@@ -22,7 +22,12 @@ pub(crate) struct Planned {
 pub(crate) enum Fault {
     Process(usize, ProcessFault),
     Link(Option<usize>, Link),
-    Mail(Option<usize>, Mood),
+    /// A mail server, or all of them, towards a notification service, or all.
+    Mail {
+        server: Option<usize>,
+        service: Option<usize>,
+        mood: Mood,
+    },
     Group(usize, GroupFault),
     /// Commits of this service.
     Commits(usize, CommitFault),
@@ -90,7 +95,7 @@ pub(crate) enum CommitFault {
     Late,
 }
 
-/// What the mail server does with everybody.
+/// What a mail server does with everybody.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Mood {
     /// What each recipient deserves.
@@ -130,7 +135,7 @@ pub(crate) fn plan(seed: u64, setup: &Setup) -> Vec<Planned> {
     let services = || 0..setup.scale.services;
     let processes = [ProcessFault::Kill, ProcessFault::Stop, ProcessFault::Freeze];
     let links = |who| [Link::Slow, Link::AnswersLost, Link::Down].map(|link| Fault::Link(who, link)).to_vec();
-    let mail = |who| moods().map(|mood| Fault::Mail(who, mood)).to_vec();
+    let mail = |service| moods().map(|mood| Fault::Mail { server: None, service, mood }).to_vec();
     let commits = [CommitFault::Refused, CommitFault::AnswerLost, CommitFault::Late];
     let group = [GroupFault::Expel, GroupFault::Rebalance, GroupFault::JoinAgain];
     let mut lanes = vec![(links(None), 500..20_000), (mail(None), 1_000..60_000)];
@@ -158,8 +163,26 @@ pub(crate) fn plan(seed: u64, setup: &Setup) -> Vec<Planned> {
         let calm = milliseconds(&mut random, 5_000..longest);
         faults.extend(lane(&mut random, &kinds, lasts, calm, setup.faults_for));
     }
+    if setup.servers.len() > 1 {
+        let mut random = generator(seed, 5);
+        share_among_servers(&mut random, &mut faults, setup.servers.len());
+        for server in 0..setup.servers.len() {
+            let kinds = moods().map(|mood| Fault::Mail { server: Some(server), service: None, mood });
+            let calm = milliseconds(&mut random, 5_000..longest);
+            faults.extend(lane(&mut random, &kinds, 1_000..240_000, calm, setup.faults_for));
+        }
+    }
     faults.sort_by_key(|planned| planned.at);
     faults
+}
+
+/// Most faults of the mail servers hit one of them, the others all.
+fn share_among_servers(random: &mut Random, faults: &mut [Planned], servers: usize) {
+    for planned in faults {
+        if let Fault::Mail { server, .. } = &mut planned.fault {
+            *server = random.random_bool(0.7).then(|| random.random_range(0..servers));
+        }
+    }
 }
 
 fn lane(
@@ -210,10 +233,10 @@ mod tests {
     use std::mem::{Discriminant, discriminant};
 
     #[test]
-    fn forty_seeds_have_every_kind_of_fault_and_all_end_in_time() {
-        let (mut moods_seen, mut processes, mut others) =
-            (Vec::new(), Vec::new(), Vec::<Discriminant<Fault>>::new());
-        for seed in 0..40 {
+    fn eighty_seeds_have_every_kind_of_fault_and_all_end_in_time() {
+        let (mut moods_seen, mut servers_seen, mut processes, mut others) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::<Discriminant<Fault>>::new());
+        for seed in 0..80 {
             let setup = Setup::new(seed, Scale { services: 2, users: 2, short: false });
             let faults = plan(seed, &setup);
             assert_eq!(faults, plan(seed, &setup));
@@ -221,13 +244,17 @@ mod tests {
                 assert!(at + lasts < setup.faults_for);
                 others.push(discriminant(&fault));
                 match fault {
-                    Fault::Mail(_, mood) => moods_seen.push(mood),
+                    Fault::Mail { server, mood, .. } => {
+                        moods_seen.push(mood);
+                        servers_seen.push(server);
+                    }
                     Fault::Process(service, fault) => processes.push((service, fault)),
                     _ => {}
                 }
             }
         }
         assert!(moods().iter().all(|mood| moods_seen.contains(mood)));
+        assert!([None, Some(0), Some(1), Some(2)].iter().all(|server| servers_seen.contains(server)));
         for fault in [ProcessFault::Kill, ProcessFault::Stop, ProcessFault::Freeze] {
             assert!((0..2).all(|service| processes.contains(&(service, fault))));
         }

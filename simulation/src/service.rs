@@ -55,14 +55,45 @@ pub(crate) enum Next {
 /// What was started and has not been reported as ended.
 #[derive(Debug)]
 pub(crate) enum Task {
-    /// It waits for a session, or for a connection, which occupies one.
-    Waiting { event: Arc<Event>, connecting: bool },
-    /// It talks with the mail server, on a session.
-    Talking,
+    /// It waits for a session with this server, or for a connection, which occupies one.
+    Waiting { server: usize, event: Arc<Event>, connecting: bool },
+    /// It talks with a mail server, on a session.
+    Talking(Talk),
     /// It writes a copy. `times`: how often it has sent it.
     Writing { record: Arc<Record>, target: Target, headers: Vec<Header>, times: u32 },
     /// It has ended like this.
     Ended(End),
+}
+
+/// A mail with its server.
+#[derive(Debug)]
+pub(crate) struct Talk {
+    pub(crate) server: usize,
+    /// When its content is on its way.
+    pub(crate) sent_at: Duration,
+    /// To what was said in this phase there will be no answer.
+    pub(crate) unanswered: Option<Phase>,
+    /// It was to be taken back, and its content was on its way.
+    pub(crate) too_late: bool,
+}
+
+impl Talk {
+    /// Whether its server can't have the mail.
+    pub(crate) fn is_unsent(&self, now: Duration) -> bool {
+        match self.unanswered {
+            Some(phase) => phase != Phase::Content,
+            None => now < self.sent_at,
+        }
+    }
+}
+
+/// The sessions with one mail server.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    /// Deliveries that wait for one.
+    pub(crate) waiting: VecDeque<DeliveryId>,
+    pub(crate) in_use: usize,
+    pub(crate) idle: usize,
 }
 
 pub(crate) struct Service {
@@ -72,10 +103,8 @@ pub(crate) struct Service {
     pub(crate) mailing: Mailing,
     pub(crate) client: Client,
     pub(crate) tasks: BTreeMap<DeliveryId, Task>,
-    /// Those that wait for a session.
-    pub(crate) waiting: VecDeque<DeliveryId>,
-    pub(crate) sessions_in_use: usize,
-    pub(crate) sessions_idle: usize,
+    /// Of each mail server.
+    pub(crate) sessions: Vec<Sessions>,
     /// What happened while it was frozen.
     pub(crate) missed: Vec<Next>,
     /// When the next tick is.
@@ -83,10 +112,6 @@ pub(crate) struct Service {
     /// The next record is on its way.
     pub(crate) receives: bool,
     pub(crate) stopping_since: Option<Duration>,
-    /// The state machine's gate was closed after its last step.
-    pub(crate) gate_closed: bool,
-    /// What was started last while it was.
-    pub(crate) probe: Option<DeliveryId>,
     /// What its wall clock is from the true time.
     pub(crate) skew: SignedDuration,
     /// Faults of its way to the broker that last, by their numbers.
@@ -100,18 +125,14 @@ impl Service {
         Self {
             state: State::Down,
             process: 0,
+            sessions: settings.servers.iter().map(|_| Sessions::default()).collect(),
             mailing: Mailing::new(settings, now),
             client: Client::new(number, Duration::ZERO),
             tasks: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            sessions_in_use: 0,
-            sessions_idle: 0,
             missed: Vec::new(),
             wake: None,
             receives: false,
             stopping_since: None,
-            gate_closed: false,
-            probe: None,
             skew: SignedDuration::ZERO,
             links: Vec::new(),
             commit_faults: Vec::new(),
@@ -136,11 +157,9 @@ impl Service {
 
     fn clear(&mut self) {
         self.tasks.clear();
-        self.waiting.clear();
+        self.sessions.iter_mut().for_each(|sessions| *sessions = Sessions::default());
         self.missed.clear();
-        (self.sessions_in_use, self.sessions_idle) = (0, 0);
         (self.wake, self.receives, self.stopping_since) = (None, false, None);
-        (self.gate_closed, self.probe) = (false, None);
     }
 
     /// The way to the broker: the worst of its faults.

@@ -46,7 +46,8 @@ pub(crate) struct Setup {
     pub(crate) strangers: Duration,
     /// `SMTP_FINAL_TIMEOUT`; the time-out of other replies is half of it.
     pub(crate) final_timeout: Duration,
-    pub(crate) sessions: usize,
+    /// The mail servers, in the order in which they are preferred.
+    pub(crate) servers: Vec<ServerSettings>,
     pub(crate) max_uncommitted: usize,
     max_records: usize,
     max_wait: Duration,
@@ -77,7 +78,7 @@ impl Setup {
             is_light,
             strangers: if is_light { Duration::from_mins(1) } else { strangers },
             final_timeout,
-            sessions,
+            servers: servers(seed, sessions, final_timeout, max_uncommitted),
             max_uncommitted,
             max_records,
             max_wait,
@@ -94,7 +95,7 @@ impl Setup {
                 max_wait: self.max_wait,
                 max_uncommitted: self.max_uncommitted,
             },
-            servers: vec![ServerSettings { sessions: self.sessions, longest_silence: self.final_timeout }],
+            servers: self.servers.clone(),
             max_backlog_octets: 4 << 20,
             clock_tolerance: self.clock_tolerance(),
         }
@@ -162,6 +163,29 @@ pub(crate) fn id_secret() -> IdSecret {
     IdSecret::parse(ID_SECRET).expect("a secret")
 }
 
+/// One mail server, two or three; `sessions`: of the first one. A generator of its own: runs with one server don't depend on the others.
+fn servers(
+    seed: u64,
+    sessions: usize,
+    final_timeout: Duration,
+    max_uncommitted: usize,
+) -> Vec<ServerSettings> {
+    let mut random = generator(seed, 4);
+    let count = one_of(&mut random, [1, 1, 1, 2, 2, 3]);
+    if count == 1 {
+        return vec![ServerSettings { sessions, longest_silence: final_timeout }];
+    }
+    let server = |number| ServerSettings {
+        sessions: if number == 0 {
+            sessions
+        } else {
+            one_of(&mut random, [1, 2, 4, 16]).min(max_uncommitted)
+        },
+        longest_silence: Duration::from_secs(one_of(&mut random, [2, 10, 30])),
+    };
+    (0..count).map(server).collect()
+}
+
 /// Numbers within the bounds of the contract; of short windows at least three end in ten minutes.
 fn rules(random: &mut Random, short: bool) -> Rules {
     let seconds = Duration::from_secs;
@@ -198,10 +222,13 @@ mod tests {
 
     #[test]
     fn every_seed_has_numbers_that_the_services_accept_and_short_runs_cross_three_windows() {
+        let mut counts = [0; 3];
         for seed in 0..200 {
             let setup = Setup::new(seed, Scale { services: 2, users: 2, short: seed % 2 == 0 });
             setup.config();
             assert!(seed % 2 == 1 || setup.faults_for >= 3 * setup.rules.window, "{setup:?}");
+            counts[setup.servers.len() - 1] += 1;
         }
+        assert!(counts[0] > 80 && counts[1] > 40 && counts[2] > 20, "mail servers: {counts:?}");
     }
 }

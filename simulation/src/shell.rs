@@ -77,7 +77,8 @@ impl World {
         let now = self.now_of(number);
         self.ledger.shown(number, now.wall);
         let commands = self.services[number].mailing.on(input, now);
-        self.note_probes(number, &commands);
+        let gates = self.services[number].mailing.work().gates;
+        self.ledger.gates(number, &gates, &commands, self.agenda.now());
         let count = commands.len();
         for (index, command) in commands.into_iter().enumerate() {
             if matches!(command, Command::Leave) && index + 1 < count {
@@ -92,33 +93,6 @@ impl World {
         self.ledger.stepped(number, self.agenda.now());
         if self.services[number].state == State::Running {
             self.set_alarm(number);
-        }
-    }
-
-    /// While the gate is closed, one mail at a time is tried.
-    fn note_probes(&mut self, number: usize, commands: &[Command]) {
-        let service = &mut self.services[number];
-        let is_closed = service.mailing.work().gates.all_closed_by().is_some();
-        let was_closed = std::mem::replace(&mut service.gate_closed, is_closed);
-        if !is_closed {
-            service.probe = None;
-        }
-        for command in commands {
-            if let Command::Start { delivery, .. } = command
-                && was_closed
-                && is_closed
-            {
-                let other =
-                    service.probe.replace(*delivery).filter(|other| service.tasks.contains_key(other));
-                if let Some(other) = other {
-                    let detail = format!("service {number}: {delivery:?} beside {other:?}");
-                    self.ledger.breaks(
-                        "one probe at a time while the gate is closed",
-                        self.agenda.now(),
-                        detail,
-                    );
-                }
-            }
         }
     }
 
@@ -147,14 +121,16 @@ impl World {
             self.chronicle.note(now, || format!("service {number}: {command:?}"));
         }
         match command {
-            Command::Start { delivery, position, event, .. } => {
+            Command::Start { delivery, server, position, event, .. } => {
                 self.chronicle.note(now, || {
-                    format!("service {number}: {delivery:?} mails {}", event.request_id().as_str())
+                    let request = event.request_id().as_str();
+                    format!("service {number}: {delivery:?} mails {request} by server {server}")
                 });
                 self.ledger.started(number, delivery, position, &event, now);
-                self.services[number].tasks.insert(delivery, Task::Waiting { event, connecting: false });
-                self.services[number].waiting.push_back(delivery);
-                self.take_sessions(number);
+                let (server, connecting) = (server.index(), false);
+                self.services[number].tasks.insert(delivery, Task::Waiting { server, event, connecting });
+                self.services[number].sessions[server].waiting.push_back(delivery);
+                self.take_sessions(number, server);
             }
             Command::Write { delivery, record, target } => {
                 self.chronicle.note(now, || {
@@ -170,9 +146,8 @@ impl World {
                 self.ledger.writes(number, delivery, &record, &target, wall, now);
                 self.begin_writing(number, delivery, record, target);
             }
-            Command::CallBack => self.call_back(number),
-            // There is one mail server.
-            Command::Withdraw { .. } => {}
+            Command::CallBack => (0..self.servers.len()).for_each(|server| self.call_back(number, server)),
+            Command::Withdraw { server, withdrawal } => self.withdraw(number, server.index(), withdrawal),
             Command::Abandon => self.abandon(number),
             Command::Discard => self.discard(number),
             Command::Commit(positions) => {

@@ -29,6 +29,7 @@ use contract::{
 use jiff::Timestamp;
 use notification_service::simulated::{DeliveryId, Now, Partition};
 use std::{
+    collections::HashSet,
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
@@ -93,8 +94,9 @@ pub(crate) enum Happening {
     End(usize),
     /// The coordinator looks after its members.
     Coordinate,
-    /// The mail server has read a mail whole.
+    /// A mail server has read a mail whole.
     Mailed {
+        server: usize,
         service: usize,
         process: u64,
         delivery: DeliveryId,
@@ -152,7 +154,9 @@ pub(crate) struct World {
     pub(crate) agenda: Agenda<Happening>,
     pub(crate) broker: Broker,
     pub(crate) group: Group,
-    pub(crate) server: MailServer,
+    pub(crate) servers: Vec<MailServer>,
+    /// Mails that were taken back before their content was on its way: their servers won't have them.
+    pub(crate) recalled: HashSet<(usize, u64, DeliveryId)>,
     pub(crate) people: People,
     pub(crate) services: Vec<Service>,
     pub(crate) restarts: Vec<bool>,
@@ -186,7 +190,8 @@ pub(crate) fn run(setup: &Setup, faults: &[Planned], chronicled: bool) -> Verdic
         agenda: Agenda::new(),
         broker: Broker::new(setup.partitions),
         group: Group::default(),
-        server: MailServer::new(generator(seed, 2)),
+        servers: setup.servers.iter().zip(0..).map(|(_, number)| MailServer::new(seed, number)).collect(),
+        recalled: HashSet::new(),
         people: People::new(generator(seed, 3)),
         services: (0..setup.scale.services).map(service).collect(),
         restarts: vec![false; setup.scale.services],
@@ -268,8 +273,8 @@ impl World {
             Happening::Begin(number) => self.begin_fault(number),
             Happening::End(number) => self.end_fault(number),
             Happening::Coordinate => self.coordinate(),
-            Happening::Mailed { service, process, delivery, event, began } => {
-                self.mailed(service, process, delivery, &event, began);
+            Happening::Mailed { server, service, process, delivery, event, began } => {
+                self.mailed(server, (service, process, delivery), &event, began);
             }
             Happening::Copied { service, process, delivery, record, acked } => {
                 self.append(*record, Some((service, process, delivery)));
@@ -368,7 +373,7 @@ impl World {
     fn look(&mut self) {
         if !self.faults_over {
             self.faults_over = true;
-            self.server.lenient = true;
+            self.servers.iter_mut().for_each(|server| server.lenient = true);
             self.chronicle.note(self.agenda.now(), || "the last fault is over".to_owned());
         }
         self.agenda.after(Duration::from_secs(1), Happening::Look);

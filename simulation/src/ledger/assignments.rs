@@ -1,10 +1,13 @@
 //! What a service was given, has finished and has committed. Checked at each step: nothing unfinished is committed, no more is
 //! finished and uncommitted than may be, nothing begins that may not, and ends come in time.
 
-use super::{Ledger, mails::Place, records::Content};
+use super::{Ledger, mails::Place, records::Content, servers::Server};
 use contract::event::EventId;
 use jiff::{SignedDuration, Timestamp};
-use notification_service::simulated::{DeliveryId, Input, Partition, Position};
+use notification_service::{
+    ServerNumber,
+    simulated::{DeliveryId, Input, Partition, Position},
+};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
@@ -57,6 +60,8 @@ pub(super) struct Knowledge {
     /// The records that something is being done for.
     pub(super) running: BTreeMap<DeliveryId, Offset>,
     committing: Option<(usize, Vec<Position>)>,
+    /// The mail servers.
+    pub(super) servers: [Server; ServerNumber::MOST],
     second: u64,
     steps: u32,
 }

@@ -159,6 +159,7 @@ impl Ledger {
     pub(crate) fn told(&mut self, service: usize, delivery: DeliveryId, end: &End) {
         let work = (service, self.known[service].process, delivery);
         self.known[service].running.remove(&delivery);
+        self.ended_with_server(service, delivery);
         let Some(&Begun { mail, place }) = self.works.get(&work) else { return };
         match end {
             End::Tried(Try::Accepted) => self.known[service].delivered.extend(mail),
