@@ -37,7 +37,7 @@ use contract::{
 };
 use jiff::Timestamp;
 use mails::Mail;
-use notification_service::simulated::{DeliveryId, Partition};
+use notification_service::simulated::{DeliveryId, Partition, ServerSettings};
 pub(crate) use read::Read;
 use records::Content;
 use signups::Called;
@@ -64,6 +64,8 @@ pub(crate) struct Ledger {
     /// The first one; the run ends with it.
     pub(crate) breach: Option<Breach>,
     max_uncommitted: usize,
+    /// The mail servers.
+    servers: Vec<ServerSettings>,
     settles_within: Duration,
     /// Of each id what was published: the same fact twice may have two times.
     events: HashMap<EventId, Vec<Event>>,
@@ -94,6 +96,7 @@ impl Ledger {
             // At the limit each partition may have one more, which lets the others be committed; all of these are in flight.
             max_uncommitted: setup.max_uncommitted
                 + setup.servers.iter().map(|server| 2 * server.sessions).sum::<usize>(),
+            servers: setup.servers.clone(),
             settles_within: setup.settles_within(),
             events: HashMap::new(),
             mails: BTreeMap::new(),

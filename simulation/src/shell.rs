@@ -54,7 +54,7 @@ impl World {
                 if let Some(Task::Ended(end)) = self.services[number].tasks.remove(&delivery) {
                     self.chronicle
                         .note(self.agenda.now(), || format!("service {number}: {delivery:?} ended: {end:?}"));
-                    self.ledger.told(number, delivery, &end);
+                    self.ledger.told(number, delivery, &end, self.agenda.now());
                     self.step(number, Input::Ended { delivery, end });
                 }
             }

@@ -156,10 +156,10 @@ impl Ledger {
     }
 
     /// A service learns how its work ended.
-    pub(crate) fn told(&mut self, service: usize, delivery: DeliveryId, end: &End) {
+    pub(crate) fn told(&mut self, service: usize, delivery: DeliveryId, end: &End, now: Duration) {
         let work = (service, self.known[service].process, delivery);
         self.known[service].running.remove(&delivery);
-        self.ended_with_server(service, delivery);
+        self.ended_with_server(service, delivery, end, now);
         let Some(&Begun { mail, place }) = self.works.get(&work) else { return };
         match end {
             End::Tried(Try::Accepted) => self.known[service].delivered.extend(mail),

@@ -1,22 +1,37 @@
-//! Which mail server a service uses, and when.
+//! Which mail server a service uses, and when: what fail-over promises. Where the ledger can't know what the service knows (which
+//! server is silent to it), it takes what forbids less.
 
 use super::Ledger;
 use notification_service::{
     ServerNumber,
-    simulated::{Command, DeliveryId, Gates},
+    simulated::{Command, DeliveryId, End, Gates, Try},
 };
 use std::{collections::BTreeMap, time::Duration};
+
+/// For so long a server serves all probes before it gets the mail back from another one.
+const TRIAL: Duration = Duration::from_secs(30);
 
 /// A mail server, as the present process of a service has it.
 #[derive(Debug, Default)]
 pub(super) struct Server {
     /// Mails that are with it.
     with_it: BTreeMap<DeliveryId, Asked>,
+    /// Since when its gate is closed.
+    closed_since: Option<Duration>,
+    /// It was silent for too long while no other gate was open, and has accepted no mail in time since.
+    silent: bool,
+    /// Since when it has accepted each probe, beside another server.
+    on_trial_since: Option<Duration>,
+    /// When something ended that may be a sign of it.
+    last_sign: Duration,
+    /// A probe was accepted after the trial.
+    is_proved: bool,
 }
 
 /// A mail with a server.
 #[derive(Debug)]
 struct Asked {
+    since: Duration,
     /// It was begun while the gate was closed, which was not open since, and the gate waits for it.
     probe: bool,
     /// It was to be taken back.
@@ -24,10 +39,16 @@ struct Asked {
 }
 
 impl Server {
+    /// Whether it takes mail and certainly is not silent.
+    fn answers(&self) -> bool {
+        self.closed_since.is_none() && !self.silent
+    }
+
     /// Whether a probe is begun beside another one, which is returned.
-    fn begins(&mut self, delivery: DeliveryId, probe: bool) -> Option<DeliveryId> {
+    fn begins(&mut self, delivery: DeliveryId, since: Duration) -> Option<DeliveryId> {
+        let probe = self.closed_since.is_some();
         let other = self.with_it.iter().find(|(_, asked)| probe && asked.probe).map(|(other, _)| *other);
-        self.with_it.insert(delivery, Asked { probe, withdrawn: false });
+        self.with_it.insert(delivery, Asked { since, probe, withdrawn: false });
         other
     }
 
@@ -35,44 +56,138 @@ impl Server {
     fn waits_for_no(&mut self, which: impl Fn(&Asked) -> bool) {
         self.with_it.values_mut().filter(|asked| which(asked)).for_each(|asked| asked.probe = false);
     }
+
+    /// A mail is no longer with it.
+    fn ended(&mut self, asked: &Asked, end: &End, longest_silence: Duration, now: Duration) {
+        let is_answer = matches!(end, End::Tried(Try::Accepted | Try::Refused(_)));
+        if is_answer || matches!(end, End::Tried(Try::Unwelcome(_))) {
+            self.last_sign = now;
+        }
+        // An answer to a mail that was to be taken back is late.
+        if asked.probe && (asked.withdrawn || !is_answer) {
+            self.on_trial_since = None;
+        }
+        if matches!(end, End::Tried(Try::Accepted)) {
+            self.silent &= now - asked.since >= longest_silence;
+            if asked.probe && !asked.withdrawn {
+                let since = *self.on_trial_since.get_or_insert(now);
+                self.is_proved = now - since >= TRIAL;
+            }
+        }
+    }
+
+    /// The oldest mail that is with it and should not be: it has ended none for too long.
+    fn left_with_it(&self, longest_silence: Duration, now: Duration) -> Option<DeliveryId> {
+        let oldest = self.with_it.iter().filter(|(_, it)| !it.withdrawn).min_by_key(|(_, it)| it.since);
+        let (delivery, asked) = oldest?;
+        (now >= asked.since.max(self.last_sign) + longest_silence).then_some(*delivery)
+    }
 }
 
 impl Ledger {
     /// The state machine has taken an input in: how its gates are now, and what it commands.
     pub(crate) fn gates(&mut self, service: usize, gates: &Gates, commands: &[Command], now: Duration) {
-        let all_closed = gates.all_closed_by().is_some();
-        let servers = &mut self.known[service].servers;
-        let mut two_probes = None;
-        for number in ServerNumber::ALL {
-            let is_closed = gates.closed_by(number).is_some();
-            servers[number.index()].waits_for_no(|it| !is_closed || (all_closed && it.withdrawn));
+        let mut broken = self.gates_moved(service, gates, now);
+        let servers = &mut self.known[service].servers[..self.servers.len()];
+        let all_closed = servers.iter().all(|server| server.closed_since.is_some());
+        for server in &mut *servers {
+            let is_open = server.closed_since.is_none();
+            server.waits_for_no(|it| is_open || (all_closed && it.withdrawn));
         }
         for command in commands {
             match command {
                 Command::Start { delivery, server: number, .. } => {
-                    let is_closed = gates.closed_by(*number).is_some();
-                    if let Some(other) = servers[number.index()].begins(*delivery, is_closed) {
-                        two_probes = Some((*number, *delivery, other));
+                    let preferred = servers.iter().position(Server::answers);
+                    let server = &mut servers[number.index()];
+                    if server.closed_since.is_none() && preferred.is_some_and(|it| it < number.index()) {
+                        broken.push(("the first server that takes mail and answers gets it", *number));
+                    }
+                    if server.begins(*delivery, now).is_some() {
+                        broken.push(("one probe at a time while the gate is closed", *number));
                     }
                 }
                 Command::Withdraw { server: number, .. } => {
+                    let is_another_open = (servers.iter().enumerate())
+                        .any(|(other, it)| other != number.index() && it.closed_since.is_none());
                     let server = &mut servers[number.index()];
+                    server.silent |= !is_another_open;
                     server.with_it.values_mut().for_each(|asked| asked.withdrawn = true);
                     server.waits_for_no(|_| all_closed);
                 }
                 _ => {}
             }
         }
-        if let Some((number, delivery, other)) = two_probes {
-            let detail = format!("service {service}, server {number}: {delivery:?} beside {other:?}");
-            self.breaks("one probe at a time while the gate is closed", now, detail);
+        broken.extend(self.left_with_silent(service, now));
+        if let Some((promise, number)) = broken.first() {
+            let detail = format!("service {service}, server {number}: {commands:?}, {gates:?}");
+            self.breaks(promise, now, detail);
         }
     }
 
-    /// A mail is no longer with its server.
-    pub(super) fn ended_with_server(&mut self, service: usize, delivery: DeliveryId) {
-        for server in &mut self.known[service].servers {
-            server.with_it.remove(&delivery);
+    /// Notes which gates have opened and closed, and what forbids that.
+    fn gates_moved(
+        &mut self,
+        service: usize,
+        gates: &Gates,
+        now: Duration,
+    ) -> Vec<(&'static str, ServerNumber)> {
+        let servers = &mut self.known[service].servers[..self.servers.len()];
+        let answered: Vec<_> = servers.iter().map(Server::answers).collect();
+        let mut broken = Vec::new();
+        for (number, server) in ServerNumber::ALL.into_iter().zip(&mut *servers) {
+            let is_proved = std::mem::take(&mut server.is_proved);
+            if gates.closed_by(number).is_some() {
+                server.closed_since.get_or_insert(now);
+                if is_proved {
+                    broken.push(("a server gets the mail back after a trial", number));
+                }
+                continue;
+            }
+            let beside_another = (0..).zip(&answered).any(|(other, it)| other != number.index() && *it);
+            if let Some(since) = server.closed_since.take()
+                && beside_another
+                && now - since < TRIAL
+            {
+                broken.push(("no server gets the mail back from another without a trial", number));
+            }
+            server.on_trial_since = None;
+        }
+        let answers = servers.iter().filter(|server| server.answers()).count();
+        if answers == 0 {
+            servers.iter_mut().for_each(|server| server.on_trial_since = None);
+        }
+        broken
+    }
+
+    /// A server that has been silent for too long while another one takes mail.
+    fn left_with_silent(&self, service: usize, now: Duration) -> Option<(&'static str, ServerNumber)> {
+        let servers = &self.known[service].servers;
+        let mut silent = ServerNumber::ALL.into_iter().zip(servers).zip(&self.servers).filter(
+            |((number, server), settings)| {
+                let mut others = (0..).zip(servers).take(self.servers.len());
+                others.any(|(other, it)| other != number.index() && it.closed_since.is_none())
+                    && server.left_with_it(settings.longest_silence, now).is_some()
+            },
+        );
+        let ((number, _), _) = silent.next()?;
+        Some(("no mail that can be taken back is left with a silent server", number))
+    }
+
+    /// What a service had begun is over.
+    pub(super) fn ended_with_server(
+        &mut self,
+        service: usize,
+        delivery: DeliveryId,
+        end: &End,
+        now: Duration,
+    ) {
+        for (server, settings) in self.known[service].servers.iter_mut().zip(&self.servers) {
+            if let Some(asked) = server.with_it.remove(&delivery) {
+                server.ended(&asked, end, settings.longest_silence, now);
+            } else if matches!(end, End::Written(_)) {
+                // The copy may be of a mail that this server refused: the service notes the refusal now.
+                server.last_sign = now;
+            }
         }
     }
 }
