@@ -43,7 +43,7 @@ impl Mailing {
                     continue;
                 }
                 None => {
-                    self.free_what_is_held_up(now);
+                    self.free_what_is_held_up(&twins, now);
                     break;
                 }
             };
@@ -192,17 +192,20 @@ impl Mailing {
     }
 
     /// Nothing may be started because of mails that have not ended. Takes those back that are with a server whose gate is
-    /// closed: another one is open, so the others need not wait for it. Such a mail may be sent twice.
-    fn free_what_is_held_up(&mut self, now: Now) {
+    /// closed: another one is open, so the others need not wait for it. Such a mail may be sent twice. `twins`: records that wait
+    /// for another one of the same mail.
+    fn free_what_is_held_up(&mut self, twins: &[Item], now: Now) {
         if !self.servers.are_several() || !self.is_at_bound() || self.assignment.offsets.commit_makes_room() {
             return;
         }
         let blockers: Vec<_> = self.assignment.offsets.blockers().collect();
+        let holds_up_twin = |it: &Delivery| twins.iter().any(|twin| twin.mail == it.item.mail);
         for server in self.servers.waits_for_nobody() {
             let with_it = self.running.deliveries.values().filter(|it| it.server == server && it.asks);
             // Without any finished record, the mails in flight alone are at the limit.
-            let mut blocking =
-                with_it.filter(|it| blockers.is_empty() || blockers.contains(&it.item.record.position));
+            let mut blocking = with_it.filter(|it| {
+                blockers.is_empty() || blockers.contains(&it.item.record.position) || holds_up_twin(it)
+            });
             let blocks = |it: &Delivery| it.withdrawn < Some(Withdrawal::Anyway) && holds_up(it, now.instant);
             if blocking.any(blocks) {
                 self.withdraw(server, Withdrawal::Anyway);

@@ -278,6 +278,32 @@ fn mails_behind_a_hanging_one_go_on_when_another_server_is_open() {
     assert_eq!(shell.committed[&CODES], 100);
 }
 
+#[test]
+fn a_mail_that_another_record_asks_for_too_does_not_hold_up_what_is_behind_that_record() {
+    let mut shell = Shell::with_servers(2, 20);
+    shell.take_retry(0, 0, Duration::ZERO);
+    shell.pass(2 * SECOND);
+    shell.pass(LONGEST_SILENCE);
+    assert_eq!((shell.closed_by(FIRST).is_some(), shell.people()), (true, vec![0]), "it was sent to its end");
+    shell.withdrawn.clear();
+    // The first of these waits for it, and the commit of the others for the first of these.
+    shell.take_codes(0..100);
+    for _ in 0..20 {
+        shell.end_with(SECOND_SERVER, || Try::Accepted);
+    }
+    assert_eq!((shell.with(FIRST)[0].1, shell.with(SECOND_SERVER)), (0, vec![]), "the limit");
+    shell.pass(SECOND);
+    assert_eq!(shell.withdrawn, [(FIRST, Withdrawal::Anyway)]);
+    shell.end_with(FIRST, || Try::Interrupted);
+    for _ in 0..40 {
+        shell.end_with(FIRST, failed);
+        shell.end_with(SECOND_SERVER, || Try::Accepted);
+        shell.pass(SECOND);
+        shell.commit();
+    }
+    assert_eq!(shell.committed[&CODES], 100);
+}
+
 /// How long a server takes for this person's mail, or `None` if it never answers.
 type Takes = fn(ServerNumber, i64) -> Option<Duration>;
 
