@@ -7,6 +7,7 @@
 //!   records      what each record asks for
 //!   assignments  what a service was given, has finished and has committed; checked at each step
 //!   servers      which mail server a service uses, and when; checked at each step
+//!   progress     whether mail moves while a server is fair; looked at every second
 //!   mails        what became of each mail, and why some were sent twice; checked at the end
 //! ```
 //!
@@ -20,6 +21,7 @@ mod records;
 mod assignments;
 mod mails;
 mod servers;
+mod progress;
 
 use crate::{
     people::asks_for_a_mail,
@@ -63,6 +65,7 @@ type Work = (usize, u64, DeliveryId);
 pub(crate) struct Ledger {
     /// The first one; the run ends with it.
     pub(crate) breach: Option<Breach>,
+    /// `MAX_UNCOMMITTED`.
     max_uncommitted: usize,
     /// The mail servers.
     servers: Vec<ServerSettings>,
@@ -93,9 +96,7 @@ impl Ledger {
     pub(crate) fn new(setup: &Setup) -> Self {
         Self {
             breach: None,
-            // At the limit each partition may have one more, which lets the others be committed; all of these are in flight.
-            max_uncommitted: setup.max_uncommitted
-                + setup.servers.iter().map(|server| 2 * server.sessions).sum::<usize>(),
+            max_uncommitted: setup.max_uncommitted,
             servers: setup.servers.clone(),
             settles_within: setup.settles_within(),
             events: HashMap::new(),

@@ -45,11 +45,13 @@ pub(crate) struct MailServer {
     random: Random,
     /// Decides when the content is on its way.
     sending: Random,
+    /// Towards each service: since when it is fair.
+    fair_since: Vec<Option<Duration>>,
 }
 
 impl MailServer {
     /// `number`: its place among the servers, from 0.
-    pub(crate) fn new(seed: u64, number: u8) -> Self {
+    pub(crate) fn new(seed: u64, number: u8, services: usize) -> Self {
         let part = if number == 0 { 2 } else { 5 + u64::from(number) };
         Self {
             moods: Vec::new(),
@@ -57,7 +59,21 @@ impl MailServer {
             lenient: false,
             random: generator(seed, part),
             sending: generator(seed, 8 + u64::from(number)),
+            fair_since: vec![Some(Duration::ZERO); services],
         }
+    }
+
+    /// Its moods have changed.
+    pub(crate) fn mood_changed(&mut self, now: Duration) {
+        for service in 0..self.fair_since.len() {
+            let is_fair = self.mood(service) == Mood::Fair;
+            self.fair_since[service] = if is_fair { self.fair_since[service].or(Some(now)) } else { None };
+        }
+    }
+
+    /// Since when it is fair to a service.
+    pub(crate) fn fair_since(&self, service: usize) -> Option<Duration> {
+        self.fair_since[service]
     }
 
     /// How it is disposed towards a service: the newest fault's mood.

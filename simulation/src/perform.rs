@@ -38,6 +38,7 @@ impl World {
             Fault::Mail { server, service, mood } => {
                 for server in self.servers_concerned(server) {
                     self.servers[server].moods.push((number, service, mood));
+                    self.servers[server].mood_changed(now);
                 }
             }
             Fault::Group(service, GroupFault::Expel) => self.group.expel(service, now),
@@ -63,9 +64,10 @@ impl World {
 
     pub(crate) fn end_fault(&mut self, number: usize) {
         let fault = self.faults[number].fault;
-        self.chronicle.note(self.agenda.now(), || format!("fault {number} ends: {fault:?}"));
+        let now = self.agenda.now();
+        self.chronicle.note(now, || format!("fault {number} ends: {fault:?}"));
         self.faults_now -= 1;
-        self.calm_since = (self.faults_now == 0).then(|| self.agenda.now());
+        self.calm_since = (self.faults_now == 0).then_some(now);
         match fault {
             Fault::Process(service, ProcessFault::Kill | ProcessFault::Stop) => {
                 if self.services[service].state == State::Down {
@@ -87,6 +89,7 @@ impl World {
             Fault::Mail { server, .. } => {
                 for server in self.servers_concerned(server) {
                     self.servers[server].moods.retain(|(at, ..)| *at != number);
+                    self.servers[server].mood_changed(now);
                 }
             }
             Fault::Commits(service, _) => {

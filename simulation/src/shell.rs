@@ -91,6 +91,8 @@ impl World {
             self.carry_out(number, command);
         }
         self.ledger.stepped(number, self.agenda.now());
+        let fair_since = self.servers.iter().map(|server| server.fair_since(number));
+        self.ledger.look_at_progress(number, fair_since, self.agenda.now());
         if self.services[number].state == State::Running {
             self.set_alarm(number);
         }

@@ -190,7 +190,10 @@ pub(crate) fn run(setup: &Setup, faults: &[Planned], chronicled: bool) -> Verdic
         agenda: Agenda::new(),
         broker: Broker::new(setup.partitions),
         group: Group::default(),
-        servers: setup.servers.iter().zip(0..).map(|(_, number)| MailServer::new(seed, number)).collect(),
+        servers: (0..)
+            .take(setup.servers.len())
+            .map(|number| MailServer::new(seed, number, setup.scale.services))
+            .collect(),
         recalled: HashSet::new(),
         people: People::new(generator(seed, 3)),
         services: (0..setup.scale.services).map(service).collect(),

@@ -1,9 +1,15 @@
 //! What a service was given, has finished and has committed. Checked at each step: nothing unfinished is committed, no more is
 //! finished and uncommitted than may be, nothing begins that may not, and ends come in time.
 
-use super::{Ledger, mails::Place, records::Content, servers::Server};
-use contract::event::EventId;
-use jiff::{SignedDuration, Timestamp};
+use super::{
+    Ledger,
+    mails::Place,
+    progress::Progress,
+    records::{Content, EARLIEST_EXPIRY, Offset},
+    servers::Server,
+};
+use contract::{event::EventId, topic::Topic};
+use jiff::Timestamp;
 use notification_service::{
     ServerNumber,
     simulated::{DeliveryId, Input, Partition, Position},
@@ -17,13 +23,8 @@ use std::{
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
 /// A tick may be late by a second, and everything else by a moment.
 const TOLERANCE: Duration = Duration::from_secs(2);
-/// A mail is given up a second before its time is over.
-const EARLIEST_EXPIRY: SignedDuration = SignedDuration::from_secs(1);
 /// Steps of a state machine in a second; each record, try, commit and deadline takes one.
 const MOST_STEPS: u32 = 50_000;
-
-/// Names a record.
-pub(super) type Offset = (Partition, i64);
 
 /// Partitions of a service, until it gives them up.
 #[derive(Debug)]
@@ -33,7 +34,11 @@ pub(super) struct Assignment {
     /// Where a mail is asked for, and from when on.
     taken: HashMap<EventId, Vec<(Offset, Timestamp)>>,
     /// Records for which something was done, and whose commit the service does not know of.
-    finished: BTreeSet<Offset>,
+    pub(super) finished: BTreeSet<Offset>,
+    /// Records that ask for a mail, are no retries, and wait for their turn.
+    pub(super) waiting: BTreeSet<Offset>,
+    /// Records that a mail server was asked about.
+    pub(super) tried: BTreeSet<Offset>,
     /// The next offsets, as the coordinator has them from this service under this assignment.
     pub(super) committed: BTreeMap<Partition, i64>,
     pub(super) over: bool,
@@ -49,7 +54,7 @@ pub(super) struct Knowledge {
     /// Records of which it was told that a copy is written.
     pub(super) copied: HashSet<Offset>,
     /// The latest time that its clock has shown.
-    latest: Timestamp,
+    pub(super) latest: Timestamp,
     /// Its partitions are being taken back since then.
     revoked_since: Option<Duration>,
     stopping: bool,
@@ -59,9 +64,10 @@ pub(super) struct Knowledge {
     expelled: bool,
     /// The records that something is being done for.
     pub(super) running: BTreeMap<DeliveryId, Offset>,
-    committing: Option<(usize, Vec<Position>)>,
+    pub(super) committing: Option<(usize, Vec<Position>)>,
     /// The mail servers.
     pub(super) servers: [Server; ServerNumber::MOST],
+    pub(super) progress: Progress,
     second: u64,
     steps: u32,
 }
@@ -111,6 +117,8 @@ impl Ledger {
             checked: BTreeMap::new(),
             taken: HashMap::new(),
             finished: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            tried: BTreeSet::new(),
             committed: BTreeMap::new(),
             over: false,
         });
@@ -182,6 +190,9 @@ impl Ledger {
         assignment.checked.entry(partition).or_insert(offset);
         if let Some((mail, due)) = asks {
             assignment.taken.entry(mail).or_default().push(((partition, offset), due));
+            if partition.topic != Topic::MailRetry {
+                assignment.waiting.insert((partition, offset));
+            }
         }
     }
 
@@ -199,7 +210,7 @@ impl Ledger {
         record: Offset,
         now: Duration,
     ) -> Option<Place> {
-        if self.known[service].stopping || self.known[service].revoked_since.is_some() {
+        if self.is_ending(service) {
             self.breaks("nothing begins while partitions are given up", now, format!("service {service}"));
         }
         let known = &self.known[service];
@@ -218,6 +229,11 @@ impl Ledger {
         let detail = format!("service {service} at {latest}: {record:?}, {taken:?}");
         self.breaks(promise, now, detail);
         None
+    }
+
+    /// Whether a service gives its partitions up.
+    pub(super) fn is_ending(&self, service: usize) -> bool {
+        self.known[service].stopping || self.known[service].revoked_since.is_some()
     }
 
     /// Where a record stands whose copy is written.
@@ -243,8 +259,10 @@ impl Ledger {
             let detail = format!("service {service}: {} steps in a second", known.steps);
             self.breaks("no busy loop", now, detail);
         }
-        let is_ending = self.known[service].stopping || self.known[service].revoked_since.is_some();
-        let most = self.max_uncommitted;
+        let is_ending = self.is_ending(service);
+        // At the limit each partition may have one more, which lets the others be committed; all of these are in flight.
+        let most =
+            self.max_uncommitted + self.servers.iter().map(|server| 2 * server.sessions).sum::<usize>();
         if let Some(assignment) = self.current(service)
             && let finished = assignment.finished.len()
             && finished > most
@@ -257,6 +275,7 @@ impl Ledger {
 
     /// The service commits up to these records.
     pub(crate) fn commits(&mut self, service: usize, positions: &[Position], now: Duration) {
+        self.moves(service, now);
         let Some(number) = self.known[service].assignment else { return };
         self.known[service].committing = Some((number, positions.to_vec()));
         for Position { partition, offset, .. } in positions {

@@ -79,6 +79,7 @@ impl Ledger {
         let place = self.place(service, mail, (position.partition, position.offset), now);
         let work = (service, self.known[service].process, delivery);
         self.known[service].running.extend(place.map(|place| (delivery, place.record)));
+        self.begins(service, place, now);
         self.works.insert(work, Begun { mail: Some(mail), place });
     }
 
@@ -100,6 +101,7 @@ impl Ledger {
         };
         let work = (service, self.known[service].process, delivery);
         self.known[service].running.extend(place.map(|place| (delivery, place.record)));
+        self.begins(service, place, now);
         self.works.insert(work, Begun { mail, place });
         let Target::DeadLetter { reason, .. } = target else { return };
         let entry = mail.and_then(|mail| self.mails.get(&mail));
@@ -161,6 +163,9 @@ impl Ledger {
         self.known[service].running.remove(&delivery);
         self.ended_with_server(service, delivery, end, now);
         let Some(&Begun { mail, place }) = self.works.get(&work) else { return };
+        if let (End::Tried(tried), Some(place)) = (end, place) {
+            self.tried(service, place, tried, now);
+        }
         match end {
             End::Tried(Try::Accepted) => self.known[service].delivered.extend(mail),
             End::Written(Outcome::HandedOn | Outcome::DeadLettered(_)) => {

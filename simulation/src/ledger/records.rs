@@ -13,6 +13,12 @@ use std::time::Duration;
 /// No retry waits longer after it was written.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(120);
 
+/// A mail is given up a second before its time is over.
+pub(super) const EARLIEST_EXPIRY: SignedDuration = SignedDuration::from_secs(1);
+
+/// Names a record.
+pub(super) type Offset = (Partition, i64);
+
 /// What a record asks for.
 #[derive(Debug, Clone)]
 pub(super) enum Content {

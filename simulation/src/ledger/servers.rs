@@ -10,6 +10,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// For so long a server serves all probes before it gets the mail back from another one.
 const TRIAL: Duration = Duration::from_secs(30);
+/// The longest pause between two probes while another server takes the mail.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A mail server, as the present process of a service has it.
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ pub(super) struct Server {
     on_trial_since: Option<Duration>,
     /// When something ended that may be a sign of it.
     last_sign: Duration,
+    /// When something happened after which the next probe may be put off.
+    put_off_at: Duration,
     /// A probe was accepted after the trial.
     is_proved: bool,
 }
@@ -40,8 +44,13 @@ struct Asked {
 
 impl Server {
     /// Whether it takes mail and certainly is not silent.
-    fn answers(&self) -> bool {
+    pub(super) fn answers(&self) -> bool {
         self.closed_since.is_none() && !self.silent
+    }
+
+    /// Whether a mail is still with it that began before.
+    pub(super) fn has_one_from_before(&self, time: Duration) -> bool {
+        self.with_it.values().any(|asked| asked.since < time)
     }
 
     /// Whether a probe is begun beside another one, which is returned.
@@ -53,12 +62,24 @@ impl Server {
     }
 
     /// The gate is open and waits for no probe; with all gates closed it does not wait for one that was taken back.
-    fn waits_for_no(&mut self, which: impl Fn(&Asked) -> bool) {
-        self.with_it.values_mut().filter(|asked| which(asked)).for_each(|asked| asked.probe = false);
+    fn waits_for_no(&mut self, which: impl Fn(&Asked) -> bool, now: Duration) {
+        for asked in self.with_it.values_mut().filter(|asked| asked.probe && which(asked)) {
+            asked.probe = false;
+            self.put_off_at = now;
+        }
+    }
+
+    /// Whether the next mail that was never tried is its probe.
+    fn is_to_be_probed(&self, sessions: usize, now: Duration) -> bool {
+        self.closed_since.is_some()
+            && self.with_it.len() < 2 * sessions
+            && self.with_it.values().all(|asked| !asked.probe)
+            && now > self.put_off_at + LONGEST_PAUSE
     }
 
     /// A mail is no longer with it.
     fn ended(&mut self, asked: &Asked, end: &End, longest_silence: Duration, now: Duration) {
+        self.put_off_at = now;
         let is_answer = matches!(end, End::Tried(Try::Accepted | Try::Refused(_)));
         if is_answer || matches!(end, End::Tried(Try::Unwelcome(_))) {
             self.last_sign = now;
@@ -88,15 +109,23 @@ impl Ledger {
     /// The state machine has taken an input in: how its gates are now, and what it commands.
     pub(crate) fn gates(&mut self, service: usize, gates: &Gates, commands: &[Command], now: Duration) {
         let mut broken = self.gates_moved(service, gates, now);
+        let mut passed_over = Vec::new();
+        let is_writing = self.is_writing(service);
         let servers = &mut self.known[service].servers[..self.servers.len()];
         let all_closed = servers.iter().all(|server| server.closed_since.is_some());
         for server in &mut *servers {
             let is_open = server.closed_since.is_none();
-            server.waits_for_no(|it| is_open || (all_closed && it.withdrawn));
+            server.waits_for_no(|it| is_open || (all_closed && it.withdrawn), now);
         }
         for command in commands {
             match command {
-                Command::Start { delivery, server: number, .. } => {
+                Command::Start { delivery, server: number, position, .. } => {
+                    let mut all = servers.iter().zip(&self.servers);
+                    if servers[number.index()].closed_since.is_none()
+                        && all.any(|(server, settings)| server.is_to_be_probed(settings.sessions, now))
+                    {
+                        passed_over.push((*number, (position.partition, position.offset)));
+                    }
                     let preferred = servers.iter().position(Server::answers);
                     let server = &mut servers[number.index()];
                     if server.closed_since.is_none() && preferred.is_some_and(|it| it < number.index()) {
@@ -112,12 +141,18 @@ impl Ledger {
                     let server = &mut servers[number.index()];
                     server.silent |= !is_another_open;
                     server.with_it.values_mut().for_each(|asked| asked.withdrawn = true);
-                    server.waits_for_no(|_| all_closed);
+                    server.waits_for_no(|_| all_closed, now);
                 }
                 _ => {}
             }
         }
         broken.extend(self.left_with_silent(service, now));
+        // A copy may be that of a probe, whose gate waits for its end.
+        if !is_writing && !commands.iter().any(|command| matches!(command, Command::Write { .. })) {
+            let fresh = passed_over.iter().find(|(_, record)| self.is_untried(service, *record));
+            let promise = "a closed server is probed every half a minute while another one takes mail";
+            broken.extend(fresh.map(|(number, _)| (promise, *number)));
+        }
         if let Some((promise, number)) = broken.first() {
             let detail = format!("service {service}, server {number}: {commands:?}, {gates:?}");
             self.breaks(promise, now, detail);
@@ -137,7 +172,9 @@ impl Ledger {
         for (number, server) in ServerNumber::ALL.into_iter().zip(&mut *servers) {
             let is_proved = std::mem::take(&mut server.is_proved);
             if gates.closed_by(number).is_some() {
-                server.closed_since.get_or_insert(now);
+                if server.closed_since.is_none() {
+                    (server.closed_since, server.put_off_at) = (Some(now), now);
+                }
                 if is_proved {
                     broken.push(("a server gets the mail back after a trial", number));
                 }
@@ -157,6 +194,19 @@ impl Ledger {
             servers.iter_mut().for_each(|server| server.on_trial_since = None);
         }
         broken
+    }
+
+    /// Whether mails are with a server whose gate is closed, while another one takes mail.
+    pub(super) fn has_mails_at_closed(&self, service: usize) -> bool {
+        let servers = &self.known[service].servers[..self.servers.len()];
+        let has_mails = |server: &Server| server.closed_since.is_some() && !server.with_it.is_empty();
+        servers.iter().any(has_mails) && servers.iter().any(|server| server.closed_since.is_none())
+    }
+
+    /// Whether a service writes copies.
+    pub(super) fn is_writing(&self, service: usize) -> bool {
+        let known = &self.known[service];
+        known.running.len() > known.servers.iter().map(|server| server.with_it.len()).sum::<usize>()
     }
 
     /// A server that has been silent for too long while another one takes mail.
@@ -186,7 +236,7 @@ impl Ledger {
                 server.ended(&asked, end, settings.longest_silence, now);
             } else if matches!(end, End::Written(_)) {
                 // The copy may be of a mail that this server refused: the service notes the refusal now.
-                server.last_sign = now;
+                (server.last_sign, server.put_off_at) = (now, now);
             }
         }
     }
