@@ -8,7 +8,7 @@ use notification_service::{
 };
 use std::{collections::BTreeMap, time::Duration};
 
-/// For so long a server serves all probes before it gets the mail back from another one.
+/// A server gets the mail back from another one after it has served all probes for this time.
 const TRIAL: Duration = Duration::from_secs(30);
 /// The longest pause between two probes while another server takes the mail.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -53,12 +53,12 @@ impl Server {
         self.with_it.values().any(|asked| asked.since < time)
     }
 
-    /// Whether a probe is begun beside another one, which is returned.
-    fn begins(&mut self, delivery: DeliveryId, since: Duration) -> Option<DeliveryId> {
+    /// A mail begins with it. Returns whether it is a probe beside another one.
+    fn begins(&mut self, delivery: DeliveryId, since: Duration) -> bool {
         let probe = self.closed_since.is_some();
-        let other = self.with_it.iter().find(|(_, asked)| probe && asked.probe).map(|(other, _)| *other);
+        let is_second = probe && self.with_it.values().any(|asked| asked.probe);
         self.with_it.insert(delivery, Asked { since, probe, withdrawn: false });
-        other
+        is_second
     }
 
     /// The gate is open and waits for no probe; with all gates closed it does not wait for one that was taken back.
@@ -97,12 +97,16 @@ impl Server {
         }
     }
 
-    /// The oldest mail that is with it and should not be: it has ended none for too long.
-    fn left_with_it(&self, longest_silence: Duration, now: Duration) -> Option<DeliveryId> {
-        let oldest = self.with_it.iter().filter(|(_, it)| !it.withdrawn).min_by_key(|(_, it)| it.since);
-        let (delivery, asked) = oldest?;
-        (now >= asked.since.max(self.last_sign) + longest_silence).then_some(*delivery)
+    /// Whether mails are with it that should not be: it has ended none for too long.
+    fn is_left_with_mails(&self, longest_silence: Duration, now: Duration) -> bool {
+        let mut asked = self.with_it.values().filter(|asked| !asked.withdrawn);
+        asked.any(|asked| now >= asked.since.max(self.last_sign) + longest_silence)
     }
+}
+
+/// Whether another server than this one takes mail.
+fn is_another_open(servers: &[Server], number: ServerNumber) -> bool {
+    (0..).zip(servers).any(|(other, it)| other != number.index() && it.closed_since.is_none())
 }
 
 impl Ledger {
@@ -131,13 +135,12 @@ impl Ledger {
                     if server.closed_since.is_none() && preferred.is_some_and(|it| it < number.index()) {
                         broken.push(("the first server that takes mail and answers gets it", *number));
                     }
-                    if server.begins(*delivery, now).is_some() {
+                    if server.begins(*delivery, now) {
                         broken.push(("one probe at a time while the gate is closed", *number));
                     }
                 }
                 Command::Withdraw { server: number, .. } => {
-                    let is_another_open = (servers.iter().enumerate())
-                        .any(|(other, it)| other != number.index() && it.closed_since.is_none());
+                    let is_another_open = is_another_open(servers, *number);
                     let server = &mut servers[number.index()];
                     server.silent |= !is_another_open;
                     server.with_it.values_mut().for_each(|asked| asked.withdrawn = true);
@@ -189,8 +192,7 @@ impl Ledger {
             }
             server.on_trial_since = None;
         }
-        let answers = servers.iter().filter(|server| server.answers()).count();
-        if answers == 0 {
+        if !servers.iter().any(Server::answers) {
             servers.iter_mut().for_each(|server| server.on_trial_since = None);
         }
         broken
@@ -211,12 +213,10 @@ impl Ledger {
 
     /// A server that has been silent for too long while another one takes mail.
     fn left_with_silent(&self, service: usize, now: Duration) -> Option<(&'static str, ServerNumber)> {
-        let servers = &self.known[service].servers;
+        let servers = &self.known[service].servers[..self.servers.len()];
         let mut silent = ServerNumber::ALL.into_iter().zip(servers).zip(&self.servers).filter(
             |((number, server), settings)| {
-                let mut others = (0..).zip(servers).take(self.servers.len());
-                others.any(|(other, it)| other != number.index() && it.closed_since.is_none())
-                    && server.left_with_it(settings.longest_silence, now).is_some()
+                is_another_open(servers, *number) && server.is_left_with_mails(settings.longest_silence, now)
             },
         );
         let ((number, _), _) = silent.next()?;

@@ -8,7 +8,7 @@ use crate::{
     },
 };
 use contract::{
-    event::{Event, Mailing, Registered},
+    event::{Event, Mailing},
     topic::Topic,
 };
 use jiff::Timestamp;
@@ -385,12 +385,13 @@ async fn a_resend_for_a_verified_account_says_so_and_writes_nothing() {
 async fn tagged_spellings_share_their_mails() {
     let world = World::start().await;
     let replica = world.replica().await;
-    let registered = |email, ago| Registered {
-        window: registered_elsewhere(email, Duration::ZERO).window,
-        ..registered_elsewhere(email, Duration::from_secs(ago))
-    };
     for email in ["ada+1@example.com", "ada+2@example.com"] {
-        world.write(&Event::Registered(Mailing::FirstCode, registered(email, 70))).await;
+        world
+            .write(&Event::Registered(
+                Mailing::FirstCode,
+                registered_elsewhere(email, Duration::from_secs(70)),
+            ))
+            .await;
     }
     let id = account_of("ada+1@example.com").to_string();
     for subject in ["ada+1@example.com", &id] {
